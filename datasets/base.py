@@ -1,0 +1,111 @@
+"""What every data set offers: audio, video and a label for each sample, and a fingerprint of its content."""
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+__all__ = ["AudioVisualDataset", "DataError", "Subset", "content_hash"]
+
+
+class DataError(Exception):
+    """Data on disk cannot be used; the message names the file or folder, what was found and what was expected."""
+
+
+class AudioVisualDataset(ABC):
+    """Samples with a spectrogram and an image for each of T timesteps, and one label.
+
+    `dataset[i]` is `(audio, video, label)`:
+
+        audio   float32 [T, H, W, audio_channels], roughly zero mean and unit variance; H is mel band (low first),
+                W is time within the timestep
+        video   float32 [T, H, W, visual_channels], roughly zero mean and unit variance
+        label   int, an index into `class_names`
+
+    with T = `timesteps` and H = W = `size`. Indices run from 0 to `len(dataset) - 1`; any other raises IndexError.
+    `skipped` counts the corrupt samples that were left out, which is 0 unless the data set was told to skip them.
+    """
+
+    name: str
+    split: str
+    class_names: tuple[str, ...]
+    timesteps: int
+    size: int
+    audio_channels: int = 1
+    visual_channels: int
+    skipped: int = 0
+
+    @property
+    @abstractmethod
+    def labels(self) -> np.ndarray:
+        """All labels, int64 [n], read-only."""
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Sample `index` as `(audio, video, label)`."""
+
+    @abstractmethod
+    def fingerprint(self) -> str:
+        """SHA-256 (64 hex digits) over what determines every sample: files and settings, or the seed and settings."""
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def checked(self, index: int) -> int:
+        """Return `index` if it is a sample's, else raise IndexError."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.name} {self.split}: expected an index from 0 to {len(self) - 1}, found {index}")
+        return int(index)
+
+
+class Subset(AudioVisualDataset):
+    """The samples of `dataset` at `indices`, in that order, and nothing copied.
+
+    indices: integers, [m]. Raises IndexError for an index that is not in `dataset`.
+    """
+
+    def __init__(self, dataset: AudioVisualDataset, indices: Iterable[int]):
+        self.dataset = dataset
+        self.indices = np.array([dataset.checked(int(i)) for i in indices], dtype=np.int64)
+        self.name, self.split, self.class_names = dataset.name, dataset.split, dataset.class_names
+        self.timesteps, self.size, self.skipped = dataset.timesteps, dataset.size, dataset.skipped
+        self.audio_channels, self.visual_channels = dataset.audio_channels, dataset.visual_channels
+        self._labels = dataset.labels[self.indices]
+        self._labels.setflags(write=False)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self._labels
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
+        return self.dataset[int(self.indices[self.checked(index)])]
+
+    def fingerprint(self) -> str:
+        """SHA-256 over the whole data set's fingerprint and the indices taken from it."""
+        return content_hash({"subset_of": self.dataset.fingerprint(), "indices": self.indices.tolist()})
+
+
+def content_hash(settings: dict, files: Iterable[Path] = (), arrays: Iterable[np.ndarray] = ()) -> str:
+    """Return the SHA-256 (64 hex digits) over settings, files and arrays, each with its length before it.
+
+    settings: JSON values, order of keys does not matter. files: name (not folder), size and full content of each, in
+    the order given, so that moving a folder changes nothing. arrays: dtype, shape and bytes of each.
+    Raises OSError if a file cannot be read.
+    """
+    digest = hashlib.sha256()
+
+    def add(data: bytes) -> None:
+        digest.update(len(data).to_bytes(8, "big"))
+        digest.update(data)
+
+    add(json.dumps(settings, sort_keys=True).encode())
+    for path in files:
+        add(path.name.encode())
+        add(path.read_bytes())
+    for array in arrays:
+        add(f"{array.dtype.str} {array.shape}".encode())
+        add(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,105 @@
+"""The data sets that can be loaded by name."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from datasets import mnist_fsdd
+from datasets.base import AudioVisualDataset, DataError, Subset
+from datasets.dialpad import Dialpad
+from datasets.mnist_fsdd import MnistFsdd
+from snncore.rng import named_rng
+
+__all__ = ["DATASET_NAMES", "describe", "load_dataset"]
+
+SPLITS = ("train", "test")
+COMMON = frozenset({"split", "data_dir", "timesteps", "size", "seed"})  # what load_dataset passes by itself
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A data set's class, what it is in a line, its usual size, and what must be in `data_dir` (None: nothing)."""
+
+    loader: Callable[..., AudioVisualDataset]
+    help: str
+    default_size: int
+    needs: str | None = None
+
+    @property
+    def options(self) -> dict[str, object]:
+        """The options of this data set alone, with their defaults."""
+        parameters = inspect.signature(self.loader).parameters.values()
+        return {p.name: p.default for p in parameters if p.name not in COMMON}
+
+
+REGISTRY = {
+    "dialpad": Entry(
+        Dialpad, "scikit-learn's handwritten digits with their telephone tones; a small fixture, no download", 16
+    ),
+    "mnist-fsdd": Entry(MnistFsdd, "MNIST's handwritten digits with recordings of spoken ones", 16, mnist_fsdd.NEEDS),
+}
+DATASET_NAMES = tuple(REGISTRY)
+
+
+def load_dataset(
+    name: str,
+    split: str,
+    *,
+    data_dir: str | Path | None = None,
+    timesteps: int = 4,
+    size: int | None = None,
+    seed: int = 0,
+    limit: int | None = None,
+    **options: object,
+) -> AudioVisualDataset:
+    """Return a split of a data set.
+
+    name: one of `DATASET_NAMES`. split: "train" or "test". data_dir: the folder with the files of a data set that needs
+    some (`describe` says which); the others take no notice of it. timesteps: T. size: height and width of image and
+    spectrogram, by default the data set's own. limit: take that many samples, drawn with the seed (not the first ones,
+    as some sets are sorted by class), in the data set's order; all of them if there are no more. A smaller limit takes
+    a part of what a larger one takes. options: those of the data set.
+    Raises ValueError for an unknown name, split or option and a limit below 1, DataError for files that are missing or
+    wrong.
+    """
+    entry = _entry(name)
+    if split not in SPLITS:
+        raise ValueError(f"split: expected one of {', '.join(SPLITS)} for {name}, found {split!r}")
+    if limit is not None and limit < 1:
+        raise ValueError(f"limit: expected at least 1 sample, found {limit}")
+    unknown = sorted(set(options) - set(entry.options))
+    if unknown:
+        known = ", ".join(entry.options)
+        raise ValueError(f"options: {name} has no option {', '.join(unknown)}; expected some of {known}")
+    if entry.needs is not None:
+        options["data_dir"] = _existing_dir(name, data_dir, entry.needs)
+    size = entry.default_size if size is None else size
+    dataset = entry.loader(split, timesteps=timesteps, size=size, seed=seed, **options)
+    if limit is None or limit >= len(dataset):
+        return dataset
+    chosen = named_rng(seed, "limit", name, split).permutation(len(dataset))[:limit]
+    return Subset(dataset, sorted(chosen))
+
+
+def describe(name: str) -> str:
+    """Return what a data set is, what it needs on disk and its options, as lines of text. Raises ValueError."""
+    entry = _entry(name)
+    lines = [f"{name}: {entry.help}", f"size {entry.default_size}; splits {', '.join(SPLITS)}"]
+    lines += ["options: " + ", ".join(f"{option}={default!r}" for option, default in entry.options.items())]
+    lines += [f"data_dir must hold\n{entry.needs}" if entry.needs else "needs no files"]
+    return "\n".join(lines)
+
+
+def _entry(name: str) -> Entry:
+    if name not in REGISTRY:
+        raise ValueError(f"name: expected a data set among {', '.join(DATASET_NAMES)}, found {name!r}")
+    return REGISTRY[name]
+
+
+def _existing_dir(name: str, data_dir: str | Path | None, needs: str) -> Path:
+    if data_dir is None:
+        raise DataError(f"{name}: data_dir is not given; expected a folder with\n{needs}")
+    if not Path(data_dir).is_dir():
+        raise DataError(f"{data_dir}: no such folder; {name} expects one with\n{needs}")
+    return Path(data_dir)

@@ -1,0 +1,134 @@
+"""Fusion of the two modalities: inside the neuron (Eq. 7, Fig. 6) and before the classifier (Eq. 13, Table 6)."""
+
+from typing import Any
+
+import numpy as np
+
+from snncore import functions as F
+from snncore import nn
+from snncore.surrogate import Surrogate
+from snncore.tape import Tensor
+
+__all__ = ["CrossModalAttention", "FusedMLIF", "FusionMLP", "SingleLIF", "make_fusion"]
+
+
+class ConcatFusion(nn.Module):
+    """[x_v; x_a], split again: the modalities stay as they are."""
+
+    def forward(self, x_a: Tensor, x_v: Tensor) -> tuple[Tensor, Tensor]:
+        return x_a, x_v
+
+
+class FusionMLP(nn.Module):
+    """Two layers over both modalities, [y_a; y_v] = W2 relu(W1 [x_a; x_v] + b1) + b2, at each pixel.
+
+    x_a, x_v: float [..., C]. The hidden layer has C units. The paper names the fusion and gives no sizes.
+    """
+
+    def __init__(self, channels: int, rng: np.random.Generator) -> None:
+        self.channels = channels
+        self.fc1 = nn.Linear(2 * channels, channels, rng=rng)
+        self.fc2 = nn.Linear(channels, 2 * channels, rng=rng)
+
+    def forward(self, x_a: Tensor, x_v: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.fc2(F.ReLU()(self.fc1(F.Concat(-1)(x_a, x_v))))  # [..., 2C]
+        return y[..., : self.channels], y[..., self.channels :]
+
+
+class CrossModalAttention(nn.Module):
+    """Scaled dot-product attention over the two modalities as two tokens, at each pixel.
+
+        y_m = sum over n of softmax_n(q_m . k_n / sqrt(C)) v_n,   q = x W_q, k = x W_k, v = x W_v
+
+    x_a, x_v: float [..., C]. The paper names the fusion and gives no form; this is Vaswani et al. 2017, one head.
+    """
+
+    def __init__(self, channels: int, rng: np.random.Generator) -> None:
+        self.scale = channels**-0.5
+        self.query = nn.Linear(channels, channels, bias=False, rng=rng)
+        self.key = nn.Linear(channels, channels, bias=False, rng=rng)
+        self.value = nn.Linear(channels, channels, bias=False, rng=rng)
+
+    def forward(self, x_a: Tensor, x_v: Tensor) -> tuple[Tensor, Tensor]:
+        x = F.Stack(-2)(x_a, x_v)  # [..., 2, C]
+        axes = (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)
+        scores = (self.query(x) @ self.key(x).transpose(*axes)) * self.scale  # [..., 2, 2]
+        y = F.Softmax(-1)(scores) @ self.value(x)  # [..., 2, C]
+        return y[..., 0, :], y[..., 1, :]
+
+
+def make_fusion(name: str, channels: int, rng: np.random.Generator) -> nn.Module:
+    """Return the fusion `concat`, `mlp` or `attention` of two [..., C] into two [..., C]."""
+    if name == "concat":
+        return ConcatFusion()
+    return FusionMLP(channels, rng) if name == "mlp" else CrossModalAttention(channels, rng)
+
+
+class FusedMLIF(nn.Module):
+    """MLIF whose fusion couples the modalities (Ab3.2 and Ab3.3 of Fig. 6), one timestep after the other.
+
+        u_m[t] = decay * u_m[t-1] + c_m[t]                                  (Eq. 6)
+        f_a, f_v = fusion(alpha_a u_a[t], alpha_v u_v[t])                   (Eq. 7)
+        s_m[t] = f_m >= v_threshold                                         (Eqs. 8, 9)
+        u_m[t] = u_m[t] - v_threshold * s_m[t]                              (Eq. 10)
+
+    Written with the operations of the tape, since the fusion has weights of its own; with concat fusion it equals
+    `snncore.functions.MLIF`, which is faster (a test holds this).
+    o_a, o_v: [T, N, H, W, C]; w_a, w_v: as in MLIF. Returns (s_a, s_v): uint8.
+    """
+
+    def __init__(
+        self,
+        fusion: nn.Module,
+        decay: float,
+        v_threshold: float,
+        v_reset: float | None,
+        surrogate: Surrogate,
+        detach_reset: bool,
+        alpha: float,
+        learn_alpha: bool,
+    ) -> None:
+        self.fusion = fusion
+        self.decay, self.v_threshold, self.v_reset = decay, v_threshold, v_reset
+        self.fire, self.detach_reset = F.Fire(surrogate), detach_reset
+        make: Any = nn.Parameter if learn_alpha else nn.Buffer
+        self.alpha_a, self.alpha_v = make(np.array(alpha, np.float32)), make(np.array(alpha, np.float32))
+
+    def reset_membrane(self, u: Tensor, s: Tensor) -> Tensor:
+        """Return the membrane after firing."""
+        s = F.Cast(u.dtype)(s.detach() if self.detach_reset else s)
+        if self.v_reset is None:
+            return u - s * self.v_threshold
+        return u * (1.0 - s) + s * self.v_reset
+
+    def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
+        alpha = [a if isinstance(a, Tensor) else Tensor(a.data) for a in (self.alpha_a, self.alpha_v)]
+        currents = [F.Cast(self.dtype)(o) if w is None else o * w for o, w in ((o_a, w_a), (o_v, w_v))]
+        u: list[Tensor | None] = [None, None]
+        spikes: list[tuple[Tensor, Tensor]] = []
+        for t in range(o_a.shape[0]):
+            charged = [c[t] if v is None else v * self.decay + c[t] for v, c in zip(u, currents, strict=True)]
+            fused = self.fusion(charged[0] * alpha[0], charged[1] * alpha[1])
+            s = [self.fire(f - self.v_threshold) for f in fused]
+            u = [self.reset_membrane(h, s_m) for h, s_m in zip(charged, s, strict=True)]
+            spikes.append((s[0], s[1]))
+        return F.Stack(0)(*(s[0] for s in spikes)), F.Stack(0)(*(s[1] for s in spikes))
+
+
+class SingleLIF(nn.Module):
+    """Ab1 of Fig. 6: the currents are fused first, and one LIF neuron over both fires and resets.
+
+    f_a, f_v = fusion(alpha_a c_a[t], alpha_v c_v[t]);   s = LIF([f_a; f_v])
+    """
+
+    def __init__(self, fusion: nn.Module, neuron: nn.LIF, alpha: float, learn_alpha: bool) -> None:
+        self.fusion, self.neuron = fusion, neuron
+        make: Any = nn.Parameter if learn_alpha else nn.Buffer
+        self.alpha_a, self.alpha_v = make(np.array(alpha, np.float32)), make(np.array(alpha, np.float32))
+
+    def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
+        alpha = [a if isinstance(a, Tensor) else Tensor(a.data) for a in (self.alpha_a, self.alpha_v)]
+        c_a, c_v = (F.Cast(self.dtype)(o) if w is None else o * w for o, w in ((o_a, w_a), (o_v, w_v)))
+        s = self.neuron(F.Concat(-1)(*self.fusion(c_a * alpha[0], c_v * alpha[1])))  # [T, N, H, W, 2C]
+        channels = o_a.shape[-1]
+        return s[..., :channels], s[..., channels:]

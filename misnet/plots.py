@@ -1,0 +1,69 @@
+"""Pictures of a run: training curves and a confusion matrix."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+__all__ = ["plot_confusion", "plot_curves"]
+
+
+def _figure(width: float, height: float, panels: int = 1) -> Any:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)  # draws without a display
+    return figure, figure.subplots(1, panels)
+
+
+def plot_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Draw loss, the three test accuracies and the firing rate by epoch into a PNG."""
+    figure, (left, middle, right) = _figure(13, 3.8, panels=3)
+    epochs = [row["epoch"] for row in rows]
+
+    def line(axes: Any, key: str, label: str, style: str = "o-") -> None:
+        axes.plot(epochs, [row[key] for row in rows], style, label=label, markersize=3)
+
+    line(left, "train_loss", "train")
+    line(left, "test_loss", "test")
+    line(middle, "test_accuracy_av", "both modalities")
+    line(middle, "test_accuracy_a", "audio head")
+    line(middle, "test_accuracy_v", "visual head")
+    line(middle, "train_accuracy_av", "both, train", "k--")
+    line(right, "train_firing_rate", "train")
+    line(right, "test_firing_rate", "test")
+    titles = ("loss (Eq. 16)", "accuracy", "mean firing rate (spikes per neuron and timestep)")
+    for axes, title in zip((left, middle, right), titles, strict=True):
+        axes.set(xlabel="epoch", title=title)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+        axes.legend(fontsize=8)
+    middle.set_ylim(0, 1.02)
+    right.set_ylim(bottom=0)
+    figure.savefig(path, dpi=120)
+
+
+def plot_confusion(matrix: np.ndarray, names: Sequence[str], path: Path, title: str) -> None:
+    """Draw a confusion matrix [true, predicted] of counts into a PNG, coloured by the share of the true class."""
+    size = 3.2 + 0.42 * len(names)
+    figure, axes = _figure(size + 0.8, size)
+    share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
+    image = axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
+    figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)
+    ticks = range(len(names))
+    axes.set_xticks(ticks, names, rotation=90 if max(map(len, names)) > 2 else 0)
+    axes.set_yticks(ticks, names)
+    axes.set(xlabel="predicted", ylabel="true", title=title)
+    for i, j in zip(*np.nonzero(matrix), strict=True):
+        axes.text(
+            j,
+            i,
+            str(matrix[i, j]),
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="white" if share[i, j] > 0.5 else "black",
+        )
+    figure.savefig(path, dpi=120)

@@ -1,0 +1,81 @@
+"""What is watched while a network runs: firing rates, the first value that is not finite, memory."""
+
+import sys
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from snncore import Tensor, no_grad, observe
+from snncore.backend import Array, array_module
+from snncore.nn import Module
+from snncore.tape import Function, state
+
+__all__ = ["FiringRates", "first_nonfinite", "peak_memory_mib"]
+
+
+class FiringRates:
+    """Counts the spikes of every neuron layer while `recording()`; a rate is spikes per neuron and timestep.
+
+    Layers go by the path of their module, with `.a` and `.v` for the two outputs of a multimodal neuron.
+    """
+
+    def __init__(self, model: Module) -> None:
+        self.names = {id(module): path for path, module in model.named_modules()}
+        self.spikes: dict[str, int] = defaultdict(int)
+        self.places: dict[str, int] = defaultdict(int)  # neurons x timesteps x samples
+
+    @contextmanager
+    def recording(self) -> Iterator[None]:
+        """Count inside the block."""
+        with observe(self._count):
+            yield
+
+    def _count(self, function: Function, inputs: tuple, outputs: tuple) -> None:
+        if not function.spiking:
+            return
+        path = self.names[id(state.scope[-1])]
+        trains = [s for s in outputs if s.dtype == np.uint8]  # not the membranes of a stateful neuron
+        for s, suffix in zip(trains, ("",) if len(trains) == 1 else (".a", ".v"), strict=True):
+            self.spikes[path + suffix] += int(array_module(s).count_nonzero(s.view(bool)))  # 0/1 bytes
+            self.places[path + suffix] += s.size
+
+    def rates(self) -> dict[str, float]:
+        """Mean firing rate of each layer."""
+        return {path: self.spikes[path] / self.places[path] for path in self.places}
+
+    def mean(self) -> float:
+        """Mean firing rate of all neurons together."""
+        return sum(self.spikes.values()) / max(1, sum(self.places.values()))
+
+
+def first_nonfinite(model: Module, x_a: Array, x_v: Array) -> str:
+    """Say where the first value that is not finite appears: an input, a parameter, or a layer's output in order."""
+    for name, x in (("audio input", x_a), ("visual input", x_v)):
+        if not array_module(x).isfinite(x).all():
+            return name
+    for path, p in model.named_parameters():
+        if not array_module(p.data).isfinite(p.data).all():
+            return f"parameter {path}"
+    names = {id(module): path for path, module in model.named_modules()}
+    found: list[str] = []
+
+    def look(function: Function, inputs: tuple, outputs: tuple) -> None:
+        for y in outputs:
+            if not found and y.dtype.kind == "f" and not array_module(y).isfinite(y).all():
+                found.append(f"output of layer {names[id(state.scope[-1])] or 'MISNet'} ({function.name})")
+
+    with no_grad(), observe(look), np.errstate(all="ignore"):
+        model(Tensor(x_a), Tensor(x_v))
+    return found[0] if found else "the loss alone"
+
+
+def peak_memory_mib() -> float:
+    """Largest resident memory of this process so far in MiB, or NaN where the system does not tell."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return float("nan")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / (1024 * 1024 if sys.platform == "darwin" else 1024)

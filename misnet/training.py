@@ -1,0 +1,110 @@
+"""One optimizer step, one pass over an evaluation set, and the sums they are reported by."""
+
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+
+from misnet.model import MISNet, Outputs, loss
+from misnet.recording import FiringRates, first_nonfinite
+from snncore import Tensor, no_grad, to_device
+from snncore.optim import Optimizer
+
+__all__ = ["Diverged", "Totals", "evaluate", "predict", "train_step"]
+
+
+class Diverged(RuntimeError):
+    """The loss is not finite; the message names the step and the first layer or parameter that is not."""
+
+
+@dataclass
+class Totals:
+    """Sums over the samples seen so far; what an epoch's line is made of. JSON can hold `asdict` of it."""
+
+    samples: int = 0
+    loss: float = 0.0  # sum of loss x samples
+    correct: list[int] = field(default_factory=lambda: [0, 0, 0])  # of av, a, v
+    spikes: int = 0
+    places: int = 0  # neurons x timesteps x samples
+    seconds: float = 0.0
+
+    def add(self, outputs: Outputs, labels: Any, loss_value: float, rates: FiringRates) -> None:
+        """Add a batch."""
+        self.samples += len(labels)
+        self.loss += loss_value * len(labels)
+        for i, scores in enumerate(outputs):
+            self.correct[i] += int((scores.data.argmax(axis=1) == labels).sum())
+        self.spikes += sum(rates.spikes.values())
+        self.places += sum(rates.places.values())
+
+    def row(self, prefix: str) -> dict[str, float]:
+        """Return means: loss, the three accuracies, firing rate."""
+        n = max(1, self.samples)
+        names = ("accuracy_av", "accuracy_a", "accuracy_v")
+        row = {f"{prefix}_loss": self.loss / n}
+        row |= {f"{prefix}_{name}": c / n for name, c in zip(names, self.correct, strict=True)}
+        return row | {f"{prefix}_firing_rate": self.spikes / max(1, self.places)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the sums as plain values."""
+        return asdict(self)
+
+
+def train_step(
+    model: MISNet, optimizer: Optimizer, lr: float, batch: tuple[Any, Any, Any], totals: Totals, step: int
+) -> float:
+    """Forward, backward and update on one batch (audio, video, labels); returns the loss, added to `totals`.
+
+    Raises Diverged, before anything is updated, if the loss is not finite.
+    """
+    x_a, x_v, labels = batch
+    model.train()
+    rates = FiringRates(model)
+    with rates.recording(), np.errstate(over="ignore", invalid="ignore"):
+        outputs = model(Tensor(x_a), Tensor(x_v))
+        value = loss(outputs, labels, model.config)
+    result = float(value.item())
+    if not math.isfinite(result):
+        raise Diverged(f"step {step}: the loss is {result}; first not finite: {first_nonfinite(model, x_a, x_v)}")
+    optimizer.zero_grad()
+    value.backward()
+    optimizer.lr = lr
+    optimizer.step()
+    totals.add(outputs, labels, result, rates)
+    return result
+
+
+def predict(model: MISNet, x_a: Any, x_v: Any) -> Outputs:
+    """Return the class scores of a batch in evaluation mode; nothing is recorded."""
+    model.eval()
+    with no_grad():
+        return model(Tensor(x_a), Tensor(x_v))
+
+
+def evaluate(
+    model: MISNet,
+    batches: Iterable[tuple[Any, Any, Any]],
+    device: str = "cpu",
+    seen: Callable[[Outputs, Any], None] | None = None,
+    rates: FiringRates | None = None,
+) -> Totals:
+    """Return the totals over `batches` (audio, video, labels) in evaluation mode.
+
+    seen: called with the outputs and labels of each batch. rates: firing rates to add to, layer by layer.
+    """
+    totals = Totals()
+    for batch in batches:
+        x_a, x_v, labels = (to_device(x, device) for x in batch)
+        of_batch = FiringRates(model)
+        with of_batch.recording():
+            outputs = predict(model, x_a, x_v)
+        totals.add(outputs, labels, float(loss(outputs, labels, model.config).item()), of_batch)
+        if rates is not None:
+            for path, places in of_batch.places.items():
+                rates.spikes[path] += of_batch.spikes[path]
+                rates.places[path] += places
+        if seen is not None:
+            seen(outputs, labels)
+    return totals

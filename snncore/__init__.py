@@ -1,0 +1,36 @@
+"""A spiking-neural-network engine on NumPy and CuPy with hand-written autograd."""
+
+from snncore import functions, nn, optim, schedules, surrogate
+from snncore.backend import BackendError, to_device
+from snncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from snncore.gradcheck import GradientError, check_gradients
+from snncore.layout import channels_first, channels_last
+from snncore.rng import named_rng
+from snncore.surrogate import relaxed
+from snncore.tape import Function, GraphError, Tensor, no_grad, observe
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "BackendError",
+    "CheckpointError",
+    "Function",
+    "GradientError",
+    "GraphError",
+    "Tensor",
+    "channels_first",
+    "channels_last",
+    "check_gradients",
+    "functions",
+    "load_checkpoint",
+    "named_rng",
+    "nn",
+    "no_grad",
+    "observe",
+    "optim",
+    "relaxed",
+    "save_checkpoint",
+    "schedules",
+    "surrogate",
+    "to_device",
+]

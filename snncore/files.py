@@ -1,0 +1,36 @@
+"""Writing a file so that it is never seen half-written."""
+
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+
+__all__ = ["replace_file"]
+
+
+def replace_file(path: str | os.PathLike, content: bytes) -> None:
+    """Put `content` at `path` in one step that survives a crash or a power cut: the old file or the new one, whole.
+
+    Raises OSError if it cannot be written; the earlier file is then as it was.
+    """
+    # Beside the target, since a rename is atomic only within one file system; not by tempfile, whose files only
+    # the owner may read.
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:  # KeyboardInterrupt too
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+    # The rename itself lasts once the folder is on disk; some systems cannot sync a folder.
+    with suppress(OSError):
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

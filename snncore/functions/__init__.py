@@ -1,0 +1,50 @@
+"""The operations, one subject a file: equations, forward and backward side by side."""
+
+from snncore.functions import operators as operators
+from snncore.functions.arithmetic import Add, Cast, Div, Mul, ReLU, Sub
+from snncore.functions.batch_norm import BatchNorm
+from snncore.functions.clif import CLIF
+from snncore.functions.conv2d import Conv2d
+from snncore.functions.fire import Fire
+from snncore.functions.lif import LIF
+from snncore.functions.linear import Linear
+from snncore.functions.loss import MSE, CrossEntropy
+from snncore.functions.matmul import MatMul, Softmax
+from snncore.functions.mlif import MLIF
+from snncore.functions.plif import PLIF
+from snncore.functions.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
+from snncore.functions.reduction import Mean, Sum
+from snncore.functions.sew import SEW
+from snncore.functions.shape import Concat, GetItem, Reshape, Stack, Transpose
+
+__all__ = [
+    "CLIF",
+    "LIF",
+    "MLIF",
+    "MSE",
+    "PLIF",
+    "SEW",
+    "Add",
+    "AvgPool2d",
+    "BatchNorm",
+    "Cast",
+    "Concat",
+    "Conv2d",
+    "CrossEntropy",
+    "Div",
+    "Fire",
+    "GetItem",
+    "GlobalAvgPool",
+    "Linear",
+    "MatMul",
+    "MaxPool2d",
+    "Mean",
+    "Mul",
+    "ReLU",
+    "Reshape",
+    "Softmax",
+    "Stack",
+    "Sub",
+    "Sum",
+    "Transpose",
+]

@@ -1,0 +1,25 @@
+"""The step function with a surrogate gradient, for neurons that are built from smaller operations."""
+
+from snncore.backend import Array
+from snncore.surrogate import Sigmoid, Surrogate, fire
+from snncore.tape import Function
+
+
+class Fire(Function):
+    """s = x >= 0, with the surrogate in place of its derivative: gx = gs * surrogate.derivative(x).
+
+    x: float, any shape: membrane minus threshold. Returns s: uint8, same shape (float in relaxed mode).
+    """
+
+    spiking = True
+
+    def __init__(self, surrogate: Surrogate | None = None) -> None:
+        self.surrogate = surrogate or Sigmoid()
+
+    def forward(self, x: Array) -> Array:
+        self.save(x)
+        return fire(x, self.surrogate)
+
+    def backward(self, gs: Array) -> Array:
+        (x,) = self.saved
+        return gs * self.surrogate.derivative(x)

@@ -1,0 +1,33 @@
+"""Fully connected layer."""
+
+from typing import Any
+
+from snncore.backend import Array
+from snncore.tape import Function
+
+
+class Linear(Function):
+    """Multiply the last axis by a matrix.
+
+        y = x @ w + b;  gx = gy @ w^T;  gw = x^T gy;  gb = sum of gy
+
+    x: [..., Ci], uint8 spikes or float. w: float [Ci, Co]. b: [Co] or None. Returns y [..., Co], type of w.
+    Raises ValueError if the last axis of x is not Ci.
+    """
+
+    def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
+        if w.ndim != 2 or x.shape[-1] != w.shape[0]:
+            raise ValueError(
+                f"Linear: expected x [..., Ci] and w [Ci, Co] with the same Ci, found {x.shape}, {w.shape}"
+            )
+        self.save(x, w)
+        y = x.astype(w.dtype, copy=False) @ w
+        return y if b is None else y + b
+
+    def backward(self, gy: Array) -> Any:
+        x, w = self.saved
+        flat = gy.reshape(-1, gy.shape[-1])  # [M, Co]
+        gx = gy @ w.T if self.needs[0] else None
+        gw = x.reshape(-1, x.shape[-1]).astype(w.dtype, copy=False).T @ flat if self.needs[1] else None
+        gb = flat.sum(axis=0) if self.needs[2] else None
+        return gx, gw, gb

@@ -1,0 +1,57 @@
+"""Losses of a batch: mean squared error (Eqs. 14 and 15 of the paper) and cross-entropy."""
+
+from typing import Any
+
+from snncore.backend import Array, array_module
+from snncore.tape import Function
+
+
+class MSE(Function):
+    """L = mean of (p - y)^2 over all entries; gp = 2 (p - y) / n.
+
+    p: float [N, K], predictions. y: same shape, targets such as one-hot labels; they get no gradient.
+    Raises ValueError if the shapes differ.
+    """
+
+    def forward(self, p: Array, y: Array) -> Array:
+        if p.shape != y.shape:
+            raise ValueError(f"MSE: expected predictions and targets of one shape, found {p.shape} and {y.shape}")
+        difference = p - y.astype(p.dtype, copy=False)
+        self.save(difference)
+        return array_module(p).asarray((difference * difference).mean())
+
+    def backward(self, gy: Array) -> Any:
+        (difference,) = self.saved
+        return gy * difference * (2 / difference.size), None
+
+
+class CrossEntropy(Function):
+    """L = mean over the batch of -log softmax(p)[label]; gp = (softmax(p) - onehot) / N.
+
+    p: float [N, K], logits. labels: integers [N] in 0 .. K - 1; they get no gradient.
+    Raises ValueError if the shapes do not fit or a label is out of range.
+    """
+
+    def forward(self, p: Array, labels: Array) -> Array:
+        if p.ndim != 2 or labels.shape != p.shape[:1] or labels.dtype.kind not in "iu":
+            raise ValueError(
+                f"CrossEntropy: expected logits [N, K] and integer labels [N], found {p.shape} and "
+                f"{labels.dtype} {labels.shape}"
+            )
+        if labels.size and not (labels.min() >= 0 and labels.max() < p.shape[1]):
+            raise ValueError(
+                f"CrossEntropy: labels run from {labels.min()} to {labels.max()}, classes are {p.shape[1]}"
+            )
+        xp = array_module(p)
+        shifted = p - p.max(axis=1, keepdims=True)
+        log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))  # [N, K]
+        rows = xp.arange(len(p))
+        self.save(log_p, labels)
+        return xp.asarray(-log_p[rows, labels].mean())
+
+    def backward(self, gy: Array) -> Any:
+        log_p, labels = self.saved
+        xp = array_module(log_p)
+        gp = xp.exp(log_p)
+        gp[xp.arange(len(gp)), labels] -= 1
+        return gy * gp / len(gp), None

@@ -1,0 +1,38 @@
+"""Matrix products and softmax, as attention needs them."""
+
+from typing import Any
+
+from snncore.backend import Array, array_module
+from snncore.tape import Function
+
+
+class MatMul(Function):
+    """y = a @ b over the last two axes, the others broadcast; ga = gy @ b^T, gb = a^T @ gy."""
+
+    def forward(self, a: Array, b: Array) -> Array:
+        if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
+            raise ValueError(f"MatMul: expected [..., n, k] and [..., k, m], found {a.shape} and {b.shape}")
+        self.save(a, b)
+        return a @ b
+
+    def backward(self, gy: Array) -> Any:
+        a, b = self.saved
+        sum_to = self.kernels.sum_to
+        return sum_to(gy @ b.swapaxes(-1, -2), a.shape), sum_to(a.swapaxes(-1, -2) @ gy, b.shape)
+
+
+class Softmax(Function):
+    """y = exp(x) / sum of exp(x) over `axis`; gx = y * (gy - sum of gy * y)."""
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, x: Array) -> Array:
+        e = array_module(x).exp(x - x.max(axis=self.axis, keepdims=True))
+        y = e / e.sum(axis=self.axis, keepdims=True)
+        self.save(y)
+        return y
+
+    def backward(self, gy: Array) -> Array:
+        (y,) = self.saved
+        return y * (gy - (gy * y).sum(axis=self.axis, keepdims=True))

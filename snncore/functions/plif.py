@@ -1,0 +1,33 @@
+"""Parametric LIF: a LIF neuron that learns its time constant."""
+
+from typing import Any
+
+import numpy as np
+
+from snncore.backend import Array
+from snncore.functions.lif import LIF
+from snncore.kernels.reference.membrane import sigmoid
+
+
+class PLIF(LIF):
+    """LIF with 1 / tau = sigmoid(w), w learnable, so that decay = 1 - sigmoid(w) stays in (0, 1).
+
+        gw = -sigmoid(w) * (1 - sigmoid(w)) * gdecay,   gdecay = sum over t of gc[t] * v[t-1]
+
+    c: float [T, ...]. w: float, one entry. v0 as in LIF. Returns as LIF.
+    Source: Fang et al., Incorporating Learnable Membrane Time Constant, ICCV 2021.
+    """
+
+    def forward(self, c: Array, w: Array, v0: Array | None = None) -> Any:  # type: ignore[override]
+        self.save(c, w, v0)
+        self.decay = 1.0 - float(sigmoid(w.astype(np.float64)))
+        s, v = self.kernels.lif_forward(c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate)
+        return (s, v) if self.return_state else s
+
+    def backward(self, gs: Array, gv: Array | None = None) -> Any:
+        c, w, v0 = self.saved
+        gc, gv0, gdecay = self.kernels.lif_backward(
+            gs, gv, c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate, self.detach_reset
+        )
+        gw = -self.decay * (1 - self.decay) * gdecay
+        return gc, gw.reshape(w.shape).astype(w.dtype), gv0

@@ -1,0 +1,89 @@
+"""Max, average and global average pooling."""
+
+from typing import Any
+
+import numpy as np
+
+from snncore.backend import Array
+from snncore.functions.window import pair
+from snncore.tape import Function
+
+
+class _Pool(Function):
+    """Windows of `kernel` every `stride` (by default, the kernel) pixels; what no whole window covers is left out."""
+
+    def __init__(self, kernel: int | tuple[int, int] = 2, stride: int | tuple[int, int] | None = None) -> None:
+        self.kernel = pair("kernel", kernel)
+        self.stride = self.kernel if stride is None else pair("stride", stride)
+
+    def images(self, x: Array) -> Array:
+        """Return x [..., H, W, C] as [M, H, W, C]."""
+        if x.ndim < 4 or x.shape[-3] < self.kernel[0] or x.shape[-2] < self.kernel[1]:
+            raise ValueError(
+                f"{self.name}: expected x [..., H, W, C] of at least {self.kernel} pixels, found {x.shape}"
+            )
+        return x.reshape(-1, *x.shape[-3:])
+
+
+class MaxPool2d(_Pool):
+    """Largest entry of each window; of equal ones the first in reading order takes the gradient.
+
+    x: [..., H, W, C], any type. Returns y of the same type, so that spikes stay spikes.
+    """
+
+    def forward(self, x: Array) -> Array:
+        y = self.kernels.max_pool_forward(self.images(x), self.kernel, self.stride)  # [M, Ho, Wo, C]
+        self.save(x, y)
+        return y.reshape(*x.shape[:-3], *y.shape[1:])
+
+    def backward(self, gy: Array) -> Array:
+        x, y = self.saved
+        gx = self.kernels.max_pool_backward(gy.reshape(y.shape), self.images(x), y, self.kernel, self.stride)
+        return gx.reshape(x.shape)
+
+
+class AvgPool2d(_Pool):
+    """Mean of each window: y = sum / n; each entry of the window gets gy / n.
+
+    x: [..., H, W, C]. Returns y of the type of x, or of `dtype` where x is spikes.
+    """
+
+    def __init__(
+        self,
+        kernel: int | tuple[int, int] = 2,
+        stride: int | tuple[int, int] | None = None,
+        dtype: Any = np.float32,
+    ) -> None:
+        super().__init__(kernel, stride)
+        self.dtype = np.dtype(dtype)
+
+    def forward(self, x: Array) -> Array:
+        self.shape = x.shape
+        dtype = x.dtype if x.dtype.kind == "f" else self.dtype
+        y = self.kernels.avg_pool_forward(self.images(x), self.kernel, self.stride, dtype)
+        return y.reshape(*x.shape[:-3], *y.shape[1:])
+
+    def backward(self, gy: Array) -> Array:
+        images = (int(np.prod(self.shape[:-3])), *self.shape[-3:])
+        gy = gy.reshape(-1, *gy.shape[-3:])
+        return self.kernels.avg_pool_backward(gy, images, self.kernel, self.stride).reshape(self.shape)
+
+
+class GlobalAvgPool(Function):
+    """Mean over all pixels: [..., H, W, C] to [..., C]; each pixel gets gy / (H W).
+
+    Returns the type of x, or `dtype` where x is spikes.
+    """
+
+    def __init__(self, dtype: Any = np.float32) -> None:
+        self.dtype = np.dtype(dtype)
+
+    def forward(self, x: Array) -> Array:
+        if x.ndim < 3:
+            raise ValueError(f"GlobalAvgPool: expected x [..., H, W, C], found {x.shape}")
+        self.shape = x.shape
+        return x.mean(axis=(-3, -2), dtype=x.dtype if x.dtype.kind == "f" else self.dtype)
+
+    def backward(self, gy: Array) -> Array:
+        pixels = self.shape[-3] * self.shape[-2]
+        return (gy / pixels)[..., None, None, :].repeat(self.shape[-3], axis=-3).repeat(self.shape[-2], axis=-2)

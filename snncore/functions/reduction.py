@@ -1,0 +1,40 @@
+"""Sums and means over axes."""
+
+import math
+
+import numpy as np
+
+from snncore.backend import Array, array_module
+from snncore.tape import Function
+
+
+class Sum(Function):
+    """y = sum of x over `axis` (all axes if None); gx = gy, spread back. Spikes are summed as float32."""
+
+    def __init__(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> None:
+        self.axis, self.keepdims = axis, keepdims
+
+    def forward(self, x: Array) -> Array:
+        self.shape = x.shape
+        axes = range(x.ndim) if self.axis is None else np.atleast_1d(self.axis)
+        self.axes = tuple(int(a) % x.ndim for a in axes)
+        return self.reduce(x, x.dtype if x.dtype.kind == "f" else np.dtype(np.float32))
+
+    def reduce(self, x: Array, dtype: np.dtype) -> Array:
+        """Return the sum as an array, also where it has one entry."""
+        return array_module(x).asarray(x.sum(axis=self.axes, keepdims=self.keepdims, dtype=dtype))
+
+    def backward(self, gy: Array) -> Array:
+        xp = array_module(gy)
+        return xp.broadcast_to(gy if self.keepdims else xp.expand_dims(gy, self.axes), self.shape)
+
+
+class Mean(Sum):
+    """y = mean of x over `axis` (all axes if None); gx = gy / n, spread back. Spikes are averaged as float32."""
+
+    def reduce(self, x: Array, dtype: np.dtype) -> Array:
+        self.count = math.prod(x.shape[a] for a in self.axes)
+        return super().reduce(x, dtype) / self.count
+
+    def backward(self, gy: Array) -> Array:
+        return super().backward(gy / self.count)

@@ -1,0 +1,42 @@
+"""Spike-element-wise connection of a residual block (Eq. 4 of the paper)."""
+
+from typing import Any
+
+from snncore.backend import Array
+from snncore.tape import Function
+
+CONNECTS = ("add", "and", "iand")
+
+
+class SEW(Function):
+    """Join the spikes `a` of a residual branch with the spikes `s` that entered the block.
+
+        add:   o = a + s          ga = go            gs = go
+        and:   o = a * s          ga = go * s        gs = go * a
+        iand:  o = (1 - a) * s    ga = -go * s       gs = go * (1 - a)
+
+    a, s: uint8, same shape (float in relaxed mode). Returns o: uint8; `add` of 0/1 spikes gives 0, 1 or 2.
+    Source: Fang et al., Deep Residual Learning in Spiking Neural Networks, NeurIPS 2021; the paper uses add.
+    Raises ValueError for another connection or other shapes.
+    """
+
+    def __init__(self, connect: str = "add") -> None:
+        if connect not in CONNECTS:
+            raise ValueError(f"connect: expected one of {', '.join(CONNECTS)}, found {connect!r}")
+        self.connect = connect
+
+    def forward(self, a: Array, s: Array) -> Array:
+        if a.shape != s.shape:
+            raise ValueError(f"SEW: expected two arrays of one shape, found {a.shape} and {s.shape}")
+        if self.connect == "add":
+            return a + s
+        self.save(a, s)
+        return a * s if self.connect == "and" else (1 - a) * s
+
+    def backward(self, go: Array) -> Any:
+        if self.connect == "add":
+            return go, go
+        a, s = self.saved
+        if self.connect == "and":
+            return go * s, go * a
+        return -go * s, go * (1 - a)

@@ -1,0 +1,81 @@
+"""Operations that move entries and compute nothing."""
+
+from typing import Any
+
+import numpy as np
+
+from snncore.backend import Array, array_module
+from snncore.tape import Function
+
+
+class Reshape(Function):
+    """The same entries in another shape."""
+
+    def __init__(self, *shape: int) -> None:
+        self.new_shape = shape
+
+    def forward(self, x: Array) -> Array:
+        self.shape = x.shape
+        return x.reshape(self.new_shape)
+
+    def backward(self, gy: Array) -> Array:
+        return gy.reshape(self.shape)
+
+
+class Transpose(Function):
+    """Permute the axes; without arguments, turn their order round."""
+
+    def __init__(self, *axes: int) -> None:
+        self.axes = axes
+
+    def forward(self, x: Array) -> Array:
+        return x.transpose(self.axes or None)
+
+    def backward(self, gy: Array) -> Array:
+        return gy.transpose(np.argsort([a % gy.ndim for a in self.axes]) if self.axes else None)
+
+
+class GetItem(Function):
+    """y = x[index], for an index of integers, slices, ... and None; gx is gy in its place and zero elsewhere."""
+
+    def __init__(self, index: Any) -> None:
+        self.index = index if isinstance(index, tuple) else (index,)
+        for part in self.index:
+            if part is not None and part is not Ellipsis and not isinstance(part, int | slice):
+                raise TypeError(f"index: expected integers, slices, ... or None, found {type(part).__name__}")
+
+    def forward(self, x: Array) -> Array:
+        self.shape = x.shape
+        return x[self.index]
+
+    def backward(self, gy: Array) -> Array:
+        gx = array_module(gy).zeros(self.shape, gy.dtype)
+        gx[self.index] = gy
+        return gx
+
+
+class Concat(Function):
+    """Join arrays along an existing axis; each gets its part of gy."""
+
+    def __init__(self, axis: int = -1) -> None:
+        self.axis = axis
+
+    def forward(self, *xs: Array) -> Array:
+        self.ends = np.cumsum([x.shape[self.axis] for x in xs])[:-1].tolist()
+        return array_module(*xs).concatenate(xs, axis=self.axis)
+
+    def backward(self, gy: Array) -> Any:
+        return tuple(array_module(gy).split(gy, self.ends, axis=self.axis))
+
+
+class Stack(Function):
+    """Join arrays along a new axis; each gets its slice of gy."""
+
+    def __init__(self, axis: int = 0) -> None:
+        self.axis = axis
+
+    def forward(self, *xs: Array) -> Array:
+        return array_module(*xs).stack(xs, axis=self.axis)
+
+    def backward(self, gy: Array) -> Any:
+        return tuple(array_module(gy).moveaxis(gy, self.axis, 0))

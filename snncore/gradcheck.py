@@ -1,0 +1,155 @@
+"""Numerical gradient checks: is a backward the derivative of its forward?
+
+from snncore import check_gradients
+check_gradients(MyFunction(), [x, w])                  # raises GradientError where they differ
+check_gradients(LIF(decay=0.5), [c], relaxed=True)     # spiking: the step replaced by its primitive
+"""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from snncore.surrogate import relaxed as relaxed_mode
+from snncore.tape import Tensor, no_grad
+
+__all__ = ["GradientError", "check_gradients"]
+
+FULL_JACOBIAN_ENTRIES = 20_000  # inputs times outputs up to which every entry is compared
+
+
+class GradientError(AssertionError):
+    """A gradient that differs from finite differences; the message names the worst entry."""
+
+
+def check_gradients(
+    function: Callable[..., Any],
+    inputs: Sequence[Any],
+    *,
+    names: Sequence[str] | None = None,
+    wrt: Sequence[int] | None = None,
+    relaxed: bool = False,
+    full: bool | None = None,
+    directions: int = 4,
+    eps: float = 1e-5,
+    rtol: float = 1e-6,
+    atol: float = 1e-8,
+    seed: int = 0,
+) -> float:
+    """Compare the backward of `function` with central differences in float64 and return the largest error.
+
+        full:       J[i, j] = (f_i(x + eps e_j) - f_i(x - eps e_j)) / (2 eps), against the rows that backward gives
+        directions: <gx, d> against <gy, (f(x + eps d) - f(x - eps d)) / (2 eps)> for random unit d and random gy
+
+    The full Jacobian is compared for small sizes (`full=None`), else random directions. An error passes if it is at
+    most atol + rtol * scale, with scale the largest magnitude among the compared gradients of that input.
+
+    function: takes tensors, returns a tensor or a tuple of them; it must give the same result at each call.
+    inputs: arrays, converted to float64 if they are floating point (None is passed on). wrt: which inputs to check;
+    by default all floating-point ones. names: for messages; by default `input 0`, `input 1`, ...
+    relaxed: run with every spiking neuron in relaxed mode; a spiking function has no true gradient otherwise.
+    Raises GradientError naming the input, the entry and both values; ValueError if there is nothing to check.
+    """
+    arrays: list[Any] = [None if x is None else _as_float64(x) for x in inputs]
+    checked = [i for i, x in enumerate(arrays) if x is not None and x.dtype.kind == "f"] if wrt is None else list(wrt)
+    if not checked:
+        raise ValueError("check_gradients: no floating-point input to check")
+    label = [f"input {i}" for i in range(len(arrays))] if names is None else list(names)
+    rng = np.random.default_rng(seed)
+    worst = 0.0
+    with relaxed_mode() if relaxed else contextlib.nullcontext():
+        shapes = [y.shape for y in _evaluate(function, arrays)]
+        outputs = sum(int(np.prod(s)) for s in shapes)
+        for i in checked:
+            everything = outputs * arrays[i].size <= FULL_JACOBIAN_ENTRIES if full is None else full
+            if everything:
+                pairs = _jacobians(function, arrays, i, shapes, eps)
+            else:
+                pairs = _projections(function, arrays, i, shapes, eps, directions, rng)
+            worst = max(worst, _compare(label[i], *pairs, rtol, atol))
+    return worst
+
+
+def _as_float64(x: Any) -> np.ndarray:
+    x = np.asarray(x.data if isinstance(x, Tensor) else x)
+    return x.astype(np.float64) if x.dtype.kind == "f" else x
+
+
+def _evaluate(function: Callable, arrays: list) -> tuple[np.ndarray, ...]:
+    with no_grad():
+        result = function(*(None if x is None else Tensor(x) for x in arrays))
+    return tuple(y.data for y in (result if isinstance(result, tuple) else (result,)))
+
+
+def _backward(function: Callable, arrays: list, i: int, grads: list[np.ndarray]) -> np.ndarray:
+    """Gradient that backward gives for input i when the outputs have gradients `grads`."""
+    tensors = [None if x is None else Tensor(x) for x in arrays]
+    tensors[i] = leaf = Tensor(arrays[i], requires_grad=True)
+    result = function(*tensors)
+    total = None
+    for y, g in zip(result if isinstance(result, tuple) else (result,), grads, strict=True):
+        term = (y * Tensor(g)).sum()
+        total = term if total is None else total + term
+    if total is None or not total.requires_grad:
+        raise GradientError(f"input {i}: the outputs do not depend on it, as far as the tape knows")
+    total.backward()
+    return np.zeros_like(arrays[i]) if leaf.grad is None else leaf.grad
+
+
+def _difference(function: Callable, arrays: list, i: int, step: np.ndarray) -> list[np.ndarray]:
+    """f(x + step) - f(x - step), output by output."""
+    ahead, behind = list(arrays), list(arrays)
+    ahead[i], behind[i] = arrays[i] + step, arrays[i] - step
+    return [a - b for a, b in zip(_evaluate(function, ahead), _evaluate(function, behind), strict=True)]
+
+
+def _jacobians(function: Callable, arrays: list, i: int, shapes: list, eps: float) -> tuple[Any, Any, list[str]]:
+    size = arrays[i].size
+    numeric = np.empty((sum(int(np.prod(s)) for s in shapes), size))
+    for j in range(size):
+        step = np.zeros(size)
+        step[j] = eps
+        ahead = _difference(function, arrays, i, step.reshape(arrays[i].shape))
+        numeric[:, j] = np.concatenate([d.ravel() for d in ahead]) / (2 * eps)
+    analytic = np.empty_like(numeric)
+    row, where = 0, []
+    for k, shape in enumerate(shapes):
+        for index in np.ndindex(*shape):
+            grads = [np.zeros(s) for s in shapes]
+            grads[k][index] = 1.0
+            analytic[row] = _backward(function, arrays, i, grads).ravel()
+            where.append(f"d output {k}{list(index)}" if len(shapes) > 1 else f"d output{list(index)}")
+            row += 1
+    entries = [f"{out} / d entry {list(index)}" for out in where for index in np.ndindex(*arrays[i].shape)]
+    return numeric, analytic, entries
+
+
+def _projections(
+    function: Callable, arrays: list, i: int, shapes: list, eps: float, directions: int, rng: np.random.Generator
+) -> tuple[Any, Any, list[str]]:
+    numeric, analytic = np.empty(directions), np.empty(directions)
+    for k in range(directions):
+        grads = [rng.standard_normal(s) for s in shapes]
+        direction = rng.standard_normal(arrays[i].shape)
+        direction /= np.linalg.norm(direction)
+        change = _difference(function, arrays, i, eps * direction)
+        numeric[k] = sum(float((g * d).sum()) for g, d in zip(grads, change, strict=True)) / (2 * eps)
+        analytic[k] = float((_backward(function, arrays, i, grads) * direction).sum())
+    return numeric, analytic, [f"random direction {k}" for k in range(directions)]
+
+
+def _compare(
+    name: str, numeric: np.ndarray, analytic: np.ndarray, entries: list[str], rtol: float, atol: float
+) -> float:
+    error = np.abs(numeric - analytic)
+    error[~np.isfinite(error)] = np.inf
+    scale = float(np.max(np.abs(numeric), initial=0.0, where=np.isfinite(numeric)))
+    k = int(np.argmax(error))
+    if error.flat[k] > atol + rtol * scale:
+        raise GradientError(
+            f"{name}: {entries[k]}: backward gives {analytic.flat[k]:.9g}, finite differences {numeric.flat[k]:.9g}; "
+            f"the difference {error.flat[k]:.3g} exceeds {atol:.3g} + {rtol:.3g} * {scale:.3g} "
+            f"({int((error > atol + rtol * scale).sum())} of {error.size} compared values do)"
+        )
+    return float(error.flat[k])

@@ -1,0 +1,1 @@
+"""The inner loops behind the functions: the same signatures in each module."""

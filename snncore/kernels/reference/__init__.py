@@ -1,0 +1,35 @@
+"""The inner loops in plain array code, written to be read: the definition of right for every faster kernel.
+
+Runs on NumPy and CuPy arrays. No loop goes over pixels, channels or samples: only over kernel taps, over
+timesteps, and over blocks of images whose im2col buffer is to stay small.
+
+Spikes are uint8; the step of a neuron is `fire(x, surrogate)`, which emits floats in relaxed mode.
+"""
+
+from snncore.kernels.reference.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
+from snncore.kernels.reference.broadcast import sum_to
+from snncore.kernels.reference.clif import clif_backward, clif_forward
+from snncore.kernels.reference.conv import conv_backward_input, conv_backward_weight, conv_forward
+from snncore.kernels.reference.lif import lif_backward, lif_forward
+from snncore.kernels.reference.mlif import mlif_backward, mlif_forward
+from snncore.kernels.reference.pool import avg_pool_backward, avg_pool_forward, max_pool_backward, max_pool_forward
+
+__all__ = [
+    "avg_pool_backward",
+    "avg_pool_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_statistics",
+    "clif_backward",
+    "clif_forward",
+    "conv_backward_input",
+    "conv_backward_weight",
+    "conv_forward",
+    "lif_backward",
+    "lif_forward",
+    "max_pool_backward",
+    "max_pool_forward",
+    "mlif_backward",
+    "mlif_forward",
+    "sum_to",
+]

@@ -1,0 +1,65 @@
+"""CLIF: forward over T timesteps and backpropagation through time."""
+
+from snncore.backend import Array, array_module
+from snncore.kernels.reference.membrane import sigmoid
+from snncore.surrogate import Surrogate, fire, spike_dtype
+
+
+def clif_forward(
+    c: Array, v0: Array | None, m0: Array | None, decay: float, tau: float, v_threshold: float, surrogate: Surrogate
+) -> tuple[Array, Array, Array]:
+    """LIF with a complementary potential m that deepens the reset; see `snncore.functions.clif`. Returns (s, v, m)."""
+    xp = array_module(c)
+    s = xp.empty(c.shape, spike_dtype(c))
+    v = xp.zeros_like(c[0]) if v0 is None else v0
+    m = xp.zeros_like(c[0]) if m0 is None else m0
+    for t in range(len(c)):
+        h = decay * v + c[t]
+        s[t] = fire(h - v_threshold, surrogate)
+        m = m * sigmoid(h / tau) + s[t]
+        v = h - s[t] * (v_threshold + sigmoid(m))
+    return s, v, m
+
+
+def clif_backward(
+    gs: Array,
+    gv: Array | None,
+    gm: Array | None,
+    c: Array,
+    v0: Array | None,
+    m0: Array | None,
+    decay: float,
+    tau: float,
+    v_threshold: float,
+    surrogate: Surrogate,
+    detach_reset: bool,
+) -> tuple[Array, Array, Array]:
+    """BPTT of `clif_forward`: (gc, gv0, gm0), with a = sigmoid(h / tau) and r = sigmoid(m).
+
+    gm[t] -= gv[t] * s * r * (1 - r)
+    gtotal = gs[t] + gm[t] - gv[t] * (v_threshold + r)   (detach_reset: without the last term)
+    gc[t] = gtotal * g + gv[t] + gm[t] * m[t-1] * a * (1 - a) / tau
+    gv[t-1] = decay * gc[t];  gm[t-1] = gm[t] * a
+    """
+    xp = array_module(c)
+    steps = []
+    v = xp.zeros_like(c[0]) if v0 is None else v0
+    m = xp.zeros_like(c[0]) if m0 is None else m0
+    for t in range(len(c)):
+        h = decay * v + c[t]
+        s = fire(h - v_threshold, surrogate)
+        a, before = sigmoid(h / tau), m
+        m = m * a + s
+        r = sigmoid(m)
+        v = h - s * (v_threshold + r)
+        steps.append((h, s, a, before, r))
+    gc = xp.empty_like(c)
+    gv = xp.zeros_like(c[0]) if gv is None else gv
+    gm = xp.zeros_like(c[0]) if gm is None else gm
+    for t in reversed(range(len(c))):
+        h, s, a, before, r = steps.pop()
+        gm = gm - gv * s * r * (1 - r)
+        gtotal = gs[t] + gm if detach_reset else gs[t] + gm - gv * (v_threshold + r)
+        gc[t] = gtotal * surrogate.derivative(h - v_threshold) + gv + gm * before * a * (1 - a) / tau
+        gv, gm = decay * gc[t], gm * a
+    return gc, gv, gm

@@ -1,0 +1,61 @@
+"""LIF: forward over T timesteps and backpropagation through time."""
+
+import numpy as np
+
+from snncore.backend import Array, array_module
+from snncore.kernels.reference.membrane import reset, reset_slopes
+from snncore.surrogate import Surrogate, fire, spike_dtype
+
+
+def lif_forward(
+    c: Array, v0: Array | None, decay: float, v_threshold: float, v_reset: float | None, surrogate: Surrogate
+) -> tuple[Array, Array]:
+    """h[t] = decay * v[t-1] + c[t]; s[t] = h[t] >= v_threshold; v[t] = reset. Returns (s, v[T])."""
+    s = array_module(c).empty(c.shape, spike_dtype(c))
+    v = v0
+    for t in range(len(c)):
+        h = c[t] if v is None else decay * v + c[t]
+        s[t] = fire(h - v_threshold, surrogate)
+        v = reset(h, s[t], v_threshold, v_reset)
+    return s, v
+
+
+def lif_backward(
+    gs: Array,
+    gv: Array | None,
+    c: Array,
+    v0: Array | None,
+    decay: float,
+    v_threshold: float,
+    v_reset: float | None,
+    surrogate: Surrogate,
+    detach_reset: bool,
+) -> tuple[Array, Array, Array]:
+    """BPTT of `lif_forward`: gs [T, ...] and gv (of v[T]) to (gc, gv0, gdecay); the membrane is recomputed.
+
+    With g the surrogate derivative at h[t] - v_threshold, and v[t] = reset(h[t], s[t]):
+        gtotal[t] = gs[t] + gv[t] * dv/ds       (detach_reset: without the second term)
+        gc[t] = gtotal[t] * g + gv[t] * dv/dh
+        gdecay += gc[t] * v[t-1];  gv[t-1] = decay * gc[t]
+    """
+    xp = array_module(c)
+    before, charged, spikes = [], [], []  # v[t-1], h[t] and s[t]
+    v = xp.zeros_like(c[0]) if v0 is None else v0
+    for t in range(len(c)):
+        h = decay * v + c[t]
+        s = fire(h - v_threshold, surrogate)
+        before.append(v)
+        charged.append(h)
+        spikes.append(s)
+        v = reset(h, s, v_threshold, v_reset)
+    gc = xp.empty_like(c)
+    gdecay = xp.zeros((), np.float64)
+    gv = xp.zeros_like(c[0]) if gv is None else gv
+    for t in reversed(range(len(c))):
+        h, s = charged.pop(), spikes.pop()
+        by_h, by_s = reset_slopes(h, s, v_threshold, v_reset)
+        gtotal = gs[t] if detach_reset else gs[t] + gv * by_s
+        gc[t] = gtotal * surrogate.derivative(h - v_threshold) + gv * by_h
+        gdecay += (gc[t] * before.pop()).sum(dtype=np.float64)
+        gv = decay * gc[t]
+    return gc, gv, gdecay

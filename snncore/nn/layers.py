@@ -1,0 +1,108 @@
+"""Layers with weights, pooling, and a chain of modules."""
+
+from typing import Any
+
+import numpy as np
+
+from snncore import functions as F
+from snncore.functions.window import pair
+from snncore.nn.init import fan_in_uniform
+from snncore.nn.module import Buffer, Module, Parameter
+from snncore.tape import Tensor
+
+__all__ = ["AvgPool2d", "BatchNorm", "Conv2d", "GlobalAvgPool", "Linear", "MaxPool2d", "Sequential"]
+
+
+class Conv2d(Module):
+    """Convolution with weight [kh, kw, Ci, Co] and optional bias [Co]; see `functions.Conv2d`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int | tuple[int, int] = 3,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        bias: bool = True,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        rng = rng or np.random.default_rng(0)
+        kh, kw = pair("kernel", kernel)
+        fan_in = kh * kw * in_channels
+        self.function = F.Conv2d(stride, padding)
+        self.weight = Parameter(fan_in_uniform(rng, (kh, kw, in_channels, out_channels), fan_in))
+        self.bias = Parameter(fan_in_uniform(rng, (out_channels,), fan_in)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, self.weight, self.bias)
+
+
+class Linear(Module):
+    """Fully connected layer with weight [Ci, Co] and optional bias [Co]; see `functions.Linear`."""
+
+    def __init__(
+        self, in_features: int, out_features: int, bias: bool = True, rng: np.random.Generator | None = None
+    ) -> None:
+        rng = rng or np.random.default_rng(0)
+        self.function = F.Linear()
+        self.weight = Parameter(fan_in_uniform(rng, (in_features, out_features), in_features))
+        self.bias = Parameter(fan_in_uniform(rng, (out_features,), in_features)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, self.weight, self.bias)
+
+
+class BatchNorm(Module):
+    """Batch normalisation over T, N and pixels with running statistics; see `functions.BatchNorm`."""
+
+    def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        self.momentum, self.eps = momentum, eps
+        self.weight = Parameter(np.ones(channels, np.float32))
+        self.bias = Parameter(np.zeros(channels, np.float32))
+        self.running_mean = Buffer(np.zeros(channels, np.float32))
+        self.running_var = Buffer(np.ones(channels, np.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        function = F.BatchNorm(self.running_mean.data, self.running_var.data, self.training, self.momentum, self.eps)
+        return function(x, self.weight, self.bias)
+
+
+class MaxPool2d(Module):
+    """Max pooling; see `functions.MaxPool2d`."""
+
+    def __init__(self, kernel: int | tuple[int, int] = 2, stride: int | tuple[int, int] | None = None) -> None:
+        self.function = F.MaxPool2d(kernel, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x)
+
+
+class AvgPool2d(Module):
+    """Average pooling; see `functions.AvgPool2d`."""
+
+    def __init__(self, kernel: int | tuple[int, int] = 2, stride: int | tuple[int, int] | None = None) -> None:
+        self.window = (kernel, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.AvgPool2d(*self.window, dtype=self.dtype)(x)
+
+
+class GlobalAvgPool(Module):
+    """Mean over all pixels; see `functions.GlobalAvgPool`."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.GlobalAvgPool(self.dtype)(x)
+
+
+class Sequential(Module):
+    """Modules one after the other, named 0, 1, 2, ..."""
+
+    def __init__(self, *modules: Module) -> None:
+        self._items = modules
+        for i, module in enumerate(modules):
+            setattr(self, str(i), module)
+
+    def forward(self, x: Any) -> Any:
+        for module in self._items:
+            x = module(x)
+        return x

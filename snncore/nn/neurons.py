@@ -1,0 +1,169 @@
+"""Neuron layers: hold the settings, the learnable constants and, only if asked, the membrane between calls."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from snncore import functions as F
+from snncore.nn.module import Buffer, Module, Parameter
+from snncore.surrogate import Surrogate
+from snncore.tape import Tensor
+
+__all__ = ["CLIF", "IF", "LIF", "MLIF", "PLIF", "Neuron", "decay_of"]
+
+
+def decay_of(tau: float | None, decay: float | None) -> float:
+    """Return the factor that a membrane keeps from one step to the next: `decay`, or 1 - 1 / tau.
+
+    Raises ValueError unless tau > 1 or decay is in [0, 1). The paper prints tau = 0.2 for (1 - 1 / tau), which is
+    -4: a membrane with that factor diverges. Its authors' earlier public code has tau = 2.
+    """
+    if (tau is None) == (decay is None):
+        raise ValueError(f"tau, decay: expected one of the two, found tau={tau}, decay={decay}")
+    if decay is not None:
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay: expected a number in [0, 1), found {decay}")
+        return float(decay)
+    if tau is None or not tau > 1:
+        raise ValueError(
+            f"tau: expected a number above 1, found {tau}: the membrane keeps 1 - 1 / tau of itself each step, which "
+            "is negative below 1 (tau = 0.2, as the paper prints it, gives -4 and diverges)"
+        )
+    return 1 - 1 / tau
+
+
+class Neuron(Module):
+    """Base of neuron layers: currents [T, ...] to spikes [T, ...].
+
+    stateful: False (default) starts every call from a resting membrane. True goes on from where the last call ended;
+    call `reset()` between sequences. What is kept is one array per membrane, cut off from the tape: forgetting to
+    reset cannot make memory grow.
+    """
+
+    def __init__(self, stateful: bool = False) -> None:
+        self.stateful = stateful
+        self.membrane: tuple[Any, ...] | None = None  # arrays, kept only if stateful
+
+    def reset(self) -> None:
+        """Forget the membrane."""
+        self.membrane = None
+
+    def run(self, function: F.LIF | F.CLIF | F.MLIF, inputs: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
+        """Call `function` on `inputs` and the membrane (of `shape`), and keep the membrane if stateful."""
+        if not self.stateful:
+            return function(*inputs)
+        function.return_state = True
+        kept = self.membrane or ()
+        if kept and kept[0].shape != shape:
+            raise ValueError(
+                f"{type(self).__name__}: the membrane kept from the last call has shape {kept[0].shape}, this call "
+                f"needs {shape}; call reset() between sequences"
+            )
+        outputs = function(*inputs, *kept)
+        spikes = 2 if isinstance(function, F.MLIF) else 1
+        self.membrane = tuple(v.data for v in outputs[spikes:])
+        return outputs[:spikes] if spikes > 1 else outputs[0]
+
+
+class LIF(Neuron):
+    """Leaky integrate-and-fire layer; see `functions.LIF`. Give `tau` (default 2.0) or `decay`."""
+
+    def __init__(
+        self,
+        tau: float | None = None,
+        decay: float | None = None,
+        v_threshold: float = 1.0,
+        v_reset: float | None = None,
+        surrogate: Surrogate | None = None,
+        detach_reset: bool = False,
+        stateful: bool = False,
+    ) -> None:
+        super().__init__(stateful)
+        self.decay = decay_of(2.0 if tau is None and decay is None else tau, decay)
+        self.settings = (v_threshold, v_reset, surrogate, detach_reset)
+
+    def forward(self, c: Tensor) -> Tensor:
+        return self.run(F.LIF(self.decay, *self.settings), (c,), c.shape[1:])
+
+
+class IF(LIF):
+    """Integrate-and-fire layer: a LIF that does not leak (decay 1)."""
+
+    def __init__(
+        self,
+        v_threshold: float = 1.0,
+        v_reset: float | None = None,
+        surrogate: Surrogate | None = None,
+        detach_reset: bool = False,
+        stateful: bool = False,
+    ) -> None:
+        super().__init__(2.0, None, v_threshold, v_reset, surrogate, detach_reset, stateful)
+        self.decay = 1.0
+
+
+class PLIF(LIF):
+    """LIF layer that learns tau, starting from the given one; see `functions.PLIF`."""
+
+    def __init__(
+        self,
+        tau: float = 2.0,
+        v_threshold: float = 1.0,
+        v_reset: float | None = None,
+        surrogate: Surrogate | None = None,
+        detach_reset: bool = False,
+        stateful: bool = False,
+    ) -> None:
+        super().__init__(tau, None, v_threshold, v_reset, surrogate, detach_reset, stateful)
+        self.w = Parameter(np.array(-math.log(tau - 1), np.float32))  # sigmoid(w) = 1 / tau
+
+    def forward(self, c: Tensor) -> Tensor:
+        return self.run(F.PLIF(self.decay, *self.settings), (c, self.w), c.shape[1:])
+
+
+class CLIF(Neuron):
+    """Complementary LIF layer; see `functions.CLIF`."""
+
+    def __init__(
+        self,
+        tau: float = 2.0,
+        v_threshold: float = 1.0,
+        surrogate: Surrogate | None = None,
+        detach_reset: bool = False,
+        stateful: bool = False,
+    ) -> None:
+        super().__init__(stateful)
+        self.settings = (tau, v_threshold, surrogate, detach_reset)
+
+    def forward(self, c: Tensor) -> Tensor:
+        return self.run(F.CLIF(*self.settings), (c,), c.shape[1:])
+
+
+class MLIF(Neuron):
+    """Multimodal LIF layer with concat fusion: (o_a, o_v, w_a, w_v) to (s_a, s_v); see `functions.MLIF`.
+
+    alpha: start of alpha_a and alpha_v, learnable unless `learn_alpha=False`.
+    """
+
+    def __init__(
+        self,
+        tau: float | None = None,
+        decay: float | None = None,
+        v_threshold: float = 1.0,
+        v_reset: float | None = None,
+        surrogate: Surrogate | None = None,
+        detach_reset: bool = False,
+        stateful: bool = False,
+        alpha: float = 0.5,
+        learn_alpha: bool = True,
+    ) -> None:
+        super().__init__(stateful)
+        self.decay = decay_of(2.0 if tau is None and decay is None else tau, decay)
+        self.settings = (v_threshold, v_reset, surrogate, detach_reset)
+        make: type = Parameter if learn_alpha else Buffer
+        self.alpha_a = make(np.array(alpha, np.float32))
+        self.alpha_v = make(np.array(alpha, np.float32))
+
+    def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
+        alphas = [x if isinstance(x, Parameter) else x.data for x in (self.alpha_a, self.alpha_v)]
+        return self.run(F.MLIF(self.decay, *self.settings), (o_a, o_v, *alphas, w_a, w_v), o_a.shape[1:])

@@ -1,0 +1,271 @@
+"""Optimizers that change parameters in place (SGD, Adam, AdamW), and clipping of gradients."""
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping
+
+import numpy as np
+
+from snncore import backend
+from snncore.backend import Array
+from snncore.tape import Tensor
+
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm", "clip_grad_value"]
+
+
+class Optimizer(ABC):
+    """Holds the parameters, the learning rate and the running averages; a subclass says how one array changes.
+
+    named_parameters: (name, tensor) pairs, floating point; a tensor found under two names is updated once, under the
+    first. lr: learning rate, finite and >= 0; set `.lr` before a step to follow a schedule. Make the optimizer
+    after the model is on its device and has its dtype: the averages are allocated beside the parameters.
+    A parameter whose grad is None is left alone, also by weight decay.
+    Raises ValueError for a bad setting, a name used twice, a tensor that is not floating point, or no parameters.
+    """
+
+    def __init__(self, named_parameters: Iterable[tuple[str, Tensor]], lr: float) -> None:
+        self.lr = lr
+        self.steps = 0
+        self.parameters: dict[str, Tensor] = {}
+        self._averages: dict[str, Array] = {}
+        seen: set[int] = set()
+        for name, p in named_parameters:
+            if name in self.parameters:
+                raise ValueError(f"named_parameters: the name {name!r} stands for two parameters")
+            if p.dtype.kind != "f":
+                raise ValueError(f"named_parameters: {name!r}: expected floating point, found {p.dtype}")
+            if id(p) not in seen:
+                self.parameters[name] = p
+                seen.add(id(p))
+        if not self.parameters:
+            raise ValueError("named_parameters: expected at least one parameter, found none")
+
+    @property
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return self._lr
+
+    @lr.setter
+    def lr(self, value: float) -> None:
+        self._lr = _setting("lr", value)
+
+    def step(self) -> None:
+        """Update every parameter that has a gradient; the gradients stay as they are.
+
+        Raises ValueError, before anything is changed, if a gradient has not the shape of its parameter.
+        """
+        ready = [(name, p.data, p.grad) for name, p in self.parameters.items() if p.grad is not None]
+        for name, w, g in ready:
+            if g.shape != w.shape:
+                raise ValueError(f"{name}: expected a gradient of shape {w.shape}, found {g.shape}")
+        self.steps += 1
+        for name, w, g in ready:
+            self._update(name, w, g)
+
+    def zero_grad(self) -> None:
+        """Forget all gradients."""
+        for p in self.parameters.values():
+            p.zero_grad()
+
+    @abstractmethod
+    def _update(self, name: str, w: Array, g: Array) -> None:
+        """Change the array w of one parameter in place by its gradient g, which must not be changed."""
+
+    def _allocate(self, kind: str) -> None:
+        for name, p in self.parameters.items():
+            self._averages[f"{kind}/{name}"] = backend.array_module(p.data).zeros_like(p.data)
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of the running averages, named `<average>/<parameter>`, and `step`, int64 of shape ()."""
+        return {"step": np.array(self.steps, np.int64)} | {key: x.copy() for key, x in self._averages.items()}
+
+    def load_state_dict(self, state: Mapping[str, Array]) -> None:
+        """Copy in what `state_dict` returned, on any device, so that training goes on bit for bit.
+
+        Raises ValueError, before anything is changed, that lists missing and unexpected keys or names the key
+        whose shape or dtype differs or whose count is negative.
+        """
+        own = {"step": np.array(self.steps, np.int64)} | self._averages
+        missing, unexpected = [key for key in own if key not in state], [key for key in state if key not in own]
+        if missing or unexpected:
+            raise ValueError(f"state of {type(self).__name__}: missing {missing}, unexpected {unexpected}")
+        for key, x in own.items():
+            found = state[key]
+            if (found.shape, found.dtype) != (x.shape, x.dtype):
+                raise ValueError(
+                    f"state of {type(self).__name__}: {key}: expected {x.dtype} of shape {x.shape}, "
+                    f"found {found.dtype} of shape {found.shape}"
+                )
+            if x.dtype.kind == "i" and found < 0:
+                raise ValueError(f"state of {type(self).__name__}: {key}: expected a count, found {int(found)}")
+        for key, x in own.items():
+            xp = backend.array_module(x)
+            x[...] = backend.asnumpy(state[key]) if xp is np else xp.asarray(state[key])
+        self.steps = int(own["step"])
+
+
+class SGD(Optimizer):
+    """Gradient descent with momentum, w the parameter and g its gradient.
+
+        g   = g + weight_decay * w
+        buf = momentum * buf + g            buf = 0 at the start
+        w   = w - lr * buf                  nesterov: w - lr * (g + momentum * buf)
+
+    momentum: in [0, 1). weight_decay: >= 0. Average kept if momentum > 0: `momentum/<name>`, as w.
+    Raises ValueError as Optimizer does, and for nesterov without momentum.
+    Source: torch.optim.SGD with dampening 0; Sutskever et al., ICML 2013.
+    """
+
+    def __init__(
+        self,
+        named_parameters: Iterable[tuple[str, Tensor]],
+        lr: float,
+        momentum: float = 0.0,
+        weight_decay: float = 0.0,
+        nesterov: bool = False,
+    ) -> None:
+        super().__init__(named_parameters, lr)
+        self.momentum = _setting("momentum", momentum, below=1.0)
+        self.weight_decay = _setting("weight_decay", weight_decay)
+        self.nesterov = nesterov
+        if nesterov and self.momentum == 0:
+            raise ValueError("nesterov: expected momentum > 0 with it, found momentum=0.0")
+        if self.momentum:
+            self._allocate("momentum")
+
+    def _update(self, name: str, w: Array, g: Array) -> None:
+        if self.weight_decay:
+            g = g + self.weight_decay * w
+        if self.momentum:
+            buf = self._averages[f"momentum/{name}"]
+            buf *= self.momentum
+            buf += g
+            g = g + self.momentum * buf if self.nesterov else buf
+        w -= self.lr * g
+
+
+class Adam(Optimizer):
+    """Steps scaled by running averages of the gradient g and of its square, k counting the updates of w from 1.
+
+        g = g + weight_decay * w
+        m = beta1 * m + (1 - beta1) * g                  m = 0 at the start
+        v = beta2 * v + (1 - beta2) * g * g              v = 0 at the start
+        w = w - lr * (m / (1 - beta1^k)) / (sqrt(v / (1 - beta2^k)) + eps)
+
+    betas: both in [0, 1). eps: > 0. weight_decay: >= 0. Averages kept: m as `exp_avg/<name>` and v as
+    `exp_avg_sq/<name>`, both as w; k as `updates/<name>`, int64 of shape (), for a parameter may sit out some steps.
+    Raises ValueError as Optimizer does.
+    Source: torch.optim.Adam; Kingma and Ba, ICLR 2015, Algorithm 1.
+    """
+
+    def __init__(
+        self,
+        named_parameters: Iterable[tuple[str, Tensor]],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(named_parameters, lr)
+        if len(betas) != 2:
+            raise ValueError(f"betas: expected two numbers, found {betas!r}")
+        self.betas = _setting("betas[0]", betas[0], below=1.0), _setting("betas[1]", betas[1], below=1.0)
+        self.eps = _setting("eps", eps)
+        if self.eps == 0:
+            raise ValueError("eps: expected a number > 0, found 0.0")  # 0 / 0 where no gradient has come yet
+        self.weight_decay = _setting("weight_decay", weight_decay)
+        self._allocate("exp_avg")
+        self._allocate("exp_avg_sq")
+        # On the host also for a GPU: reading the count must not wait for the device.
+        self._averages |= {f"updates/{name}": np.zeros((), np.int64) for name in self.parameters}
+
+    def _update(self, name: str, w: Array, g: Array) -> None:
+        if self.weight_decay:
+            g = self._decay(w, g)
+        beta1, beta2 = self.betas
+        m, v, k = (self._averages[f"{kind}/{name}"] for kind in ("exp_avg", "exp_avg_sq", "updates"))
+        k += 1
+        m += (1 - beta1) * (g - m)
+        v *= beta2
+        v += (1 - beta2) * g * g
+        denominator = backend.array_module(w).sqrt(v)
+        denominator /= math.sqrt(1 - beta2 ** int(k))
+        denominator += self.eps
+        w -= self.lr / (1 - beta1 ** int(k)) * m / denominator
+
+    def _decay(self, w: Array, g: Array) -> Array:
+        """Return the gradient that the averages see."""
+        return g + self.weight_decay * w
+
+
+class AdamW(Adam):
+    """Adam whose weight decay shrinks the parameter directly and does not enter the averages.
+
+        w = (1 - lr * weight_decay) * w, then Adam's update with the bare gradient
+
+    Settings, averages and errors as Adam; weight_decay is 0.01 unless given.
+    Source: torch.optim.AdamW; Loshchilov and Hutter, ICLR 2019, Algorithm 2 with its schedule multiplier in lr.
+    """
+
+    def __init__(
+        self,
+        named_parameters: Iterable[tuple[str, Tensor]],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        weight_decay: float = 0.01,
+    ) -> None:
+        super().__init__(named_parameters, lr, betas, eps, weight_decay)
+
+    def _decay(self, w: Array, g: Array) -> Array:
+        w *= 1 - self.lr * self.weight_decay
+        return g
+
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
+"""Optimizers by the name that configurations use."""
+
+
+def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
+    """Scale all gradients together so that their common Euclidean norm is at most max_norm; return the norm before.
+
+        norm = sqrt(sum of g * g over all entries of all gradients),  g = g * min(1, max_norm / norm)
+
+    Changes the gradients in place. The norm is accumulated in float64. If it is NaN or infinite, it is returned and
+    the gradients stay untouched: the caller decides. PyTorch divides by norm + 1e-6 instead.
+    max_norm: > 0, in the unit of the gradients; infinity only measures. Raises ValueError for any other.
+    """
+    if not max_norm > 0:
+        raise ValueError(f"max_norm: expected a number > 0, found {max_norm!r}")
+    grads = _gradients(parameters)
+    with np.errstate(over="ignore", invalid="ignore"):
+        squares = [(xp := backend.array_module(g)).sum(xp.square(g, dtype=xp.float64)) for g in grads]
+        norm = math.sqrt(float(sum(squares)))  # one transfer from a GPU, after all sums
+    if math.isfinite(norm) and norm > max_norm:
+        for g in grads:
+            g *= float(max_norm) / norm
+    return norm
+
+
+def clip_grad_value(parameters: Iterable[Tensor], max_value: float) -> None:
+    """Limit every entry of every gradient to [-max_value, max_value] in place; a NaN stays a NaN.
+
+    max_value: > 0, in the unit of the gradients. Raises ValueError for any other.
+    """
+    if not max_value > 0:
+        raise ValueError(f"max_value: expected a number > 0, found {max_value!r}")
+    for g in _gradients(parameters):
+        backend.array_module(g).clip(g, -float(max_value), float(max_value), out=g)
+
+
+def _gradients(parameters: Iterable[Tensor]) -> list[Array]:
+    """Return each gradient once, though a shared parameter may be listed twice."""
+    return list({id(p): p.grad for p in parameters if p.grad is not None}.values())
+
+
+def _setting(name: str, value: float, below: float = math.inf) -> float:
+    """Return `value` as a Python float (a NumPy float64 would widen float32 arrays), checked to be in [0, below)."""
+    if not 0 <= value < below:
+        wanted = "a finite number >= 0" if below == math.inf else f"a number in [0, {below:g})"
+        raise ValueError(f"{name}: expected {wanted}, found {value!r}")
+    return float(value)

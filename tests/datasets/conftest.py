@@ -1,0 +1,34 @@
+"""Tiny data sets on disk, and the real ones where they are present."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tiny_files import IDX, write_idx, write_recording
+
+
+@pytest.fixture
+def digits_dir(tmp_path):
+    """MNIST with 40 + 20 images of 28x28, and recordings 0, 1 (test), 5, 6 (train) of each digit by two speakers."""
+    rng = np.random.default_rng(7)
+    for split, n in (("train", 40), ("test", 20)):
+        labels = (np.arange(n) * 7 % 10).astype(np.uint8)
+        images = rng.integers(0, 256, (n, 28, 28), dtype=np.uint8)
+        write_idx(tmp_path / "mnist" / (IDX[split, "images"] + ".gz"), images, compress=True)
+        write_idx(tmp_path / "mnist" / IDX[split, "labels"], labels)
+    for digit in range(10):
+        for speaker in ("ann", "bob"):
+            for index in (0, 1, 5, 6):
+                write_recording(tmp_path / f"fsdd/recordings/{digit}_{speaker}_{index}.wav", digit)
+    return tmp_path
+
+
+@pytest.fixture
+def real_data():
+    """The folder with the real MNIST and FSDD files; the test is skipped where there is none."""
+    default = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+    folder = Path(os.environ.get("SNNCORE_TEST_DATA", default))
+    if not (folder / "mnist").is_dir() or not (folder / "fsdd").is_dir():
+        pytest.skip(f"no real data: {folder} has no mnist and fsdd; set SNNCORE_TEST_DATA")
+    return folder

@@ -1,0 +1,108 @@
+"""Pooling against naive loops and finite differences."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snncore import check_gradients
+from snncore.functions import AvgPool2d, GlobalAvgPool, MaxPool2d
+from tests.reference import pooling
+from tests.snncore.calls import differentiate
+
+SIZES = [  # (H, W), kernel, stride
+    ((4, 4), (2, 2), (2, 2)),
+    ((5, 7), (2, 2), (2, 2)),  # odd: the last row and column are left out
+    ((5, 6), (3, 2), (1, 2)),  # overlapping windows
+    ((3, 3), (3, 3), (1, 1)),
+    ((7, 5), (1, 2), (3, 1)),
+]
+
+
+def test_windows_worked_out_by_hand():
+    x = np.array([[1.0, 5.0, 2.0], [5.0, 3.0, 9.0]]).reshape(1, 2, 3, 1)
+    gy = np.array([10.0]).reshape(1, 1, 1, 1)
+    (y,), (gx,) = differentiate(MaxPool2d(2), [x], [gy])
+    assert y.item() == 5.0
+    assert gx.ravel().tolist() == [0, 10, 0, 0, 0, 0]  # the first 5 in reading order
+    (y,), (gx,) = differentiate(AvgPool2d(2), [x], [gy])
+    assert y.item() == 3.5
+    assert gx.ravel().tolist() == [2.5, 2.5, 0, 2.5, 2.5, 0]
+    (y,), (gx,) = differentiate(GlobalAvgPool(), [x], [np.array([[12.0]])])
+    assert y.item() == pytest.approx(25 / 6, rel=1e-15)
+    assert gx.ravel().tolist() == [2] * 6
+
+
+@pytest.mark.parametrize(("size", "kernel", "stride"), SIZES)
+def test_pooling_gradients_are_the_derivatives(rng, size, kernel, stride):
+    x = rng.permutation(np.arange(2 * size[0] * size[1] * 2) / 10.0).reshape(2, *size, 2)  # no two entries equal
+    check_gradients(MaxPool2d(kernel, stride), [x], rtol=1e-8, atol=1e-9)
+    check_gradients(AvgPool2d(kernel, stride), [x], rtol=1e-8, atol=1e-9)
+    check_gradients(GlobalAvgPool(), [x], rtol=1e-8, atol=1e-9)
+
+
+@st.composite
+def problems(draw):
+    kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    stride = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))
+    size = [draw(st.integers(k, 7)) for k in kernel]
+    shape = (draw(st.integers(1, 2)), *size, draw(st.integers(1, 3)))
+    values = draw(st.sampled_from(["no spikes", "spikes", "all ones", "counts", "analog"]))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    x = {
+        "no spikes": np.zeros(shape, np.uint8),
+        "spikes": rng.integers(0, 2, shape, np.uint8),
+        "all ones": np.ones(shape, np.uint8),
+        "counts": rng.integers(0, 3, shape, np.uint8),
+        "analog": rng.standard_normal(shape),
+    }[values]
+    return x, kernel, stride, rng
+
+
+@given(problems())
+def test_max_pooling_equals_naive_loops_and_gives_ties_to_the_first(problem):
+    x, kernel, stride, rng = problem
+    expected = pooling.max_pool(x, kernel, stride)
+    gy = rng.standard_normal(expected.shape)
+    (y,), (gx,) = differentiate(MaxPool2d(kernel, stride), [x], [gy])
+    assert y.dtype == x.dtype
+    np.testing.assert_array_equal(y, expected)
+    np.testing.assert_allclose(gx, pooling.max_pool_gradient(x, gy, kernel, stride), rtol=0, atol=1e-14)
+
+
+@given(problems())
+def test_average_pooling_equals_naive_loops(problem):
+    x, kernel, stride, rng = problem
+    expected = pooling.avg_pool(x, kernel, stride)
+    gy = rng.standard_normal(expected.shape)
+    (y,), (gx,) = differentiate(AvgPool2d(kernel, stride, dtype=np.float64), [x], [gy])
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-14)
+    np.testing.assert_allclose(gx, pooling.avg_pool_gradient(x.shape, gy, kernel, stride), rtol=0, atol=1e-14)
+
+
+@given(problems())
+def test_global_average_pooling_is_the_mean_over_pixels(problem):
+    x, _, _, rng = problem
+    gy = rng.standard_normal((len(x), x.shape[-1]))
+    (y,), (gx,) = differentiate(GlobalAvgPool(np.float64), [x], [gy])
+    np.testing.assert_allclose(y, x.astype(np.float64).mean(axis=(1, 2)), rtol=0, atol=1e-14)
+    np.testing.assert_array_equal(gx, np.broadcast_to((gy / (x.shape[1] * x.shape[2]))[:, None, None], x.shape))
+
+
+@pytest.mark.parametrize("pool", [MaxPool2d(2), AvgPool2d(2), GlobalAvgPool()])
+def test_timesteps_and_samples_are_pooled_alike(rng, pool):
+    x = rng.standard_normal((3, 2, 5, 4, 2))
+    together = pool(x).data
+    np.testing.assert_array_equal(together, np.stack([pool(x[t]).data for t in range(3)]))
+
+
+@pytest.mark.parametrize("pool", [MaxPool2d((3, 2)), AvgPool2d((3, 2))])
+@pytest.mark.parametrize("shape", [(1, 2, 4, 1), (1, 4, 1, 1), (4, 4, 1)])
+def test_images_smaller_than_the_window_are_refused_and_named(pool, shape):
+    with pytest.raises(ValueError, match=rf"{pool.name}: .* of at least \(3, 2\) pixels, found \({shape[0]}, "):
+        pool(np.zeros(shape))
+
+
+def test_global_pooling_of_too_few_axes_is_refused():
+    with pytest.raises(ValueError, match=r"GlobalAvgPool: .*found \(4, 2\)"):
+        GlobalAvgPool()(np.zeros((4, 2)))

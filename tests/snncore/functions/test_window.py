@@ -1,0 +1,18 @@
+"""Window sizes: a number or a pair."""
+
+import pytest
+
+from snncore.functions.window import pair
+
+
+def test_a_number_stands_for_both_axes_and_a_pair_for_each():
+    assert pair("kernel", 3) == (3, 3)
+    assert pair("kernel", (2, 5)) == (2, 5)
+    assert pair("kernel", [2, 5]) == (2, 5)
+    assert pair("padding", 0, least=0) == (0, 0)
+
+
+@pytest.mark.parametrize("value", [0, -1, (1, 0), (1, 2, 3), (), (1.5, 2), 1.5, "3", None])
+def test_anything_else_is_refused_and_named(value):
+    with pytest.raises(ValueError, match="kernel: expected an integer of at least 1, or two of them, found"):
+        pair("kernel", value)

@@ -1,0 +1,113 @@
+"""Evaluate a trained run: accuracy, a table by class, firing rates by layer, and a picture of the confusion matrix."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+from toolkit import UsageError, add_data_options, load_split, progress, run_tool
+
+from datasets import BatchIterator
+from misnet.config import MISNetConfig
+from misnet.model import MISNet
+from misnet.plots import plot_confusion
+from misnet.recording import FiringRates
+from misnet.run import load_model, read_config
+from misnet.training import Totals, evaluate
+from snncore.backend import asnumpy, parse_device
+from snncore.files import replace_file
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder that tools/train.py wrote")
+    parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
+    parser.add_argument("--split", choices=("test", "train"), default="test", help="samples to use (default: test)")
+    parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32)")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to a JSON file")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="PNG to write (default: RUN_DIR/confusion.png)")
+    add_data_options(parser)
+    return parser
+
+
+def class_table(labels: np.ndarray, predicted: np.ndarray, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return a row per class: samples, precision, recall, F1 (0 where there is nothing to divide by)."""
+    scores = precision_recall_fscore_support(labels, predicted, labels=range(len(names)), zero_division=0)
+    return [
+        {"class": name, "samples": int(n), "precision": float(p), "recall": float(r), "f1": float(f)}
+        for name, p, r, f, n in zip(names, *scores, strict=True)
+    ]
+
+
+def report(totals: Totals, table: list[dict[str, Any]], rates: FiringRates) -> str:
+    """Return the text that is printed."""
+    row = totals.row("test")
+    lines = [f"{totals.samples} samples, loss {row['test_loss']:.4f}"]
+    for key, text in (("av", "both modalities"), ("a", "audio head alone"), ("v", "visual head alone")):
+        lines.append(f"accuracy, {text:<18} {100 * row[f'test_accuracy_{key}']:6.2f} %")
+    lines.append(f"\n{'class':<20} {'samples':>8} {'precision':>10} {'recall':>8} {'F1':>8}")
+    for r in table:
+        lines.append(f"{r['class']:<20} {r['samples']:>8} {r['precision']:>10.3f} {r['recall']:>8.3f} {r['f1']:>8.3f}")
+    lines.append(f"\n{'neuron layer':<34} {'firing rate':>11}")
+    lines += [f"{path:<34} {rate:>11.4f}" for path, rate in rates.rates().items()]
+    lines.append(f"{'all neurons':<34} {rates.mean():>11.4f}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Evaluate, print and draw."""
+    parser = make_parser()
+    args = parser.parse_args()
+    if args.batch_size < 1:
+        parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
+    try:
+        kind, index = parse_device(args.device)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from None
+    device = f"{kind}:{index}" if kind == "cuda" else "cpu"
+    content = read_config(args.run_dir / "config.json")
+    config = MISNetConfig.from_dict(content["network"])
+    model = MISNet(config)
+    load_model(model, args.run_dir / f"{args.checkpoint}.safetensors")
+    model.to(device)
+
+    settings = {"data_options": {}} | content["settings"]
+    settings |= {k: v for k, v in vars(args).items() if k in settings and k != "batch_size"}
+    data = load_split(args.split, settings, config.size, config.timesteps)
+    batches = BatchIterator(data, args.batch_size, shuffle=False)
+    shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
+    labels: list[int] = []
+    predicted: list[int] = []
+
+    def keep(outputs: Any, batch_labels: Any) -> None:
+        labels.extend(asnumpy(batch_labels).tolist())
+        predicted.extend(asnumpy(outputs.p.data).argmax(axis=1).tolist())
+
+    rates = FiringRates(model)
+    totals = evaluate(model, shown, device, seen=keep, rates=rates)
+    truth, guess = np.array(labels), np.array(predicted)
+    table = class_table(truth, guess, data.class_names)
+    matrix = confusion_matrix(truth, guess, labels=range(len(data.class_names)))
+    print(report(totals, table, rates))
+
+    accuracy = 100 * float((truth == guess).mean())
+    picture = args.picture or args.run_dir / "confusion.png"
+    title = f"MISNet-{config.variant} on {data.name} {args.split}: {accuracy:.2f} %"
+    plot_confusion(matrix, data.class_names, picture, title)
+    print(f"\nconfusion matrix: {picture}")
+    if args.json:
+        figures = totals.row(args.split) | {
+            "samples": totals.samples,
+            "classes": table,
+            "confusion": matrix.tolist(),
+            "firing_rates": rates.rates(),
+        }
+        replace_file(args.json, (json.dumps(figures, indent=2) + "\n").encode())
+
+
+if __name__ == "__main__":
+    run_tool(main)

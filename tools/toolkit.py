@@ -1,0 +1,122 @@
+"""What the command lines share: options of a run, and errors as messages with an exit status."""
+
+import argparse
+import json
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from datasets import DATASET_NAMES, AudioVisualDataset, DataError, load_dataset
+from misnet.config import ConfigError
+from misnet.training import Diverged
+from snncore import BackendError, CheckpointError
+
+USAGE, DATA, STOPPED = 2, 1, 130  # exit statuses; 130 is what shells give for Ctrl-C
+
+
+class UsageError(Exception):
+    """Options that cannot be used together; exit status 2."""
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose and cut the data; those not given are absent from the parsed namespace."""
+    group = parser.add_argument_group("data")
+    kinds: dict[str, dict[str, Any]] = {
+        "--dataset": {"choices": DATASET_NAMES, "help": "data set (default: dialpad, which needs no files)"},
+        "--data-dir": {"metavar": "DIR", "help": "folder with the files of a data set that needs some"},
+        "--limit-train": {"type": int, "metavar": "N", "help": "train on N samples, drawn with the seed"},
+        "--limit-eval": {"type": int, "metavar": "N", "help": "evaluate on N samples, drawn with the seed"},
+    }
+    for name, kind in kinds.items():
+        group.add_argument(name, default=argparse.SUPPRESS, **kind)
+    group.add_argument(
+        "--data-option",
+        dest="data_options",
+        action=_DataOption,
+        default=argparse.SUPPRESS,
+        metavar="NAME=VALUE",
+        help="an option of the data set, such as fsdd_split=speaker; may be repeated",
+    )
+
+
+class _DataOption(argparse.Action):
+    """Collects NAME=VALUE pairs; a value that is not JSON is text."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, value: Any, option: Any = None) -> None:
+        name, equals, text = value.partition("=")
+        if not (name and equals):
+            parser.error(f"--data-option: expected NAME=VALUE, found {value!r}")
+        try:
+            parsed = json.loads(text)
+        except ValueError:
+            parsed = text
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest, {}), name: parsed})
+
+
+def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps: int) -> AudioVisualDataset:
+    """Return a split of the data set that `settings` name, cut as they say; UsageError for values it does not take."""
+    try:
+        return load_dataset(
+            settings["dataset"],
+            split,
+            data_dir=settings["data_dir"],
+            timesteps=timesteps,
+            size=size,
+            seed=settings["seed"],
+            limit=settings["limit_train" if split == "train" else "limit_eval"],
+            **settings["data_options"],
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+
+
+def run_tool(main: Callable[[], int | None]) -> None:
+    """Run `main` and exit: 0, or 2 with a message for wrong usage, or 1 with a message for wrong data."""
+    try:
+        status = main() or 0
+        sys.stdout.flush()
+    except (UsageError, ConfigError, BackendError) as error:
+        status = _complain(error, USAGE)
+    except (DataError, CheckpointError, Diverged) as error:
+        status = _complain(error, DATA)
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        status = 0
+    except KeyboardInterrupt:
+        status = _complain("interrupted", STOPPED)
+    except OSError as error:
+        status = _complain(error, DATA)
+    sys.exit(status)
+
+
+def _complain(error: object, status: int) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return status
+
+
+class StopRequest:
+    """Turns the first Ctrl-C (or SIGTERM) into a request that a run asks for; the second interrupts at once."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._note)
+
+    def _note(self, number: int, frame: Any) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True
+        print("\nstopping after this batch; once more to stop at once", file=sys.stderr)
+
+    def __call__(self) -> bool:
+        """Whether a stop was requested."""
+        return self.requested
+
+
+def progress(batches: Any, total: int, initial: int, text: str) -> Iterator[Any]:
+    """Show a progress bar over the batches, where standard error is a terminal."""
+    from tqdm import tqdm
+
+    yield from tqdm(batches, total=total, initial=initial, desc=text, unit="batch", leave=False, disable=None)
