@@ -35,7 +35,7 @@ class Entry:
 
 REGISTRY = {
     "dialpad": Entry(
-        Dialpad, "scikit-learn's handwritten digits with their telephone tones; a small fixture, no download", 16
+        Dialpad, "scikit-learn's handwritten digits with their telephone tones; a small fixture, no download", 8
     ),
     "mnist-fsdd": Entry(MnistFsdd, "MNIST's handwritten digits with recordings of spoken ones", 16, mnist_fsdd.NEEDS),
 }

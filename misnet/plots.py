@@ -34,7 +34,7 @@ def plot_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
     line(middle, "train_accuracy_av", "both, train", "k--")
     line(right, "train_firing_rate", "train")
     line(right, "test_firing_rate", "test")
-    titles = ("loss (Eq. 16)", "accuracy", "mean firing rate (spikes per neuron and timestep)")
+    titles = ("loss (Eq. 16)", "accuracy", "spikes per neuron and timestep")
     for axes, title in zip((left, middle, right), titles, strict=True):
         axes.set(xlabel="epoch", title=title)
         axes.xaxis.get_major_locator().set_params(integer=True)

@@ -45,7 +45,8 @@ def array_module(*arrays: Array) -> Any:
 
 def asnumpy(x: Array) -> np.ndarray:
     """Return `x` as a NumPy array, copied from the GPU if it lives there."""
-    return x if isinstance(x, np.ndarray) else array_module(x).asnumpy(x)
+    xp = array_module(x)
+    return np.asarray(x) if xp is np else xp.asnumpy(x)
 
 
 def parse_device(device: str) -> tuple[str, int]:
@@ -54,8 +55,8 @@ def parse_device(device: str) -> tuple[str, int]:
     `auto` is the first GPU if there is a usable one, else the CPU. Raises ValueError for any other text and
     BackendError if a GPU is asked for and there is none.
     """
-    kind, _, index = device.partition(":")
-    if kind not in ("auto", "cpu", "cuda") or (index and not (kind == "cuda" and index.isdigit())):
+    kind, colon, index = device.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and index.isdigit())):
         raise ValueError(f"device: expected auto, cpu, cuda or cuda:<index>, found {device!r}")
     if kind == "auto":
         try:

@@ -64,9 +64,9 @@ def check_gradients(
         for i in checked:
             everything = outputs * arrays[i].size <= FULL_JACOBIAN_ENTRIES if full is None else full
             if everything:
-                pairs = _jacobians(function, arrays, i, shapes, eps)
+                pairs = _jacobians(function, arrays, i, shapes, eps, label[i])
             else:
-                pairs = _projections(function, arrays, i, shapes, eps, directions, rng)
+                pairs = _projections(function, arrays, i, shapes, eps, directions, rng, label[i])
             worst = max(worst, _compare(label[i], *pairs, rtol, atol))
     return worst
 
@@ -82,7 +82,7 @@ def _evaluate(function: Callable, arrays: list) -> tuple[np.ndarray, ...]:
     return tuple(y.data for y in (result if isinstance(result, tuple) else (result,)))
 
 
-def _backward(function: Callable, arrays: list, i: int, grads: list[np.ndarray]) -> np.ndarray:
+def _backward(function: Callable, arrays: list, i: int, grads: list[np.ndarray], name: str) -> np.ndarray:
     """Gradient that backward gives for input i when the outputs have gradients `grads`."""
     tensors = [None if x is None else Tensor(x) for x in arrays]
     tensors[i] = leaf = Tensor(arrays[i], requires_grad=True)
@@ -92,7 +92,7 @@ def _backward(function: Callable, arrays: list, i: int, grads: list[np.ndarray])
         term = (y * Tensor(g)).sum()
         total = term if total is None else total + term
     if total is None or not total.requires_grad:
-        raise GradientError(f"input {i}: the outputs do not depend on it, as far as the tape knows")
+        raise GradientError(f"{name}: the outputs do not depend on it, as far as the tape knows")
     total.backward()
     return np.zeros_like(arrays[i]) if leaf.grad is None else leaf.grad
 
@@ -104,7 +104,9 @@ def _difference(function: Callable, arrays: list, i: int, step: np.ndarray) -> l
     return [a - b for a, b in zip(_evaluate(function, ahead), _evaluate(function, behind), strict=True)]
 
 
-def _jacobians(function: Callable, arrays: list, i: int, shapes: list, eps: float) -> tuple[Any, Any, list[str]]:
+def _jacobians(
+    function: Callable, arrays: list, i: int, shapes: list, eps: float, name: str
+) -> tuple[Any, Any, list[str]]:
     size = arrays[i].size
     numeric = np.empty((sum(int(np.prod(s)) for s in shapes), size))
     for j in range(size):
@@ -118,7 +120,7 @@ def _jacobians(function: Callable, arrays: list, i: int, shapes: list, eps: floa
         for index in np.ndindex(*shape):
             grads = [np.zeros(s) for s in shapes]
             grads[k][index] = 1.0
-            analytic[row] = _backward(function, arrays, i, grads).ravel()
+            analytic[row] = _backward(function, arrays, i, grads, name).ravel()
             where.append(f"d output {k}{list(index)}" if len(shapes) > 1 else f"d output{list(index)}")
             row += 1
     entries = [f"{out} / d entry {list(index)}" for out in where for index in np.ndindex(*arrays[i].shape)]
@@ -126,7 +128,14 @@ def _jacobians(function: Callable, arrays: list, i: int, shapes: list, eps: floa
 
 
 def _projections(
-    function: Callable, arrays: list, i: int, shapes: list, eps: float, directions: int, rng: np.random.Generator
+    function: Callable,
+    arrays: list,
+    i: int,
+    shapes: list,
+    eps: float,
+    directions: int,
+    rng: np.random.Generator,
+    name: str,
 ) -> tuple[Any, Any, list[str]]:
     numeric, analytic = np.empty(directions), np.empty(directions)
     for k in range(directions):
@@ -135,7 +144,7 @@ def _projections(
         direction /= np.linalg.norm(direction)
         change = _difference(function, arrays, i, eps * direction)
         numeric[k] = sum(float((g * d).sum()) for g, d in zip(grads, change, strict=True)) / (2 * eps)
-        analytic[k] = float((_backward(function, arrays, i, grads) * direction).sum())
+        analytic[k] = float((_backward(function, arrays, i, grads, name) * direction).sum())
     return numeric, analytic, [f"random direction {k}" for k in range(directions)]
 
 

@@ -82,10 +82,8 @@ class Sigmoid(Surrogate):
         xp = array_module(x)
         e = xp.abs(x)
         e *= -self.slope
-        xp.exp(e, out=e)
-        e /= xp.square(1 + e)
-        e *= self.slope
-        return e
+        e = xp.exp(e)
+        return self.slope * e / xp.square(1 + e)
 
 
 @dataclass(frozen=True)

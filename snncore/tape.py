@@ -69,6 +69,8 @@ class Tensor:
     data: array of any shape; floating point, or uint8 for spikes. grad: array like data, or None.
     """
 
+    __array_ufunc__ = None  # so that `array + tensor` asks the tensor, instead of making an array of tensors
+
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         if isinstance(data, Tensor):
             raise TypeError("Tensor: expected an array or a number, found a Tensor; use .detach() to cut the tape")
@@ -220,7 +222,8 @@ class Function(ABC):
         call._kernels = backend.kernels(*arrays)
         call.needs = tuple(x is not None and state.grad_enabled and x.requires_grad for x in tensors)
         result = call.forward(*arrays)
-        outputs = result if isinstance(result, tuple) else (result,)
+        xp = backend.array_module(*(x for x in arrays if x is not None))
+        outputs = tuple(xp.asarray(y) for y in (result if isinstance(result, tuple) else (result,)))  # no NumPy scalars
         for callback in state.observers:
             callback(call, arrays, outputs)
         recorded = any(call.needs)

@@ -42,7 +42,8 @@ DEFAULTS: dict[str, Any] = {
     "warmup_steps": 0,
     "seed": 0,
 }
-EPOCHS = {"dialpad": 4, "mnist-fsdd": 8}
+SETTINGS = DEFAULTS.keys() | RECIPES["default"].keys()
+EPOCHS = {"dialpad": 5, "mnist-fsdd": 8}
 RESUMABLE = {"resume", "device"}  # the other options are part of the run that goes on
 
 
@@ -83,7 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
 def gather(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the settings of the run and the switches of the network.
 
-    Later ones win: the defaults, the recipe, the file of --config, what was given on the command line.
+    Later ones win: the defaults, the file of --config, a recipe that was given, the other options that were given.
     """
     if "resume" in given:
         extra = sorted(set(given) - RESUMABLE)
@@ -98,17 +99,17 @@ def gather(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         values = content["network"] | content["settings"]
         if "variant" in given:  # another variant brings its own channels and cells
             values |= {"channels": None, "cells": None}
-    recipe = given.get("recipe", values.get("recipe", "default"))
-    settings = DEFAULTS | RECIPES[recipe]
-    if "recipe" not in given:
-        settings |= {k: v for k, v in values.items() if k in settings}
-    settings |= {k: v for k, v in given.items() if k in settings}
+    if "preset" in given and "config" in given:
+        raise UsageError("--preset: --config sets every switch already; expected one of the two")
+    settings = DEFAULTS | RECIPES["default"] | {k: v for k, v in values.items() if k in SETTINGS}
+    settings |= RECIPES[given["recipe"]] if "recipe" in given else {}
+    settings |= {k: v for k, v in given.items() if k in SETTINGS}
     if settings["epochs"] is None:
         settings["epochs"] = EPOCHS[settings["dataset"]]
     for name, least in (("epochs", 1), ("batch_size", 1), ("limit_train", 1), ("limit_eval", 1), ("seed", 0)):
         if settings[name] is not None and settings[name] < least:
             raise UsageError(f"--{name.replace('_', '-')}: expected at least {least}, found {settings[name]}")
-    return settings, {k: v for k, v in values.items() if k not in settings} | given
+    return settings, {k: v for k, v in values.items() if k not in SETTINGS} | given
 
 
 def network_for(train: Any, network: dict[str, Any], given: dict[str, Any]) -> MISNetConfig:

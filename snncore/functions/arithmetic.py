@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from snncore.backend import Array
+from snncore.backend import Array, array_module
 from snncore.tape import Function
 
 
@@ -12,6 +12,11 @@ class _Binary(Function):
     """Base of the operations of two arrays: gradients are summed over the axes that were broadcast."""
 
     shapes: tuple[tuple[int, ...], tuple[int, ...]]
+
+    def check_one_float(self, a: Array, b: Array) -> None:
+        """Raise TypeError if both arrays are spikes: they would wrap, or leave the float type of the network."""
+        if a.dtype.kind != "f" and b.dtype.kind != "f":
+            raise TypeError(f"{self.name}: expected at least one float array, found {a.dtype} and {b.dtype}")
 
     def shrink(self, ga: Array, gb: Array) -> tuple[Array, Array]:
         """Sum the gradients to the shapes of the inputs."""
@@ -34,8 +39,7 @@ class Sub(_Binary):
     """y = a - b; ga = gy, gb = -gy. Float arrays only: spikes would wrap below zero."""
 
     def forward(self, a: Array, b: Array) -> Array:
-        if a.dtype.kind != "f" and b.dtype.kind != "f":
-            raise TypeError(f"Sub: expected at least one float array, found {a.dtype} and {b.dtype}")
+        self.check_one_float(a, b)
         self.shapes = a.shape, b.shape
         return a - b
 
@@ -57,9 +61,10 @@ class Mul(_Binary):
 
 
 class Div(_Binary):
-    """y = a / b; ga = gy / b, gb = -gy * a / b^2."""
+    """y = a / b; ga = gy / b, gb = -gy * a / b^2. At least one array is float."""
 
     def forward(self, a: Array, b: Array) -> Array:
+        self.check_one_float(a, b)
         self.shapes = a.shape, b.shape
         self.save(a, b)
         return a / b
@@ -73,7 +78,7 @@ class ReLU(Function):
     """y = max(x, 0); gx = gy where y > 0."""
 
     def forward(self, x: Array) -> Array:
-        y = x * (x > 0)
+        y = array_module(x).maximum(x, 0)
         self.save(y)
         return y
 

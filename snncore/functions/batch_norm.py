@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
+from snncore.functions.checks import check_float, check_shape
 from snncore.tape import Function
 
 
@@ -21,7 +22,7 @@ class BatchNorm(Function):
 
     x: float [..., C]. gamma, beta: [C]. running_mean, running_var: arrays [C], changed in place in training.
     Kept for backward: x and gamma. Source: Ioffe and Szegedy 2015; over T as in Eq. 3 of the paper.
-    Raises ValueError in training if there is one entry a channel.
+    Raises ValueError if the channels differ, or in training if there is one entry a channel; TypeError if x is spikes.
     """
 
     def __init__(
@@ -36,8 +37,8 @@ class BatchNorm(Function):
         self.training, self.momentum, self.eps = training, momentum, eps
 
     def forward(self, x: Array, gamma: Array, beta: Array) -> Array:
-        if x.shape[-1] != gamma.shape[0]:
-            raise ValueError(f"BatchNorm: expected {gamma.shape[0]} channels, found x {x.shape}")
+        check_float("BatchNorm", x=x, gamma=gamma, beta=beta)
+        check_shape("BatchNorm", x.shape[-1:], gamma=gamma, beta=beta, running_mean=self.running_mean)
         if self.training:
             count = x.size // x.shape[-1]
             if count < 2:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.functions.checks import check_currents, check_threshold
 from snncore.surrogate import Sigmoid, Surrogate
 from snncore.tape import Function
 
@@ -21,7 +22,8 @@ class CLIF(Function):
     c: float [T, ...]. v0, m0: state left by an earlier call, or None. Returns s: uint8; with
     `return_state=True` (s, v[T], m[T]). Kept for backward: c.
     Source: Huang et al., CLIF: Complementary Leaky Integrate-and-Fire Neuron, ICML 2024.
-    Raises ValueError if tau < 1.
+    Raises ValueError if tau < 1, the threshold is not positive or a state has another shape, TypeError if c is not
+    float.
     """
 
     spiking = True
@@ -36,11 +38,13 @@ class CLIF(Function):
     ) -> None:
         if not tau >= 1:
             raise ValueError(f"CLIF: tau must be at least 1, found {tau}")
+        check_threshold("CLIF", v_threshold)
         self.tau, self.decay, self.v_threshold = tau, 1 - 1 / tau, v_threshold
         self.surrogate = surrogate or Sigmoid()
         self.detach_reset, self.return_state = detach_reset, return_state
 
     def forward(self, c: Array, v0: Array | None = None, m0: Array | None = None) -> Any:
+        check_currents("CLIF", c, v0=v0, m0=m0)
         self.save(c, v0, m0)
         out = self.kernels.clif_forward(c, v0, m0, self.decay, self.tau, self.v_threshold, self.surrogate)
         return out if self.return_state else out[0]

@@ -3,7 +3,7 @@
 from typing import Any
 
 from snncore.backend import Array
-from snncore.functions.window import pair
+from snncore.functions.checks import check_float, check_shape, pair
 from snncore.tape import Function
 
 
@@ -20,7 +20,7 @@ class Conv2d(Function):
     x: [..., H, W, Ci], uint8 spikes (accumulated) or float (multiplied). w: float [kh, kw, Ci, Co]. b: [Co] or None.
     Returns y: type of w, [..., Ho, Wo, Co] with Ho = (H + 2 ph - kh) // sy + 1.
     Kept for backward: x (uint8 if spikes) and w.
-    Raises ValueError if the channels of x and w differ or the window does not fit.
+    Raises ValueError if the channels of x, w and b do not fit or the window does not fit; TypeError if w is not float.
     """
 
     def __init__(self, stride: int | tuple[int, int] = 1, padding: int | tuple[int, int] = 0) -> None:
@@ -35,6 +35,8 @@ class Conv2d(Function):
         fits = all(n + 2 * p >= k for n, p, k in zip(x.shape[-3:-1], self.padding, w.shape, strict=False))
         if not fits:
             raise ValueError(f"Conv2d: a window of {w.shape[:2]} does not fit x {x.shape} padded by {self.padding}")
+        check_float("Conv2d", w=w)
+        check_shape("Conv2d", w.shape[3:], b=b)
         self.save(x, w)
         y = self.kernels.conv_forward(x.reshape(-1, *x.shape[-3:]), w, self.stride, self.padding)  # [M, Ho, Wo, Co]
         if b is not None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.functions.checks import check_currents, check_threshold
 from snncore.surrogate import Sigmoid, Surrogate
 from snncore.tape import Function
 
@@ -25,6 +26,7 @@ class LIF(Function):
 
     c: float [T, ...], in units of the threshold. v0: membrane left by an earlier call, [...], or None.
     Returns s: uint8, shape of c; with `return_state=True` (s, v[T]).
+    Raises TypeError if c is not float, ValueError if v0 has another shape or the threshold is not positive.
     Kept for backward: c alone; h is recomputed, which costs less than storing it.
     """
 
@@ -39,11 +41,13 @@ class LIF(Function):
         detach_reset: bool = False,
         return_state: bool = False,
     ) -> None:
+        check_threshold(self.name, v_threshold)
         self.decay, self.v_threshold, self.v_reset = decay, v_threshold, v_reset
         self.surrogate = surrogate or Sigmoid()
         self.detach_reset, self.return_state = detach_reset, return_state
 
     def forward(self, c: Array, v0: Array | None = None) -> Any:
+        check_currents("LIF", c, v0=v0)
         self.save(c, v0)
         s, v = self.kernels.lif_forward(c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate)
         return (s, v) if self.return_state else s

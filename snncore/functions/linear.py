@@ -3,6 +3,7 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.functions.checks import check_float, check_shape
 from snncore.tape import Function
 
 
@@ -12,14 +13,17 @@ class Linear(Function):
         y = x @ w + b;  gx = gy @ w^T;  gw = x^T gy;  gb = sum of gy
 
     x: [..., Ci], uint8 spikes or float. w: float [Ci, Co]. b: [Co] or None. Returns y [..., Co], type of w.
-    Raises ValueError if the last axis of x is not Ci.
+    Raises ValueError if the last axis of x is not Ci
+    or b is not [Co]; TypeError if w is not float.
     """
 
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
-        if w.ndim != 2 or x.shape[-1] != w.shape[0]:
+        if x.ndim == 0 or w.ndim != 2 or x.shape[-1] != w.shape[0]:
             raise ValueError(
                 f"Linear: expected x [..., Ci] and w [Ci, Co] with the same Ci, found {x.shape}, {w.shape}"
             )
+        check_float("Linear", w=w)
+        check_shape("Linear", w.shape[1:], b=b)
         self.save(x, w)
         y = x.astype(w.dtype, copy=False) @ w
         return y if b is None else y + b

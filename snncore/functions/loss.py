@@ -3,6 +3,7 @@
 from typing import Any
 
 from snncore.backend import Array, array_module
+from snncore.functions.checks import check_float
 from snncore.tape import Function
 
 
@@ -16,9 +17,10 @@ class MSE(Function):
     def forward(self, p: Array, y: Array) -> Array:
         if p.shape != y.shape:
             raise ValueError(f"MSE: expected predictions and targets of one shape, found {p.shape} and {y.shape}")
+        check_float("MSE", p=p)
         difference = p - y.astype(p.dtype, copy=False)
         self.save(difference)
-        return array_module(p).asarray((difference * difference).mean())
+        return (difference * difference).mean()
 
     def backward(self, gy: Array) -> Any:
         (difference,) = self.saved
@@ -42,12 +44,13 @@ class CrossEntropy(Function):
             raise ValueError(
                 f"CrossEntropy: labels run from {labels.min()} to {labels.max()}, classes are {p.shape[1]}"
             )
+        check_float("CrossEntropy", p=p)
         xp = array_module(p)
         shifted = p - p.max(axis=1, keepdims=True)
         log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))  # [N, K]
         rows = xp.arange(len(p))
         self.save(log_p, labels)
-        return xp.asarray(-log_p[rows, labels].mean())
+        return -log_p[rows, labels].mean()
 
     def backward(self, gy: Array) -> Any:
         log_p, labels = self.saved

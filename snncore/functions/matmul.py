@@ -2,16 +2,26 @@
 
 from typing import Any
 
+import numpy as np
+
 from snncore.backend import Array, array_module
 from snncore.tape import Function
 
 
+def _as_float(x: Array, beside: Array) -> Array:
+    return x if x.dtype.kind == "f" else x.astype(beside.dtype if beside.dtype.kind == "f" else np.float32)
+
+
 class MatMul(Function):
-    """y = a @ b over the last two axes, the others broadcast; ga = gy @ b^T, gb = a^T @ gy."""
+    """y = a @ b over the last two axes, the others broadcast; ga = gy @ b^T, gb = a^T @ gy.
+
+    Spikes become the float type of the other array, or float32. Raises ValueError for shapes that do not fit.
+    """
 
     def forward(self, a: Array, b: Array) -> Array:
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
             raise ValueError(f"MatMul: expected [..., n, k] and [..., k, m], found {a.shape} and {b.shape}")
+        a, b = _as_float(a, b), _as_float(b, a)
         self.save(a, b)
         return a @ b
 
@@ -22,12 +32,13 @@ class MatMul(Function):
 
 
 class Softmax(Function):
-    """y = exp(x) / sum of exp(x) over `axis`; gx = y * (gy - sum of gy * y)."""
+    """y = exp(x) / sum of exp(x) over `axis`; gx = y * (gy - sum of gy * y). Spikes become float32."""
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = axis
 
     def forward(self, x: Array) -> Array:
+        x = _as_float(x, x)
         e = array_module(x).exp(x - x.max(axis=self.axis, keepdims=True))
         y = e / e.sum(axis=self.axis, keepdims=True)
         self.save(y)

@@ -3,6 +3,7 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.functions.checks import check_shape, check_threshold
 from snncore.surrogate import Sigmoid, Surrogate
 from snncore.tape import Function
 
@@ -39,6 +40,7 @@ class MLIF(Function):
         detach_reset: bool = False,
         return_state: bool = False,
     ) -> None:
+        check_threshold("MLIF", v_threshold)
         self.settings = (decay, v_threshold, v_reset, surrogate or Sigmoid())
         self.detach_reset, self.return_state = detach_reset, return_state
 
@@ -53,6 +55,10 @@ class MLIF(Function):
         u_a: Array | None = None,
         u_v: Array | None = None,
     ) -> Any:
+        check_shape("MLIF", o_a.shape[1:], u_a=u_a)
+        check_shape("MLIF", o_v.shape[1:], u_v=u_v)
+        self.alpha_shapes = alpha_a.shape, alpha_v.shape
+        alpha_a, alpha_v = alpha_a.reshape(()), alpha_v.reshape(())
         self.save(o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v)
         s_a, u_a = self.kernels.mlif_forward(o_a, w_a, alpha_a, u_a, *self.settings)
         s_v, u_v = self.kernels.mlif_forward(o_v, w_v, alpha_v, u_v, *self.settings)
@@ -63,4 +69,5 @@ class MLIF(Function):
         backward, settings = self.kernels.mlif_backward, (*self.settings, self.detach_reset)
         go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, o_a, w_a, alpha_a, u_a, *settings)
         go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, o_v, w_v, alpha_v, u_v, *settings)
+        galpha_a, galpha_v = galpha_a.reshape(self.alpha_shapes[0]), galpha_v.reshape(self.alpha_shapes[1])
         return go_a, go_v, galpha_a, galpha_v, gw_a, gw_v, gu_a, gu_v

@@ -13,8 +13,8 @@ from snncore.tape import Function, Tensor
 
 
 def _like(x: Any, other: Tensor) -> Any:
-    """Make a Python number an array of the type of `other` (float32 beside spikes), so that it changes no type."""
-    if isinstance(x, int | float):
+    """Make a number an array of the type of `other` (float32 beside spikes), so that it changes no type."""
+    if isinstance(x, int | float | np.number):
         dtype = other.dtype if other.dtype.kind == "f" else np.float32
         return array_module(other.data).asarray(x, dtype)
     return x
@@ -39,7 +39,7 @@ Tensor.__rtruediv__ = _binary(Div, turned=True)
 Tensor.__matmul__ = _binary(MatMul)
 Tensor.__neg__ = lambda self: self * -1.0
 Tensor.__getitem__ = lambda self, index: GetItem(index)(self)
-Tensor.reshape = lambda self, *shape: Reshape(*shape)(self)
+Tensor.reshape = lambda self, *shape: Reshape(*(shape[0] if isinstance(shape[0], tuple) else shape))(self)
 Tensor.transpose = lambda self, *axes: Transpose(*axes)(self)
 Tensor.sum = lambda self, axis=None, keepdims=False: Sum(axis, keepdims)(self)
 Tensor.mean = lambda self, axis=None, keepdims=False: Mean(axis, keepdims)(self)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
+from snncore.functions.checks import check_currents
 from snncore.functions.lif import LIF
 from snncore.kernels.reference.membrane import sigmoid
 
@@ -19,8 +20,9 @@ class PLIF(LIF):
     """
 
     def forward(self, c: Array, w: Array, v0: Array | None = None) -> Any:  # type: ignore[override]
+        check_currents("PLIF", c, v0=v0)
         self.save(c, w, v0)
-        self.decay = 1.0 - float(sigmoid(w.astype(np.float64)))
+        self.decay = 1.0 - sigmoid(w.astype(np.float64)).item()
         s, v = self.kernels.lif_forward(c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate)
         return (s, v) if self.return_state else s
 

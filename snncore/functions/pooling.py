@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
-from snncore.functions.window import pair
+from snncore.functions.checks import pair
 from snncore.tape import Function
 
 

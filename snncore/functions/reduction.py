@@ -17,12 +17,14 @@ class Sum(Function):
     def forward(self, x: Array) -> Array:
         self.shape = x.shape
         axes = range(x.ndim) if self.axis is None else np.atleast_1d(self.axis)
+        if any(not -x.ndim <= a < x.ndim for a in axes):
+            raise ValueError(f"{self.name}: expected axes of an array of shape {x.shape}, found {self.axis}")
         self.axes = tuple(int(a) % x.ndim for a in axes)
         return self.reduce(x, x.dtype if x.dtype.kind == "f" else np.dtype(np.float32))
 
     def reduce(self, x: Array, dtype: np.dtype) -> Array:
-        """Return the sum as an array, also where it has one entry."""
-        return array_module(x).asarray(x.sum(axis=self.axes, keepdims=self.keepdims, dtype=dtype))
+        """Return the sum over `self.axes`."""
+        return x.sum(axis=self.axes, keepdims=self.keepdims, dtype=dtype)
 
     def backward(self, gy: Array) -> Array:
         xp = array_module(gy)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from snncore import functions as F
-from snncore.functions.window import pair
+from snncore.functions.checks import pair
 from snncore.nn.init import fan_in_uniform
 from snncore.nn.module import Buffer, Module, Parameter
 from snncore.tape import Tensor

@@ -85,8 +85,8 @@ class Module:
         return (p for _, p in self.named_parameters())
 
     def count_parameters(self) -> int:
-        """Number of entries of all parameters."""
-        return sum(p.size for p in self.parameters())
+        """Number of entries of all parameters; one that is used in two places counts once."""
+        return sum(p.size for p in {id(p): p for p in self.parameters()}.values())
 
     # -- state --
 

@@ -49,19 +49,19 @@ class Neuron(Module):
         """Forget the membrane."""
         self.membrane = None
 
-    def run(self, function: F.LIF | F.CLIF | F.MLIF, inputs: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
-        """Call `function` on `inputs` and the membrane (of `shape`), and keep the membrane if stateful."""
+    def run(self, function: F.LIF | F.CLIF | F.MLIF, inputs: tuple[Any, ...], spikes: int = 1) -> Any:
+        """Call `function` on `inputs` and the membranes, and keep these if stateful; its first outputs are `spikes`."""
         if not self.stateful:
             return function(*inputs)
         function.return_state = True
-        kept = self.membrane or ()
-        if kept and kept[0].shape != shape:
-            raise ValueError(
-                f"{type(self).__name__}: the membrane kept from the last call has shape {kept[0].shape}, this call "
-                f"needs {shape}; call reset() between sequences"
-            )
-        outputs = function(*inputs, *kept)
-        spikes = 2 if isinstance(function, F.MLIF) else 1
+        trains = inputs[:spikes]  # each with its membranes, of the shape of one timestep
+        for x, v in zip(trains * 2, self.membrane or (), strict=False):
+            if v.shape != x.shape[1:]:
+                raise ValueError(
+                    f"{type(self).__name__}: the membrane kept from the last call has shape {v.shape}, this call "
+                    f"needs {x.shape[1:]}; call reset() between sequences"
+                )
+        outputs = function(*inputs, *(self.membrane or ()))
         self.membrane = tuple(v.data for v in outputs[spikes:])
         return outputs[:spikes] if spikes > 1 else outputs[0]
 
@@ -84,7 +84,7 @@ class LIF(Neuron):
         self.settings = (v_threshold, v_reset, surrogate, detach_reset)
 
     def forward(self, c: Tensor) -> Tensor:
-        return self.run(F.LIF(self.decay, *self.settings), (c,), c.shape[1:])
+        return self.run(F.LIF(self.decay, *self.settings), (c,))
 
 
 class IF(LIF):
@@ -118,7 +118,7 @@ class PLIF(LIF):
         self.w = Parameter(np.array(-math.log(tau - 1), np.float32))  # sigmoid(w) = 1 / tau
 
     def forward(self, c: Tensor) -> Tensor:
-        return self.run(F.PLIF(self.decay, *self.settings), (c, self.w), c.shape[1:])
+        return self.run(F.PLIF(self.decay, *self.settings), (c, self.w))
 
 
 class CLIF(Neuron):
@@ -136,7 +136,7 @@ class CLIF(Neuron):
         self.settings = (tau, v_threshold, surrogate, detach_reset)
 
     def forward(self, c: Tensor) -> Tensor:
-        return self.run(F.CLIF(*self.settings), (c,), c.shape[1:])
+        return self.run(F.CLIF(*self.settings), (c,))
 
 
 class MLIF(Neuron):
@@ -166,4 +166,4 @@ class MLIF(Neuron):
 
     def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
         alphas = [x if isinstance(x, Parameter) else x.data for x in (self.alpha_a, self.alpha_v)]
-        return self.run(F.MLIF(self.decay, *self.settings), (o_a, o_v, *alphas, w_a, w_v), o_a.shape[1:])
+        return self.run(F.MLIF(self.decay, *self.settings), (o_a, o_v, *alphas, w_a, w_v), spikes=2)

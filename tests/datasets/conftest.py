@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny_files import IDX, write_idx, write_recording
+
+from tests.datasets.tiny_files import IDX, write_idx, write_recording
 
 
 @pytest.fixture

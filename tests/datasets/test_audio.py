@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from tiny_files import LFS_POINTER
 
 from datasets import DataError
 from datasets.audio import (
@@ -18,6 +17,7 @@ from datasets.audio import (
     standardise,
     stft_power,
 )
+from tests.datasets.tiny_files import LFS_POINTER
 
 # librosa_mel.npz was written by librosa 0.11.0, float64, from chirps(sample_rate, n) below:
 #   <name>            librosa.feature.melspectrogram(y=x, sr=sample_rate, **settings)[:, frames], settings as below

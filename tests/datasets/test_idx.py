@@ -4,10 +4,10 @@ import gzip
 
 import numpy as np
 import pytest
-from tiny_files import LFS_POINTER, idx_bytes, write_idx
 
 from datasets import DataError
 from datasets.idx import find_idx, read_idx
+from tests.datasets.tiny_files import LFS_POINTER, idx_bytes, write_idx
 
 ARRAY = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
 

@@ -5,11 +5,11 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
-from tiny_files import IDX, LFS_POINTER, write_idx, write_recording
 
 from datasets import DataError, load_dataset
 from datasets.idx import read_idx
 from datasets.mnist_fsdd import CLIP, sounding_clip, spectrogram
+from tests.datasets.tiny_files import IDX, LFS_POINTER, write_idx, write_recording
 
 
 def load(folder, split="train", **settings):

@@ -94,5 +94,7 @@ def test_one_entry_a_channel_is_refused_in_training_only():
 
 
 def test_another_number_of_channels_is_refused_and_named():
-    with pytest.raises(ValueError, match=r"expected 3 channels, found x \(4, 2\)"):
+    with pytest.raises(ValueError, match=r"expected gamma of shape \(2,\), found \(3,\)"):
         BatchNorm(*fresh(3))(np.ones((4, 2)), np.ones(3), np.ones(3))
+    with pytest.raises(ValueError, match=r"\(1,\)"):  # would be broadcast over the three channels
+        BatchNorm(*fresh(3))(np.ones((4, 3)), np.ones(3), np.ones(1))

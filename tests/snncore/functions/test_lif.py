@@ -139,8 +139,10 @@ def test_without_a_leak_all_charge_is_in_the_membrane_or_in_spikes(timesteps, v_
 
 
 def test_a_membrane_of_another_shape_is_refused():
-    with pytest.raises(ValueError, match=r"\(2,\).*\(3,\)"):
+    with pytest.raises(ValueError, match=r"v0 of shape \(3,\), found \(2,\)"):
         LIF()(np.zeros((4, 3)), np.zeros(2))
+    with pytest.raises(ValueError, match=r"\(1,\)"):  # would be broadcast over the three neurons
+        LIF()(np.zeros((4, 3)), np.zeros(1))
 
 
 def test_relaxed_lif_emits_the_primitive_of_its_surrogate(rng):

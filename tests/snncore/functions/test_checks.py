@@ -2,7 +2,7 @@
 
 import pytest
 
-from snncore.functions.window import pair
+from snncore.functions.checks import pair
 
 
 def test_a_number_stands_for_both_axes_and_a_pair_for_each():

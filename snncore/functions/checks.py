@@ -1,0 +1,40 @@
+"""What operations ask of their settings and inputs, with errors that say what was found."""
+
+from snncore.backend import Array
+
+
+def pair(name: str, value: int | tuple[int, int], least: int = 1) -> tuple[int, int]:
+    """Return (vertical, horizontal) for a number or a pair; raises ValueError for anything else or below `least`."""
+    both = (value, value) if isinstance(value, int) else value
+    good = isinstance(both, tuple | list) and len(both) == 2 and all(isinstance(n, int) and n >= least for n in both)
+    if not good:
+        raise ValueError(f"{name}: expected an integer of at least {least}, or two of them, found {value!r}")
+    return both[0], both[1]
+
+
+def check_float(owner: str, **arrays: Array) -> None:
+    """Raise TypeError unless every array is floating point."""
+    for name, x in arrays.items():
+        if x.dtype.kind != "f":
+            raise TypeError(f"{owner}: expected {name} to be floating point, found {x.dtype} of shape {x.shape}")
+
+
+def check_shape(owner: str, shape: tuple[int, ...], **arrays: Array | None) -> None:
+    """Raise ValueError unless every array that is given has `shape`; nothing is broadcast in silence."""
+    for name, x in arrays.items():
+        if x is not None and x.shape != shape:
+            raise ValueError(f"{owner}: expected {name} of shape {shape}, found {x.shape}")
+
+
+def check_currents(owner: str, c: Array, **membranes: Array | None) -> None:
+    """Raise TypeError or ValueError unless c is float [T, ...], T >= 1, and every membrane given is [...]."""
+    check_float(owner, c=c)
+    if c.ndim == 0 or len(c) == 0:
+        raise ValueError(f"{owner}: expected c [T, ...] with at least one timestep, found {c.shape}")
+    check_shape(owner, c.shape[1:], **membranes)
+
+
+def check_threshold(owner: str, v_threshold: float) -> None:
+    """Raise ValueError unless the threshold is positive."""
+    if not v_threshold > 0:
+        raise ValueError(f"{owner}: v_threshold must be positive, found {v_threshold}")

@@ -1,0 +1,39 @@
+"""A run that is trained once for all tests, and a way to call the tools."""
+
+import json
+
+import pytest
+
+from tests.tools.command_line import TINY, make_caller, shell
+
+
+@pytest.fixture
+def call(monkeypatch, capsys):
+    return make_caller(monkeypatch, capsys)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory):
+    """Folder of a tiny run on dialpad, and what training printed. Tests must leave the folder as it is."""
+    folder = tmp_path_factory.mktemp("runs") / "trained"
+    result = shell("train", *TINY, "--output-dir", folder)
+    assert result.status == 0, result.err
+    return folder, result
+
+
+@pytest.fixture
+def copy_of_run(trained, tmp_path):
+    """Return copy(**changes): a copy of the trained run with some sections of its config.json changed."""
+
+    def copy(name="copy", **sections):
+        folder = tmp_path / name
+        folder.mkdir()
+        for path in trained[0].iterdir():
+            (folder / path.name).write_bytes(path.read_bytes())
+        content = json.loads((folder / "config.json").read_text())
+        for section, changes in sections.items():
+            content[section] |= changes
+        (folder / "config.json").write_text(json.dumps(content))
+        return folder
+
+    return copy

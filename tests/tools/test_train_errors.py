@@ -1,0 +1,135 @@
+"""Every wrong use of tools/train.py is one clear message: exit status 2 for the command line, 1 for what is on disk."""
+
+import importlib.util
+import json
+
+import pytest
+
+from snncore.checkpoint import load_checkpoint
+from tests.tools.command_line import TINY, shell
+
+
+def test_in_a_process_of_its_own_too_there_is_no_traceback(tmp_path):
+    result = shell("train", *TINY, "--tau", "0.2", "--output-dir", tmp_path / "run")
+    assert result.status == 2
+    assert result.err.startswith("error: tau: expected a number above 1, found 0.2: the membrane keeps 1 - 1 / tau")
+    assert len(result.err.splitlines()) == 1
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--variant", "M"], "argument --variant: invalid choice: 'M'"),
+        (["--dataset", "cifar"], "argument --dataset: invalid choice: 'cifar'"),
+        (["--recipe", "fast"], "argument --recipe: invalid choice: 'fast'"),
+        (["--epochs", "two"], "argument --epochs: invalid int value: 'two'"),
+        (["--epochs", "0"], "error: --epochs: expected at least 1, found 0"),
+        (["--batch-size", "0"], "error: --batch-size: expected at least 1, found 0"),
+        (["--limit-train", "-3"], "error: --limit-train: expected at least 1, found -3"),
+        (["--seed", "-1"], "error: --seed: expected at least 0, found -1"),
+        (["--data-option", "lost"], "--data-option: expected NAME=VALUE, found 'lost'"),
+        (["--data-option", "found=1"], "error: options: dialpad has no option found; expected some of lost,"),
+        (["--data-option", "lost=0.9"], "error: lost: expected a probability from 0 to 0.5, found 0.9"),
+        (["--timesteps", "0"], "error: timesteps: expected at least 1, found 0"),
+        (["--device", "tpu"], "error: --device: expected auto, cpu, cuda or cuda:<index>, found 'tpu'"),
+        (["--cells", "1,1"], "error: cells: expected 3 numbers"),
+        (["--visual-channels", "3"], "error: --visual-channels: dialpad has 1, found 3"),
+        (["--classes", "7"], "error: --classes: dialpad has 10, found 7"),
+        (["--lr", "-1"], "error: lr: expected a finite number >= 0, found -1.0"),
+        (["--optimizer", "sgd", "--momentum", "1"], "error: momentum: expected a number in [0, 1), found 1.0"),
+        (["--warmup-steps", "100"], "error: total_steps: expected more than warmup_steps=100, found 8"),
+        (
+            ["--resume", "somewhere"],
+            "error: --resume takes its settings from the run; also found --batch-size, --cells",
+        ),
+    ],
+    ids=lambda x: "_".join(x) if isinstance(x, list) else "",
+)
+def test_wrong_usage_is_status_2_and_writes_nothing(call, tmp_path, options, message):
+    result = call("train", *TINY, "--output-dir", tmp_path / "run", *options)
+    assert result.status == 2
+    assert message in result.err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="CuPy is installed")
+def test_cuda_without_cupy_says_what_to_install(call, tmp_path):
+    result = call("train", "--device", "cuda", "--output-dir", tmp_path / "run")
+    assert result.status == 2
+    assert result.err == 'error: device "cuda": CuPy is not installed; install it with: pip install -e ".[cuda]"\n'
+
+
+def test_a_folder_that_holds_a_run_is_not_overwritten(trained, call):
+    before = {path.name: path.read_bytes() for path in trained[0].iterdir()}
+    result = call("train", *TINY, "--output-dir", trained[0])
+    assert result.status == 2
+    assert f"error: --output-dir: {trained[0]} holds a run already; go on with --resume {trained[0]}" in result.err
+    assert {path.name: path.read_bytes() for path in trained[0].iterdir()} == before
+
+
+def failed(result, *parts):
+    assert result.status == 1
+    assert result.err.startswith("error: ")
+    for part in map(str, parts):
+        assert part in result.err
+
+
+def test_resuming_what_is_no_run(call, tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        failed(call("train", "--resume", folder), folder / "config.json", "no such file; expected the config.json")
+    (tmp_path / "config.json").write_text('{"settings": ')
+    failed(call("train", "--resume", tmp_path), tmp_path / "config.json", "cannot be read as JSON")
+
+
+def test_resuming_a_run_that_never_saved(copy_of_run, call):
+    folder = copy_of_run()
+    (folder / "last.safetensors").unlink()
+    failed(call("train", "--resume", folder), folder / "last.safetensors", "cannot be opened: No such file")
+
+
+def test_a_checkpoint_of_another_architecture(copy_of_run, call):
+    folder = copy_of_run(network={"channels": [4, 6, 9]})
+    failed(
+        call("train", "--resume", folder),
+        f"checkpoint {folder / 'last.safetensors'} for MISNet-XS: checkpoint of another architecture",
+        "wrong shape: stages.2.unimodal.a.conv.weight (expected (3, 3, 6, 9), found (3, 3, 6, 8))",
+    )
+
+
+def test_a_truncated_checkpoint(copy_of_run, call):
+    folder = copy_of_run()
+    path = folder / "last.safetensors"
+    path.write_bytes(path.read_bytes()[:-1000])
+    failed(call("train", "--resume", folder), path, "truncated")
+
+
+def test_a_config_that_is_missing_or_is_not_json(call, tmp_path):
+    failed(call("train", "--config", tmp_path / "none.json"), tmp_path / "none.json", "no such file")
+    (tmp_path / "bad.json").write_text("epochs = 3")
+    failed(call("train", "--config", tmp_path / "bad.json"), tmp_path / "bad.json", "cannot be read as JSON")
+
+
+def test_mnist_fsdd_without_its_files_says_what_it_needs(call, tmp_path):
+    arguments = ("--dataset", "mnist-fsdd", "--output-dir", tmp_path / "run")
+    failed(call("train", *arguments), "mnist-fsdd: data_dir is not given", "train-images-idx3-ubyte")
+    failed(call("train", *arguments, "--data-dir", tmp_path / "no"), tmp_path / "no", "no such folder", "recordings/")
+    failed(call("train", *arguments, "--data-dir", tmp_path), "train-images-idx3-ubyte", tmp_path)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_in_place_of_the_output_folder(call, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    failed(call("train", *TINY, "--output-dir", tmp_path / "file"), tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the overflow that is wanted here
+def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_last_good_checkpoint(copy_of_run, call):
+    change = {"epochs": 4, "lr": 1e30, "schedule": "constant"}
+    folder = copy_of_run(settings=change)
+    before = (folder / "last.safetensors").read_bytes()
+    failed(call("train", "--resume", folder), "step 9: the loss is ", "; first not finite: ")
+    assert (folder / "last.safetensors").read_bytes() == before
+    assert load_checkpoint(folder / "last.safetensors")[1]["epoch"] == 2
+    assert json.loads((folder / "config.json").read_text())["settings"]["lr"] == 1e30
