@@ -1,22 +1,19 @@
-"""Which array module, which kernels, which device: probed once, with errors that say what to do."""
+"""Which array module and which device: probed once, with errors that say what to do."""
 
 import functools
-import os
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Array", "BackendError", "array_module", "asnumpy", "kernels", "to_device"]
+__all__ = ["Array", "BackendError", "array_module", "asnumpy", "parse_device", "to_device"]
 
 Array = Any
 """A `numpy.ndarray` or a `cupy.ndarray`."""
 
-_KERNEL_CHOICES = ("auto", "reference")
-
 
 class BackendError(RuntimeError):
-    """A device or a kernel set that was asked for is not there."""
+    """A device or a set of kernels that was asked for is not there."""
 
 
 @functools.cache
@@ -79,17 +76,3 @@ def to_device(x: Array, device: str) -> Array:
     cupy = _cupy()
     with cupy.cuda.Device(index):
         return cupy.asarray(x)
-
-
-def kernels(*arrays: Array) -> ModuleType:
-    """Return the module whose kernels run on `arrays`.
-
-    The environment variable SNNCORE_KERNELS forces a set: `auto` (default) or `reference`. Today both mean
-    `snncore.kernels.reference`, plain array code that runs on NumPy and CuPy arrays alike.
-    """
-    choice = os.environ.get("SNNCORE_KERNELS", "auto")
-    if choice not in _KERNEL_CHOICES:
-        raise BackendError(f"SNNCORE_KERNELS: expected one of {', '.join(_KERNEL_CHOICES)}, found {choice!r}")
-    from snncore.kernels import reference
-
-    return reference

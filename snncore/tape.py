@@ -21,6 +21,7 @@ import numpy as np
 
 from snncore import backend
 from snncore.backend import Array
+from snncore.kernels import kernels_for
 
 __all__ = ["Function", "GraphError", "Tensor", "no_grad", "observe"]
 
@@ -219,7 +220,7 @@ class Function(ABC):
         tensors = [x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs]
         arrays = tuple(None if x is None else x.data for x in tensors)
         call = copy.copy(self)  # the instance stays a template: a neuron layer calls it once a batch
-        call._kernels = backend.kernels(*arrays)
+        call._kernels = kernels_for(*arrays)
         call.needs = tuple(x is not None and state.grad_enabled and x.requires_grad for x in tensors)
         result = call.forward(*arrays)
         xp = backend.array_module(*(x for x in arrays if x is not None))

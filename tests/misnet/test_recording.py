@@ -53,7 +53,7 @@ def test_then_the_output_of_a_layer_in_order(network, name, layer):
 def test_nothing_is_found_in_a_sound_network_and_nothing_is_changed(network):
     model, x_a, x_v = network
     before = copy_of(model.state_dict())
-    assert first_nonfinite(model, x_a, x_v) == "the loss alone"
+    assert first_nonfinite(model, x_a, x_v).startswith("the loss alone")
     for name, x in model.state_dict().items():
         np.testing.assert_array_equal(x, before[name])
 

@@ -6,9 +6,7 @@ import numpy as np
 import pytest
 
 from snncore import BackendError, Tensor, to_device
-from snncore.backend import array_module, asnumpy, kernels, parse_device
-from snncore.functions import LIF
-from snncore.kernels import reference
+from snncore.backend import array_module, asnumpy, parse_device
 
 without_cupy = pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="CuPy is installed")
 
@@ -57,18 +55,3 @@ def test_cuda_without_cupy_gives_one_sentence_with_the_install_command(device):
     message = 'device "cuda": CuPy is not installed; install it with: pip install -e ".[cuda]"'
     assert str(caught.value) == message
     assert caught.value.__suppress_context__  # no import traceback above it
-
-
-def test_reference_kernels_may_be_forced(monkeypatch):
-    for choice in ("auto", "reference"):
-        monkeypatch.setenv("SNNCORE_KERNELS", choice)
-        module = kernels(np.ones(2))
-        assert module.lif_forward(np.array([[1.0]]), None, 0.5, 1.0, None, None)[0].tolist() == [[1]]
-    assert module is reference
-
-
-@pytest.mark.parametrize("choice", ["fast", "", "Reference"])
-def test_kernels_that_are_none_are_refused_with_what_is_expected(monkeypatch, choice):
-    monkeypatch.setenv("SNNCORE_KERNELS", choice)
-    with pytest.raises(BackendError, match=f"SNNCORE_KERNELS: expected one of auto, .*reference.*, found {choice!r}"):
-        LIF()(np.ones((2, 1)))

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from PIL import Image
+
 from tests.tools.command_line import shell
 from tests.tools.test_train import metrics
 

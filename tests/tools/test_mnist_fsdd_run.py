@@ -4,11 +4,11 @@ import json
 
 import numpy as np
 import pytest
+
+from misnet import MISNetConfig
 from tests.datasets.tiny_files import IDX, write_idx, write_recording
 from tests.tools.command_line import TINY
 from tests.tools.test_train import metrics, settings
-
-from misnet import MISNetConfig
 
 
 @pytest.fixture
