@@ -3,8 +3,11 @@
 `python -m misnet.config --variant S --size 96` prints the layers, shapes and parameters of any configuration.
 """
 
+import math
+import types
+import typing
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from snncore.functions.sew import CONNECTS
@@ -84,12 +87,13 @@ class MISNetConfig:
     def __post_init__(self) -> None:
         for name in ("channels", "cells"):
             value = getattr(self, name)
-            if value is not None:
+            if isinstance(value, list):
                 object.__setattr__(self, name, tuple(value))
         for switch in fields(self):
+            self._check_type(switch.name, switch.type)
             self._check_choice(switch.name, switch.metadata["choices"])
         for name in ("classes", "size", "timesteps", "audio_channels", "visual_channels"):
-            self._require(name, isinstance(getattr(self, name), int) and getattr(self, name) >= 1, "a positive integer")
+            self._require(name, getattr(self, name) >= 1, "a positive integer")
         for name in ("v_threshold", "mlif_v_threshold"):
             self._require(name, getattr(self, name) > 0, "a positive number")
         for name in ("beta_a", "beta_v"):
@@ -114,6 +118,22 @@ class MISNetConfig:
     def _require(self, name: str, good: bool, expected: str) -> None:
         if not good:
             raise ConfigError(f"{name}: expected {expected}, found {getattr(self, name)!r}")
+
+    def _check_type(self, name: str, kind: Any) -> None:
+        value = getattr(self, name)
+        if isinstance(kind, types.UnionType):  # X | None
+            if value is None:
+                return
+            kind = typing.get_args(kind)[0]
+        good, expected = {
+            bool: (isinstance(value, bool), "true or false"),
+            int: (isinstance(value, int) and not isinstance(value, bool), "an integer"),
+            float: (isinstance(value, int | float) and not isinstance(value, bool), "a number"),
+            str: (isinstance(value, str), "text"),
+        }.get(kind, (isinstance(value, tuple), "a list of integers"))
+        if not good:
+            raise ConfigError(f"{name}: a value of the wrong type: expected {expected}, found {value!r}")
+        self._require(name, not isinstance(value, float) or math.isfinite(value), "a finite number")
 
     def _check_choice(self, name: str, choices: tuple[str, ...] | None) -> None:
         if choices is not None:
@@ -171,10 +191,7 @@ class MISNetConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f"unknown switch {', '.join(unknown)}; known are {', '.join(sorted(known))}")
-        try:
-            return cls(**values)
-        except TypeError as error:  # a value of a type that cannot be compared
-            raise ConfigError(f"a switch has a value of the wrong type: {error}") from None
+        return cls(**values)
 
 
 def _public_code(variant: str) -> dict[str, Any]:
@@ -207,9 +224,9 @@ def preset(name: str, variant: str = "S", **switches: Any) -> MISNetConfig:
     """
     if name not in PRESETS:
         raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, found {name!r}")
-    if variant not in VARIANTS:
+    if variant not in tuple(VARIANTS):
         raise ConfigError(f"variant: expected one of {', '.join(VARIANTS)}, found {variant!r}")
-    return replace(MISNetConfig.from_dict(PRESETS[name](variant)), **switches)
+    return MISNetConfig.from_dict(PRESETS[name](variant) | switches)
 
 
 if __name__ == "__main__":

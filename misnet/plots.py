@@ -1,10 +1,13 @@
 """Pictures of a run: training curves and a confusion matrix."""
 
+import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from snncore.files import replace_file
 
 __all__ = ["plot_confusion", "plot_curves"]
 
@@ -16,6 +19,12 @@ def _figure(width: float, height: float, panels: int = 1) -> Any:
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)  # draws without a display
     return figure, figure.subplots(1, panels)
+
+
+def _save(figure: Any, path: Path) -> None:
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=120)
+    replace_file(path, content.getvalue())
 
 
 def plot_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
@@ -42,7 +51,7 @@ def plot_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
         axes.legend(fontsize=8)
     middle.set_ylim(0, 1.02)
     right.set_ylim(bottom=0)
-    figure.savefig(path, dpi=120)
+    _save(figure, path)
 
 
 def plot_confusion(matrix: np.ndarray, names: Sequence[str], path: Path, title: str) -> None:
@@ -66,4 +75,4 @@ def plot_confusion(matrix: np.ndarray, names: Sequence[str], path: Path, title: 
             fontsize=8,
             color="white" if share[i, j] > 0.5 else "black",
         )
-    figure.savefig(path, dpi=120)
+    _save(figure, path)

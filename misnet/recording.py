@@ -12,13 +12,14 @@ from snncore.backend import Array, array_module
 from snncore.nn import Module
 from snncore.tape import Function, state
 
-__all__ = ["FiringRates", "first_nonfinite", "peak_memory_mib"]
+__all__ = ["FiringRates", "first_nonfinite", "is_finite", "peak_memory_mib"]
 
 
 class FiringRates:
     """Counts the spikes of every neuron layer while `recording()`; a rate is spikes per neuron and timestep.
 
-    Layers go by the path of their module, with `.a` and `.v` for the two outputs of a multimodal neuron.
+    Layers go by the path of their module, with `.a` and `.v` for the two outputs of an MLIF; one that is
+    built of smaller operations (fusion by MLP or attention) counts both under its one path.
     """
 
     def __init__(self, model: Module) -> None:
@@ -36,8 +37,8 @@ class FiringRates:
         if not function.spiking:
             return
         path = self.names[id(state.scope[-1])]
-        trains = [s for s in outputs if s.dtype == np.uint8]  # not the membranes of a stateful neuron
-        for s, suffix in zip(trains, ("",) if len(trains) == 1 else (".a", ".v"), strict=True):
+        trains = [s for s in outputs if s.dtype == np.uint8]  # not membranes, nor what relaxed mode emits
+        for s, suffix in zip(trains, ("",) if len(trains) == 1 else (".a", ".v"), strict=False):
             self.spikes[path + suffix] += int(array_module(s).count_nonzero(s.view(bool)))  # 0/1 bytes
             self.places[path + suffix] += s.size
 
@@ -50,25 +51,37 @@ class FiringRates:
         return sum(self.spikes.values()) / max(1, sum(self.places.values()))
 
 
-def first_nonfinite(model: Module, x_a: Array, x_v: Array) -> str:
-    """Say where the first value that is not finite appears: an input, a parameter, or a layer's output in order."""
+def is_finite(x: Array) -> bool:
+    """Whether no entry is NaN or infinite."""
+    return bool(array_module(x).isfinite(x).all())
+
+
+def first_nonfinite(model: Module, x_a: Array, x_v: Array) -> str | None:
+    """Say where the first value that is not finite appears: an input, a parameter, or a layer's output in order.
+
+    If every layer is finite, name the head with the largest score, which a loss may overflow on; None if no score
+    is large.
+    """
     for name, x in (("audio input", x_a), ("visual input", x_v)):
-        if not array_module(x).isfinite(x).all():
+        if not is_finite(x):
             return name
     for path, p in model.named_parameters():
-        if not array_module(p.data).isfinite(p.data).all():
+        if not is_finite(p.data):
             return f"parameter {path}"
     names = {id(module): path for path, module in model.named_modules()}
     found: list[str] = []
 
     def look(function: Function, inputs: tuple, outputs: tuple) -> None:
-        for y in outputs:
-            if not found and y.dtype.kind == "f" and not array_module(y).isfinite(y).all():
-                found.append(f"output of layer {names[id(state.scope[-1])] or 'MISNet'} ({function.name})")
+        if not found and any(y.dtype.kind == "f" and not is_finite(y) for y in outputs):
+            found.append(f"output of layer {names[id(state.scope[-1])] or 'MISNet'} ({function.name})")
 
     with no_grad(), observe(look), np.errstate(all="ignore"):
-        model(Tensor(x_a), Tensor(x_v))
-    return found[0] if found else "the loss alone"
+        scores = model(Tensor(x_a), Tensor(x_v))
+    if found:
+        return found[0]
+    largest = {head: float(abs(y.data).max()) for head, y in zip(("head", "head_a", "head_v"), scores, strict=True)}
+    head = max(largest, key=lambda name: largest[name])
+    return f"the loss alone, of a score of {largest[head]:.3g} from {head}" if largest[head] > 1e15 else None
 
 
 def peak_memory_mib() -> float:

@@ -14,6 +14,7 @@ same weights, bit for bit.
 import csv
 import io
 import json
+import math
 import platform
 import time
 from collections.abc import Callable
@@ -24,16 +25,16 @@ from typing import Any, Protocol
 import numpy as np
 
 import snncore
-from misnet.config import MISNetConfig
+from misnet.config import ConfigError, MISNetConfig
 from misnet.model import MISNet
 from misnet.recording import peak_memory_mib
-from misnet.training import Totals, evaluate, train_step
+from misnet.training import Diverged, Totals, evaluate, train_step
 from snncore.checkpoint import CheckpointError, check_tensors, load_checkpoint, save_checkpoint
 from snncore.files import replace_file
 from snncore.optim import Optimizer
 from snncore.schedules import Schedule
 
-__all__ = ["Batches", "Run", "Stopped", "load_model", "read_config", "write_config"]
+__all__ = ["Batches", "Run", "Stopped", "load_model", "read_config", "read_network", "write_config"]
 
 
 class Stopped(Exception):
@@ -71,6 +72,14 @@ def read_config(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict) or not all(isinstance(content.get(k), dict) for k in ("settings", "network")):
         raise CheckpointError(f'{path}: expected an object with "settings" and "network", as a run writes it')
     return content
+
+
+def read_network(path: Path) -> MISNetConfig:
+    """Return the switches in a config.json; raises CheckpointError if they are not those of a network."""
+    try:
+        return MISNetConfig.from_dict(read_config(path)["network"])
+    except ConfigError as error:
+        raise CheckpointError(f"{path}: {error}") from None
 
 
 def load_model(model: MISNet, path: Path) -> dict[str, Any]:
@@ -122,6 +131,13 @@ class Run:
             self.totals, self.rows = Totals(**metadata["totals"]), metadata["rows"]
         except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"checkpoint {path}: holds weights but not the state of a run: {error}") from None
+        if self.batch > len(self.train):
+            raise CheckpointError(
+                f"checkpoint {path}: was written after batch {self.batch} of an epoch, which here has "
+                f"{len(self.train)} batches"
+            )
+        if self.rows:
+            self._write_metrics()  # the run may have ended between the two files
 
     def run(self) -> None:
         """Train to the last epoch; raises Stopped, or Diverged if the loss is not finite."""
@@ -152,7 +168,10 @@ class Run:
             self._stop_if_asked()  # the epoch is trained; a resumed run evaluates it again
 
     def _finish_epoch(self) -> None:
-        result = evaluate(self.model, self._test_batches(), self.device)
+        with np.errstate(all="ignore"):
+            result = evaluate(self.model, self._test_batches(), self.device)
+        if not math.isfinite(result.loss):
+            raise Diverged(f"epoch {self.epoch + 1}: the test loss is {result.loss}; the last checkpoint is kept")
         trained = self.totals
         row: dict[str, Any] = {"epoch": self.epoch + 1}
         row |= trained.row("train") | result.row("test")

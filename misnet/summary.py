@@ -38,12 +38,14 @@ def summarize(config: MISNetConfig) -> str:
     }
     for path in [p for p in own if own[p] and p not in rows]:
         rows[path] = ("not called" if "unused" in path else "weights", "")
-    lines = [f"{'layer':<40} {'module':<14} {'output':<26} {'parameters':>12}"]
-    for path in sorted(rows, key=list(own).index):
-        kind, output = rows[path]
-        lines.append(f"{path or 'MISNet':<40} {kind:<14} {output:<26} {own.get(path, 0):>12,}")
-    lines.append(f"{'total':<82} {model.count_parameters():>12,}")
-    return "\n".join(lines)
+    lines = [("layer", "module", "output", "parameters")]
+    lines += [(path or "MISNet", *rows[path], f"{own.get(path, 0):,}") for path in sorted(rows, key=list(own).index)]
+    lines.append(("total", "", "", f"{model.count_parameters():,}"))
+    wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join((*(text.ljust(n) for text, n in zip(line[:-1], wide, strict=False)), line[-1].rjust(wide[-1])))
+        for line in lines
+    )
 
 
 def _shape(shape: tuple[int, ...]) -> str:

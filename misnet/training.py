@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from misnet.model import MISNet, Outputs, loss
-from misnet.recording import FiringRates, first_nonfinite
+from misnet.recording import FiringRates, first_nonfinite, is_finite
 from snncore import Tensor, no_grad, to_device
 from snncore.optim import Optimizer
 
@@ -16,7 +16,7 @@ __all__ = ["Diverged", "Totals", "evaluate", "predict", "train_step"]
 
 
 class Diverged(RuntimeError):
-    """The loss is not finite; the message names the step and the first layer or parameter that is not."""
+    """A loss or gradient is not finite; the message names the step and the first layer or parameter that is not."""
 
 
 @dataclass
@@ -57,19 +57,28 @@ def train_step(
 ) -> float:
     """Forward, backward and update on one batch (audio, video, labels); returns the loss, added to `totals`.
 
-    Raises Diverged, before anything is updated, if the loss is not finite.
+    Raises Diverged, before any weight is updated, if the loss, a gradient or a weight is not finite.
     """
     x_a, x_v, labels = batch
     model.train()
     rates = FiringRates(model)
-    with rates.recording(), np.errstate(over="ignore", invalid="ignore"):
-        outputs = model(Tensor(x_a), Tensor(x_v))
-        value = loss(outputs, labels, model.config)
-    result = float(value.item())
-    if not math.isfinite(result):
-        raise Diverged(f"step {step}: the loss is {result}; first not finite: {first_nonfinite(model, x_a, x_v)}")
     optimizer.zero_grad()
-    value.backward()
+    with np.errstate(all="ignore"):  # what is not finite is looked for below
+        with rates.recording():
+            outputs = model(Tensor(x_a), Tensor(x_v))
+            value = loss(outputs, labels, model.config)
+        result = float(value.item())
+        if not math.isfinite(result):
+            raise Diverged(
+                f"step {step}: the loss is {result}; first not finite: {first_nonfinite(model, x_a, x_v) or 'the loss'}"
+            )
+        value.backward()
+        # A membrane that is NaN never fires and one that is infinite always does: spikes hide them from the loss.
+        for name, p in model.named_parameters():
+            if is_finite(p.data) and (p.grad is None or is_finite(p.grad)):
+                continue
+            first = first_nonfinite(model, x_a, x_v) or f"the gradient of {name}"
+            raise Diverged(f"step {step}: the loss is {result:g} but not all else is; first not finite: {first}")
     optimizer.lr = lr
     optimizer.step()
     totals.add(outputs, labels, result, rates)

@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from settings import check_settings
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from toolkit import UsageError, add_data_options, load_split, progress, run_tool
 
 from datasets import BatchIterator
-from misnet.config import MISNetConfig
 from misnet.model import MISNet
 from misnet.plots import plot_confusion
 from misnet.recording import FiringRates
-from misnet.run import load_model, read_config
+from misnet.run import load_model, read_config, read_network
 from misnet.training import Totals, evaluate
 from snncore.backend import asnumpy, parse_device
 from snncore.files import replace_file
@@ -70,13 +70,13 @@ def main() -> None:
         raise UsageError(f"--{error}") from None
     device = f"{kind}:{index}" if kind == "cuda" else "cpu"
     content = read_config(args.run_dir / "config.json")
-    config = MISNetConfig.from_dict(content["network"])
+    config = read_network(args.run_dir / "config.json")
     model = MISNet(config)
     load_model(model, args.run_dir / f"{args.checkpoint}.safetensors")
     model.to(device)
 
-    settings = {"data_options": {}} | content["settings"]
-    settings |= {k: v for k, v in vars(args).items() if k in settings and k != "batch_size"}
+    settings = check_settings(content["settings"], str(args.run_dir / "config.json"))
+    settings = check_settings(settings | {k: v for k, v in vars(args).items() if k in settings and k != "batch_size"})
     data = load_split(args.split, settings, config.size, config.timesteps)
     batches = BatchIterator(data, args.batch_size, shuffle=False)
     shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)

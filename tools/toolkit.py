@@ -57,6 +57,9 @@ class _DataOption(argparse.Action):
 
 def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps: int) -> AudioVisualDataset:
     """Return a split of the data set that `settings` name, cut as they say; UsageError for values it does not take."""
+    options = settings["data_options"]
+    if taken := sorted(set(options) & {"split", "data_dir", "timesteps", "size", "seed", "limit"}):
+        raise UsageError(f"--data-option: {taken[0]} is not an option of the data set but one of this command")
     try:
         return load_dataset(
             settings["dataset"],
@@ -66,10 +69,14 @@ def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps
             size=size,
             seed=settings["seed"],
             limit=settings["limit_train" if split == "train" else "limit_eval"],
-            **settings["data_options"],
+            **options,
         )
     except ValueError as error:
         raise UsageError(str(error)) from None
+    except TypeError as error:
+        if not options:
+            raise
+        raise UsageError(f"--data-option: a value of the wrong type among {options}: {error}") from None
 
 
 def run_tool(main: Callable[[], int | None]) -> None:

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from settings import EPOCHS, RECIPES, SCHEDULES, gather
 from toolkit import STOPPED, StopRequest, UsageError, add_data_options, load_split, progress, run_tool
 
 from datasets import DATASET_NAMES, BatchIterator, DataError, describe
@@ -22,29 +23,6 @@ from misnet.run import Run, Stopped, read_config, write_config
 from snncore.backend import parse_device
 from snncore.optim import OPTIMIZERS
 from snncore.schedules import Constant, Cosine, Schedule
-
-RECIPES: dict[str, dict[str, Any]] = {
-    "default": {"optimizer": "adam", "lr": 2e-3, "final_lr": 0.0, "momentum": 0.0, "weight_decay": 0.0},
-    "paper": {"optimizer": "sgd", "lr": 1e-3, "final_lr": 1e-5, "momentum": 0.9, "weight_decay": 1e-4},
-}
-"""`paper`: Section 4.2, with a cosine for the "gradual" decay, which the paper does not name."""
-
-DEFAULTS: dict[str, Any] = {
-    "dataset": "dialpad",
-    "data_dir": None,
-    "limit_train": None,
-    "limit_eval": None,
-    "data_options": {},
-    "recipe": "default",
-    "epochs": None,
-    "batch_size": 32,
-    "schedule": "cosine",
-    "warmup_steps": 0,
-    "seed": 0,
-}
-SETTINGS = DEFAULTS.keys() | RECIPES["default"].keys()
-EPOCHS = {"dialpad": 5, "mnist-fsdd": 8}
-RESUMABLE = {"resume", "device"}  # the other options are part of the run that goes on
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -67,7 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument("--final-lr", type=float, help="where the cosine ends, instead of the recipe's")
     group.add_argument("--momentum", type=float, help="of SGD, instead of the recipe's")
     group.add_argument("--weight-decay", type=float, help="instead of the recipe's")
-    group.add_argument("--schedule", choices=("cosine", "constant"), help="of the learning rate (default: cosine)")
+    group.add_argument("--schedule", choices=SCHEDULES, help="of the learning rate (default: cosine)")
     group.add_argument("--warmup-steps", type=int, help="steps in which the learning rate rises (default: 0)")
     group.add_argument("--seed", type=int, help="of weights, data and order (default: 0); repeats a run bit for bit")
     group.add_argument("--device", help="auto, cpu, cuda or cuda:<index> (default: auto)")
@@ -79,37 +57,6 @@ def make_parser() -> argparse.ArgumentParser:
     run.add_argument("--config", metavar="FILE", help="start from the config.json of another run; options override it")
     add_model_options(parser)
     return parser
-
-
-def gather(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the settings of the run and the switches of the network.
-
-    Later ones win: the defaults, the file of --config, a recipe that was given, the other options that were given.
-    """
-    if "resume" in given:
-        extra = sorted(set(given) - RESUMABLE)
-        if extra:
-            names = ", ".join("--" + name.replace("_", "-") for name in extra)
-            raise UsageError(f"--resume takes its settings from the run; also found {names}")
-        content = read_config(Path(given["resume"]) / "config.json")
-        return DEFAULTS | content["settings"], content["network"]
-    values: dict[str, Any] = {}
-    if "config" in given:
-        content = read_config(Path(given["config"]))
-        values = content["network"] | content["settings"]
-        if "variant" in given:  # another variant brings its own channels and cells
-            values |= {"channels": None, "cells": None}
-    if "preset" in given and "config" in given:
-        raise UsageError("--preset: --config sets every switch already; expected one of the two")
-    settings = DEFAULTS | RECIPES["default"] | {k: v for k, v in values.items() if k in SETTINGS}
-    settings |= RECIPES[given["recipe"]] if "recipe" in given else {}
-    settings |= {k: v for k, v in given.items() if k in SETTINGS}
-    if settings["epochs"] is None:
-        settings["epochs"] = EPOCHS[settings["dataset"]]
-    for name, least in (("epochs", 1), ("batch_size", 1), ("limit_train", 1), ("limit_eval", 1), ("seed", 0)):
-        if settings[name] is not None and settings[name] < least:
-            raise UsageError(f"--{name.replace('_', '-')}: expected at least {least}, found {settings[name]}")
-    return settings, {k: v for k, v in values.items() if k not in SETTINGS} | given
 
 
 def network_for(train: Any, network: dict[str, Any], given: dict[str, Any]) -> MISNetConfig:
@@ -204,6 +151,7 @@ def main() -> int:
         print(f"{folder}: going on at epoch {run.epoch + 1}, batch {run.batch + 1}", flush=True)
     else:
         write_config(folder, settings, config, data)
+        run.save()  # so that there is a checkpoint to go on from, whatever happens
     print(
         f"MISNet-{config.variant}, {model.count_parameters():,} parameters, T={config.timesteps}, "
         f"{config.size}x{config.size}; {settings['dataset']}: {len(train)} training and {len(test)} test pairs; "

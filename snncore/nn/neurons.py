@@ -30,6 +30,8 @@ def decay_of(tau: float | None, decay: float | None) -> float:
             f"tau: expected a number above 1, found {tau}: the membrane keeps 1 - 1 / tau of itself each step, which "
             "is negative below 1 (tau = 0.2, as the paper prints it, gives -4 and diverges)"
         )
+    if not 1 - 1 / tau < 1:
+        raise ValueError(f"tau: expected a number that leaves some leak, found {tau}; a neuron without leak is IF")
     return 1 - 1 / tau
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from misnet.run import Stopped
+from misnet.run import Run, Stopped
 from misnet.training import Diverged
 from snncore.checkpoint import load_checkpoint
 from tests.misnet.tiny_run import StopAfter, make_run, read_metrics, without_times
@@ -125,3 +125,31 @@ def test_a_loss_that_is_not_finite_keeps_the_last_checkpoint(tmp_path):
     with pytest.raises(Diverged, match=r"^step 3: the loss is nan; .* parameter head\.linear\.weight$"):
         again.run()
     assert (tmp_path / "last.safetensors").read_bytes() == before
+
+
+def test_a_test_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_checkpoint(tmp_path):
+    run = make_run(tmp_path, epochs=1)
+    run.run()
+    before = (tmp_path / "last.safetensors").read_bytes()
+    again = make_run(tmp_path, epochs=2)
+    again.resume()
+    again.epoch, again.batch = 1, 3  # the second epoch is trained, and about to be evaluated
+    again.model.head.linear.bias.data[...] = 1e25
+    with np.errstate(over="ignore"), pytest.raises(Diverged, match="epoch 2: the test loss is inf"):
+        again.run()
+    assert (tmp_path / "last.safetensors").read_bytes() == before
+
+
+def test_a_run_killed_between_its_checkpoint_and_its_metrics_still_has_every_row(tmp_path, monkeypatch):
+    def killed(self):
+        raise KeyboardInterrupt
+
+    run = make_run(tmp_path, epochs=1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, "_write_metrics", killed)
+        with pytest.raises(KeyboardInterrupt):
+            run.run()
+    again = make_run(tmp_path, epochs=1)
+    again.resume()
+    again.run()
+    assert [row["epoch"] for row in read_metrics(tmp_path)] == ["1"]

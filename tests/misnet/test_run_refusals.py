@@ -82,6 +82,15 @@ def test_a_checkpoint_without_its_place_in_the_run(whole, tmp_path):
         make_run(tmp_path).resume()
 
 
+def test_a_checkpoint_further_than_an_epoch_has_batches_is_refused(tmp_path):
+    run = make_run(tmp_path)
+    run.run()
+    arrays, metadata = load_checkpoint(tmp_path / "last.safetensors")
+    save_checkpoint(tmp_path / "last.safetensors", arrays, metadata | {"epoch": 1, "batch": 4})
+    with pytest.raises(CheckpointError, match=r"last\.safetensors: .*batch 4.* 3 batches"):
+        make_run(tmp_path).resume()
+
+
 def test_weights_are_loaded_for_evaluation(whole, tmp_path):
     run = make_run(tmp_path)
     metadata = load_model(run.model, whole.folder / "best.safetensors")

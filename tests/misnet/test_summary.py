@@ -56,6 +56,11 @@ def test_modules_that_are_never_called_say_so():
     assert table["stages.1.cells.0.unused_projection.v.conv"][2] == 3 * 3
 
 
+def test_columns_stand_below_each_other():
+    text = summarize(tiny_config(unused_modules=True))
+    assert len({len(line) for line in text.splitlines()}) == 1
+
+
 def test_the_command_line_prints_the_table_of_its_switches(capsys):
     main(["--channels", "2,3", "--cells", "1,1", "--classes", "4", "--size", "8", "--timesteps", "3"])
     assert capsys.readouterr().out == summarize(tiny_config(visual_channels=3, variant="S")) + "\n"

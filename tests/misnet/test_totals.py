@@ -8,8 +8,9 @@ from misnet.model import Outputs
 from misnet.recording import FiringRates
 from misnet.training import Totals, evaluate, predict
 from snncore import Tensor, no_grad
+from snncore.surrogate import relaxed
 from tests.misnet.reference_run import forward_with_spikes
-from tests.misnet.tiny import copy_of, lively, make_batch, tiny_config
+from tests.misnet.tiny import copy_of, lively, make_batch, shaken, tiny_config
 
 
 class Rates:
@@ -114,3 +115,13 @@ def test_evaluation_sums_batches_and_leaves_the_model_alone():
     assert (totals.spikes, totals.places) == (sum(rates.spikes.values()), sum(rates.places.values()))
     assert totals.spikes > 100
     assert all(x.node is None for o, _ in seen for x in o)  # nothing was recorded for backward
+
+
+def test_firing_rates_are_not_in_the_way_of_relaxed_mode():
+    config = tiny_config()
+    model, (x_a, x_v, labels) = shaken(MISNet(config)), make_batch(config)
+    rates = FiringRates(model)
+    with relaxed(), rates.recording():
+        value = loss(model(Tensor(x_a), Tensor(x_v)), labels, config)
+    assert np.isfinite(value.item())
+    assert rates.mean() == 0

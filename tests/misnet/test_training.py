@@ -91,3 +91,41 @@ def test_a_layer_that_overflows_is_named():
     message = r"^step 7: the loss is (nan|inf); first not finite: output of layer head\.linear \(Linear\)$"
     model.stages[1].cells[0].mlif.alpha_a.data[...] = 5  # make the features fire
     refused(model, batch, message)
+
+
+# A membrane that is NaN never fires: what follows does not reach the loss, and is found all the same.
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(("index", "name"), [(0, "audio input"), (1, "visual input")])
+def test_an_input_that_is_not_finite_is_named(index, name, value):
+    config = tiny_config()
+    batch = make_batch(config)
+    batch[index][1, 0, 2, 2, 0] = value
+    refused(MISNet(config), batch, f"^step 7: .*first not finite: {name}$")
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "stages.0.unimodal.a.conv.weight",
+        "stages.0.unimodal.v.bn.weight",
+        "stages.0.unimodal.a.bn.bias",
+        "stages.0.cells.0.w_a",
+        "stages.1.cells.0.mlif.alpha_v",
+    ],
+)
+def test_a_parameter_below_a_neuron_that_is_not_finite_is_named(name, value):
+    config = tiny_config()
+    model = MISNet(config)
+    dict(model.named_parameters())[name].data.flat[0] = value
+    refused(model, make_batch(config), f"^step 7: .*first not finite: parameter {name}$")
+
+
+def test_a_layer_below_a_neuron_that_overflows_is_named():
+    config = tiny_config()
+    model = MISNet(config)
+    dict(model.named_parameters())["stages.0.unimodal.v.conv.weight"].data[...] = 3e38
+    layer = r"output of layer stages\.0\.unimodal\.v\.conv \(Conv2d\)"
+    refused(model, make_batch(config), f"^step 7: .*first not finite: {layer}$")

@@ -120,7 +120,7 @@ def test_checkpoints_that_cannot_be_used(copy_of_run, call):
         (["--batch-size", "0"], "--batch-size: expected at least 1, found 0"),
         (["--device", "gpu"], "error: --device: expected auto, cpu, cuda or cuda:<index>, found 'gpu'"),
         (["--split", "all"], "argument --split: invalid choice: 'all'"),
-        (["--limit-eval", "0"], "error: limit: expected at least 1 sample, found 0"),
+        (["--limit-eval", "0"], "error: --limit-eval: expected an integer of at least 1, found 0"),
         (["--data-option", "found=1"], "error: options: dialpad has no option found"),
     ],
     ids=lambda x: "_".join(x) if isinstance(x, list) else "",

@@ -46,6 +46,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(stopped):
     assert not [path for path in folder.iterdir() if path.suffix == ".tmp"]
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_with_the_weights_of_one_that_was_never_stopped(stopped, call, tmp_path):
     folder = stopped[0]
     _, metadata = load_checkpoint(folder / "last.safetensors")
