@@ -50,7 +50,7 @@ def plot_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     middle.set_ylim(0, 1.02)
-    right.set_ylim(bottom=0)
+    right.set_ylim(0, 1.2 * max(right.get_ylim()))
     _save(figure, path)
 
 
