@@ -11,12 +11,12 @@ from datasets.dialpad import SAMPLE_RATE, STRETCH, Dialpad, spectrogram, tone_pa
 
 @pytest.fixture(scope="module")
 def train():
-    return load_dataset("dialpad", "train")
+    return load_dataset("dialpad", "train", size=16)
 
 
 @pytest.fixture(scope="module")
 def test():
-    return load_dataset("dialpad", "test")
+    return load_dataset("dialpad", "test", size=16)
 
 
 def stacked(dataset):
@@ -63,6 +63,14 @@ def test_shapes_and_scale(train, test):
     np.testing.assert_array_equal(labels, train.labels)
 
 
+@pytest.mark.parametrize("size", [8, 32])
+def test_other_sizes_come_out_near_the_same_scale(size):
+    audio, video, _ = stacked(load_dataset("dialpad", "test", size=size))
+    for x in (audio, video):
+        assert abs(x.mean()) < 0.25
+        assert x.std() == pytest.approx(1, abs=0.15)
+
+
 def test_splits_share_no_image_and_cover_all(train, test):
     digits = load_digits()
     np.testing.assert_array_equal(test.labels, digits.target[::5])
@@ -106,12 +114,12 @@ def test_at_most_one_sense_is_lost_and_about_as_often_as_said(train):
 
 
 def test_sample_depends_on_seed_split_and_index_alone(train, test):
-    again, other = load_dataset("dialpad", "test"), load_dataset("dialpad", "test", seed=1)
+    again, other = load_dataset("dialpad", "test", size=16), load_dataset("dialpad", "test", size=16, seed=1)
     for i in (0, 150, 359):
         for found, expected in zip(again[i], test[i], strict=True):
             np.testing.assert_array_equal(found, expected)
     assert any((other[i][0] != test[i][0]).any() for i in range(5))
-    limited = load_dataset("dialpad", "test", limit=7)
+    limited = load_dataset("dialpad", "test", size=16, limit=7)
     for j, i in enumerate(limited.indices):
         np.testing.assert_array_equal(limited[j][0], test[int(i)][0])
     prints = {d.fingerprint() for d in (train, again, other, test, limited)}

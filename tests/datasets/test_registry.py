@@ -24,7 +24,7 @@ def test_names_and_descriptions():
 def test_defaults():
     dataset = load_dataset("dialpad", "test")
     assert isinstance(dataset, AudioVisualDataset)
-    assert (dataset.timesteps, dataset.size, dataset.audio_channels, dataset.skipped) == (4, 16, 1, 0)
+    assert (dataset.timesteps, dataset.size, dataset.audio_channels, dataset.skipped) == (4, 8, 1, 0)
 
 
 def test_limit_is_a_seeded_subset_in_order_and_nested():
