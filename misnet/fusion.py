@@ -20,9 +20,11 @@ class ConcatFusion(nn.Module):
 
 
 class FusionMLP(nn.Module):
-    """Two layers over both modalities, [y_a; y_v] = W2 relu(W1 [x_a; x_v] + b1) + b2, at each pixel.
+    """Two layers over both modalities, added to them: [y_a; y_v] = x + W2 relu(W1 x + b1) + b2, x = [x_a; x_v].
 
-    x_a, x_v: float [..., C]. The hidden layer has C units. The paper names the fusion and gives no sizes.
+    x_a, x_v: float [..., C], fused at each pixel. The hidden layer has C units. The paper names the fusion and gives
+    no form. The added x makes the start near concat fusion; without it the potentials of a fresh network stay far
+    below the threshold, and a neuron that never fires learns nothing.
     """
 
     def __init__(self, channels: int, rng: np.random.Generator) -> None:
@@ -31,16 +33,18 @@ class FusionMLP(nn.Module):
         self.fc2 = nn.Linear(channels, 2 * channels, rng=rng)
 
     def forward(self, x_a: Tensor, x_v: Tensor) -> tuple[Tensor, Tensor]:
-        y = self.fc2(F.ReLU()(self.fc1(F.Concat(-1)(x_a, x_v))))  # [..., 2C]
+        x = F.Concat(-1)(x_a, x_v)  # [..., 2C]
+        y = x + self.fc2(F.ReLU()(self.fc1(x)))
         return y[..., : self.channels], y[..., self.channels :]
 
 
 class CrossModalAttention(nn.Module):
-    """Scaled dot-product attention over the two modalities as two tokens, at each pixel.
+    """Scaled dot-product attention over the two modalities as two tokens, added to them, at each pixel.
 
-        y_m = sum over n of softmax_n(q_m . k_n / sqrt(C)) v_n,   q = x W_q, k = x W_k, v = x W_v
+        y_m = x_m + sum over n of softmax_n(q_m . k_n / sqrt(C)) v_n,   q = x W_q, k = x W_k, v = x W_v
 
-    x_a, x_v: float [..., C]. The paper names the fusion and gives no form; this is Vaswani et al. 2017, one head.
+    x_a, x_v: float [..., C]. The paper names the fusion and gives no form; this is one head of Vaswani et al. 2017,
+    with its residual for the reason given in `FusionMLP`.
     """
 
     def __init__(self, channels: int, rng: np.random.Generator) -> None:
@@ -53,7 +57,7 @@ class CrossModalAttention(nn.Module):
         x = F.Stack(-2)(x_a, x_v)  # [..., 2, C]
         axes = (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)
         scores = (self.query(x) @ self.key(x).transpose(*axes)) * self.scale  # [..., 2, 2]
-        y = F.Softmax(-1)(scores) @ self.value(x)  # [..., 2, C]
+        y = x + F.Softmax(-1)(scores) @ self.value(x)  # [..., 2, C]
         return y[..., 0, :], y[..., 1, :]
 
 

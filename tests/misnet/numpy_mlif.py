@@ -13,13 +13,13 @@ def concat_fusion(weights):
 
 
 def mlp_fusion(weights):
-    """[y_a; y_v] = W2 relu(W1 [x_a; x_v] + b1) + b2."""
+    """[y_a; y_v] = x + W2 relu(W1 x + b1) + b2 with x = [x_a; x_v]."""
     w1, b1 = weights["fc1.weight"], weights["fc1.bias"]
     w2, b2 = weights["fc2.weight"], weights["fc2.bias"]
 
     def fuse(x_a, x_v):
         x = np.concatenate([x_a, x_v], axis=-1)
-        y = np.maximum(x @ w1 + b1, 0) @ w2 + b2
+        y = x + np.maximum(x @ w1 + b1, 0) @ w2 + b2
         c = x_a.shape[-1]
         return y[..., :c], y[..., c:]
 
@@ -27,7 +27,7 @@ def mlp_fusion(weights):
 
 
 def attention_fusion(weights):
-    """y_m = sum over n of softmax_n(q_m . k_n / sqrt(C)) v_n, token by token."""
+    """y_m = x_m + sum over n of softmax_n(q_m . k_n / sqrt(C)) v_n, token by token."""
     w_q, w_k, w_v = (weights[f"{name}.weight"] for name in ("query", "key", "value"))
 
     def fuse(x_a, x_v):
@@ -36,7 +36,7 @@ def attention_fusion(weights):
         for x_m in tokens:
             scores = [((x_m @ w_q) * (x_n @ w_k)).sum(-1) / np.sqrt(x_m.shape[-1]) for x_n in tokens]
             weight = softmax(np.stack(scores, axis=-1))
-            result.append(sum(weight[..., n, None] * (x_n @ w_v) for n, x_n in enumerate(tokens)))
+            result.append(x_m + sum(weight[..., n, None] * (x_n @ w_v) for n, x_n in enumerate(tokens)))
         return tuple(result)
 
     return fuse
