@@ -68,7 +68,7 @@ def make_fusion(name: str, channels: int, rng: np.random.Generator) -> nn.Module
     return FusionMLP(channels, rng) if name == "mlp" else CrossModalAttention(channels, rng)
 
 
-class FusedMLIF(nn.Module):
+class FusedMLIF(nn.WithAlpha):
     """MLIF whose fusion couples the modalities (Ab3.2 and Ab3.3 of Fig. 6), one timestep after the other.
 
         u_m[t] = decay * u_m[t-1] + c_m[t]                                  (Eq. 6)
@@ -95,8 +95,7 @@ class FusedMLIF(nn.Module):
         self.fusion = fusion
         self.decay, self.v_threshold, self.v_reset = decay, v_threshold, v_reset
         self.fire, self.detach_reset = F.Fire(surrogate), detach_reset
-        make: Any = nn.Parameter if learn_alpha else nn.Buffer
-        self.alpha_a, self.alpha_v = make(np.array(alpha, np.float32)), make(np.array(alpha, np.float32))
+        super().__init__(alpha, learn_alpha)
 
     def reset_membrane(self, u: Tensor, s: Tensor) -> Tensor:
         """Return the membrane after firing."""
@@ -106,7 +105,7 @@ class FusedMLIF(nn.Module):
         return u * (1.0 - s) + s * self.v_reset
 
     def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
-        alpha = [a if isinstance(a, Tensor) else Tensor(a.data) for a in (self.alpha_a, self.alpha_v)]
+        alpha = self.alphas()
         currents = [F.Cast(self.dtype)(o) if w is None else o * w for o, w in ((o_a, w_a), (o_v, w_v))]
         u: list[Tensor | None] = [None, None]
         spikes: list[tuple[Tensor, Tensor]] = []
@@ -119,7 +118,7 @@ class FusedMLIF(nn.Module):
         return F.Stack(0)(*(s[0] for s in spikes)), F.Stack(0)(*(s[1] for s in spikes))
 
 
-class SingleLIF(nn.Module):
+class SingleLIF(nn.WithAlpha):
     """Ab1 of Fig. 6: the currents are fused first, and one LIF neuron over both fires and resets.
 
     f_a, f_v = fusion(alpha_a c_a[t], alpha_v c_v[t]);   s = LIF([f_a; f_v])
@@ -127,11 +126,10 @@ class SingleLIF(nn.Module):
 
     def __init__(self, fusion: nn.Module, neuron: nn.LIF, alpha: float, learn_alpha: bool) -> None:
         self.fusion, self.neuron = fusion, neuron
-        make: Any = nn.Parameter if learn_alpha else nn.Buffer
-        self.alpha_a, self.alpha_v = make(np.array(alpha, np.float32)), make(np.array(alpha, np.float32))
+        super().__init__(alpha, learn_alpha)
 
     def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
-        alpha = [a if isinstance(a, Tensor) else Tensor(a.data) for a in (self.alpha_a, self.alpha_v)]
+        alpha = self.alphas()
         c_a, c_v = (F.Cast(self.dtype)(o) if w is None else o * w for o, w in ((o_a, w_a), (o_v, w_v)))
         s = self.neuron(F.Concat(-1)(*self.fusion(c_a * alpha[0], c_v * alpha[1])))  # [T, N, H, W, 2C]
         channels = o_a.shape[-1]

@@ -29,12 +29,12 @@ from misnet.config import ConfigError, MISNetConfig
 from misnet.model import MISNet
 from misnet.recording import peak_memory_mib
 from misnet.training import Diverged, Totals, evaluate, train_step
-from snncore.checkpoint import CheckpointError, check_tensors, load_checkpoint, save_checkpoint
+from snncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from snncore.files import replace_file
 from snncore.optim import Optimizer
 from snncore.schedules import Schedule
 
-__all__ = ["Batches", "Run", "Stopped", "load_model", "read_config", "read_network", "write_config"]
+__all__ = ["Batches", "Run", "Stopped", "load_model", "read_config", "write_config"]
 
 
 class Stopped(Exception):
@@ -62,7 +62,7 @@ def write_config(folder: Path, settings: dict[str, Any], config: MISNetConfig, d
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the content of a config.json; raises CheckpointError if it is missing or not one."""
+    """Return the content of a config.json; raises CheckpointError if it is missing, not one, or of no network."""
     try:
         content = json.loads(path.read_text())
     except FileNotFoundError:
@@ -71,24 +71,26 @@ def read_config(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from None
     if not isinstance(content, dict) or not all(isinstance(content.get(k), dict) for k in ("settings", "network")):
         raise CheckpointError(f'{path}: expected an object with "settings" and "network", as a run writes it')
-    return content
-
-
-def read_network(path: Path) -> MISNetConfig:
-    """Return the switches in a config.json; raises CheckpointError if they are not those of a network."""
     try:
-        return MISNetConfig.from_dict(read_config(path)["network"])
+        MISNetConfig.from_dict(content["network"])
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from None
+    return content
 
 
 def load_model(model: MISNet, path: Path) -> dict[str, Any]:
     """Copy the weights in checkpoint `path` into `model` and return its metadata; raises CheckpointError."""
     arrays, metadata = load_checkpoint(path)
-    weights = {name.removeprefix("model/"): x for name, x in arrays.items() if name.startswith("model/")}
-    check_tensors(weights, model.state_dict(), f"checkpoint {path} for MISNet-{model.config.variant}")
-    model.load_state_dict(weights)
+    _copy_weights(arrays, model, path)
     return metadata
+
+
+def _copy_weights(arrays: dict[str, np.ndarray], model: MISNet, path: Path) -> None:
+    model.load_state_dict(_part(arrays, "model/"), f"checkpoint {path} for MISNet-{model.config.variant}")
+
+
+def _part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
+    return {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}
 
 
 @dataclass
@@ -122,11 +124,10 @@ class Run:
     def resume(self) -> None:
         """Go on from last.safetensors in the folder; raises CheckpointError if there is none or it does not fit."""
         path = self.folder / "last.safetensors"
-        metadata = load_model(self.model, path)
-        arrays, _ = load_checkpoint(path)
-        state = {k.removeprefix("optimizer/"): x for k, x in arrays.items() if k.startswith("optimizer/")}
+        arrays, metadata = load_checkpoint(path)
+        _copy_weights(arrays, self.model, path)
         try:
-            self.optimizer.load_state_dict(state)
+            self.optimizer.load_state_dict(_part(arrays, "optimizer/"))
             self.epoch, self.batch, self.best = metadata["epoch"], metadata["batch"], metadata["best"]
             self.totals, self.rows = Totals(**metadata["totals"]), metadata["rows"]
         except (KeyError, TypeError, ValueError) as error:

@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from settings import check_settings
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from toolkit import UsageError, add_data_options, load_split, progress, run_tool
+from toolkit import add_data_options, device_of, load_split, progress, run_tool
 
 from datasets import BatchIterator
+from misnet.config import MISNetConfig
 from misnet.model import MISNet
 from misnet.plots import plot_confusion
 from misnet.recording import FiringRates
-from misnet.run import load_model, read_config, read_network
+from misnet.run import load_model, read_config
 from misnet.training import Totals, evaluate
-from snncore.backend import asnumpy, parse_device
+from snncore.backend import asnumpy
 from snncore.files import replace_file
 
 
@@ -64,13 +65,9 @@ def main() -> None:
     args = parser.parse_args()
     if args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
-    try:
-        kind, index = parse_device(args.device)
-    except ValueError as error:
-        raise UsageError(f"--{error}") from None
-    device = f"{kind}:{index}" if kind == "cuda" else "cpu"
+    device = device_of(args.device)
     content = read_config(args.run_dir / "config.json")
-    config = read_network(args.run_dir / "config.json")
+    config = MISNetConfig.from_dict(content["network"])
     model = MISNet(config)
     load_model(model, args.run_dir / f"{args.checkpoint}.safetensors")
     model.to(device)

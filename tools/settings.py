@@ -7,7 +7,7 @@ from typing import Any
 from toolkit import UsageError
 
 from datasets import DATASET_NAMES
-from misnet.run import read_config, read_network
+from misnet.run import read_config
 from snncore.optim import OPTIMIZERS
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -85,7 +85,7 @@ def gather(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             raise UsageError(f"--resume takes its settings from the run; also found {names}")
         path = Path(given["resume"]) / "config.json"
         content = read_config(path)
-        return check_settings(content["settings"], str(path)), read_network(path).to_dict()
+        return check_settings(content["settings"], str(path)), content["network"]
     settings: dict[str, Any] = {}
     network: dict[str, Any] = {}
     if "config" in given:
@@ -93,7 +93,7 @@ def gather(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
             raise UsageError("--preset: --config sets every switch already; expected one of the two")
         content = read_config(Path(given["config"]))
         settings = check_settings(content["settings"], given["config"])
-        network = read_network(Path(given["config"])).to_dict()
+        network = dict(content["network"])
         if "variant" in given:  # another variant brings its own channels and cells
             network |= {"channels": None, "cells": None}
     settings |= RECIPES[given["recipe"]] if "recipe" in given else {}

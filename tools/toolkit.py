@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from datasets import DATASET_NAMES, AudioVisualDataset, DataError, load_dataset
+from datasets.registry import COMMON
 from misnet.config import ConfigError
 from misnet.training import Diverged
 from snncore import BackendError, CheckpointError
+from snncore.backend import parse_device
 
 USAGE, DATA, STOPPED = 2, 1, 130  # exit statuses; 130 is what shells give for Ctrl-C
 
@@ -55,10 +57,19 @@ class _DataOption(argparse.Action):
         setattr(namespace, self.dest, {**getattr(namespace, self.dest, {}), name: parsed})
 
 
+def device_of(text: str) -> str:
+    """Return "cpu" or "cuda:<index>" for the value of --device; raises UsageError, or BackendError if it is missing."""
+    try:
+        kind, index = parse_device(text)
+    except ValueError as error:
+        raise UsageError(f"--{error}") from None
+    return f"{kind}:{index}" if kind == "cuda" else "cpu"
+
+
 def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps: int) -> AudioVisualDataset:
     """Return a split of the data set that `settings` name, cut as they say; UsageError for values it does not take."""
     options = settings["data_options"]
-    if taken := sorted(set(options) & {"split", "data_dir", "timesteps", "size", "seed", "limit"}):
+    if taken := sorted(set(options) & (COMMON | {"limit"})):
         raise UsageError(f"--data-option: {taken[0]} is not an option of the data set but one of this command")
     try:
         return load_dataset(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from settings import EPOCHS, RECIPES, SCHEDULES, gather
-from toolkit import STOPPED, StopRequest, UsageError, add_data_options, load_split, progress, run_tool
+from toolkit import STOPPED, StopRequest, UsageError, add_data_options, device_of, load_split, progress, run_tool
 
 from datasets import DATASET_NAMES, BatchIterator, DataError, describe
 from misnet.config import MISNetConfig
@@ -20,7 +20,6 @@ from misnet.model import MISNet
 from misnet.options import add_model_options, model_config
 from misnet.plots import plot_curves
 from misnet.run import Run, Stopped, read_config, write_config
-from snncore.backend import parse_device
 from snncore.optim import OPTIMIZERS
 from snncore.schedules import Constant, Cosine, Schedule
 
@@ -114,11 +113,7 @@ def check_data(folder: Path, data: dict[str, str]) -> None:
 def main() -> int:
     """Train, and return the exit status."""
     given = vars(make_parser().parse_args())
-    try:
-        kind, index = parse_device(given.get("device", "auto"))
-    except ValueError as error:
-        raise UsageError(f"--{error}") from None
-    device = f"{kind}:{index}" if kind == "cuda" else "cpu"
+    device = device_of(given.get("device", "auto"))
     settings, network = gather(given)
     train = load_split("train", settings, network.get("size"), network.get("timesteps", 4))
     config = network_for(train, network, given)
@@ -155,7 +150,7 @@ def main() -> int:
     print(
         f"MISNet-{config.variant}, {model.count_parameters():,} parameters, T={config.timesteps}, "
         f"{config.size}x{config.size}; {settings['dataset']}: {len(train)} training and {len(test)} test pairs; "
-        f"{kind}; writing {folder}",
+        f"{device}; writing {folder}",
         flush=True,
     )
     try:

@@ -94,16 +94,17 @@ class Module:
         """Return the arrays (not copies) of all parameters and buffers by name."""
         return {name: x.data for kind in (Parameter, Buffer) for name, x in self._named(kind)}
 
-    def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
+    def load_state_dict(self, arrays: Mapping[str, Array], what: str | None = None) -> None:
         """Copy `arrays` into the parameters and buffers of the same names.
 
+        what: where they come from, for the message of an error; by default the name of the class.
         Raises CheckpointError, before anything is changed, if a name is missing or unexpected, or if a shape or
         type differs.
         """
         from snncore.checkpoint import check_tensors
 
         own = self.state_dict()
-        check_tensors(arrays, own, type(self).__name__)
+        check_tensors(arrays, own, what or type(self).__name__)
         for name, x in own.items():
             x[...] = backend.array_module(x).asarray(arrays[name])
 

@@ -10,7 +10,7 @@ from snncore.nn.module import Buffer, Module, Parameter
 from snncore.surrogate import Surrogate
 from snncore.tape import Tensor
 
-__all__ = ["CLIF", "IF", "LIF", "MLIF", "PLIF", "Neuron", "decay_of"]
+__all__ = ["CLIF", "IF", "LIF", "MLIF", "PLIF", "Neuron", "WithAlpha", "decay_of"]
 
 
 def decay_of(tau: float | None, decay: float | None) -> float:
@@ -141,7 +141,21 @@ class CLIF(Neuron):
         return self.run(F.CLIF(*self.settings), (c,))
 
 
-class MLIF(Neuron):
+class WithAlpha(Module):
+    """Holds alpha_a and alpha_v of Eq. 7, one number each: parameters, or buffers if they are not learned."""
+
+    def __init__(self, alpha: float, learn_alpha: bool) -> None:
+        make: type = Parameter if learn_alpha else Buffer
+        self.alpha_a = make(np.array(alpha, np.float32))
+        self.alpha_v = make(np.array(alpha, np.float32))
+
+    def alphas(self) -> tuple[Tensor, Tensor]:
+        """Return both as tensors."""
+        a, v = (Tensor(x.data) if isinstance(x, Buffer) else x for x in (self.alpha_a, self.alpha_v))
+        return a, v
+
+
+class MLIF(Neuron, WithAlpha):
     """Multimodal LIF layer with concat fusion: (o_a, o_v, w_a, w_v) to (s_a, s_v); see `functions.MLIF`.
 
     alpha: start of alpha_a and alpha_v, learnable unless `learn_alpha=False`.
@@ -159,13 +173,10 @@ class MLIF(Neuron):
         alpha: float = 0.5,
         learn_alpha: bool = True,
     ) -> None:
-        super().__init__(stateful)
+        Neuron.__init__(self, stateful)
+        WithAlpha.__init__(self, alpha, learn_alpha)
         self.decay = decay_of(2.0 if tau is None and decay is None else tau, decay)
         self.settings = (v_threshold, v_reset, surrogate, detach_reset)
-        make: type = Parameter if learn_alpha else Buffer
-        self.alpha_a = make(np.array(alpha, np.float32))
-        self.alpha_v = make(np.array(alpha, np.float32))
 
     def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
-        alphas = [x if isinstance(x, Parameter) else x.data for x in (self.alpha_a, self.alpha_v)]
-        return self.run(F.MLIF(self.decay, *self.settings), (o_a, o_v, *alphas, w_a, w_v), spikes=2)
+        return self.run(F.MLIF(self.decay, *self.settings), (o_a, o_v, *self.alphas(), w_a, w_v), spikes=2)
