@@ -57,7 +57,7 @@ class ConvBNLIF(nn.Module):
         self.neuron = make_neuron(config)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.neuron(self.bn(self.conv(x)))
+        return self.neuron(self.conv(x), self.bn)
 
 
 class SEWBlock(nn.Module):

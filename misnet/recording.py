@@ -9,7 +9,7 @@ import numpy as np
 
 from snncore import Tensor, no_grad, observe
 from snncore.backend import Array, array_module
-from snncore.nn import Module
+from snncore.nn import Module, unfused
 from snncore.tape import Function, state
 
 __all__ = ["FiringRates", "first_nonfinite", "is_finite", "peak_memory_mib"]
@@ -75,7 +75,7 @@ def first_nonfinite(model: Module, x_a: Array, x_v: Array) -> str | None:
         if not found and any(y.dtype.kind == "f" and not is_finite(y) for y in outputs):
             found.append(f"output of layer {names[id(state.scope[-1])] or 'MISNet'} ({function.name})")
 
-    with no_grad(), observe(look), np.errstate(all="ignore"):
+    with no_grad(), unfused(), observe(look), np.errstate(all="ignore"):
         scores = model(Tensor(x_a), Tensor(x_v))
     if found:
         return found[0]

@@ -3,6 +3,7 @@
 from snncore.functions import operators as operators
 from snncore.functions.arithmetic import Add, Cast, Div, Mul, ReLU, Sub
 from snncore.functions.batch_norm import BatchNorm
+from snncore.functions.batch_norm_lif import BatchNormLIF
 from snncore.functions.clif import CLIF
 from snncore.functions.conv2d import Conv2d
 from snncore.functions.fire import Fire
@@ -27,6 +28,7 @@ __all__ = [
     "Add",
     "AvgPool2d",
     "BatchNorm",
+    "BatchNormLIF",
     "Cast",
     "Concat",
     "Conv2d",

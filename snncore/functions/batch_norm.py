@@ -37,20 +37,24 @@ class BatchNorm(Function):
         self.training, self.momentum, self.eps = training, momentum, eps
 
     def forward(self, x: Array, gamma: Array, beta: Array) -> Array:
-        check_float("BatchNorm", x=x, gamma=gamma, beta=beta)
-        check_shape("BatchNorm", x.shape[-1:], gamma=gamma, beta=beta, running_mean=self.running_mean)
+        self.choose_statistics(x, gamma, beta)
+        self.save(x, gamma)
+        return self.kernels.batch_norm_forward(x, self.mean, self.inv_std, gamma, beta)
+
+    def choose_statistics(self, x: Array, gamma: Array, beta: Array) -> None:
+        """Check the inputs and set `mean` and `inv_std`, [C] float64, moving the running statistics in training."""
+        check_float(self.name, x=x, gamma=gamma, beta=beta)
+        check_shape(self.name, x.shape[-1:], gamma=gamma, beta=beta, running_mean=self.running_mean)
         if self.training:
             count = x.size // x.shape[-1]
             if count < 2:
-                raise ValueError(f"BatchNorm: training needs more than one entry a channel, found x {x.shape}")
+                raise ValueError(f"{self.name}: training needs more than one entry a channel, found x {x.shape}")
             mean, var = self.kernels.batch_norm_statistics(x)
             self.running_mean += self.momentum * (mean - self.running_mean)
             self.running_var += self.momentum * (var * (count / (count - 1)) - self.running_var)
         else:
             mean, var = self.running_mean.astype(np.float64), self.running_var.astype(np.float64)
         self.mean, self.inv_std = mean, 1 / (var + self.eps) ** 0.5
-        self.save(x, gamma)
-        return self.kernels.batch_norm_forward(x, mean, self.inv_std, gamma, beta)
 
     def backward(self, gy: Array) -> Any:
         x, gamma = self.saved

@@ -3,7 +3,7 @@
 from snncore.nn.init import fan_in_uniform, kaiming_normal
 from snncore.nn.layers import AvgPool2d, BatchNorm, Conv2d, GlobalAvgPool, Linear, MaxPool2d, Sequential
 from snncore.nn.module import Buffer, Module, ModuleDict, ModuleList, Parameter
-from snncore.nn.neurons import CLIF, IF, LIF, MLIF, PLIF, Neuron, WithAlpha, decay_of
+from snncore.nn.neurons import CLIF, IF, LIF, MLIF, PLIF, Neuron, WithAlpha, decay_of, unfused
 
 __all__ = [
     "CLIF",
@@ -28,4 +28,5 @@ __all__ = [
     "decay_of",
     "fan_in_uniform",
     "kaiming_normal",
+    "unfused",
 ]

@@ -62,9 +62,12 @@ class BatchNorm(Module):
         self.running_mean = Buffer(np.zeros(channels, np.float32))
         self.running_var = Buffer(np.ones(channels, np.float32))
 
+    def settings(self) -> tuple[Any, ...]:
+        """Return what `functions.BatchNorm` is made with, in its order."""
+        return self.running_mean.data, self.running_var.data, self.training, self.momentum, self.eps
+
     def forward(self, x: Tensor) -> Tensor:
-        function = F.BatchNorm(self.running_mean.data, self.running_var.data, self.training, self.momentum, self.eps)
-        return function(x, self.weight, self.bias)
+        return F.BatchNorm(*self.settings())(x, self.weight, self.bias)
 
 
 class MaxPool2d(Module):

@@ -1,16 +1,32 @@
 """Neuron layers: hold the settings, the learnable constants and, only if asked, the membrane between calls."""
 
+import contextvars
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 
 from snncore import functions as F
+from snncore.nn.layers import BatchNorm
 from snncore.nn.module import Buffer, Module, Parameter
 from snncore.surrogate import Surrogate
 from snncore.tape import Tensor
 
-__all__ = ["CLIF", "IF", "LIF", "MLIF", "PLIF", "Neuron", "WithAlpha", "decay_of"]
+__all__ = ["CLIF", "IF", "LIF", "MLIF", "PLIF", "Neuron", "WithAlpha", "decay_of", "unfused"]
+
+_fused = contextvars.ContextVar("fused", default=True)
+
+
+@contextmanager
+def unfused() -> Iterator[None]:
+    """Run BatchNorm and the neuron after it as two operations in the block, to look at what passes between them."""
+    token = _fused.set(False)
+    try:
+        yield
+    finally:
+        _fused.reset(token)
 
 
 def decay_of(tau: float | None, decay: float | None) -> float:
@@ -37,6 +53,9 @@ def decay_of(tau: float | None, decay: float | None) -> float:
 
 class Neuron(Module):
     """Base of neuron layers: currents [T, ...] to spikes [T, ...].
+
+    Called with `norm`, a BatchNorm layer, a neuron applies that to its currents first: `neuron(c, norm)` gives what
+    `neuron(norm(c))` gives, and LIF and IF do both in one pass over memory.
 
     stateful: False (default) starts every call from a resting membrane. True goes on from where the last call ended;
     call `reset()` between sequences. What is kept is one array per membrane, cut off from the tape: forgetting to
@@ -85,8 +104,11 @@ class LIF(Neuron):
         self.decay = decay_of(2.0 if tau is None and decay is None else tau, decay)
         self.settings = (v_threshold, v_reset, surrogate, detach_reset)
 
-    def forward(self, c: Tensor) -> Tensor:
-        return self.run(F.LIF(self.decay, *self.settings), (c,))
+    def forward(self, c: Tensor, norm: BatchNorm | None = None) -> Tensor:
+        if norm is None or self.stateful or not _fused.get():
+            return self.run(F.LIF(self.decay, *self.settings), (c if norm is None else norm(c),))
+        settings = (*norm.settings(), self.decay, *self.settings)
+        return F.BatchNormLIF(*settings)(c, norm.weight, norm.bias)
 
 
 class IF(LIF):
@@ -119,8 +141,8 @@ class PLIF(LIF):
         super().__init__(tau, None, v_threshold, v_reset, surrogate, detach_reset, stateful)
         self.w = Parameter(np.array(-math.log(tau - 1), np.float32))  # sigmoid(w) = 1 / tau
 
-    def forward(self, c: Tensor) -> Tensor:
-        return self.run(F.PLIF(self.decay, *self.settings), (c, self.w))
+    def forward(self, c: Tensor, norm: BatchNorm | None = None) -> Tensor:
+        return self.run(F.PLIF(self.decay, *self.settings), (c if norm is None else norm(c), self.w))
 
 
 class CLIF(Neuron):
@@ -137,8 +159,8 @@ class CLIF(Neuron):
         super().__init__(stateful)
         self.settings = (tau, v_threshold, surrogate, detach_reset)
 
-    def forward(self, c: Tensor) -> Tensor:
-        return self.run(F.CLIF(*self.settings), (c,))
+    def forward(self, c: Tensor, norm: BatchNorm | None = None) -> Tensor:
+        return self.run(F.CLIF(*self.settings), (c if norm is None else norm(c),))
 
 
 class WithAlpha(Module):

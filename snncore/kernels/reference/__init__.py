@@ -7,18 +7,22 @@ Spikes are uint8; the step of a neuron is `fire(x, surrogate)`, which emits floa
 """
 
 from snncore.kernels.reference.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
+from snncore.kernels.reference.batch_norm_lif import batch_norm_lif_backward, batch_norm_lif_forward
 from snncore.kernels.reference.broadcast import sum_to
 from snncore.kernels.reference.clif import clif_backward, clif_forward
 from snncore.kernels.reference.conv import conv_backward_input, conv_backward_weight, conv_forward
 from snncore.kernels.reference.lif import lif_backward, lif_forward
 from snncore.kernels.reference.mlif import mlif_backward, mlif_forward
 from snncore.kernels.reference.pool import avg_pool_backward, avg_pool_forward, max_pool_backward, max_pool_forward
+from snncore.kernels.reference.sew import sew_add
 
 __all__ = [
     "avg_pool_backward",
     "avg_pool_forward",
     "batch_norm_backward",
     "batch_norm_forward",
+    "batch_norm_lif_backward",
+    "batch_norm_lif_forward",
     "batch_norm_statistics",
     "clif_backward",
     "clif_forward",
@@ -31,5 +35,6 @@ __all__ = [
     "max_pool_forward",
     "mlif_backward",
     "mlif_forward",
+    "sew_add",
     "sum_to",
 ]

@@ -50,6 +50,10 @@ def batch_norm(training):
     return F.BatchNorm(np.zeros(2, np.float32), np.ones(2, np.float32), training)
 
 
+def batch_norm_lif(training, **settings):
+    return F.BatchNormLIF(np.zeros(2, np.float32), np.ones(2, np.float32), training, **settings)
+
+
 FLAT = IMAGES[1:]
 CASES = dict(
     [
@@ -78,6 +82,8 @@ CASES = dict(
         ("SEW iand", Case(F.SEW("iand"), ((3, 4), (3, 4)))),
         ("BatchNorm training", Case(batch_norm(True), (IMAGES, (2,), (2,)))),
         ("BatchNorm evaluation", Case(batch_norm(False), (IMAGES, (2,), (2,)))),
+        ("BatchNormLIF training", Case(batch_norm_lif(True, v_reset=0.0), (IMAGES, (2,), (2,)))),
+        ("BatchNormLIF evaluation", Case(batch_norm_lif(False, detach_reset=True), (IMAGES, (2,), (2,)))),
         ("Conv2d", Case(F.Conv2d(1, 1), (IMAGES, (3, 3, 2, 3), (3,)), (0,))),
         ("Conv2d stride", Case(F.Conv2d((2, 1), (0, 1)), (IMAGES, (3, 2, 2, 3)), (0,))),
         ("Linear", Case(F.Linear(), ((3, 2, 4), (4, 5), (5,)), (0,))),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snncore import Tensor, nn
+from snncore import Tensor, nn, observe
 from snncore import functions as F
 from snncore.surrogate import ATan
 
@@ -164,3 +164,27 @@ def test_mlif_takes_weights_of_both_modalities(rng):
     expected = F.MLIF()(o_a, o_v, half, half, w_a.data, w_v.data)
     np.testing.assert_array_equal(s_a.data, expected[0].data)
     np.testing.assert_array_equal(s_v.data, expected[1].data)
+
+
+@pytest.mark.parametrize("make", [nn.LIF, nn.IF, nn.PLIF, nn.CLIF])
+def test_a_neuron_called_with_a_norm_applies_it_first(rng, make):
+    x = rng.normal(0.5, 1.0, (3, 2, 4, 4, 5)).astype(np.float32)
+    neuron, norm = make(), nn.BatchNorm(5)
+    with nn.unfused():
+        apart = neuron(x, norm).data
+    running = norm.running_mean.data.copy()
+    again = nn.BatchNorm(5)
+    np.testing.assert_array_equal(neuron(x, again).data, apart)
+    np.testing.assert_array_equal(neuron(nn.BatchNorm(5)(x)).data, apart)
+    np.testing.assert_array_equal(again.running_mean.data, running)
+    assert 0.05 < apart.mean() < 0.95
+
+
+def test_lif_runs_norm_and_neuron_as_one_operation_unless_told_otherwise(rng):
+    x, names = rng.standard_normal((3, 2, 4)).astype(np.float32), []
+    with observe(lambda function, *_: names.append(function.name)):
+        nn.LIF()(x, nn.BatchNorm(4))
+        with nn.unfused():
+            nn.LIF()(x, nn.BatchNorm(4))
+        nn.LIF(stateful=True)(x, nn.BatchNorm(4))
+    assert names == ["BatchNormLIF", "BatchNorm", "LIF", "BatchNorm", "LIF"]

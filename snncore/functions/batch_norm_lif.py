@@ -1,0 +1,55 @@
+"""Batch normalisation and the LIF neuron after it, in one pass over memory (Eqs. 1 to 3 of the paper)."""
+
+from typing import Any
+
+from snncore.backend import Array
+from snncore.functions.batch_norm import BatchNorm
+from snncore.functions.checks import check_currents, check_threshold
+from snncore.surrogate import Sigmoid, Surrogate
+
+
+class BatchNormLIF(BatchNorm):
+    """s = LIF(BatchNorm(x)): what a layer of a spiking network does after its convolution.
+
+        c[t] = gamma * (x[t] - mean) / sqrt(var + eps) + beta        as in BatchNorm
+        s[t], v[t] = charge, fire and reset on c[t]                  as in LIF, from a resting membrane
+
+    and back through both. The same numbers as the two functions one after the other (a test holds this); but c is
+    never stored, neither for backward nor in between.
+
+    x: float [T, ..., C]. gamma, beta: [C]. running_mean, running_var: arrays [C], changed in place in training.
+    Returns s: uint8, shape of x. Kept for backward: x, gamma and beta; c and the membrane are recomputed.
+    Raises what BatchNorm and LIF raise.
+    """
+
+    spiking = True
+
+    def __init__(
+        self,
+        running_mean: Array,
+        running_var: Array,
+        training: bool = True,
+        momentum: float = 0.1,
+        eps: float = 1e-5,
+        decay: float = 0.5,
+        v_threshold: float = 1.0,
+        v_reset: float | None = None,
+        surrogate: Surrogate | None = None,
+        detach_reset: bool = False,
+    ) -> None:
+        super().__init__(running_mean, running_var, training, momentum, eps)
+        check_threshold(self.name, v_threshold)
+        self.neuron = (decay, v_threshold, v_reset, surrogate or Sigmoid())
+        self.detach_reset = detach_reset
+
+    def forward(self, x: Array, gamma: Array, beta: Array) -> Array:
+        check_currents(self.name, x)
+        self.choose_statistics(x, gamma, beta)
+        self.save(x, gamma, beta)
+        return self.kernels.batch_norm_lif_forward(x, self.mean, self.inv_std, gamma, beta, *self.neuron)
+
+    def backward(self, gs: Array) -> Any:
+        x, gamma, beta = self.saved
+        return self.kernels.batch_norm_lif_backward(
+            gs, x, self.mean, self.inv_std, gamma, beta, *self.neuron, self.detach_reset, self.training
+        )
