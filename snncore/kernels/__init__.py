@@ -3,22 +3,27 @@
 import os
 from types import ModuleType
 
-from snncore.backend import Array, BackendError
+from snncore.backend import Array, BackendError, array_module
 from snncore.kernels import reference
 
-__all__ = ["kernels_for"]
+__all__ = ["CHOICES", "kernels_for"]
 
-CHOICES = ("auto", "reference")
+CHOICES = ("auto", "reference", "dense", "event")
 
 
 def kernels_for(*arrays: Array) -> ModuleType:
     """Return the module whose kernels run on `arrays`.
 
-    The environment variable SNNCORE_KERNELS forces a set: `auto` (default) or `reference`. Today both mean
-    `snncore.kernels.reference`, plain array code that runs on NumPy and CuPy arrays alike.
+    The environment variable SNNCORE_KERNELS forces a set: `auto` (default), the compiled ones on the CPU, with the
+    choice between event-driven and dense convolution by density; `event` or `dense`, the same with that choice made;
+    `reference`, plain array code.
     Raises BackendError for another value.
     """
     choice = os.environ.get("SNNCORE_KERNELS", "auto")
     if choice not in CHOICES:
         raise BackendError(f"SNNCORE_KERNELS: expected one of {', '.join(CHOICES)}, found {choice!r}")
-    return reference
+    if choice == "reference":
+        return reference
+    from snncore.kernels import cpu
+
+    return cpu

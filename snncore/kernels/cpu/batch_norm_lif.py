@@ -1,0 +1,217 @@
+"""Batch normalisation and LIF in single passes over memory.
+
+Layout: [T, P * C], P positions of C channels. A block is `BLOCK` floats of each timestep, whole positions; the constants of
+the channels are repeated to its length, so that every inner loop is long and touches few arrays (LLVM vectorises those).
+The membrane and its slopes live in a block of T * BLOCK floats, in the level-1 cache. `prange` goes over groups of
+blocks whose size does not depend on the number of threads, and sums over them are added in their order: the same bits
+with any number of threads.
+
+The forward pass is compiled without fused multiply-add: from the same x, its spikes are those of the reference kernels.
+"""
+
+import numpy as np
+from numba import prange
+
+from snncore.kernels import reference
+from snncore.kernels.cpu.compiled import compiled
+from snncore.kernels.cpu.memory import aligned
+from snncore.kernels.cpu.surrogates import code_of, derivative
+from snncore.surrogate import Surrogate, spike_dtype
+
+f32 = np.float32
+BLOCK = 1024  # floats of a timestep: 4 KiB
+GROUP = 16  # blocks whose sums are kept in float32
+
+
+def block_length(channels: int, entries: int) -> int:
+    """Floats in a block: whole positions, about BLOCK."""
+    return min(entries, max(1, BLOCK // channels) * channels)
+
+
+def repeated(x: np.ndarray, length: int) -> np.ndarray:
+    """Return the constants [C] as float32, repeated to `length`."""
+    return np.tile(x.astype(np.float32), -(-length // len(x)))[:length]
+
+
+def runs_here(x: np.ndarray, *constants: np.ndarray) -> bool:
+    """Whether the compiled kernels take this call: float32 and real spikes; the rest is left to the reference."""
+    return x.dtype == np.float32 and all(c.dtype == np.float32 for c in constants) and spike_dtype(x) == np.uint8
+
+
+@compiled(parallel=True)
+def moment_sums(x, shift, length, first, second):
+    """Sums of x - shift and of its square, by group of blocks: x [n], shift [length], first and second [groups, length]."""
+    n = len(x)
+    for group in prange(len(first)):
+        one, two = first[group], second[group]
+        one[:] = 0
+        two[:] = 0
+        for block in range(group * GROUP, min((group + 1) * GROUP, (n + length - 1) // length)):
+            part = x[block * length : min(n, (block + 1) * length)]
+            for i in range(len(part)):
+                d = part[i] - shift[i]
+                one[i] += d
+                two[i] += d * d
+
+
+def batch_norm_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and variance as `reference.batch_norm_statistics`, in one pass, shifted by the mean of the first entries."""
+    if x.dtype != np.float32:
+        return reference.batch_norm_statistics(x)
+    channels = x.shape[-1]
+    flat = np.ascontiguousarray(x).reshape(-1)
+    length = block_length(channels, flat.size)
+    about = flat[:length].reshape(-1, channels).mean(axis=0)
+    groups = -(-flat.size // (length * GROUP))
+    first, second = np.empty((groups, length), np.float32), np.empty((groups, length), np.float32)
+    moment_sums(flat, repeated(about, length), length, first, second)
+    count = flat.size // channels
+    one, two = (s.sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0) / count for s in (first, second))
+    return about.astype(np.float32).astype(np.float64) + one, np.maximum(two - one * one, 0)
+
+
+@compiled(parallel=True, exact=True)
+def forward(x, mean, scale, shift, decay, v_threshold, hard, v_reset, s):
+    """Spikes s [T, n] from x [T, n]; mean, scale and shift [length]."""
+    steps, n = x.shape
+    length = len(mean)
+    for block in prange((n + length - 1) // length):
+        first, last = block * length, min(n, (block + 1) * length)
+        v = np.zeros(last - first, np.float32)
+        for t in range(steps):
+            xt, st = x[t, first:last], s[t, first:last]
+            for i in range(last - first):
+                h = decay * v[i] + ((xt[i] - mean[i]) * scale[i] + shift[i])
+                fired = h >= v_threshold
+                st[i] = fired
+                if hard:
+                    v[i] = v_reset if fired else h
+                else:
+                    v[i] = h - (v_threshold if fired else f32(0))
+
+
+def batch_norm_lif_forward(
+    x: np.ndarray,
+    mean: np.ndarray,
+    inv_std: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    decay: float,
+    v_threshold: float,
+    v_reset: float | None,
+    surrogate: Surrogate,
+) -> np.ndarray:
+    """Spikes as `reference.batch_norm_lif_forward`."""
+    if not runs_here(x, gamma, beta):
+        args = (mean, inv_std, gamma, beta, decay, v_threshold, v_reset, surrogate)
+        return reference.batch_norm_lif_forward(x, *args)
+    flat = np.ascontiguousarray(x).reshape(len(x), -1)  # [T, P * C]
+    length = block_length(x.shape[-1], flat.shape[1])
+    constants = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
+    s = aligned(flat.shape, np.uint8)
+    hard = v_reset is not None
+    forward(flat, *constants, f32(decay), f32(v_threshold), hard, f32(v_reset or 0), s)
+    return s.reshape(x.shape)
+
+
+@compiled(parallel=True)
+def backward(
+    gs, x, mean, scale, shift, decay, v_threshold, hard, v_reset, detach_reset, code, slope, gc, total, centred
+):
+    """BPTT: gc [T, n]; by group of blocks, total [groups, length] sums gc and centred sums gc * (x - mean)."""
+    steps, n = x.shape
+    length = len(mean)
+    for group in prange(len(total)):
+        one, two = total[group], centred[group]
+        one[:] = 0
+        two[:] = 0
+        slopes = np.empty((steps, length), np.float32)  # h - v_threshold, then the derivative there
+        v, gv = np.empty(length, np.float32), np.empty(length, np.float32)
+        for block in range(group * GROUP, min((group + 1) * GROUP, (n + length - 1) // length)):
+            first, last = block * length, min(n, (block + 1) * length)
+            size = last - first
+            charged = np.empty((steps, length), np.float32) if hard else slopes
+            v[:] = 0
+            gv[:] = 0
+            for t in range(steps):
+                xt, ht = x[t, first:last], slopes[t]
+                for i in range(size):
+                    h = decay * v[i] + ((xt[i] - mean[i]) * scale[i] + shift[i])
+                    fired = h >= v_threshold
+                    ht[i] = h - v_threshold
+                    if hard:
+                        v[i] = v_reset if fired else h
+                    else:
+                        v[i] = h - (v_threshold if fired else f32(0))
+                if hard:
+                    charged[t, :size] = ht[:size]
+                derivative(code, slope, ht[:size])
+            for back in range(steps):
+                t = steps - 1 - back
+                g, dt, out, xt = gs[t, first:last], slopes[t], gc[t, first:last], x[t, first:last]
+                if hard:
+                    ct = charged[t]
+                    for i in range(size):
+                        by_s = f32(0) if detach_reset else v_reset - (ct[i] + v_threshold)
+                        through = f32(0) if ct[i] >= f32(0) else gv[i]
+                        value = (g[i] + gv[i] * by_s) * dt[i] + through
+                        gv[i] = decay * value
+                        out[i] = value
+                else:
+                    by_s = f32(0) if detach_reset else -v_threshold
+                    for i in range(size):
+                        value = (g[i] + gv[i] * by_s) * dt[i] + gv[i]
+                        gv[i] = decay * value
+                        out[i] = value
+                for i in range(size):
+                    one[i] += out[i]
+                    two[i] += out[i] * (xt[i] - mean[i])
+
+
+@compiled(parallel=True)
+def through_norm(gc, x, mean, a, b, d):
+    """gc = a * gc + b * (x - mean) + d in place: gc and x [n], the constants [length]."""
+    n, length = len(gc), len(mean)
+    for block in prange((n + length - 1) // length):
+        first, last = block * length, min(n, (block + 1) * length)
+        g, part = gc[first:last], x[first:last]
+        for i in range(last - first):
+            g[i] = a[i] * g[i] + (b[i] * (part[i] - mean[i]) + d[i])
+
+
+def batch_norm_lif_backward(
+    gs: np.ndarray,
+    x: np.ndarray,
+    mean: np.ndarray,
+    inv_std: np.ndarray,
+    gamma: np.ndarray,
+    beta: np.ndarray,
+    decay: float,
+    v_threshold: float,
+    v_reset: float | None,
+    surrogate: Surrogate,
+    detach_reset: bool,
+    training: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gradients (gx, ggamma, gbeta) as `reference.batch_norm_lif_backward`."""
+    coded = code_of(surrogate)
+    if coded is None or not runs_here(x, gamma, beta, gs):
+        args = (mean, inv_std, gamma, beta, decay, v_threshold, v_reset, surrogate, detach_reset, training)
+        return reference.batch_norm_lif_backward(gs, x, *args)
+    channels = x.shape[-1]
+    flat, gs = (np.ascontiguousarray(a).reshape(len(x), -1) for a in (x, gs))  # [T, P * C]
+    length = block_length(channels, flat.shape[1])
+    groups = -(-flat.shape[1] // (length * GROUP))
+    gc = aligned(flat.shape, np.float32)
+    total, centred = np.empty((groups, length), np.float32), np.empty((groups, length), np.float32)
+    constants = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
+    neuron = (f32(decay), f32(v_threshold), v_reset is not None, f32(v_reset or 0), detach_reset)
+    backward(gs, flat, *constants, *neuron, *coded, gc, total, centred)
+    one, two = (s.sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0) for s in (total, centred))
+    gbeta, ggamma = one, two * inv_std
+    a, count = gamma * inv_std, flat.size // channels
+    b, d = -a * inv_std * ggamma / count, -a * gbeta / count
+    if not training:
+        b, d = np.zeros_like(b), np.zeros_like(d)
+    through_norm(gc.reshape(-1), flat.reshape(-1), constants[0], *(repeated(c, length) for c in (a, b, d)))
+    return gc.reshape(x.shape), ggamma.astype(gamma.dtype), gbeta.astype(gamma.dtype)

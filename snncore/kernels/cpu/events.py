@@ -1,0 +1,154 @@
+"""From an array of spikes to lists of where they are; a value of 2 is listed twice, so that nothing is multiplied.
+
+Both lists are made from 64 bytes at a time: compare with a level, and walk the set bits of the mask.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import prange
+
+from snncore.kernels.cpu.compiled import compiled
+from snncore.kernels.cpu.memory import aligned
+from snncore.kernels.cpu.simd import bits_set, bytes_above, lowest_bit, put_int32
+
+BLOCK = 64  # channels in a list
+
+
+class Spikes(NamedTuple):
+    """Spikes [M, H, W, C] whose bytes may be read 64 at a time, with what each image holds."""
+
+    x: np.ndarray  # uint8, with 64 readable bytes behind its last pixel
+    totals: np.ndarray  # int64 [M], sum of values of each image
+    largest: int  # value
+
+    @property
+    def density(self) -> float:
+        """Sum of values over number of entries: what an event-driven kernel does of a dense one's work."""
+        return float(self.totals.sum()) / max(1, self.x.size)
+
+    def starts(self) -> np.ndarray:
+        """Where the list of each image starts if they lie one behind the other, int64 [M + 1]."""
+        return np.concatenate([[0], np.cumsum(self.totals)])
+
+
+@compiled(parallel=True)
+def count_images(x: np.ndarray, totals: np.ndarray, largest: np.ndarray) -> None:
+    """Sum and largest of the values of each image of x, uint8 [M, n]."""
+    images, n = x.shape
+    source = x.ctypes.data
+    for m in prange(images):
+        total, most = np.int64(0), np.int64(0)
+        whole = n - n % 64
+        for start in range(0, whole, 64):
+            level = 0
+            mask = bytes_above(source + m * n + start, np.uint8(0))
+            while mask != np.uint64(0):
+                total += bits_set(mask)
+                level += 1
+                if level == 255:
+                    break
+                mask = bytes_above(source + m * n + start, np.uint8(level))
+            most = max(most, level)
+        for i in range(whole, n):
+            total += np.int64(x[m, i])
+            most = max(most, np.int64(x[m, i]))
+        totals[m], largest[m] = total, most
+
+
+def look_at(x: np.ndarray) -> Spikes:
+    """Count the spikes [M, H, W, C], and copy them where 64 bytes cannot be read at the last pixel."""
+    x = np.ascontiguousarray(x)
+    if x.shape[-1] % BLOCK:
+        room = aligned((x.size + BLOCK,), np.uint8, zero=True)
+        room[: x.size] = x.reshape(-1)
+        x = room[: x.size].reshape(x.shape)
+    totals, largest = np.empty(len(x), np.int64), np.empty(len(x), np.int64)
+    count_images(x.reshape(len(x), -1), totals, largest)
+    return Spikes(x, totals, int(largest.max(initial=0)))
+
+
+@compiled(parallel=True)
+def list_by_pixel(
+    x: np.ndarray, starts: np.ndarray, column_step: int, row_bytes: int, pointers: np.ndarray, index: np.ndarray
+) -> None:
+    """Lists of the active channels of each pixel, for a gather of rows of weights.
+
+    x: uint8 [M, H, W, C]. starts: from `Spikes.starts`. pointers: int32 [blocks of 64 channels, M, H, W + 1].
+    index: int32, entry (column * column_step + channel in its block) * row_bytes; list j of a row and block is
+    index[pointers[.., j] : pointers[.., j + 1]], so that neighbouring pixels are one stretch.
+    """
+    images, height, width, channels = x.shape
+    source, target = x.ctypes.data, index.ctypes.data
+    for m in prange(images):
+        n = starts[m]
+        for block in range(pointers.shape[0]):
+            rest = channels - block * BLOCK
+            valid = ~np.uint64(0) if rest >= BLOCK else (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
+            for i in range(height):
+                for j in range(width):
+                    pointers[block, m, i, j] = n
+                    address = source + ((m * height + i) * width + j) * channels + block * BLOCK
+                    level = np.uint8(0)
+                    mask = bytes_above(address, level) & valid
+                    while mask != np.uint64(0):
+                        left = mask
+                        while left != np.uint64(0):
+                            put_int32(target, n, (j * column_step + lowest_bit(left)) * row_bytes)
+                            n += 1
+                            left &= left - np.uint64(1)
+                        level = np.uint8(level + 1)
+                        if level == np.uint8(255):
+                            break
+                        mask = bytes_above(address, level) & valid
+                pointers[block, m, i, width] = n
+
+
+@compiled(parallel=True)
+def list_by_channel(
+    x: np.ndarray,
+    starts: np.ndarray,
+    band: int,
+    padded_width: int,
+    row_bytes: int,
+    pointers: np.ndarray,
+    index: np.ndarray,
+) -> None:
+    """Lists of the active pixels of each channel in each band of `band` image rows, for a gather of rows of gradients.
+
+    x: uint8 [M, H, W, C]. pointers: int32 [M, bands, C + 1]. index: int32, entry
+    ((row in band) * padded_width + column) * row_bytes; list c is index[pointers[m, k, c] : pointers[m, k, c + 1]].
+    """
+    images, height, width, channels = x.shape
+    source, target = x.ctypes.data, index.ctypes.data
+    for m in prange(images):
+        n = starts[m]
+        room = np.empty(channels, np.int64)  # of each channel: first how many, then where the next goes
+        for k in range(pointers.shape[1]):
+            room[:] = 0
+            for turn in range(2):
+                for i in range(k * band, min(height, (k + 1) * band)):
+                    for j in range(width):
+                        place = ((i - k * band) * padded_width + j) * row_bytes
+                        for c in range(0, channels, BLOCK):
+                            rest = channels - c
+                            valid = ~np.uint64(0) if rest >= BLOCK else (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
+                            address = source + ((m * height + i) * width + j) * channels + c
+                            level = np.uint8(0)
+                            mask = bytes_above(address, level) & valid
+                            while mask != np.uint64(0):
+                                while mask != np.uint64(0):
+                                    channel = c + lowest_bit(mask)
+                                    if turn == 1:
+                                        put_int32(target, room[channel], place)
+                                    room[channel] += 1
+                                    mask &= mask - np.uint64(1)
+                                level = np.uint8(level + 1)
+                                if level == np.uint8(255):
+                                    break
+                                mask = bytes_above(address, level) & valid
+                if turn == 0:
+                    for c in range(channels):
+                        pointers[m, k, c] = n
+                        n, room[c] = n + room[c], n
+                    pointers[m, k, channels] = n

@@ -1,0 +1,50 @@
+"""Arrays that start on a cache line."""
+
+import threading
+from typing import Any
+
+import numpy as np
+
+LINE = 64  # bytes
+
+
+def aligned(shape: tuple[int, ...], dtype: Any, zero: bool = False) -> np.ndarray:
+    """Return an uninitialised (or zeroed) array whose first entry starts a 64-byte line."""
+    dtype = np.dtype(dtype)
+    size = int(np.prod(shape)) * dtype.itemsize
+    raw = (np.zeros if zero else np.empty)(size + LINE, np.uint8)
+    start = -raw.ctypes.data % LINE
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def aligned_copy(x: np.ndarray) -> np.ndarray:
+    """Return x in C order on a cache line: x itself if it lies so, else a copy."""
+    if x.flags.c_contiguous and x.ctypes.data % LINE == 0:
+        return x
+    y = aligned(x.shape, x.dtype)
+    y[...] = x
+    return y
+
+
+def round_up(n: int, multiple: int) -> int:
+    """Smallest multiple that is at least n."""
+    return -(-n // multiple) * multiple
+
+
+class _Scratch(threading.local):
+    def __init__(self) -> None:
+        self.rooms: dict[str, np.ndarray] = {}
+
+
+_scratch = _Scratch()
+
+
+def scratch(name: str, size: int) -> np.ndarray:
+    """Return `size` floats that the next call with this name (on this thread) will overwrite.
+
+    For what lives only inside one kernel call: fresh memory would have to be mapped and zeroed by the system each time.
+    """
+    room = _scratch.rooms.get(name)
+    if room is None or room.size < size:
+        room = _scratch.rooms[name] = aligned((size,), np.float32)
+    return room[:size]

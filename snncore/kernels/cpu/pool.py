@@ -1,0 +1,77 @@
+"""Max pooling and the SEW sum, on spikes as bytes or on floats: an item of `prange` is an image, or a stretch."""
+
+import numpy as np
+from numba import prange
+
+from snncore.kernels.cpu.compiled import compiled
+from snncore.kernels.cpu.memory import aligned
+from snncore.kernels.reference.conv import conv_output_size
+
+STRETCH = 1 << 16
+
+
+@compiled(parallel=True)
+def take_largest(x, kernel, stride, y):
+    for m in prange(len(y)):
+        for i in range(y.shape[1]):
+            for j in range(y.shape[2]):
+                out = y[m, i, j]
+                out[:] = x[m, i * stride[0], j * stride[1]]
+                for ky in range(kernel[0]):
+                    for kx in range(kernel[1]):
+                        tap = x[m, i * stride[0] + ky, j * stride[1] + kx]
+                        for c in range(len(out)):
+                            out[c] = tap[c] if tap[c] > out[c] else out[c]
+
+
+def max_pool_forward(x: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:
+    """Largest entry of each window [M, Ho, Wo, C], as `reference.max_pool_forward`."""
+    out = (conv_output_size(n, k, s, 0) for n, k, s in zip(x.shape[1:3], kernel, stride, strict=True))
+    y = aligned((len(x), *out, x.shape[3]), x.dtype)
+    take_largest(np.ascontiguousarray(x), kernel, stride, y)
+    return y
+
+
+@compiled(parallel=True)
+def give_to_largest(gy, x, y, kernel, stride, gx):
+    for m in prange(len(y)):
+        gx[m] = 0
+        free = np.empty(y.shape[3], np.bool_)  # channels whose gradient no tap has taken yet
+        for i in range(y.shape[1]):
+            for j in range(y.shape[2]):
+                free[:] = True
+                g, out = gy[m, i, j], y[m, i, j]
+                for ky in range(kernel[0]):
+                    for kx in range(kernel[1]):
+                        tap = x[m, i * stride[0] + ky, j * stride[1] + kx]
+                        target = gx[m, i * stride[0] + ky, j * stride[1] + kx]
+                        for c in range(len(out)):
+                            hit = free[c] & (tap[c] == out[c])
+                            free[c] &= not hit
+                            target[c] += g[c] if hit else 0
+
+
+def max_pool_backward(
+    gy: np.ndarray, x: np.ndarray, y: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int]
+) -> np.ndarray:
+    """Give gy to the first largest entry of each window, as `reference.max_pool_backward`."""
+    gx = aligned(x.shape, gy.dtype)
+    gy, x, y = (np.ascontiguousarray(a) for a in (gy, x, y))
+    give_to_largest(gy, x, y.reshape(gy.shape), kernel, stride, gx)
+    return gx
+
+
+@compiled(parallel=True)
+def add(a, s, o):
+    for start in prange((len(o) + STRETCH - 1) // STRETCH):
+        for i in range(start * STRETCH, min(len(o), (start + 1) * STRETCH)):
+            o[i] = a[i] + s[i]
+
+
+def sew_add(a: np.ndarray, s: np.ndarray) -> np.ndarray:
+    """o = a + s, as `reference.sew_add`."""
+    if a.dtype != np.uint8 or s.dtype != np.uint8:
+        return a + s
+    o = aligned(a.shape, np.uint8)
+    add(np.ascontiguousarray(a).reshape(-1), np.ascontiguousarray(s).reshape(-1), o.reshape(-1))
+    return o

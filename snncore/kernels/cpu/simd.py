@@ -1,0 +1,287 @@
+"""Vector instructions that NumPy-style loops do not reach, written as LLVM code: Numba intrinsics, no C compiler needed.
+
+Addresses are int64, in bytes, from `array.ctypes.data`; a vector of `width` floats is cut by LLVM into as many
+registers as the processor needs. Arrays that are read through vectors start on 64-byte lines (`memory.aligned`):
+a vector across two lines costs double.
+
+Intrinsics must be globals of the module that calls them, or Numba cannot cache the caller on disk.
+"""
+
+from collections.abc import Callable, Sequence
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+FLOAT, INT8, INT32, INT64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
+AVX512 = bool(llvm.get_host_cpu_features().get("avx512f", False))
+"""Whether registers hold 16 floats and there are 32 of them; the blocking of every kernel follows from this."""
+
+
+def _const(value: int) -> ir.Constant:
+    return ir.Constant(INT64, value)
+
+
+def _zeros(vector: ir.VectorType) -> ir.Constant:
+    return ir.Constant(vector, [0.0] * vector.count)
+
+
+def _loader(b: ir.IRBuilder, vector: ir.VectorType) -> Callable:
+    return lambda address: b.load(b.inttoptr(address, vector.as_pointer()), align=4)
+
+
+def _storer(b: ir.IRBuilder, vector: ir.VectorType) -> Callable:
+    return lambda value, address: b.store(value, b.inttoptr(address, vector.as_pointer()), align=4)
+
+
+def _fma(b: ir.IRBuilder, vector: ir.VectorType) -> ir.Function:
+    name = f"llvm.fma.v{vector.count}f32"
+    return b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(vector, [vector] * 3), name)
+
+
+def _counted_loop(b: ir.IRBuilder, start: ir.Value, stop: ir.Value, state: Sequence[ir.Value], body: Callable) -> list:
+    """Emit `for i in range(start, stop): state = body(i, state)` with the state in registers; return its last values."""
+    before, loop, after = b.block, b.append_basic_block("loop"), b.append_basic_block("after")
+    b.cbranch(b.icmp_signed("<", start, stop), loop, after)
+    b.position_at_end(loop)
+    i = b.phi(start.type)
+    i.add_incoming(start, before)
+    carried = [b.phi(value.type) for value in state]
+    for phi, value in zip(carried, state, strict=True):
+        phi.add_incoming(value, before)
+    changed = body(i, carried)
+    following = b.add(i, ir.Constant(start.type, 1))
+    end = b.block
+    i.add_incoming(following, end)
+    for phi, value in zip(carried, changed, strict=True):
+        phi.add_incoming(value, end)
+    b.cbranch(b.icmp_signed("<", following, stop), loop, after)
+    b.position_at_end(after)
+    results = [b.phi(value.type) for value in state]
+    for phi, first, last in zip(results, state, changed, strict=True):
+        phi.add_incoming(first, before)
+        phi.add_incoming(last, end)
+    return results
+
+
+def make_gather(width: int, taps: int) -> Callable:
+    """Return gather(dst, dst_step, base, base_step, index, n): for k in range(taps), over n int32 byte offsets
+
+    dst[k * dst_step][0:width] += sum over i of (base + k * base_step + index[i])[0:width]
+    """
+    vector = ir.VectorType(FLOAT, width)
+
+    @intrinsic
+    def gather(typing, dst, dst_step, base, base_step, index, n):
+        def generate(context, b, signature, args):
+            dst, dst_step, base, base_step, index, n = args
+            load, store = _loader(b, vector), _storer(b, vector)
+            offsets = b.inttoptr(index, INT32.as_pointer())
+            places = [b.add(dst, b.mul(dst_step, _const(k))) for k in range(taps)]
+            bases = [b.add(base, b.mul(base_step, _const(k))) for k in range(taps)]
+
+            def add_row(i, sums):
+                offset = b.sext(b.load(b.gep(offsets, [i])), INT64)
+                return [b.fadd(total, load(b.add(start, offset))) for total, start in zip(sums, bases, strict=True)]
+
+            sums = _counted_loop(b, _const(0), n, [load(place) for place in places], add_row)
+            for total, place in zip(sums, places, strict=True):
+                store(total, place)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 6), generate
+
+    return gather
+
+
+def make_row_of_three(width: int) -> Callable:
+    """Return row(dst, dst_step, slab, slab_step, index, pointers, n), one row of n pixels under a window 3 wide, padded 1:
+
+        dst[j * dst_step][0:width] += sum over kx = 0, 1, 2 and over i in list j + kx - 1 of
+                                      (slab + kx * slab_step + index[i])[0:width]
+
+    with list c = index[pointers[c] : pointers[c + 1]]. The sums of three neighbouring pixels stay in registers while the
+    columns go by, so that an offset is read once for its three taps.
+    """
+    vector = ir.VectorType(FLOAT, width)
+
+    @intrinsic
+    def row(typing, dst, dst_step, slab, slab_step, index, pointers, n):
+        def generate(context, b, signature, args):
+            dst, dst_step, slab, slab_step, index, pointers, n = args
+            load, store = _loader(b, vector), _storer(b, vector)
+            offsets, ends = (b.inttoptr(a, INT32.as_pointer()) for a in (index, pointers))
+            slabs = [b.add(slab, b.mul(slab_step, _const(k))) for k in range(3)]
+
+            def add_event(i, sums):
+                offset = b.sext(b.load(b.gep(offsets, [b.sext(i, INT64)])), INT64)
+                rows = [load(b.add(start, offset)) for start in slabs]  # kx = 0 feeds the pixel to the right
+                return [b.fadd(total, w) for total, w in zip(sums, reversed(rows), strict=True)]
+
+            def add_column(c, state):
+                left, here, start = state  # the sums of pixels c - 1 and c, and where list c starts
+                following = b.add(c, _const(1))
+                stop = b.load(b.gep(ends, [following]))
+                inside = b.icmp_signed("<", following, n)
+                # past the last pixel the sum is thrown away: read pixel c again instead of what lies behind the row
+                right = load(b.add(dst, b.mul(b.select(inside, following, c), dst_step)))
+                left, here, right = _counted_loop(b, start, stop, [left, here, right], add_event)
+                with b.if_then(b.icmp_signed(">", c, _const(0))):
+                    store(left, b.add(dst, b.mul(b.sub(c, _const(1)), dst_step)))
+                with b.if_then(b.not_(inside)):
+                    store(here, b.add(dst, b.mul(c, dst_step)))
+                return [here, right, stop]
+
+            _counted_loop(b, _const(0), n, [_zeros(vector), load(dst), b.load(ends)], add_column)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 7), generate
+
+    return row
+
+
+def make_gemm_tile(rows: int, width: int) -> Callable:
+    """Return tile(c, c_step, a, a_step, b, b_step, k): c[rows, width] = a[rows, k] @ b[k, width], steps in bytes a row."""
+    vector = ir.VectorType(FLOAT, width)
+
+    @intrinsic
+    def tile(typing, c, c_step, a, a_step, w, w_step, k):
+        def generate(context, b, signature, args):
+            c, c_step, a, a_step, w, w_step, k = args
+            load, store = _loader(b, vector), _storer(b, vector)
+            fma = _fma(b, vector)
+            starts = [b.inttoptr(b.add(a, b.mul(a_step, _const(i))), FLOAT.as_pointer()) for i in range(rows)]
+            lanes = ir.Constant(ir.VectorType(INT32, width), [0] * width)
+            undefined = ir.Constant(vector, ir.Undefined)
+
+            def add_outer(i, sums):
+                row = load(b.add(w, b.mul(w_step, i)))
+                spread = []
+                for start in starts:
+                    one = b.insert_element(undefined, b.load(b.gep(start, [i])), ir.Constant(INT32, 0))
+                    spread.append(b.shuffle_vector(one, undefined, lanes))
+                return [b.call(fma, [x, row, total]) for x, total in zip(spread, sums, strict=True)]
+
+            sums = _counted_loop(b, _const(0), k, [_zeros(vector)] * rows, add_outer)
+            for i, total in enumerate(sums):
+                store(total, b.add(c, b.mul(c_step, _const(i))))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 7), generate
+
+    return tile
+
+
+def make_tile_transform(matrix: Sequence[Sequence[float]], width: int) -> Callable:
+    """Return transform(src, src_row, src_column, dst, dst_row, dst_column): dst = matrix @ src @ matrix^T for `width` channels.
+
+    The steps are in bytes. Straight-line code: zeros are left out and ones are added, not multiplied.
+    """
+    vector = ir.VectorType(FLOAT, width)
+    n_out, n_in = len(matrix), len(matrix[0])
+
+    @intrinsic
+    def transform(typing, src, src_row, src_column, dst, dst_row, dst_column):
+        def generate(context, b, signature, args):
+            src, src_row, src_column, dst, dst_row, dst_column = args
+            load, store = _loader(b, vector), _storer(b, vector)
+            fma = _fma(b, vector)
+
+            def combine(coefficients, values):
+                terms = [(w, x) for w, x in zip(coefficients, values, strict=True) if w != 0]
+                terms.sort(key=lambda term: (term[0] != 1, term[0] != -1))  # start from a +1 if there is one
+                total = None
+                for w, x in terms:
+                    factor = ir.Constant(vector, [float(w)] * width)
+                    if total is None:
+                        total = x if w == 1 else b.fmul(x, factor)
+                    elif w in (1, -1):
+                        total = b.fadd(total, x) if w == 1 else b.fsub(total, x)
+                    else:
+                        total = b.call(fma, [x, factor, total])
+                return total
+
+            def place(base, i, row, j, column):
+                return b.add(b.add(base, b.mul(row, _const(i))), b.mul(column, _const(j)))
+
+            columns = []  # of matrix @ src
+            for j in range(n_in):
+                source = [load(place(src, i, src_row, j, src_column)) for i in range(n_in)]
+                columns.append([combine(matrix[i], source) for i in range(n_out)])
+            for i in range(n_out):
+                for j in range(n_out):
+                    value = combine(matrix[j], [column[i] for column in columns])
+                    store(value, place(dst, i, dst_row, j, dst_column))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 6), generate
+
+    return transform
+
+
+@intrinsic
+def bytes_above(typing, address, level):
+    """64-bit mask of which of the 64 bytes at `address` are above `level` (uint8)."""
+
+    def generate(context, b, signature, args):
+        vector = ir.VectorType(INT8, 64)
+        undefined = ir.Constant(vector, ir.Undefined)
+        one = b.insert_element(undefined, args[1], ir.Constant(INT32, 0))
+        levels = b.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(INT32, 64), [0] * 64))
+        found = b.load(b.inttoptr(args[0], vector.as_pointer()), align=1)
+        return b.bitcast(b.icmp_unsigned(">", found, levels), INT64)
+
+    return types.uint64(types.int64, types.uint8), generate
+
+
+@intrinsic
+def lowest_bit(typing, mask):
+    """Position of the lowest set bit of a mask that is not 0."""
+
+    def generate(context, b, signature, args):
+        return b.cttz(args[0], ir.Constant(ir.IntType(1), 1))
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def bits_set(typing, mask):
+    """Number of set bits."""
+
+    def generate(context, b, signature, args):
+        return b.ctpop(args[0])
+
+    return types.int64(types.uint64), generate
+
+
+@intrinsic
+def put_int32(typing, address, i, value):
+    """Write the int32 `value` as entry i of the array at `address`."""
+
+    def generate(context, b, signature, args):
+        b.store(b.trunc(args[2], INT32), b.gep(b.inttoptr(args[0], INT32.as_pointer()), [args[1]]))
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
+def power_of_two(typing, bits):
+    """2^n as float32, from `bits`, the int32 whose low byte is n (-126 to 127) in two's complement."""
+
+    def generate(context, b, signature, args):
+        exponent = b.add(args[0], ir.Constant(INT32, 127))
+        return b.bitcast(b.shl(exponent, ir.Constant(INT32, 23)), FLOAT)
+
+    return types.float32(types.int32), generate
+
+
+@intrinsic
+def float_bits(typing, x):
+    """The bits of a float32 as int32."""
+
+    def generate(context, b, signature, args):
+        return b.bitcast(args[0], INT32)
+
+    return types.int32(types.float32), generate
