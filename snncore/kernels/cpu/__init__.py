@@ -4,9 +4,10 @@ What is not here, and every call in another type than float32 or in relaxed mode
 """
 
 from snncore.kernels.cpu.batch_norm_lif import batch_norm_lif_backward, batch_norm_lif_forward, batch_norm_statistics
+from snncore.kernels.cpu.compiled import prepare_cache
 from snncore.kernels.cpu.conv import conv_backward_input, conv_backward_weight, conv_forward
 from snncore.kernels.cpu.mlif import mlif_backward, mlif_forward
-from snncore.kernels.cpu.pool import max_pool_backward, max_pool_forward, sew_add
+from snncore.kernels.cpu.pool import max_pool_backward, max_pool_forward
 from snncore.kernels.reference import (
     avg_pool_backward,
     avg_pool_forward,
@@ -16,6 +17,7 @@ from snncore.kernels.reference import (
     clif_forward,
     lif_backward,
     lif_forward,
+    sew_add,
     sum_to,
 )
 
@@ -41,3 +43,5 @@ __all__ = [
     "sew_add",
     "sum_to",
 ]
+
+prepare_cache()

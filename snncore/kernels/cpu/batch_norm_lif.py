@@ -1,10 +1,10 @@
 """Batch normalisation and LIF in single passes over memory.
 
-Layout: [T, P * C], P positions of C channels. A block is `BLOCK` floats of each timestep, whole positions; the constants of
-the channels are repeated to its length, so that every inner loop is long and touches few arrays (LLVM vectorises those).
-The membrane and its slopes live in a block of T * BLOCK floats, in the level-1 cache. `prange` goes over groups of
-blocks whose size does not depend on the number of threads, and sums over them are added in their order: the same bits
-with any number of threads.
+Layout: [T, P * C], P positions of C channels. A block is `BLOCK` floats of each timestep, whole positions; the
+constants of the channels are repeated to its length, so that every inner loop is long and touches few arrays (LLVM
+vectorises those). The membrane and its slopes live in a block of T * BLOCK floats, in the level-1 cache. `prange` goes
+over groups of blocks whose size does not depend on the number of threads, and sums over them are added in their order:
+the same bits with any number of threads.
 
 The forward pass is compiled without fused multiply-add: from the same x, its spikes are those of the reference kernels.
 """
@@ -35,12 +35,17 @@ def repeated(x: np.ndarray, length: int) -> np.ndarray:
 
 def runs_here(x: np.ndarray, *constants: np.ndarray) -> bool:
     """Whether the compiled kernels take this call: float32 and real spikes; the rest is left to the reference."""
-    return x.dtype == np.float32 and all(c.dtype == np.float32 for c in constants) and spike_dtype(x) == np.uint8
+    return (
+        x.size > 0
+        and x.dtype == np.float32
+        and all(c.dtype == np.float32 for c in constants)
+        and spike_dtype(x) == np.uint8
+    )
 
 
 @compiled(parallel=True)
 def moment_sums(x, shift, length, first, second):
-    """Sums of x - shift and of its square, by group of blocks: x [n], shift [length], first and second [groups, length]."""
+    """By group of blocks, sums of x - shift and its square, [groups, length]; x [n], shift [length]."""
     n = len(x)
     for group in prange(len(first)):
         one, two = first[group], second[group]
@@ -56,7 +61,7 @@ def moment_sums(x, shift, length, first, second):
 
 def batch_norm_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Mean and variance as `reference.batch_norm_statistics`, in one pass, shifted by the mean of the first entries."""
-    if x.dtype != np.float32:
+    if x.dtype != np.float32 or x.size == 0:
         return reference.batch_norm_statistics(x)
     channels = x.shape[-1]
     flat = np.ascontiguousarray(x).reshape(-1)

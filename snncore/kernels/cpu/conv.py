@@ -19,8 +19,9 @@ from types import MappingProxyType
 import numpy as np
 
 from snncore.kernels import reference
+from snncore.kernels.choice import kernel_choice
 from snncore.kernels.cpu import conv_event, winograd
-from snncore.kernels.cpu.events import look_at
+from snncore.kernels.cpu.events import Spikes, look_at
 
 BREAK_EVEN = MappingProxyType({"forward": 0.45, "weight": 1.5})
 """Densities (sum of values over entries) from which dense kernels are faster."""
@@ -30,10 +31,11 @@ DEEP = 16  # channels from which Winograd's transforms pay
 Pair = tuple[int, int]
 
 
-def worth_listing(spikes: object, limit: float, choice: str) -> bool:
+def worth_listing(spikes: Spikes, limit: float) -> bool:
     """Whether the event kernels take these spikes."""
-    fits = spikes.largest <= LARGEST and spikes.totals.sum() < 2**31  # type: ignore[attr-defined]
-    return fits and choice != "dense" and (choice == "event" or spikes.density < limit)  # type: ignore[attr-defined]
+    fits = spikes.largest <= LARGEST and spikes.totals.sum() < 2**31  # the lists are int32
+    choice = kernel_choice()
+    return bool(fits and choice != "dense" and (choice == "event" or spikes.density < limit))
 
 
 def is_winograd(kernel: Pair, stride: Pair, padding: Pair, channels: int) -> bool:
@@ -41,32 +43,32 @@ def is_winograd(kernel: Pair, stride: Pair, padding: Pair, channels: int) -> boo
     return kernel == (3, 3) and stride == (1, 1) and max(padding) <= 2 and channels >= DEEP
 
 
-def conv_forward(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair, choice: str = "auto") -> np.ndarray:
+def conv_forward(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarray:
     """y [M, Ho, Wo, Co] as `reference.conv_forward`."""
-    if w.dtype == np.float32:
+    if w.dtype == np.float32 and x.size:
         if x.dtype == np.uint8:
             spikes = look_at(x)
-            if worth_listing(spikes, BREAK_EVEN["forward"], choice):
+            if worth_listing(spikes, BREAK_EVEN["forward"]):
                 return conv_event.conv_forward(spikes, w, stride, padding)
         if x.dtype in (np.uint8, np.float32) and is_winograd(w.shape[:2], stride, padding, x.shape[-1]):
             return winograd.conv3x3(x, w, padding, m=2)
     return reference.conv_forward(x, w, stride, padding)
 
 
-def conv_backward_weight(
-    x: np.ndarray, gy: np.ndarray, kernel: Pair, stride: Pair, padding: Pair, choice: str = "auto"
-) -> np.ndarray:
+def conv_backward_weight(x: np.ndarray, gy: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
     """gw [kh, kw, Ci, Co] as `reference.conv_backward_weight`."""
-    if x.dtype == np.uint8 and gy.dtype == np.float32 and stride == (1, 1):
+    if x.size and x.dtype == np.uint8 and gy.dtype == np.float32 and stride == (1, 1):
         spikes = look_at(x)
-        if worth_listing(spikes, BREAK_EVEN["weight"], choice):
+        if worth_listing(spikes, BREAK_EVEN["weight"]):
             return conv_event.conv_backward_weight(spikes, gy, kernel, padding)
     return reference.conv_backward_weight(x, gy, kernel, stride, padding)
 
 
-def conv_backward_input(gy: np.ndarray, w: np.ndarray, shape: tuple[int, ...], stride: Pair, padding: Pair) -> np.ndarray:
+def conv_backward_input(
+    gy: np.ndarray, w: np.ndarray, shape: tuple[int, ...], stride: Pair, padding: Pair
+) -> np.ndarray:
     """gx [M, H, W, Ci] as `reference.conv_backward_input`."""
-    if gy.dtype == w.dtype == np.float32 and is_winograd(w.shape[:2], stride, padding, w.shape[3]):
+    if gy.size and gy.dtype == w.dtype == np.float32 and is_winograd(w.shape[:2], stride, padding, w.shape[3]):
         turned = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))  # [3, 3, Co, Ci]
         return winograd.conv3x3(gy, turned, (2 - padding[0], 2 - padding[1]), m=4)
     return reference.conv_backward_input(gy, w, shape, stride, padding)

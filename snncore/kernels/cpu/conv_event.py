@@ -66,7 +66,7 @@ def add_row(width, dst, dst_step, slab, slab_step, index, pointers, n):
 
 @compiled(parallel=True)
 def forward_rows(pointers, index, weights, kw, stride, padding, roll, y):
-    """Write y [M, Ho, Wo, blocks * width], rows of PIXELS pixels at a time; weights [co, ci, kh, kw * channels, width]."""
+    """Write y [M, Ho, Wo, co * width], rows of PIXELS pixels at a time; weights as `pack_weights` returns them."""
     images, height, width_in = pointers.shape[1], pointers.shape[2], pointers.shape[3] - 1
     out_height, out_width, channels = y.shape[1:]
     blocks_out, blocks_in, kh, taps, width = weights.shape
@@ -101,7 +101,7 @@ def forward_rows(pointers, index, weights, kw, stride, padding, roll, y):
 
 
 def pack_weights(w: np.ndarray, width: int) -> np.ndarray:
-    """Return w [kh, kw, Ci, Co] as [co, ci, kh, kw * channels, width] with blocks of `channels` = min(64, Ci) inputs."""
+    """Return w [kh, kw, Ci, Co] as [co, ci, kh, kw * block, width], with blocks of min(64, Ci) input channels."""
     kh, kw, channels_in, channels_out = w.shape
     block = min(BLOCK, channels_in)
     padded = (round_up(channels_in, block), round_up(channels_out, width))

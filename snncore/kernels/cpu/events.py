@@ -3,6 +3,7 @@
 Both lists are made from 64 bytes at a time: compare with a level, and walk the set bits of the mask.
 """
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -64,7 +65,7 @@ def look_at(x: np.ndarray) -> Spikes:
         room[: x.size] = x.reshape(-1)
         x = room[: x.size].reshape(x.shape)
     totals, largest = np.empty(len(x), np.int64), np.empty(len(x), np.int64)
-    count_images(x.reshape(len(x), -1), totals, largest)
+    count_images(x.reshape(len(x), math.prod(x.shape[1:])), totals, largest)
     return Spikes(x, totals, int(largest.max(initial=0)))
 
 

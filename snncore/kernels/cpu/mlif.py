@@ -21,8 +21,10 @@ BLOCK = 1024
 
 def runs_here(o: np.ndarray, w: np.ndarray | None, alpha: np.ndarray, u0: np.ndarray | None) -> bool:
     """Whether the compiled kernels take this call: spikes or float32 [T, N, H, W, C] from rest, not relaxed."""
-    floats = alpha.dtype == np.float32 and (w is None or w.dtype == np.float32)
-    return floats and u0 is None and o.ndim == 5 and o.dtype in (np.uint8, np.float32) and spike_dtype(alpha) == np.uint8
+    floats = o.size > 0 and alpha.dtype == np.float32 and (w is None or w.dtype == np.float32)
+    return (
+        floats and u0 is None and o.ndim == 5 and o.dtype in (np.uint8, np.float32) and spike_dtype(alpha) == np.uint8
+    )
 
 
 def rows_of(o: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -114,19 +116,26 @@ def backward(
                 g, ht, dt = gs[t, n, row, first:last], charged[t], slopes[t]
                 out, ot = go[t, n, row, first:last], o[t, n, row, first:last]
                 if hard:
-                    for i in range(size):  # through the reset, where it did not fire
+                    for i in range(size):  # what passes the reset: all of gv where it did not fire
                         v[i] = f32(0) if dt[i] >= f32(0) else gv[i]
-                derivative(code, slope, dt)
+                    derivative(code, slope, dt)
+                    for i in range(size):
+                        by_s = f32(0) if detach_reset else v_reset - ht[i]
+                        dt[i] *= g[i] + gv[i] * by_s
+                        gv[i] = dt[i] * alpha + v[i]
+                else:
+                    derivative(code, slope, dt)
+                    by_s = f32(0) if detach_reset else -v_threshold
+                    for i in range(size):
+                        dt[i] *= g[i] + gv[i] * by_s
+                        gv[i] += dt[i] * alpha
                 for i in range(size):
-                    by_s = (v_reset - ht[i]) if hard else -v_threshold
-                    fire = (g[i] + (f32(0) if detach_reset else gv[i] * by_s)) * dt[i]
-                    by_alpha[i] += fire * ht[i]
-                    dt[i] = fire
+                    by_alpha[i] += dt[i] * ht[i]
                 for i in range(size):
-                    value = dt[i] * alpha + (v[i] if hard else gv[i])
-                    gv[i] = decay * value
-                    out[i] = value * weight[i]
+                    value = gv[i]
                     sums[i] += value * f32(ot[i])
+                    out[i] = value * weight[i]
+                    gv[i] = decay * value
             if n % 8 == 7 or n == samples - 1:  # short sums in float32, their total in float64
                 for i in range(size):
                     total += by_alpha[i]

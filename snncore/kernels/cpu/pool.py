@@ -1,4 +1,4 @@
-"""Max pooling and the SEW sum, on spikes as bytes or on floats: an item of `prange` is an image, or a stretch."""
+"""Max pooling, on spikes as bytes or on floats: an item of `prange` is an image."""
 
 import numpy as np
 from numba import prange
@@ -6,8 +6,6 @@ from numba import prange
 from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.memory import aligned
 from snncore.kernels.reference.conv import conv_output_size
-
-STRETCH = 1 << 16
 
 
 @compiled(parallel=True)
@@ -59,19 +57,3 @@ def max_pool_backward(
     gy, x, y = (np.ascontiguousarray(a) for a in (gy, x, y))
     give_to_largest(gy, x, y.reshape(gy.shape), kernel, stride, gx)
     return gx
-
-
-@compiled(parallel=True)
-def add(a, s, o):
-    for start in prange((len(o) + STRETCH - 1) // STRETCH):
-        for i in range(start * STRETCH, min(len(o), (start + 1) * STRETCH)):
-            o[i] = a[i] + s[i]
-
-
-def sew_add(a: np.ndarray, s: np.ndarray) -> np.ndarray:
-    """o = a + s, as `reference.sew_add`."""
-    if a.dtype != np.uint8 or s.dtype != np.uint8:
-        return a + s
-    o = aligned(a.shape, np.uint8)
-    add(np.ascontiguousarray(a).reshape(-1), np.ascontiguousarray(s).reshape(-1), o.reshape(-1))
-    return o

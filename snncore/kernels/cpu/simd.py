@@ -1,4 +1,4 @@
-"""Vector instructions that NumPy-style loops do not reach, written as LLVM code: Numba intrinsics, no C compiler needed.
+"""Vector instructions that plain loops do not reach, written as LLVM code: Numba intrinsics, no C compiler needed.
 
 Addresses are int64, in bytes, from `array.ctypes.data`; a vector of `width` floats is cut by LLVM into as many
 registers as the processor needs. Arrays that are read through vectors start on 64-byte lines (`memory.aligned`):
@@ -41,7 +41,7 @@ def _fma(b: ir.IRBuilder, vector: ir.VectorType) -> ir.Function:
 
 
 def _counted_loop(b: ir.IRBuilder, start: ir.Value, stop: ir.Value, state: Sequence[ir.Value], body: Callable) -> list:
-    """Emit `for i in range(start, stop): state = body(i, state)` with the state in registers; return its last values."""
+    """Emit `for i in range(start, stop): state = body(i, state)`, the state in registers; return its last values."""
     before, loop, after = b.block, b.append_basic_block("loop"), b.append_basic_block("after")
     b.cbranch(b.icmp_signed("<", start, stop), loop, after)
     b.position_at_end(loop)
@@ -96,13 +96,13 @@ def make_gather(width: int, taps: int) -> Callable:
 
 
 def make_row_of_three(width: int) -> Callable:
-    """Return row(dst, dst_step, slab, slab_step, index, pointers, n), one row of n pixels under a window 3 wide, padded 1:
+    """Return row(dst, dst_step, slab, slab_step, index, pointers, n): n pixels under a window 3 wide, padded by 1.
 
         dst[j * dst_step][0:width] += sum over kx = 0, 1, 2 and over i in list j + kx - 1 of
                                       (slab + kx * slab_step + index[i])[0:width]
 
-    with list c = index[pointers[c] : pointers[c + 1]]. The sums of three neighbouring pixels stay in registers while the
-    columns go by, so that an offset is read once for its three taps.
+    with list c = index[pointers[c] : pointers[c + 1]]. The sums of three neighbouring pixels stay in registers while
+    the columns go by, so that an offset is read once for its three taps.
     """
     vector = ir.VectorType(FLOAT, width)
 
@@ -142,7 +142,7 @@ def make_row_of_three(width: int) -> Callable:
 
 
 def make_gemm_tile(rows: int, width: int) -> Callable:
-    """Return tile(c, c_step, a, a_step, b, b_step, k): c[rows, width] = a[rows, k] @ b[k, width], steps in bytes a row."""
+    """Return tile(c, c_step, a, a_step, w, w_step, k): c[rows, width] = a[rows, k] @ w[k, width], steps in bytes."""
     vector = ir.VectorType(FLOAT, width)
 
     @intrinsic
@@ -174,9 +174,9 @@ def make_gemm_tile(rows: int, width: int) -> Callable:
 
 
 def make_tile_transform(matrix: Sequence[Sequence[float]], width: int) -> Callable:
-    """Return transform(src, src_row, src_column, dst, dst_row, dst_column): dst = matrix @ src @ matrix^T for `width` channels.
+    """Return transform(src, src_row, src_column, dst, dst_row, dst_column): dst = matrix @ src @ matrix^T.
 
-    The steps are in bytes. Straight-line code: zeros are left out and ones are added, not multiplied.
+    For `width` channels at once; the steps are in bytes. Straight-line code: zeros left out, ones not multiplied.
     """
     vector = ir.VectorType(FLOAT, width)
     n_out, n_in = len(matrix), len(matrix[0])

@@ -3,9 +3,9 @@ fewer multiplications than the direct sum (Lavin and Gray, CVPR 2016).
 
     y = A^T [ sum over channels of (G w G^T) * (B^T x B) ] A        on tiles of m x m outputs, a = m + 2
 
-The a * a products over channels are matrix products [tiles, K] @ [K, N], done here by a register tile of `ROWS` x `COLUMNS`
-floats: no call into a BLAS, whose threads would meet those of `prange`. A group of images at a time, so that what lies
-between the transforms stays in the level-2 and level-3 caches.
+The a * a products over channels are matrix products [tiles, K] @ [K, N], done here by a register tile of `ROWS` x
+`COLUMNS` floats: no call into a BLAS, whose threads would meet those of `prange`. A group of images at a time, so that
+what lies between the transforms stays in the level-2 and level-3 caches.
 
 Error against the direct sum in float32, relative to the largest entry: about 1e-5 for F(4x4), which is right for
 gradients, and 5e-7 for F(2x2), as good as the direct sum, which a forward pass needs: spikes depend on it.
@@ -41,17 +41,19 @@ gemm_tile = make_gemm_tile(ROWS, COLUMNS)
 
 @compiled(parallel=True)
 def transform_filter(w, m, u):
-    """u [a * a, K, N] from w [3, 3, K, N]."""
+    """u [a * a, N / COLUMNS, K, COLUMNS] from w [3, 3, K, N]."""
     k, n = w.shape[2:]
     a = m + 2
     plane = k * n * FLOAT
     source, target = w.ctypes.data, u.ctypes.data
     for i in prange(k * n // LANES):
-        at = i * LANES * FLOAT
+        row, column = i * LANES // n, i * LANES % n
+        at = source + i * LANES * FLOAT
+        place = target + ((column // COLUMNS * k + row) * COLUMNS + column % COLUMNS) * FLOAT
         if m == 4:
-            filter_4(source + at, 3 * plane, plane, target + at, a * plane, plane)
+            filter_4(at, 3 * plane, plane, place, a * plane, plane)
         else:
-            filter_2(source + at, 3 * plane, plane, target + at, a * plane, plane)
+            filter_2(at, 3 * plane, plane, place, a * plane, plane)
 
 
 @compiled(parallel=True)
@@ -94,15 +96,15 @@ def transform_input(x, m, padding, tiles_y, tiles_x, v, step):
 @compiled(parallel=True)
 def multiply(v, v_step, u, products, step, tiles):
     """products[p] [tiles, N] = v[p] [tiles, K] @ u[p] [K, N] for each position p of a tile."""
-    positions, k, n = u.shape
+    positions, blocks, k, _ = u.shape
+    n = blocks * COLUMNS
     left, right, target = v.ctypes.data, u.ctypes.data, products.ctypes.data
-    blocks = n // COLUMNS
     for item in prange(positions * blocks):
         p, block = item // blocks, item % blocks
-        w = right + (p * k * n + block * COLUMNS) * FLOAT
+        w = right + item * k * COLUMNS * FLOAT
         for t in range(0, tiles, ROWS):
             place = target + (p * step + t * n + block * COLUMNS) * FLOAT
-            gemm_tile(place, n * FLOAT, left + (p * v_step + t * k) * FLOAT, k * FLOAT, w, n * FLOAT, k)
+            gemm_tile(place, n * FLOAT, left + (p * v_step + t * k) * FLOAT, k * FLOAT, w, COLUMNS * FLOAT, k)
 
 
 @compiled(parallel=True)
@@ -146,7 +148,7 @@ def conv3x3(x: np.ndarray, w: np.ndarray, padding: tuple[int, int], m: int) -> n
     if (k, n) != (channels_in, channels_out):
         w = np.pad(w, ((0, 0), (0, 0), (0, k - channels_in), (0, n - channels_out)))
     positions = (m + 2) ** 2
-    u = scratch("filter", positions * k * n).reshape(positions, k, n)
+    u = scratch("filter", positions * k * n).reshape(positions, n // COLUMNS, k, COLUMNS)
     transform_filter(np.ascontiguousarray(w), m, u)
     y = aligned((images, *out, channels_out), np.float32)
     x = np.ascontiguousarray(x)

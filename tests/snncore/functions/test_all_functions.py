@@ -58,7 +58,8 @@ def test_types_stay_what_they_are(name, dtype):
 
 
 @takes_spikes
-def test_spikes_as_bytes_give_what_the_same_numbers_as_floats_give(name):
+def test_spikes_as_bytes_give_what_the_same_numbers_as_floats_give(name, monkeypatch):
+    monkeypatch.setenv("SNNCORE_KERNELS", "reference")  # compiled convolutions add events in another order
     case = CASES[name]
     _, _, outputs, gys = run(name)
     _, expected = differentiate(copy.deepcopy(case.function), case.inputs(np.float32), gys)

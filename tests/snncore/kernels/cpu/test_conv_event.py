@@ -1,0 +1,64 @@
+"""Event-driven convolution against the reference in float64, over layers of every kind."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snncore.kernels import reference
+from snncore.kernels.cpu import conv_event
+from snncore.kernels.cpu.events import look_at
+from tests.snncore.kernels.agreement import assert_agrees
+from tests.snncore.kernels.cpu.layers import draw_spikes, layers
+
+BOUND = 2e-6  # float32 sums of up to 4 x 4 x 130 terms
+
+
+@given(layers())
+def test_forward_is_the_reference(layer):
+    x, w, stride, padding = layer
+    before = x.copy()
+    found = conv_event.conv_forward(look_at(x), w, stride, padding)
+    assert found.dtype == np.float32
+    assert_agrees(found, reference.conv_forward(x, w.astype(np.float64), stride, padding), BOUND)
+    np.testing.assert_array_equal(x, before)
+
+
+@given(layers(strides=(1,)), st.integers(0, 2**16))
+def test_weight_gradient_is_the_reference(layer, seed):
+    x, w, stride, padding = layer
+    shape = reference.conv_forward(x, w, stride, padding).shape
+    gy = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+    found = conv_event.conv_backward_weight(look_at(x), gy, w.shape[:2], padding)
+    exact = reference.conv_backward_weight(x, gy.astype(np.float64), w.shape[:2], stride, padding)
+    assert_agrees(found, exact, BOUND)
+
+
+def test_one_spike_lays_its_weights_around_its_pixel():
+    x = np.zeros((1, 4, 5, 2), np.uint8)
+    x[0, 1, 3, 1] = 2
+    w = np.arange(3 * 3 * 2 * 4, dtype=np.float32).reshape(3, 3, 2, 4)
+    y = conv_event.conv_forward(look_at(x), w, (1, 1), (1, 1))
+    expected = np.zeros((1, 4, 5, 4), np.float32)
+    expected[0, 0:3, 2:5] = 2 * w[::-1, ::-1, 1]  # the tap at offset d lands at -d
+    np.testing.assert_array_equal(y, expected)
+
+
+@pytest.mark.parametrize("value", [3, 16, 254, 255])
+def test_large_values_count_that_often(value, rng):
+    x = draw_spikes(rng, (2, 5, 4, 16), 0.2)
+    x[0, 2, 2, 5] = value
+    w = rng.integers(-4, 5, (3, 3, 16, 16)).astype(np.float32)  # integers: float32 sums are exact
+    y = conv_event.conv_forward(look_at(x), w, (1, 1), (1, 1))
+    np.testing.assert_array_equal(y, reference.conv_forward(x, w, (1, 1), (1, 1)))
+    gy = rng.integers(-4, 5, y.shape).astype(np.float32)
+    gw = conv_event.conv_backward_weight(look_at(x), gy, (3, 3), (1, 1))
+    np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, (3, 3), (1, 1), (1, 1)))
+
+
+def test_a_sum_does_not_depend_on_the_other_images(rng):
+    x = draw_spikes(rng, (6, 8, 8, 64), 0.2)
+    w = rng.standard_normal((3, 3, 64, 64)).astype(np.float32)
+    whole = conv_event.conv_forward(look_at(x), w, (1, 1), (1, 1))
+    parts = [conv_event.conv_forward(look_at(x[i : i + 2]), w, (1, 1), (1, 1)) for i in (0, 2, 4)]
+    np.testing.assert_array_equal(whole, np.concatenate(parts))

@@ -1,0 +1,46 @@
+"""Lists of spikes against numpy.nonzero."""
+
+import numpy as np
+import pytest
+
+from snncore.kernels.cpu.events import list_by_channel, list_by_pixel, look_at
+from tests.snncore.kernels.cpu.layers import draw_spikes
+
+
+@pytest.mark.parametrize("channels", [1, 7, 64, 100, 128])
+@pytest.mark.parametrize("density", [0.0, 0.3, 1.0])
+def test_counts_of_each_image(rng, channels, density):
+    x = draw_spikes(rng, (3, 5, 2, channels), density)
+    spikes = look_at(x)
+    np.testing.assert_array_equal(spikes.totals, x.reshape(3, -1).sum(axis=1, dtype=np.int64))
+    assert spikes.largest == x.max()
+    assert spikes.density == pytest.approx(x.sum() / x.size, rel=1e-15)
+    np.testing.assert_array_equal(spikes.x, x)
+
+
+@pytest.mark.parametrize("channels", [3, 64, 100])
+def test_each_pixel_lists_its_channels_as_often_as_they_count(rng, channels):
+    x = draw_spikes(rng, (2, 3, 4, channels), 0.4, largest=3)
+    spikes = look_at(x)
+    blocks = -(-channels // 64)
+    pointers = np.empty((blocks, 2, 3, 5), np.int32)
+    index = np.empty(spikes.starts()[-1], np.int32)
+    list_by_pixel(spikes.x, spikes.starts(), 64, 4, pointers, index)
+    for block, m, i, j in np.ndindex(blocks, 2, 3, 4):
+        found = np.sort(index[pointers[block, m, i, j] : pointers[block, m, i, j + 1]])
+        here = x[m, i, j, 64 * block : 64 * (block + 1)]
+        np.testing.assert_array_equal(found, 4 * (64 * j + np.repeat(np.arange(len(here)), here)))
+
+
+@pytest.mark.parametrize("channels", [3, 64, 100])
+def test_each_channel_lists_its_pixels_in_each_band(rng, channels):
+    x = draw_spikes(rng, (2, 5, 4, channels), 0.4)
+    spikes = look_at(x)
+    pointers = np.empty((2, 3, channels + 1), np.int32)
+    index = np.empty(spikes.starts()[-1], np.int32)
+    list_by_channel(spikes.x, spikes.starts(), 2, 10, 4, pointers, index)
+    for m, k, c in np.ndindex(2, 3, channels):
+        found = np.sort(index[pointers[m, k, c] : pointers[m, k, c + 1]])
+        here = x[m, 2 * k : 2 * k + 2, :, c]
+        rows, columns = np.indices(here.shape)
+        np.testing.assert_array_equal(found, 4 * np.repeat(10 * rows + columns, here.ravel()))

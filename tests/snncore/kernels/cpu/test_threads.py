@@ -1,0 +1,48 @@
+"""The same bits with one thread and with two."""
+
+import numba
+import numpy as np
+import pytest
+
+from snncore import surrogate as S
+from snncore.kernels import cpu
+from tests.snncore.kernels.cpu.layers import draw_spikes
+from tests.snncore.kernels.cpu.test_batch_norm_lif import problem as norm_problem
+from tests.snncore.kernels.cpu.test_mlif import problem as mlif_problem
+
+ONE = (1, 1)
+
+
+def conv(rng):
+    x, w = draw_spikes(rng, (5, 8, 9, 64), 0.2), rng.standard_normal((3, 3, 64, 64)).astype(np.float32)
+    gy = rng.standard_normal((5, 8, 9, 64)).astype(np.float32)
+    yield cpu.conv_forward(x, w, ONE, ONE)
+    yield cpu.conv_forward(x.astype(np.float32), w, ONE, ONE)
+    yield cpu.conv_backward_weight(x, gy, (3, 3), ONE, ONE)
+    yield cpu.conv_backward_input(gy, w, x.shape, ONE, ONE)
+
+
+def norm(rng):
+    x, constants, gs = norm_problem((4, 2000, 64))
+    yield from cpu.batch_norm_statistics(x)
+    yield from cpu.batch_norm_lif_backward(gs, x, *constants, 0.5, 1.0, None, S.Sigmoid(), False, True)
+
+
+def mlif(rng):
+    o, w, alpha, gs, _ = mlif_problem((4, 3, 8, 8, 64), "pixel")
+    yield from cpu.mlif_backward(gs, None, o, w, alpha, None, 0.5, 0.8, None, S.Sigmoid(), False)[:3]
+
+
+@pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
+@pytest.mark.parametrize("kernels", [conv, norm, mlif])
+def test_results_do_not_depend_on_the_number_of_threads(kernels):
+    results = []
+    before = numba.get_num_threads()
+    try:
+        for threads in (1, 2):
+            numba.set_num_threads(threads)
+            results.append(list(kernels(np.random.default_rng(1))))
+    finally:
+        numba.set_num_threads(before)
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_array_equal(one, two)
