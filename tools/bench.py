@@ -1,0 +1,203 @@
+"""Measure how long a training step and an inference take, layer by layer and whole, and against PyTorch if it is there.
+
+    python tools/bench.py                         our kernels, on one thread and on two, against the reference kernels
+    python tools/bench.py --run runs/first        the same with the weights and data of a run: its densities
+    python tools/bench.py --peers                 also the same network in PyTorch with SpikingJelly, eager and compiled
+
+Every program runs in a process of its own and they take turns, so that ratios hold on a machine whose speed drifts.
+Ratios in the JSON file: train_speedup, infer_speedup (peer eager over ours, same threads), memory_ratio (peak above
+the imports, peer over ours), threads_speedup (ours, one thread over two); null without --peers where one is needed.
+"""
+
+import argparse
+import importlib.util
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from benchmarks.figures import line_of, ratios, text
+from benchmarks.kernels import DENSITIES
+from benchmarks.pictures import plot_density
+from benchmarks.turns import THREAD_VARIABLES, Worker, WorkerError, take_turns
+from safetensors.numpy import save_file
+from settings import check_settings
+from toolkit import UsageError, load_split, run_tool
+from tqdm import tqdm
+
+from datasets import BatchIterator
+from misnet.config import MISNetConfig
+from misnet.model import MISNet
+from misnet.run import load_model, read_config
+from snncore.files import replace_file
+
+PEER_PARTS = ("torch", "spikingjelly")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variant", default="S", choices=("XS", "S", "L", "XL"), help="size of Table 1 (default: S)")
+    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples a step (default: 8)")
+    parser.add_argument("--timesteps", type=int, default=4, metavar="T", help="timesteps (default: 4)")
+    parser.add_argument("--size", type=int, default=32, help="height and width of both inputs (default: 32)")
+    parser.add_argument("--threads", type=int, default=1, help="threads of the kernels that are compared (default: 1)")
+    parser.add_argument("--steps", type=int, default=5, help="counted steps of each program (default: 5)")
+    parser.add_argument("--run", type=Path, metavar="RUN_DIR", help="take network, weights and data of a run")
+    parser.add_argument("--peers", action="store_true", help="also run PyTorch with SpikingJelly")
+    parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which compiles for minutes")
+    parser.add_argument("--whole-only", action="store_true", help="leave out the layers and the sweeps")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
+    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw time against density into a PNG")
+    return parser
+
+
+def network_and_batch(args: argparse.Namespace) -> tuple[MISNet, tuple[np.ndarray, ...], str]:
+    """Return the model, a training batch (audio, video, labels), and what they are in words."""
+    if args.run:
+        content = read_config(args.run / "config.json")
+        config = MISNetConfig.from_dict(content["network"])
+        settings = check_settings(content["settings"], str(args.run / "config.json"))
+    else:
+        shape = {"size": args.size, "timesteps": args.timesteps, "visual_channels": 1}
+        config = MISNetConfig(variant=args.variant, **shape)
+        settings = check_settings({})
+    model = MISNet(config)
+    if args.run:
+        load_model(model, args.run / "last.safetensors")
+    data = load_split("train", settings, config.size, config.timesteps)
+    batch = next(BatchIterator(data, args.batch_size).epoch(0))
+    weights = f"weights of {args.run}" if args.run else "fresh weights"
+    return model, batch, f"MISNet-{config.variant}, {weights}, {args.batch_size} samples of {settings['dataset']}"
+
+
+def check_peer(config: MISNetConfig) -> None:
+    """Raise UsageError unless the peer is installed and has every switch of the network."""
+    if missing := [name for name in PEER_PARTS if importlib.util.find_spec(name) is None]:
+        raise UsageError(f'--peers: {missing[0]} is not installed; install it with: pip install -e ".[peers]"')
+    plain = MISNetConfig().to_dict()
+    free = (
+        "variant",
+        "channels",
+        "cells",
+        "classes",
+        "size",
+        "timesteps",
+        "audio_channels",
+        "visual_channels",
+        "alpha",
+    )
+    free += ("tau", "v_threshold", "mlif_v_threshold")
+    if other := [k for k, v in config.to_dict().items() if k not in free and v != plain[k]]:
+        raise UsageError(f"--peers: the network in PyTorch has the default {other[0]} only")
+
+
+def start_workers(args: argparse.Namespace, model: MISNet, folder: Path) -> list[Worker]:
+    """Start every program that is to be compared."""
+    config = model.config
+    spec = {
+        "network": config.to_dict(),
+        "channels": config.stage_channels,
+        "cells": config.stage_cells,
+        "batch": str(folder / "batch.npz"),
+        "weights": str(folder / "weights.safetensors"),
+    }
+    workers = []
+    counts = sorted({1, 2, args.threads})
+    for mode in ("train", "infer"):
+        for threads in counts:
+            own = spec | {"kind": "ours", "mode": mode, "threads": threads}
+            workers.append(Worker(f"ours {mode} {threads}", own))
+        own = spec | {"kind": "ours", "mode": mode, "threads": args.threads}
+        workers.append(Worker(f"reference {mode} {args.threads}", own, kernels="reference"))
+        if not args.peers:
+            continue
+        for threads in counts:
+            for layout in ("contiguous_format", "channels_last"):
+                for compiled in (False, True):
+                    if compiled and (args.no_compile or threads != args.threads or layout != "channels_last"):
+                        continue
+                    peer = {"kind": "peer", "mode": mode, "threads": threads, "format": layout, "compiled": compiled}
+                    kind = "compiled" if compiled else "eager"
+                    workers.append(Worker(f"peer {kind} {mode} {threads} {layout}", spec | peer))
+    return workers
+
+
+def check_same_scores(workers: list[Worker]) -> dict[str, float]:
+    """Return how far each program's scores are from ours, relative to the largest: are they the same network?"""
+    scores = {w.label: np.array(w.result) for w in workers if " infer " in w.label}
+    ours = next(x for label, x in scores.items() if label.startswith("ours"))
+    return {label: float(abs(x - ours).max() / abs(ours).max()) for label, x in scores.items()}
+
+
+def measure_kernels(args: argparse.Namespace, model: MISNet, folder: Path) -> dict[str, Any]:
+    """Run the kernels one by one in a process of its own and return its figures."""
+    spec = {
+        "network": model.config.to_dict(),
+        "batch": str(folder / "batch.npz"),
+        "weights": str(folder / "weights.safetensors"),
+        "peers": args.peers,
+        "threads": args.threads,
+        "rounds": args.steps,
+        "sweep": DENSITIES,
+    }
+    script = Path(__file__).parent / "benchmarks" / "kernels.py"
+    import os
+
+    environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(args.threads)) | {"PYTHONWARNINGS": "ignore"}
+    done = subprocess.run(
+        [sys.executable, str(script), json.dumps(spec)], capture_output=True, text=True, env=environment
+    )
+    if done.returncode:
+        raise WorkerError(f"kernels: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
+    return json.loads(done.stdout)
+
+
+def main() -> int:
+    """Measure, print and write."""
+    parser = make_parser()
+    args = parser.parse_args()
+    for name in ("batch_size", "timesteps", "size", "threads", "steps"):
+        if getattr(args, name) < 1:
+            parser.error(f"--{name.replace('_', '-')}: expected at least 1, found {getattr(args, name)}")
+    model, batch, what = network_and_batch(args)
+    if args.peers:
+        check_peer(model.config)
+    report: dict[str, Any] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        np.savez(folder / "batch.npz", audio=batch[0], video=batch[1], labels=batch[2])
+        save_file({k: np.array(v) for k, v in model.state_dict().items()}, folder / "weights.safetensors")
+        try:
+            workers = start_workers(args, model, folder)
+            with tqdm(total=len(workers) * (args.steps + 2), unit="step", leave=False, disable=None) as bar:
+                runs = take_turns(workers, args.steps, 2, bar.update)
+            report["scores_differ_by"] = check_same_scores(workers)
+            kernels = {} if args.whole_only else measure_kernels(args, model, folder)
+        except WorkerError as error:
+            print(f"error: {error}", file=sys.stderr)
+            return 1
+    report = (
+        {"what": what, "threads": args.threads, "runs": runs, "ratios": ratios(runs, args.threads)} | report | kernels
+    )
+    if kernels:
+        by_channels = {row["channels"]: [] for row in kernels["density_sweep"]}
+        for row in kernels["density_sweep"]:
+            by_channels[row["channels"]].append(row)
+        report["lines"] = {c: line_of(rows, "forward_event") for c, rows in by_channels.items()}
+    print(f"{what}; {platform.processor() or platform.machine()}")
+    print(text(report))
+    if args.picture and kernels:
+        plot_density(report, args.picture)
+    if args.json:
+        first = {k: report["ratios"][k] for k in ("train_speedup", "infer_speedup", "memory_ratio", "threads_speedup")}
+        replace_file(args.json, (json.dumps(first | report, indent=2) + "\n").encode())
+    return 0
+
+
+if __name__ == "__main__":
+    run_tool(main)

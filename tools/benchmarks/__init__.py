@@ -1,0 +1,1 @@
+"""The parts of tools/bench.py: workers that run one network, kernels one by one, and the limits of the machine."""
