@@ -9,9 +9,9 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
+from snncore.kernels.cpu.bits import bits_set, bytes_above, lowest_bit, put_int32, put_set_bits
 from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.memory import aligned
-from snncore.kernels.cpu.simd import bits_set, bytes_above, lowest_bit, put_int32
 
 BLOCK = 64  # channels in a list
 
@@ -93,11 +93,7 @@ def list_by_pixel(
                     level = np.uint8(0)
                     mask = bytes_above(address, level) & valid
                     while mask != np.uint64(0):
-                        left = mask
-                        while left != np.uint64(0):
-                            put_int32(target, n, (j * column_step + lowest_bit(left)) * row_bytes)
-                            n += 1
-                            left &= left - np.uint64(1)
+                        n = put_set_bits(target, n, j * column_step * row_bytes, row_bytes, mask)
                         level = np.uint8(level + 1)
                         if level == np.uint8(255):
                             break

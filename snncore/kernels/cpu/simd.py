@@ -10,16 +10,27 @@ Intrinsics must be globals of the module that calls them, or Numba cannot cache 
 from collections.abc import Callable, Sequence
 
 import llvmlite.binding as llvm
+import numba
 from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-FLOAT, INT8, INT32, INT64 = ir.FloatType(), ir.IntType(8), ir.IntType(32), ir.IntType(64)
-AVX512 = bool(llvm.get_host_cpu_features().get("avx512f", False))
+FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+
+
+def _has_avx512() -> bool:
+    """Ask the processor, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say that Numba is to compile for."""
+    if numba.config.CPU_NAME or numba.config.CPU_FEATURES is not None:
+        return "+avx512f" in (numba.config.CPU_FEATURES or "")
+    return bool(llvm.get_host_cpu_features().get("avx512f", False))
+
+
+AVX512 = _has_avx512()
 """Whether registers hold 16 floats and there are 32 of them; the blocking of every kernel follows from this."""
 
 
-def _const(value: int) -> ir.Constant:
+def const(value: int) -> ir.Constant:
+    """Return an int64."""
     return ir.Constant(INT64, value)
 
 
@@ -78,14 +89,14 @@ def make_gather(width: int, taps: int) -> Callable:
             dst, dst_step, base, base_step, index, n = args
             load, store = _loader(b, vector), _storer(b, vector)
             offsets = b.inttoptr(index, INT32.as_pointer())
-            places = [b.add(dst, b.mul(dst_step, _const(k))) for k in range(taps)]
-            bases = [b.add(base, b.mul(base_step, _const(k))) for k in range(taps)]
+            places = [b.add(dst, b.mul(dst_step, const(k))) for k in range(taps)]
+            bases = [b.add(base, b.mul(base_step, const(k))) for k in range(taps)]
 
             def add_row(i, sums):
                 offset = b.sext(b.load(b.gep(offsets, [i])), INT64)
                 return [b.fadd(total, load(b.add(start, offset))) for total, start in zip(sums, bases, strict=True)]
 
-            sums = _counted_loop(b, _const(0), n, [load(place) for place in places], add_row)
+            sums = _counted_loop(b, const(0), n, [load(place) for place in places], add_row)
             for total, place in zip(sums, places, strict=True):
                 store(total, place)
             return context.get_dummy_value()
@@ -112,7 +123,7 @@ def make_row_of_three(width: int) -> Callable:
             dst, dst_step, slab, slab_step, index, pointers, n = args
             load, store = _loader(b, vector), _storer(b, vector)
             offsets, ends = (b.inttoptr(a, INT32.as_pointer()) for a in (index, pointers))
-            slabs = [b.add(slab, b.mul(slab_step, _const(k))) for k in range(3)]
+            slabs = [b.add(slab, b.mul(slab_step, const(k))) for k in range(3)]
 
             def add_event(i, sums):
                 offset = b.sext(b.load(b.gep(offsets, [b.sext(i, INT64)])), INT64)
@@ -121,19 +132,19 @@ def make_row_of_three(width: int) -> Callable:
 
             def add_column(c, state):
                 left, here, start = state  # the sums of pixels c - 1 and c, and where list c starts
-                following = b.add(c, _const(1))
+                following = b.add(c, const(1))
                 stop = b.load(b.gep(ends, [following]))
                 inside = b.icmp_signed("<", following, n)
                 # past the last pixel the sum is thrown away: read pixel c again instead of what lies behind the row
                 right = load(b.add(dst, b.mul(b.select(inside, following, c), dst_step)))
                 left, here, right = _counted_loop(b, start, stop, [left, here, right], add_event)
-                with b.if_then(b.icmp_signed(">", c, _const(0))):
-                    store(left, b.add(dst, b.mul(b.sub(c, _const(1)), dst_step)))
+                with b.if_then(b.icmp_signed(">", c, const(0))):
+                    store(left, b.add(dst, b.mul(b.sub(c, const(1)), dst_step)))
                 with b.if_then(b.not_(inside)):
                     store(here, b.add(dst, b.mul(c, dst_step)))
                 return [here, right, stop]
 
-            _counted_loop(b, _const(0), n, [_zeros(vector), load(dst), b.load(ends)], add_column)
+            _counted_loop(b, const(0), n, [_zeros(vector), load(dst), b.load(ends)], add_column)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), generate
@@ -151,7 +162,7 @@ def make_gemm_tile(rows: int, width: int) -> Callable:
             c, c_step, a, a_step, w, w_step, k = args
             load, store = _loader(b, vector), _storer(b, vector)
             fma = _fma(b, vector)
-            starts = [b.inttoptr(b.add(a, b.mul(a_step, _const(i))), FLOAT.as_pointer()) for i in range(rows)]
+            starts = [b.inttoptr(b.add(a, b.mul(a_step, const(i))), FLOAT.as_pointer()) for i in range(rows)]
             lanes = ir.Constant(ir.VectorType(INT32, width), [0] * width)
             undefined = ir.Constant(vector, ir.Undefined)
 
@@ -163,9 +174,9 @@ def make_gemm_tile(rows: int, width: int) -> Callable:
                     spread.append(b.shuffle_vector(one, undefined, lanes))
                 return [b.call(fma, [x, row, total]) for x, total in zip(spread, sums, strict=True)]
 
-            sums = _counted_loop(b, _const(0), k, [_zeros(vector)] * rows, add_outer)
+            sums = _counted_loop(b, const(0), k, [_zeros(vector)] * rows, add_outer)
             for i, total in enumerate(sums):
-                store(total, b.add(c, b.mul(c_step, _const(i))))
+                store(total, b.add(c, b.mul(c_step, const(i))))
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), generate
@@ -203,7 +214,7 @@ def make_tile_transform(matrix: Sequence[Sequence[float]], width: int) -> Callab
                 return total
 
             def place(base, i, row, j, column):
-                return b.add(b.add(base, b.mul(row, _const(i))), b.mul(column, _const(j)))
+                return b.add(b.add(base, b.mul(row, const(i))), b.mul(column, const(j)))
 
             columns = []  # of matrix @ src
             for j in range(n_in):
@@ -218,52 +229,6 @@ def make_tile_transform(matrix: Sequence[Sequence[float]], width: int) -> Callab
         return types.void(*[types.int64] * 6), generate
 
     return transform
-
-
-@intrinsic
-def bytes_above(typing, address, level):
-    """64-bit mask of which of the 64 bytes at `address` are above `level` (uint8)."""
-
-    def generate(context, b, signature, args):
-        vector = ir.VectorType(INT8, 64)
-        undefined = ir.Constant(vector, ir.Undefined)
-        one = b.insert_element(undefined, args[1], ir.Constant(INT32, 0))
-        levels = b.shuffle_vector(one, undefined, ir.Constant(ir.VectorType(INT32, 64), [0] * 64))
-        found = b.load(b.inttoptr(args[0], vector.as_pointer()), align=1)
-        return b.bitcast(b.icmp_unsigned(">", found, levels), INT64)
-
-    return types.uint64(types.int64, types.uint8), generate
-
-
-@intrinsic
-def lowest_bit(typing, mask):
-    """Position of the lowest set bit of a mask that is not 0."""
-
-    def generate(context, b, signature, args):
-        return b.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), generate
-
-
-@intrinsic
-def bits_set(typing, mask):
-    """Number of set bits."""
-
-    def generate(context, b, signature, args):
-        return b.ctpop(args[0])
-
-    return types.int64(types.uint64), generate
-
-
-@intrinsic
-def put_int32(typing, address, i, value):
-    """Write the int32 `value` as entry i of the array at `address`."""
-
-    def generate(context, b, signature, args):
-        b.store(b.trunc(args[2], INT32), b.gep(b.inttoptr(args[0], INT32.as_pointer()), [args[1]]))
-        return context.get_dummy_value()
-
-    return types.void(types.int64, types.int64, types.int64), generate
 
 
 @intrinsic
