@@ -12,6 +12,7 @@ the imports, peer over ours), threads_speedup (ours, one thread over two); null 
 import argparse
 import importlib.util
 import json
+import os
 import platform
 import subprocess
 import sys
@@ -146,8 +147,6 @@ def measure_kernels(args: argparse.Namespace, model: MISNet, folder: Path) -> di
         "sweep": DENSITIES,
     }
     script = Path(__file__).parent / "benchmarks" / "kernels.py"
-    import os
-
     environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(args.threads)) | {"PYTHONWARNINGS": "ignore"}
     done = subprocess.run(
         [sys.executable, str(script), json.dumps(spec)], capture_output=True, text=True, env=environment

@@ -33,7 +33,9 @@ def ratios(runs: dict[str, Any], threads: int) -> dict[str, float | None]:
     def times(slow: float | None, fast: float | None) -> float | None:
         return None if slow is None or fast is None else slow / fast
 
-    memory = [r["peak_mib_above_imports"] for label, r in runs.items() if label.startswith("peer eager train")]
+    memory = [
+        r["peak_mib_above_imports"] for label, r in runs.items() if label.startswith(f"peer eager train {threads} ")
+    ]
     own = runs[f"ours train {threads}"]["peak_mib_above_imports"]
     result = {
         "train_speedup": times(best_peer(runs, "train", threads, False), ours("train")),

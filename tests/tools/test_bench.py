@@ -1,0 +1,113 @@
+"""tools/bench.py: what it computes from times, and a whole run on the smallest network."""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from misnet import MISNet, MISNetConfig
+from snncore import Tensor, no_grad
+from tests.tools.command_line import ROOT, shell
+
+sys.path.insert(0, str(ROOT / "tools"))
+
+from benchmarks.figures import line_of, ratios
+
+HAS_PEERS = all(importlib.util.find_spec(name) for name in ("torch", "spikingjelly"))
+
+
+def figures(seconds, peak=100.0):
+    return {"median_s": seconds, "peak_mib_above_imports": peak}
+
+
+def test_ratios_are_peer_over_ours_on_the_same_threads():
+    runs = {
+        "ours train 1": figures(2.0, 50.0),
+        "ours train 2": figures(1.25),
+        "ours infer 1": figures(0.5),
+        "ours infer 2": figures(0.4),
+        "reference train 1": figures(7.0),
+        "peer eager train 1 contiguous_format": figures(9.0, 300.0),
+        "peer eager train 1 channels_last": figures(8.0, 250.0),
+        "peer compiled train 1 channels_last": figures(6.0),
+        "peer eager train 2 channels_last": figures(5.0),
+        "peer eager infer 1 channels_last": figures(2.0),
+    }
+    found = ratios(runs, 1)
+    assert found["train_speedup"] == 4.0  # the better of its layouts
+    assert found["train_speedup_compiled"] == 3.0
+    assert found["train_speedup_2_threads"] == 4.0
+    assert found["infer_speedup"] == 4.0
+    assert found["memory_ratio"] == 5.0
+    assert found["threads_speedup"] == 1.6
+    assert found["train_speedup_reference"] == 3.5
+    assert found["infer_speedup_compiled"] is None
+
+
+def test_the_line_is_fitted_below_the_limit():
+    rows = [{"density": d, "spikes": 1000 * d, "ms": 0.5 + 2e-6 * 1000 * d * 1e3} for d in (0.01, 0.1, 0.2, 0.3)]
+    rows.append({"density": 1.0, "spikes": 1000, "ms": 99.0})
+    fit = line_of(rows, "ms")
+    assert fit["constant_ms"] == pytest.approx(0.5)
+    assert fit["ns_per_spike"] == pytest.approx(2000.0)
+    assert fit["r_squared"] == pytest.approx(1.0)
+
+
+@pytest.mark.skipif(HAS_PEERS, reason="the peers are installed")
+def test_peers_that_are_not_installed_are_named_with_the_command():
+    done = shell("bench", "--peers")
+    assert done.status == 2
+    assert 'pip install -e ".[peers]"' in done.err
+
+
+@pytest.mark.skipif(not HAS_PEERS, reason='needs the extra "peers"')
+def test_the_peer_is_the_same_network():
+    from benchmarks.peer import PeerRun
+
+    config = MISNetConfig(variant="XS", channels=(4, 6), cells=(1, 2), size=8, timesteps=3, visual_channels=2)
+    model = MISNet(config, seed=1).eval()
+    rng = np.random.default_rng(0)
+    for p in model.parameters():
+        p.data += rng.normal(0, 0.1, p.shape).astype(np.float32)
+    audio, video = (rng.standard_normal((3, 2, 8, 8, c)).astype(np.float32) for c in (1, 2))
+    shape = (config.stage_channels, config.stage_cells)
+    peer = PeerRun(config.to_dict(), shape, model.state_dict(), (audio, video, np.arange(2)), "channels_last", False)
+    with no_grad():
+        ours = model(Tensor(audio), Tensor(video)).p.data
+    np.testing.assert_allclose(peer.infer(), ours, rtol=1e-4, atol=1e-5)
+    assert abs(ours).max() > 0.01
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--threads", "0"), "--threads: expected at least 1, found 0"),
+        (("--steps", "-1"), "--steps: expected at least 1, found -1"),
+        (("--run", "nowhere"), "nowhere"),
+    ],
+)
+def test_arguments_that_cannot_be_used(arguments, message):
+    done = shell("bench", *arguments)
+    assert done.status in (1, 2)
+    assert message in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.slow
+def test_a_whole_run_on_the_smallest_network(tmp_path):
+    report, picture = tmp_path / "bench.json", tmp_path / "bench.png"
+    small = ("--variant", "XS", "--size", "8", "--batch-size", "1", "--timesteps", "2", "--steps", "1")
+    done = shell("bench", *small, "--whole-only", "--json", str(report), "--picture", str(picture))
+    assert done.status == 0, done.err
+    content = json.loads(report.read_text())
+    assert content["train_speedup"] is None
+    assert content["threads_speedup"] > 0
+    assert content["runs"]["ours train 1"]["median_s"] > 0
+    assert set(content["scores_differ_by"]) == {"ours infer 1", "ours infer 2", "reference infer 1"}
+    assert max(content["scores_differ_by"].values()) < 1e-4
+    assert "ours train 1" in done.out
+    assert not picture.exists()  # there is no sweep to draw
+    assert not list(Path(tmp_path).glob("*.tmp"))
