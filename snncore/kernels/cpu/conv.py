@@ -4,11 +4,11 @@
 | ------------------- | ----------------- | ------------------------- | ------------------------------------- |
 | forward             | any               | spikes, density < forward | event gather                          |
 | forward             | 3x3, stride 1     | other                     | Winograd F(2x2), exact enough to fire |
-| forward             | any               | other                     | im2col and matrix product             |
+| forward             | any               | other                     | im2col and register tile              |
 | weight gradient     | stride 1          | spikes, density < weight  | event gather                          |
-| weight gradient     | any               | other                     | im2col and matrix product             |
+| weight gradient     | any               | other                     | im2col and register tile              |
 | input gradient      | 3x3, stride 1     | (always dense)            | Winograd F(4x4)                       |
-| input gradient      | any               | (always dense)            | im2col and matrix product             |
+| input gradient      | any               | (always dense)            | im2col and register tile              |
 
 The break-even densities `BREAK_EVEN` were measured (docs/performance.md). SNNCORE_KERNELS=event or dense forces the
 column of that name wherever the layer allows it. All of it is for float32; other types go to the reference kernels.
@@ -20,7 +20,7 @@ import numpy as np
 
 from snncore.kernels import reference
 from snncore.kernels.choice import kernel_choice
-from snncore.kernels.cpu import conv_event, winograd
+from snncore.kernels.cpu import conv_dense, conv_event, winograd
 from snncore.kernels.cpu.events import Spikes, look_at
 
 BREAK_EVEN = MappingProxyType({"forward": 0.45, "weight": 1.5})
@@ -50,17 +50,22 @@ def conv_forward(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> n
             spikes = look_at(x)
             if worth_listing(spikes, BREAK_EVEN["forward"]):
                 return conv_event.conv_forward(spikes, w, stride, padding)
-        if x.dtype in (np.uint8, np.float32) and is_winograd(w.shape[:2], stride, padding, x.shape[-1]):
-            return winograd.conv3x3(x, w, padding, m=2)
+        if x.dtype in (np.uint8, np.float32):
+            if is_winograd(w.shape[:2], stride, padding, x.shape[-1]):
+                return winograd.conv3x3(x, w, padding, m=2)
+            return conv_dense.conv_forward(x, w, stride, padding)
     return reference.conv_forward(x, w, stride, padding)
 
 
 def conv_backward_weight(x: np.ndarray, gy: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
     """gw [kh, kw, Ci, Co] as `reference.conv_backward_weight`."""
-    if x.size and x.dtype == np.uint8 and gy.dtype == np.float32 and stride == (1, 1):
-        spikes = look_at(x)
-        if worth_listing(spikes, BREAK_EVEN["weight"]):
-            return conv_event.conv_backward_weight(spikes, gy, kernel, padding)
+    if gy.dtype == np.float32 and x.size:
+        if x.dtype == np.uint8 and stride == (1, 1):
+            spikes = look_at(x)
+            if worth_listing(spikes, BREAK_EVEN["weight"]):
+                return conv_event.conv_backward_weight(spikes, gy, kernel, padding)
+        if x.dtype in (np.uint8, np.float32):
+            return conv_dense.conv_backward_weight(x, gy, kernel, stride, padding)
     return reference.conv_backward_weight(x, gy, kernel, stride, padding)
 
 
@@ -68,7 +73,9 @@ def conv_backward_input(
     gy: np.ndarray, w: np.ndarray, shape: tuple[int, ...], stride: Pair, padding: Pair
 ) -> np.ndarray:
     """gx [M, H, W, Ci] as `reference.conv_backward_input`."""
-    if gy.size and gy.dtype == w.dtype == np.float32 and is_winograd(w.shape[:2], stride, padding, w.shape[3]):
-        turned = np.ascontiguousarray(w[::-1, ::-1].transpose(0, 1, 3, 2))  # [3, 3, Co, Ci]
-        return winograd.conv3x3(gy, turned, (2 - padding[0], 2 - padding[1]), m=4)
+    if gy.size and gy.dtype == w.dtype == np.float32:
+        turned = winograd.turned_weights(w)  # [kh, kw, Co, Ci]
+        if is_winograd(w.shape[:2], stride, padding, w.shape[3]):
+            return winograd.conv3x3(gy, turned, (2 - padding[0], 2 - padding[1]), m=4)
+        return conv_dense.conv_backward_input(gy, turned, shape, stride, padding)
     return reference.conv_backward_input(gy, w, shape, stride, padding)

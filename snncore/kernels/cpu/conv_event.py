@@ -100,16 +100,31 @@ def forward_rows(pointers, index, weights, kw, stride, padding, roll, y):
                             add_events(width, place + j * pixel_bytes, base, lists + start * 4, stop - start)
 
 
+@compiled(parallel=True)
+def copy_blocks(w, block, packed):
+    """Copy w [kh, kw, Ci, Co] into packed [co, ci, kh, kw * block, width], zeros where there is no such channel."""
+    kh, kw, channels_in, channels_out = w.shape
+    width = packed.shape[4]
+    for item in prange(packed.shape[0] * packed.shape[1]):
+        co, ci = item // packed.shape[1], item % packed.shape[1]
+        used = min(width, channels_out - co * width)
+        for ky in range(kh):
+            for kx in range(kw):
+                for c in range(block):
+                    row = packed[co, ci, ky, kx * block + c]
+                    row[used:] = 0
+                    if ci * block + c < channels_in:
+                        row[:used] = w[ky, kx, ci * block + c, co * width : co * width + used]
+                    else:
+                        row[:] = 0
+
+
 def pack_weights(w: np.ndarray, width: int) -> np.ndarray:
     """Return w [kh, kw, Ci, Co] as [co, ci, kh, kw * block, width], with blocks of min(64, Ci) input channels."""
     kh, kw, channels_in, channels_out = w.shape
     block = min(BLOCK, channels_in)
-    padded = (round_up(channels_in, block), round_up(channels_out, width))
-    if padded != (channels_in, channels_out):
-        w = np.pad(w, ((0, 0), (0, 0), (0, padded[0] - channels_in), (0, padded[1] - channels_out)))
-    packed = aligned((padded[1] // width, padded[0] // block, kh, kw * block, width), np.float32)
-    blocks = w.reshape(kh, kw, padded[0] // block, block, padded[1] // width, width)
-    packed.reshape(*packed.shape[:3], kw, block, width)[...] = blocks.transpose(4, 2, 0, 1, 3, 5)
+    packed = aligned((-(-channels_out // width), -(-channels_in // block), kh, kw * block, width), np.float32)
+    copy_blocks(np.ascontiguousarray(w), block, packed)
     return packed
 
 
@@ -172,6 +187,22 @@ def weight_sums(pointers, index, gy, kernel, padding, band, width, chunks, gw):
                             add_events(width, at, base - kx * width * FLOAT, lists + start * 4, n)
 
 
+@compiled(parallel=True)
+def add_chunks(gw, total):
+    """Sum gw [co, chunks, Ci, kh, kw, width] over its chunks, in their order, into total [kh, kw, Ci, Co]."""
+    blocks, chunks, channels_in, kh, kw, width = gw.shape
+    for item in prange(blocks * channels_in):
+        co, c = item // channels_in, item % channels_in
+        for ky in range(kh):
+            for kx in range(kw):
+                row = total[ky, kx, c, co * width : min(total.shape[3], (co + 1) * width)]
+                for i in range(len(row)):
+                    value = gw[co, 0, c, ky, kx, i]
+                    for k in range(1, chunks):
+                        value += gw[co, k, c, ky, kx, i]
+                    row[i] = value
+
+
 def conv_backward_weight(
     spikes: Spikes, gy: np.ndarray, kernel: tuple[int, int], padding: tuple[int, int]
 ) -> np.ndarray:
@@ -188,6 +219,6 @@ def conv_backward_weight(
     chunks = max(1, min(images, CHUNKS // blocks))
     gw = aligned((blocks, chunks, channels_in, *kernel, width), np.float32, zero=True)
     weight_sums(pointers, index, np.ascontiguousarray(gy), kernel, padding, band, width, chunks, gw)
-    total = gw.sum(axis=1)  # [co, Ci, kh, kw, width]
-    joined = total.transpose(2, 3, 1, 0, 4).reshape(*kernel, channels_in, blocks * width)
-    return np.ascontiguousarray(joined[..., :channels_out])
+    total = aligned((*kernel, channels_in, channels_out), np.float32)
+    add_chunks(gw, total)
+    return total

@@ -20,8 +20,9 @@ FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
 
 def _has_avx512() -> bool:
     """Ask the processor, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say that Numba is to compile for."""
-    if numba.config.CPU_NAME or numba.config.CPU_FEATURES is not None:
-        return "+avx512f" in (numba.config.CPU_FEATURES or "")
+    name, features = (getattr(numba.config, key) for key in ("CPU_NAME", "CPU_FEATURES"))
+    if name or features is not None:
+        return "+avx512f" in (features or "")
     return bool(llvm.get_host_cpu_features().get("avx512f", False))
 
 
@@ -152,8 +153,11 @@ def make_row_of_three(width: int) -> Callable:
     return row
 
 
-def make_gemm_tile(rows: int, width: int) -> Callable:
-    """Return tile(c, c_step, a, a_step, w, w_step, k): c[rows, width] = a[rows, k] @ w[k, width], steps in bytes."""
+def make_gemm_tile(rows: int, width: int, accumulate: bool = False) -> Callable:
+    """Return tile(c, c_step, a, a_step, w, w_step, k): c[rows, width] = a[rows, k] @ w[k, width], steps in bytes.
+
+    With `accumulate` the product is added to c.
+    """
     vector = ir.VectorType(FLOAT, width)
 
     @intrinsic
@@ -174,9 +178,10 @@ def make_gemm_tile(rows: int, width: int) -> Callable:
                     spread.append(b.shuffle_vector(one, undefined, lanes))
                 return [b.call(fma, [x, row, total]) for x, total in zip(spread, sums, strict=True)]
 
-            sums = _counted_loop(b, const(0), k, [_zeros(vector)] * rows, add_outer)
-            for i, total in enumerate(sums):
-                store(total, b.add(c, b.mul(c_step, const(i))))
+            places = [b.add(c, b.mul(c_step, const(i))) for i in range(rows)]
+            before = [load(place) if accumulate else _zeros(vector) for place in places]
+            for total, place in zip(_counted_loop(b, const(0), k, before, add_outer), places, strict=True):
+                store(total, place)
             return context.get_dummy_value()
 
         return types.void(*[types.int64] * 7), generate

@@ -57,6 +57,27 @@ def transform_filter(w, m, u):
 
 
 @compiled(parallel=True)
+def turn(w, turned):
+    """turned [kh, kw, Co, Ci] = w [kh, kw, Ci, Co] turned by 180 degrees and transposed, in squares of 16 channels."""
+    kh, kw, rows, columns = w.shape
+    across = (rows + 15) // 16
+    for item in prange(kh * kw * across):
+        tap, first = item // across, item % across * 16
+        source, target = w[kh - 1 - tap // kw, kw - 1 - tap % kw], turned[tap // kw, tap % kw]
+        for c in range(0, columns, 16):
+            for i in range(first, min(rows, first + 16)):
+                for j in range(c, min(columns, c + 16)):
+                    target[j, i] = source[i, j]
+
+
+def turned_weights(w: np.ndarray) -> np.ndarray:
+    """Return w [kh, kw, Ci, Co] as the input gradient needs it: [kh, kw, Co, Ci], turned by 180 degrees."""
+    turned = aligned((*w.shape[:2], w.shape[3], w.shape[2]), w.dtype)
+    turn(np.ascontiguousarray(w), turned)
+    return turned
+
+
+@compiled(parallel=True)
 def transform_input(x, m, padding, tiles_y, tiles_x, v, step):
     """v: a * a matrices [tiles, K], `step` floats apart, from the images x [M, H, W, C]; channels beyond C are zero."""
     images, height, width, channels = x.shape

@@ -1,0 +1,137 @@
+"""Dense convolution of any kernel, stride and padding by im2col and matrix products, a block of pixels at a time.
+
+The product is done by the register tile of `winograd`, not by a BLAS: threads of two libraries on the same cores wait
+for each other. Columns and product of a block of `PIXELS` output pixels lie in a thread's own cache.
+
+    forward:  y[pixel, :] = columns[pixel, :] @ w       columns: the window under the pixel, kh * kw * Ci floats
+    weights:  gw = sum over blocks of columns^T @ gy    in `CHUNKS` parts, added in their order
+"""
+
+import numpy as np
+from numba import prange
+
+from snncore.kernels.cpu.compiled import compiled
+from snncore.kernels.cpu.memory import aligned, round_up
+from snncore.kernels.cpu.simd import make_gemm_tile
+from snncore.kernels.cpu.winograd import COLUMNS, ROWS
+from snncore.kernels.reference.conv import conv_output_size
+
+PIXELS = 96  # output pixels of a block, a multiple of ROWS
+CHUNKS = 8
+FLOAT = 4  # bytes
+f32 = np.float32
+
+tile = make_gemm_tile(ROWS, COLUMNS)
+tile_add = make_gemm_tile(ROWS, COLUMNS, accumulate=True)
+Pair = tuple[int, int]
+
+
+@compiled(parallel=True)
+def multiply_columns(x, w, kernel, stride, padding, out_width, y):
+    """y [images, pixels, Co] from x [M, H, W, Ci] and w [blocks, K, COLUMNS], K = kh * kw * Ci."""
+    _, height, width, channels = x.shape
+    blocks, deep, _ = w.shape
+    images, pixels, channels_out = y.shape
+    per_image = (pixels + PIXELS - 1) // PIXELS
+    weights = w.ctypes.data
+    for item in prange(images * per_image):
+        m, first = item // per_image, item % per_image * PIXELS
+        last = min(pixels, first + PIXELS)
+        columns = np.zeros((PIXELS, deep), np.float32)
+        product = np.empty((PIXELS, COLUMNS), np.float32)
+        for r in range(first, last):
+            row = columns[r - first]
+            i, j = r // out_width * stride[0] - padding[0], r % out_width * stride[1] - padding[1]
+            for ky in range(max(0, -i), min(kernel[0], height - i)):
+                for kx in range(max(0, -j), min(kernel[1], width - j)):
+                    at = (ky * kernel[1] + kx) * channels
+                    for c in range(channels):
+                        row[at + c] = x[m, i + ky, j + kx, c]
+        left, out = columns.ctypes.data, product.ctypes.data
+        for block in range(blocks):
+            right = weights + block * deep * COLUMNS * FLOAT
+            for r in range(0, last - first, ROWS):
+                place, a = out + r * COLUMNS * FLOAT, left + r * deep * FLOAT
+                tile(place, COLUMNS * FLOAT, a, deep * FLOAT, right, COLUMNS * FLOAT, deep)
+            n = min(COLUMNS, channels_out - block * COLUMNS)
+            for r in range(first, last):
+                y[m, r, block * COLUMNS : block * COLUMNS + n] = product[r - first, :n]
+
+
+def conv_forward(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarray:
+    """y [M, Ho, Wo, Co] as `reference.conv_forward`; x float32 or uint8."""
+    kh, kw, channels_in, channels_out = w.shape
+    out = tuple(conv_output_size(*sizes) for sizes in zip(x.shape[1:3], (kh, kw), stride, padding, strict=True))
+    deep, n = kh * kw * channels_in, round_up(channels_out, COLUMNS)
+    packed = aligned((n // COLUMNS, deep, COLUMNS), np.float32, zero=True)
+    wide = np.zeros((deep, n), np.float32)
+    wide[:, :channels_out] = w.reshape(deep, channels_out)
+    packed[...] = wide.reshape(deep, n // COLUMNS, COLUMNS).transpose(1, 0, 2)
+    y = aligned((len(x), *out, channels_out), np.float32)
+    flat = y.reshape(len(x), out[0] * out[1], channels_out)
+    multiply_columns(np.ascontiguousarray(x), packed, (kh, kw), stride, padding, out[1], flat)
+    return y
+
+
+@compiled(parallel=True)
+def multiply_transposed(x, gy, kernel, stride, padding, out_width, gw):
+    """gw [chunks, K', blocks, COLUMNS] from x [M, H, W, Ci] and gy [M, pixels, Co]; K' a multiple of ROWS."""
+    _, height, width, channels = x.shape
+    images, pixels, channels_out = gy.shape
+    chunks, deep, blocks, _ = gw.shape
+    per_image = (pixels + PIXELS - 1) // PIXELS
+    total = images * per_image
+    target = gw.ctypes.data
+    for chunk in prange(chunks):
+        columns = np.empty((deep, PIXELS), np.float32)
+        right = np.empty((PIXELS, COLUMNS), np.float32)
+        a, b = columns.ctypes.data, right.ctypes.data
+        for item in range(total * chunk // chunks, total * (chunk + 1) // chunks):
+            m, first = item // per_image, item % per_image * PIXELS
+            last = min(pixels, first + PIXELS)
+            columns[...] = 0
+            for r in range(first, last):
+                i, j = r // out_width * stride[0] - padding[0], r % out_width * stride[1] - padding[1]
+                for ky in range(max(0, -i), min(kernel[0], height - i)):
+                    for kx in range(max(0, -j), min(kernel[1], width - j)):
+                        at = (ky * kernel[1] + kx) * channels
+                        for c in range(channels):
+                            columns[at + c, r - first] = x[m, i + ky, j + kx, c]
+            for block in range(blocks):
+                n = min(COLUMNS, channels_out - block * COLUMNS)
+                right[:, n:] = 0
+                for r in range(first, last):
+                    right[r - first, :n] = gy[m, r, block * COLUMNS : block * COLUMNS + n]
+                for k in range(0, deep, ROWS):
+                    place = target + ((chunk * deep + k) * blocks + block) * COLUMNS * FLOAT
+                    step = blocks * COLUMNS * FLOAT
+                    tile_add(place, step, a + k * PIXELS * FLOAT, PIXELS * FLOAT, b, COLUMNS * FLOAT, last - first)
+
+
+def conv_backward_weight(x: np.ndarray, gy: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
+    """gw [kh, kw, Ci, Co] as `reference.conv_backward_weight`; x float32 or uint8."""
+    channels_in, (images, out_height, out_width, channels_out) = x.shape[-1], gy.shape
+    deep = kernel[0] * kernel[1] * channels_in
+    shape = (CHUNKS, round_up(deep, ROWS), round_up(channels_out, COLUMNS) // COLUMNS, COLUMNS)
+    gw = aligned(shape, np.float32, zero=True)
+    flat = np.ascontiguousarray(gy).reshape(images, out_height * out_width, channels_out)
+    multiply_transposed(np.ascontiguousarray(x), flat, kernel, stride, padding, out_width, gw)
+    total = gw.sum(axis=0).reshape(shape[1], -1)[:deep, :channels_out]
+    return np.ascontiguousarray(total).reshape(*kernel, channels_in, channels_out)
+
+
+def conv_backward_input(
+    gy: np.ndarray, w: np.ndarray, shape: tuple[int, ...], stride: Pair, padding: Pair
+) -> np.ndarray:
+    """gx [M, H, W, Ci] as `reference.conv_backward_input`: a convolution of gy, spread by the stride; w is turned."""
+    kh, kw = w.shape[:2]
+    images, height, width, channels = shape
+    if stride == (1, 1) and padding[0] < kh and padding[1] < kw:
+        return conv_forward(gy, w, (1, 1), (kh - 1 - padding[0], kw - 1 - padding[1]))
+    out_height, out_width = gy.shape[1:3]
+    spread = np.zeros((images, (out_height - 1) * stride[0] + 1, (out_width - 1) * stride[1] + 1, gy.shape[3]), f32)
+    spread[:, :: stride[0], :: stride[1]] = gy
+    full = conv_forward(spread, w, (1, 1), (kh - 1, kw - 1))
+    padded = np.zeros((images, height + 2 * padding[0], width + 2 * padding[1], channels), f32)
+    padded[:, : full.shape[1], : full.shape[2]] = full
+    return np.ascontiguousarray(padded[:, padding[0] : padding[0] + height, padding[1] : padding[1] + width])

@@ -1,0 +1,37 @@
+"""Dense convolution by im2col against the reference in float64, over layers of every kind, spikes and floats."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from snncore.kernels import reference
+from snncore.kernels.cpu import conv_dense
+from snncore.kernels.cpu.winograd import turned_weights
+from tests.snncore.kernels.agreement import assert_agrees
+from tests.snncore.kernels.cpu.layers import layers
+
+BOUND = 3e-6  # float32 sums of up to 4 x 4 x 130 terms, or over up to 243 pixels
+
+
+@given(layers(), st.booleans(), st.integers(0, 2**16))
+def test_all_three_passes_are_the_reference(layer, analog, seed):
+    x, w, stride, padding = layer
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal(x.shape).astype(np.float32) if analog else x
+    wide = w.astype(np.float64)
+    exact = reference.conv_forward(x.astype(np.float64), wide, stride, padding)
+    assert_agrees(conv_dense.conv_forward(x, w, stride, padding), exact, BOUND)
+    gy = rng.standard_normal(exact.shape).astype(np.float32)
+    found = conv_dense.conv_backward_weight(x, gy, w.shape[:2], stride, padding)
+    exact = reference.conv_backward_weight(x.astype(np.float64), gy.astype(np.float64), w.shape[:2], stride, padding)
+    assert_agrees(found, exact, BOUND)
+    found = conv_dense.conv_backward_input(gy, turned_weights(w), x.shape, stride, padding)
+    exact = reference.conv_backward_input(gy.astype(np.float64), wide, x.shape, stride, padding)
+    assert_agrees(found, exact, BOUND)
+
+
+@pytest.mark.parametrize("shape", [(3, 3, 16, 16), (1, 2, 5, 33), (3, 1, 70, 1)])
+def test_weights_are_turned_and_transposed(rng, shape):
+    w = rng.standard_normal(shape).astype(np.float32)
+    np.testing.assert_array_equal(turned_weights(w), w[::-1, ::-1].transpose(0, 1, 3, 2))
