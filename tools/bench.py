@@ -49,6 +49,12 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--threads", type=int, default=1, help="threads of the kernels that are compared (default: 1)")
     parser.add_argument("--steps", type=int, default=5, help="counted steps of each program (default: 5)")
     parser.add_argument("--run", type=Path, metavar="RUN_DIR", help="take network, weights and data of a run")
+    parser.add_argument(
+        "--density",
+        type=float,
+        metavar="D",
+        help="shift the biases so that spikes have this mean density, such as 0.24",
+    )
     parser.add_argument("--peers", action="store_true", help="also run PyTorch with SpikingJelly")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which compiles for minutes")
     parser.add_argument("--whole-only", action="store_true", help="leave out the layers and the sweeps")
@@ -73,6 +79,10 @@ def network_and_batch(args: argparse.Namespace) -> tuple[MISNet, tuple[np.ndarra
     data = load_split("train", settings, config.size, config.timesteps)
     batch = next(BatchIterator(data, args.batch_size).epoch(0))
     weights = f"weights of {args.run}" if args.run else "fresh weights"
+    if args.density is not None:
+        from benchmarks.ours import shift_to_density  # imports the kernels, which may have to be compiled
+
+        weights += f", biases shifted by {shift_to_density(model, batch, args.density):.3f} for density {args.density}"
     return model, batch, f"MISNet-{config.variant}, {weights}, {args.batch_size} samples of {settings['dataset']}"
 
 
@@ -163,6 +173,8 @@ def main() -> int:
     for name in ("batch_size", "timesteps", "size", "threads", "steps"):
         if getattr(args, name) < 1:
             parser.error(f"--{name.replace('_', '-')}: expected at least 1, found {getattr(args, name)}")
+    if args.density is not None and not 0 < args.density < 1:
+        parser.error(f"--density: expected a number between 0 and 1, found {args.density}")
     model, batch, what = network_and_batch(args)
     if args.peers:
         check_peer(model.config)

@@ -87,6 +87,7 @@ def test_the_peer_is_the_same_network():
         (("--threads", "0"), "--threads: expected at least 1, found 0"),
         (("--steps", "-1"), "--steps: expected at least 1, found -1"),
         (("--run", "nowhere"), "nowhere"),
+        (("--density", "1.5"), "--density: expected a number between 0 and 1, found 1.5"),
     ],
 )
 def test_arguments_that_cannot_be_used(arguments, message):
@@ -94,6 +95,17 @@ def test_arguments_that_cannot_be_used(arguments, message):
     assert done.status in (1, 2)
     assert message in done.err
     assert "Traceback" not in done.err
+
+
+def test_biases_are_shifted_until_the_spikes_have_the_density():
+    from benchmarks.ours import densities, recorded_calls, shift_to_density
+
+    model = MISNet(MISNetConfig(variant="XS", channels=(8, 16), cells=(1, 1), size=8, timesteps=3, visual_channels=1))
+    rng = np.random.default_rng(0)
+    batch = tuple(rng.standard_normal((3, 4, 8, 8, 1)).astype(np.float32) for _ in range(2))
+    shift = shift_to_density(model, batch, 0.3)
+    assert shift != 0
+    assert np.mean(list(densities(recorded_calls(model, batch)).values())) == pytest.approx(0.3, abs=0.02)
 
 
 @pytest.mark.slow

@@ -6,17 +6,16 @@ what slows the machine for a while slows all of them; threads and memory are eac
 
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
 
-def resident_mib() -> float:
-    """Memory of this process now."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
+def memory_mib(key: str) -> float:
+    """Resident memory of this process: `VmRSS` now, `VmHWM` at its peak (getrusage would count the parent's, too)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(key + ":")) / 1024
 
 
 def make_run(spec: dict[str, Any]) -> tuple[Any, float]:
@@ -33,12 +32,12 @@ def make_run(spec: dict[str, Any]) -> tuple[Any, float]:
         from benchmarks.peer import PeerRun
 
         torch.set_num_threads(spec["threads"])
-        before = resident_mib()
+        before = memory_mib("VmRSS")
         shape = (tuple(spec["channels"]), tuple(spec["cells"]))
         return PeerRun(spec["network"], shape, arrays, data, spec["format"], spec["compiled"]), before
     from benchmarks.ours import OurRun
 
-    before = resident_mib()
+    before = memory_mib("VmRSS")
     return OurRun(spec["network"], arrays, data), before
 
 
@@ -52,8 +51,7 @@ def main() -> None:
     print(json.dumps({"ready": True}), file=channel, flush=True)
     for line in sys.stdin:
         if line.strip() == "finish":
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-            print(json.dumps({"peak_mib": peak - before}), file=channel, flush=True)
+            print(json.dumps({"peak_mib": memory_mib("VmHWM") - before}), file=channel, flush=True)
             return
         started = time.perf_counter()
         result = step()
