@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.audio import log_mel, mel_spectrogram, normalise_level, read_audio, resample, standardise
+from datasets.audio import normalise_level, read_audio, resample
 from datasets.base import AudioVisualDataset, DataError, content_hash
 from datasets.idx import find_idx, read_idx
 from datasets.images import resize_bilinear
+from datasets.spectrogram import log_mel, mel_spectrogram, standardise
 from snncore.rng import named_rng
 
 __all__ = ["MnistFsdd"]
