@@ -14,12 +14,13 @@ __all__ = ["load_plain_pickle"]
 
 # Everything that Python 2 and 3 write for plain values and NumPy arrays. Missing are those that make instances of
 # classes, refer to what is outside of the file, or have no use here.
-OPCODES = frozenset(
-    "PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT STRING BINSTRING "
-    "SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_LIST LIST APPEND "
-    "APPENDS EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS PUT BINPUT LONG_BINPUT MEMOIZE "
-    "GET BINGET LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD".split()
-)
+_NAMES = """
+PROTO FRAME STOP MARK NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2 LONG LONG1 FLOAT BINFLOAT STRING BINSTRING
+SHORT_BINSTRING UNICODE BINUNICODE SHORT_BINUNICODE BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_LIST LIST APPEND APPENDS
+EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS PUT BINPUT LONG_BINPUT MEMOIZE GET BINGET
+LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD
+"""
+OPCODES = frozenset(_NAMES.split())
 ARRAY, DTYPE, ENCODE = "array", "dtype", "encode"
 GLOBALS = {
     ("numpy.core.multiarray", "_reconstruct"): ARRAY,
@@ -31,7 +32,7 @@ GLOBALS = {
 
 
 def load_plain_pickle(data: bytes, where: object) -> Any:
-    """Return the value in a pickle, where it is plain: None, bool, int, float, str, bytes, list, tuple, dict, uint8 array.
+    """Return the value in a pickle: None, bool, int, float, str, bytes, list, tuple, dict or uint8 array, or of these.
 
     Nothing in the file is called or imported: a call is recorded, and only that which makes a uint8 array is then
     carried out, here. Texts of Python 2 come as bytes. Memory stays within a few times the file's size.

@@ -29,7 +29,15 @@ DEFAULTS: dict[str, Any] = {
     "warmup_steps": 0,
     "seed": 0,
 } | RECIPES["default"]
-EPOCHS = {"dialpad": 5, "mnist-fsdd": 8}
+EPOCHS = {
+    "dialpad": 5,
+    "mnist-fsdd": 8,
+    "cifar10-av": 30,
+    "urbansound8k-av": 30,
+    "crema-d": 60,
+    "ave": 60,
+    "folder": 30,
+}
 SCHEDULES = ("cosine", "constant")
 RESUMABLE = {"resume", "device"}  # the other options are part of the run that goes on
 
