@@ -21,13 +21,14 @@ EMPTY_TUPLE TUPLE TUPLE1 TUPLE2 TUPLE3 EMPTY_DICT DICT SETITEM SETITEMS PUT BINP
 LONG_BINGET GLOBAL STACK_GLOBAL REDUCE BUILD
 """
 OPCODES = frozenset(_NAMES.split())
-ARRAY, DTYPE, ENCODE = "array", "dtype", "encode"
+ARRAY, DTYPE, ENCODE, BYTES = "array", "dtype", "encode", "bytes"
 GLOBALS = {
     ("numpy.core.multiarray", "_reconstruct"): ARRAY,
     ("numpy._core.multiarray", "_reconstruct"): ARRAY,
     ("numpy", "ndarray"): "class of arrays",
     ("numpy", "dtype"): DTYPE,
     ("_codecs", "encode"): ENCODE,  # how Python 3 writes bytes for Python 2
+    ("__builtin__", "bytes"): BYTES,  # and how it writes none at all
 }
 
 
@@ -135,7 +136,7 @@ class _Plain:
             return type(value)(self.value(v, depth + 1) for v in value)
         if isinstance(value, _Made) and value.kind == ARRAY:
             return _array(value.state)
-        if isinstance(value, _Made) and value.kind == ENCODE:
+        if isinstance(value, _Made) and value.kind in (ENCODE, BYTES):
             return _encoded(value)
         if isinstance(value, _Made | _Global):
             raise _Refused(f"found a {value.kind} by itself")
@@ -155,6 +156,8 @@ def _array(state: Any) -> np.ndarray:
 
 
 def _encoded(call: _Made) -> bytes:
+    if call.kind == BYTES and not call.arguments:
+        return b""
     text, encoding = call.arguments
     if encoding not in (b"latin1", "latin1") or type(text) is not str:
         raise _Refused("found a text in an unknown encoding")
