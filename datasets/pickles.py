@@ -44,7 +44,7 @@ def load_plain_pickle(data: bytes, where: object) -> Any:
         for opcode, _, position in pickletools.genops(data):  # checks all lengths, too
             if opcode.name not in OPCODES:
                 raise _Refused(f"found the operation {opcode.name} at byte {position}")
-        return _Plain(len(data)).value(_Recorder(io.BytesIO(data), encoding="bytes").load())
+        return _Plain(len(data)).value(_Recorder(data).load())
     except _Refused as error:
         raise DataError(f"{where}: {error}, expected a pickle of plain values and arrays; nothing was run") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
@@ -71,7 +71,11 @@ class _Made:
 
 
 class _Recorder(pickle._Unpickler):  # the one in Python: the one in C makes room for any number that names a memo
-    """An unpickler that records calls."""
+    """An unpickler that records calls, but for the two that make bytes, which it carries out itself."""
+
+    def __init__(self, data: bytes):
+        super().__init__(io.BytesIO(data), encoding="bytes")
+        self.left = 2 * len(data)  # bytes that may be made: one text can be encoded many times
 
     def find_class(self, module: str, name: str) -> _Global:
         try:
@@ -84,7 +88,16 @@ class _Recorder(pickle._Unpickler):  # the one in Python: the one in C makes roo
         function = self.stack[-1]
         if not isinstance(function, _Global) or type(arguments) is not tuple:
             raise _Refused(f"found a call of {type(function).__name__}")
-        self.stack[-1] = _Made(function.kind, arguments)
+        made = function.kind in (ENCODE, BYTES)
+        self.stack[-1] = self._bytes(*arguments) if made else _Made(function.kind, arguments)
+
+    def _bytes(self, text: Any = "", encoding: Any = "latin1") -> bytes:
+        if encoding not in (b"latin1", "latin1") or type(text) is not str:
+            raise _Refused("found a text in an unknown encoding")
+        self.left -= len(text)
+        if self.left < 0:
+            raise _Refused("found a text encoded again and again")
+        return text.encode("latin1")
 
     def _build(self) -> None:
         state = self.stack.pop()
@@ -136,29 +149,17 @@ class _Plain:
             return type(value)(self.value(v, depth + 1) for v in value)
         if isinstance(value, _Made) and value.kind == ARRAY:
             return _array(value.state)
-        if isinstance(value, _Made) and value.kind in (ENCODE, BYTES):
-            return _encoded(value)
         if isinstance(value, _Made | _Global):
             raise _Refused(f"found a {value.kind} by itself")
         return value
 
 
 def _array(state: Any) -> np.ndarray:
-    """The array of NumPy's state (version, shape, dtype, column-major, bytes); a copy, as wide as the bytes."""
+    """The array of NumPy's state (version, shape, dtype, column-major, bytes), read-only over those bytes."""
     _, shape, dtype, fortran, content = state
-    content = _encoded(content) if isinstance(content, _Made) else content
     kind = dtype.arguments[0] if isinstance(dtype, _Made) and dtype.kind == DTYPE else None
     if kind not in (b"u1", "u1") or type(shape) is not tuple or type(content) is not bytes:
         raise _Refused("found an array of something else than unsigned bytes")
     if not all(type(n) is int and n >= 0 for n in shape) or math.prod(shape) != len(content):
         raise _Refused(f"found an array whose shape does not fit its {len(content)} bytes")
-    return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C").copy()
-
-
-def _encoded(call: _Made) -> bytes:
-    if call.kind == BYTES and not call.arguments:
-        return b""
-    text, encoding = call.arguments
-    if encoding not in (b"latin1", "latin1") or type(text) is not str:
-        raise _Refused("found a text in an unknown encoding")
-    return text.encode("latin1")
+    return np.frombuffer(content, np.uint8).reshape(shape, order="F" if fortran else "C")

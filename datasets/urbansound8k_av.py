@@ -43,9 +43,10 @@ FOLDS = range(1, 11)
 class UrbanSound8kAv(PairedDataset):
     """A recording of a city with an image of its class, the same image in every timestep.
 
-    Every recording is a sample. With the metadata, those of fold `test_fold` are for testing (by default 10), which
-    keeps the slices of one original recording together. Without, three in ten original recordings of a class, by the
-    Freesound id in the file name, are drawn with the seed; recordings of other names count as originals.
+    Every recording is a sample. With the metadata, those of fold `test_fold` are for testing (by default 10). Folds
+    keep the slices of one original recording together, but for five originals (106905, 132016, 176638, 180937, 77751)
+    with sounds of two classes in two folds, none of which is fold 10. Without metadata, three in ten originals of a
+    class, by the Freesound id in the file name, are drawn with the seed; other names count as originals.
     Sounds and images whose names are the same but for the ending, all of them, are pairs. Otherwise images are put into
     the splits with the seed, in the proportion of the sounds, and each recording gets one of its class and split, so
     that all are used about as often.

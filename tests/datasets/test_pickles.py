@@ -91,6 +91,26 @@ def test_damaged_pickles_are_named(data):
         load_plain_pickle(data, "f")
 
 
+def test_bytes_as_keys_of_python_2(tmp_path):
+    value = {b"data": np.zeros((2, 2), np.uint8), b"": b""}
+    for protocol in (0, 1, 2, 3):
+        found = load_plain_pickle(pickle.dumps(value, protocol), "f")
+        assert list(found) == [b"data", b""]
+        assert not found[b"data"].any()
+
+
+def test_one_text_or_array_many_times_takes_no_more_memory():
+    text = (
+        b"\x80\x02c_codecs\nencode\nq\x00X\x10\x27\x00\x00" + b"a" * 10000 + b"q\x01X\x06\x00\x00\x00latin1\x86q\x020"
+    )
+    with pytest.raises(DataError, match="a text encoded again and again"):
+        load_plain_pickle(text + b"](" + b"h\x00h\x02R" * 1000 + b"e.", "f")
+    assert load_plain_pickle(text + b"](" + b"h\x00h\x02R" * 2 + b"e.", "f") == [b"a" * 10000] * 2
+    one = np.zeros(50_000, np.uint8)
+    found = load_plain_pickle(pickle.dumps([one] * 1000, 3), "f")
+    assert len({array.__array_interface__["data"][0] for array in found}) == 1
+
+
 def nested(levels):
     """A tuple of two tuples of two tuples ...: few bytes, 2**levels values."""
     return b"\x80\x02)" + b"".join(b"q%ch%c\x86" % (i, i) for i in range(levels)) + b"."
