@@ -100,12 +100,11 @@ def test_bytes_as_keys_of_python_2(tmp_path):
 
 
 def test_one_text_or_array_many_times_takes_no_more_memory():
-    text = (
-        b"\x80\x02c_codecs\nencode\nq\x00X\x10\x27\x00\x00" + b"a" * 10000 + b"q\x01X\x06\x00\x00\x00latin1\x86q\x020"
-    )
+    function, text = b"c_codecs\nencode\nq\x00", b"X\x10\x27\x00\x00" + b"a" * 10000
+    call = b"\x80\x02](" + function + text + b"X\x06\x00\x00\x00latin1\x86q\x02R"
     with pytest.raises(DataError, match="a text encoded again and again"):
-        load_plain_pickle(text + b"](" + b"h\x00h\x02R" * 1000 + b"e.", "f")
-    assert load_plain_pickle(text + b"](" + b"h\x00h\x02R" * 2 + b"e.", "f") == [b"a" * 10000] * 2
+        load_plain_pickle(call + b"h\x00h\x02R" * 1000 + b"e.", "f")
+    assert load_plain_pickle(call + b"h\x00h\x02R" + b"e.", "f") == [b"a" * 10000] * 2
     one = np.zeros(50_000, np.uint8)
     found = load_plain_pickle(pickle.dumps([one] * 1000, 3), "f")
     assert len({array.__array_interface__["data"][0] for array in found}) == 1
