@@ -1,8 +1,8 @@
 """Damaging files and seeing what the parsers make of them: a right result, or a DataError that names the file.
 
-python -m tests.datasets.fuzzing PARSER MUTANTS SAMPLES_DIR [SEED]    prints the counts as JSON
+python -m tests.datasets.fuzzing PARSER,... MUTANTS SAMPLES_DIR [SEED]    prints the counts, a line of JSON for each
 
-A process of its own, since a parser written in C can end it. The mutant that is being read lies in the folder that is
+PARSER: one of `PARSERS` below, or several, or "all". A process of its own, since a parser written in C can end it. The mutant that is being read lies in the folder that is
 printed when that happens. SAMPLES_DIR: with the real files; "-" leaves those parsers with files made here.
 """
 
@@ -190,10 +190,11 @@ def fuzz(name, mutants, samples, seed=0):
 
 def main():
     faulthandler.enable()
-    name, mutants, samples, *seed = sys.argv[1:]
+    names, mutants, samples, *seed = sys.argv[1:]
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
-    print(json.dumps(fuzz(name, int(mutants), Path(samples), int(seed[0]) if seed else 0)))
+    for name in PARSERS if names == "all" else names.split(","):
+        print(json.dumps(fuzz(name, int(mutants), Path(samples), int(seed[0]) if seed else 0)), flush=True)
 
 
 if __name__ == "__main__":
