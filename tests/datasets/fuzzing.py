@@ -2,8 +2,9 @@
 
 python -m tests.datasets.fuzzing PARSER,... MUTANTS SAMPLES_DIR [SEED]    prints the counts, a line of JSON for each
 
-PARSER: one of `PARSERS` below, or several, or "all". A process of its own, since a parser written in C can end it. The mutant that is being read lies in the folder that is
-printed when that happens. SAMPLES_DIR: with the real files; "-" leaves those parsers with files made here.
+PARSER: one of `PARSERS` below, or several, or "all". SAMPLES_DIR: the folder with the real files; "-" if there is none,
+which leaves the parsers of files that are made here. A process of its own, since a parser written in C can end it; the
+mutant that was read then is printed.
 """
 
 import faulthandler
