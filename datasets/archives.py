@@ -42,7 +42,7 @@ def read_archive(path: str | Path, wanted: Callable[[str], bool]) -> Iterator[tu
     try:
         with open(path, "rb") as file:
             plain = _Limited(opener(file) if opener else file, STREAM_RATIO * size + SLACK, path)
-            with tarfile.open(fileobj=plain, mode="r|") as archive:  # type: ignore[call-overload]
+            with tarfile.open(fileobj=plain, mode="r|") as archive:
                 for member in archive:
                     if not member.isreg() or member.issparse() or not wanted(member.name):
                         continue

@@ -14,7 +14,7 @@ from datasets.files import looks_like_text, read_bytes
 
 __all__ = ["AUDIO_SUFFIXES", "check_samples", "normalise_level", "read_audio", "resample", "trim_silence", "window"]
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au"})
+AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".m4a"})
 SAMPLE_RATES = range(1000, 384_001)  # Hz; a rate outside is a damaged header
 MAX_SECONDS = 600  # that a sample's sound may last: compressed silence can stand for hours
 BLOCK = 1 << 18  # values decoded at a time, so that memory follows the samples found and not those announced

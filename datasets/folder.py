@@ -6,6 +6,7 @@ from pathlib import Path
 from datasets.audio import AUDIO_SUFFIXES
 from datasets.base import DataError
 from datasets.files import first_folder, sorted_files, sorted_folders
+from datasets.images import IMAGE_SUFFIXES
 from datasets.media import Sample
 from datasets.pairing import Item, PairedDataset, draw_splits, images_by_class, sounds_by_class
 from datasets.sources import Sound, Video
@@ -79,7 +80,7 @@ class FolderDataset(PairedDataset):
     def _videos(self, folder: Path) -> list[Item]:
         """The videos, each with its sound: a file of the same name if there is one."""
         items = []
-        for place in sorted_folders(folder):
+        for place in _class_folders(folder):
             sounds = {path.stem: path for path in sorted_files(place, AUDIO_SUFFIXES)}
             for path in sorted_files(place, VIDEO_SUFFIXES):
                 source = (Sound(sounds.get(path.stem, path)), Video(path))
@@ -98,12 +99,19 @@ def class_names(train: Path, test: Path) -> tuple[str, ...]:
 
     Raises DataError if there are fewer than two, and if those for testing have others among them.
     """
-    names, others = (
-        {place.name for folder in paired_folders(root) or (root,) for place in sorted_folders(folder)}
-        for root in (train, test)
-    )
+    names, others = ({place.name for place in _class_folders(root)} for root in (train, test))
     if len(names) < 2:
         raise DataError(f"{train}: found {len(names)} folders of classes, expected two or more; it needs\n{NEEDS}")
     if extra := sorted(others - names):
         raise DataError(f"{test / extra[0]}: found a class that {train} has not; expected {', '.join(sorted(names))}")
     return tuple(sorted(names))
+
+
+def _class_folders(root: Path) -> list[Path]:
+    """The folders in `root` that hold what a class has: other folders, of runs for instance, are none."""
+    paired = paired_folders(root)
+    if paired is None:
+        return [place for place in sorted_folders(root) if sorted_files(place, VIDEO_SUFFIXES)]
+    sounds, images = map(sorted_folders, paired)
+    heard = [place for place in sounds if sorted_files(place, AUDIO_SUFFIXES)]
+    return heard + [place for place in images if sorted_files(place, IMAGE_SUFFIXES) or sorted_folders(place)]

@@ -89,8 +89,8 @@ class MediaDataset(AudioVisualDataset):
 
     def fingerprint(self) -> str:
         """SHA-256 over settings, names and labels, and over the whole content of every file of the split."""
-        settings = {"name": self.name, "split": self.split, "view": asdict(self.view)}
-        settings["samples"] = [(sample.key, sample.label) for sample in self.samples]
+        samples = [(sample.key, sample.label) for sample in self.samples]
+        settings = {"name": self.name, "split": self.split, "view": asdict(self.view), "samples": samples}
         files = dict.fromkeys(path for index in range(len(self)) for path in self.files(index))
         return content_hash(settings, (*self.containers, *files))
 

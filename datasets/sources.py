@@ -25,7 +25,8 @@ class Sound:
 
     def read(self) -> tuple[np.ndarray, int]:
         """Return the samples, float32 [n], and their rate in Hz; raises DataError."""
-        reader = read_sound_track if self.path.suffix.lower() in VIDEO_SUFFIXES else read_audio
+        in_container = self.path.suffix.lower() in VIDEO_SUFFIXES | {".m4a"}  # which libsndfile does not read
+        reader = read_sound_track if in_container else read_audio
         return reader(self.path, self.start, self.stop)
 
 

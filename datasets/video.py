@@ -34,7 +34,7 @@ def read_frames(
     The frame at moment m is the last whose time is at most start + m * duration; times count from the first frame.
 
     moments: from 0 to below 1, ascending. start, stop: seconds, by default the whole video.
-    Returns the frames, uint8 [H, W, 3] each in RGB, and the duration of the clip in seconds.
+    Returns the frames, uint8 [H, W, 3] each in RGB, turned as the camera noted, and the clip's duration in seconds.
     Raises DataError for a file that is missing, empty, a Git LFS pointer, no video or damaged before the last moment,
     frames beyond 36 million pixels, a clip without length, and if PyAV is not installed.
     """
@@ -157,4 +157,5 @@ def _shift(container: Any, sound: Any) -> float:
 def _rgb(frame: Any, path: str | Path) -> np.ndarray:
     if frame.width * frame.height > MAX_PIXELS:
         raise DataError(f"{path}: found frames of {frame.width}x{frame.height}, expected at most {MAX_PIXELS} pixels")
-    return frame.to_ndarray(format="rgb24")
+    turns = round(getattr(frame, "rotation", 0) / 90)  # quarters, counter-clockwise: how the camera was held
+    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))

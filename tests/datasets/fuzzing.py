@@ -24,7 +24,7 @@ from PIL import Image
 
 from datasets import DataError
 from datasets.archives import read_archive
-from datasets.ave import read_annotations, read_order
+from datasets.ave_annotations import read_annotations, read_order
 from datasets.cifar10_av import find_sounds
 from datasets.cifar10_images import read_batch, read_images
 from datasets.crema_d import read_split

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from datasets import DataError, load_dataset
-from datasets.ave import CLASSES, read_annotations, read_order
+from datasets.ave_annotations import CLASSES, read_annotations, read_order
 from tests.datasets.tiny_media import write_image, write_tone, write_video
 
 LINES = {

@@ -149,7 +149,9 @@ def test_wrong_folders_and_options(videos_dir, tmp_path_factory):
     for part in (0, 1, 2.5, "a", True):
         with pytest.raises(ValueError, match=re.escape(f"test_part: expected a part between 0 and 1, found {part!r}")):
             load(videos_dir, test_part=part)
-    (videos_dir / "test" / "green").mkdir()
+    (videos_dir / "train" / "run").mkdir()  # holds no video: no class
+    assert load(videos_dir).class_names == ("blue", "red")
+    write_video(videos_dir / "test" / "green" / "x.mkv", frames=2)
     with pytest.raises(DataError, match=r"test/green: found a class that .*train has not; expected blue, red"):
         load(videos_dir)
     shutil.rmtree(videos_dir / "test")

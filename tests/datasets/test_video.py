@@ -40,6 +40,21 @@ def test_a_frame_is_shown_until_the_next(tmp_path):
     assert [frame[0, 0, 0] for frame in frames] == [level(k, 5) for k in (0, 0, 1, 2, 4)]
 
 
+def test_a_camera_that_was_held_upright(tmp_path):
+    path = tmp_path / "a.mp4"
+    write_video(path, frames=3, size=(64, 48), tone=None)
+    upright, _ = read_frames(path, [0.5])
+    data = bytearray(path.read_bytes())
+    at = data.index(b"tkhd") + 44  # the matrix: 1 0 0, 0 1 0 in 16.16 becomes 0 1 0, -1 0 0, a quarter clockwise
+    assert data[at : at + 4] == bytes([0, 1, 0, 0])
+    one, minus_one, zero = (int.to_bytes(v, 4, "big", signed=True) for v in (1 << 16, -(1 << 16), 0))
+    data[at : at + 20] = zero + one + zero + minus_one + zero
+    path.write_bytes(data)
+    turned, _ = read_frames(path, [0.5])
+    assert turned[0].shape == (64, 48, 3)
+    np.testing.assert_array_equal(turned[0], np.rot90(upright[0], -1))
+
+
 def test_a_segment_of_a_video(tmp_path):
     path = tmp_path / "a.mkv"
     write_video(path, frames=20, fps=10, tone=440.0)
@@ -53,6 +68,23 @@ def test_a_segment_of_a_video(tmp_path):
     assert read_frames(path, [0.5], start=1.0, stop=99.0)[1] == pytest.approx(1.0)
     with pytest.raises(DataError, match=r"a\.mkv: found 2\.00 s of video, expected some from 3 to"):
         read_frames(path, [0.5], start=3.0)
+
+
+def test_a_sound_file_that_only_ffmpeg_reads(tmp_path):
+    import av
+
+    from datasets.sources import Sound
+
+    write_video(tmp_path / "a.mp4", frames=25)
+    with av.open(str(tmp_path / "a.mp4")) as source, av.open(str(tmp_path / "a.m4a"), "w", format="mp4") as target:
+        stream = target.add_stream_from_template(source.streams.audio[0])
+        for packet in source.demux(source.streams.audio[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    samples, rate = Sound(tmp_path / "a.m4a").read()
+    assert rate == 44100
+    assert np.abs(np.fft.rfft(samples[4000 : 4000 + rate // 2])).argmax() * 2 == 440
 
 
 def test_sound_that_begins_late_follows_on_silence(tmp_path):

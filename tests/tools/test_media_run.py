@@ -88,7 +88,9 @@ def test_real_clips_of_crema_d_at_full_size(tmp_path, call):
         lines = (source / "split" / f"{split}.csv").read_text().splitlines()
         (tmp_path / f"{split}.csv").write_text("\n".join(line for line in lines if line.startswith("1001_DFA")))
     arguments = "--variant XS --channels 4,6,8 --cells 1,1,1 --size 128 --timesteps 4 --epochs 1 --batch-size 1"
-    arguments += " --v-threshold 0.5 --mlif-v-threshold 0.5 --device cpu --dataset crema-d --limit-train 3 --limit-eval 1"
+    arguments += (
+        " --v-threshold 0.5 --mlif-v-threshold 0.5 --device cpu --dataset crema-d --limit-train 3 --limit-eval 1"
+    )
     result = call("train", *arguments.split(), "--data-dir", tmp_path, "--output-dir", tmp_path / "run")
     assert result.status == 0, result.err
     assert "T=4, 128x128; crema-d: 3 training and 1 test pairs" in result.out
