@@ -27,7 +27,7 @@ class Ave(MediaDataset):
     """A video with an audio-visual event: T key frames and the sound around each.
 
     Splits are the official ones: train, val and test of 3,339, 402 and 402 events. A video may have several events, and
-    10 videos are in two splits: `shared="drop"` leaves those out of train whose video is in val or test, too.
+    18 videos are in train and in val (10) or test (8), too: `shared="drop"` leaves their events out of train.
     segment: "clip" takes the whole video, "event" the seconds in which the event is both heard and seen; an event of no
     length (there is one) is then left out, which is not counted in `skipped`.
     Files of the split are taken from trainSet.txt and its like if there are any; these have 3,338 events for training,
