@@ -64,18 +64,19 @@ def draw_splits(items: Sequence[Item], fraction: float, seed: int, name: str) ->
     """Return the items with `test` drawn where it was not known, a whole group at a time.
 
     Groups, or single items that have none, are put into the test split in an order drawn with the seed, class by class,
-    until it has `fraction` of the class; at least one is, and at least one is not, if a class has two.
+    until it has about `fraction` of the class; at least one is, and at least one is not, if a class has two.
     """
     unknown = [i for i, item in enumerate(items) if item.test is None]
     test: dict[str, bool] = {}
     for label in sorted({items[i].label for i in unknown}):
         mine = [items[i].group or items[i].key for i in unknown if items[i].label == label]
         groups = sorted(set(mine))
-        left = max(1.0, fraction * len(mine))
+        left = fraction * len(mine)
         for k, j in enumerate(named_rng(seed, name, "split", label).permutation(len(groups))):
-            chosen = left > 0 and k < len(groups) - 1
+            size = mine.count(groups[j])
+            chosen = k < len(groups) - 1 and (k == 0 or left >= size / 2)
             test.setdefault(groups[j], chosen)  # a recording with sounds of two classes stays where it is
-            left -= mine.count(groups[j]) if chosen else 0
+            left -= size if chosen else 0
     drawn = {i: test[items[i].group or items[i].key] for i in unknown}
     return [replace(item, test=drawn[i]) if i in drawn else item for i, item in enumerate(items)]
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tests.datasets.conftest import real_folder
-from tests.datasets.tiny_media import write_image, write_tone
+from tests.datasets.tiny_media import cifar_batch, write_image, write_tone
 from tests.tools.command_line import TINY
 from tests.tools.test_train import metrics, settings
 
@@ -76,6 +76,50 @@ def test_options_that_a_data_set_does_not_take(files, call):
         assert result.status == 2
         assert message in result.err
         assert not (files / "run").exists()
+
+
+def write_ave(folder):
+    for k, (name, split) in enumerate((("-a", "train"), ("b", "train"), ("c", "test"))):
+        write_image(folder / "AVE_vision" / name / "0.png", (90 * k, 0, 0))
+        write_tone(folder / "AVE_audio" / f"{name}.wav", seconds=2)
+        with open(folder / f"{split}Set.txt", "a") as file:
+            file.write(f"{('Cat', 'Bus')[k % 2]}&{name}&good&0&10\n")
+
+
+def write_urbansound8k(folder):
+    for name in ("siren", "drilling"):
+        for k in range(4):
+            write_tone(folder / "audio" / name / f"{k}.wav", seconds=0.4)
+            write_image(folder / "vision" / name / f"{k}{k}.png", (60 * k, 0, 0))
+
+
+def write_cifar10(folder):
+    (folder / "cifar-10-batches-py").mkdir()
+    for name in ("data_batch_1", "test_batch"):
+        batch = cifar_batch(np.zeros((10, 32, 32, 3), np.uint8), range(10))
+        (folder / "cifar-10-batches-py" / name).write_bytes(batch)
+    for k in range(10):
+        for fold in (1, 2):
+            write_tone(folder / "esc10" / f"{k + 1:03d} - x" / f"{fold}-{k}-A.wav", hz=200 + 200 * k)
+
+
+@pytest.mark.parametrize(
+    ("name", "write", "pairs", "classes"),
+    [
+        ("ave", write_ave, "2 training and 1 test", 28),
+        ("urbansound8k-av", write_urbansound8k, "6 training and 2 test", 10),
+        ("cifar10-av", write_cifar10, "10 training and 10 test", 10),
+    ],
+)
+def test_the_other_data_sets(tmp_path, call, name, write, pairs, classes):
+    write(tmp_path)
+    run = tmp_path / "run"
+    arguments = ("--dataset", name, "--data-dir", tmp_path, "--output-dir", run, "--epochs", "1")
+    result = call("train", *TINY, *arguments)
+    assert result.status == 0, result.err
+    assert f"{name}: {pairs} pairs" in result.out
+    assert json.loads((run / "config.json").read_text())["network"]["classes"] == classes
+    assert call("evaluate", run).status == 0
 
 
 @pytest.mark.slow
