@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.base import DataError
+from datasets.base import DataError, MissingPackage
 from datasets.files import check_head, read_lines
 
 __all__ = ["CLASSES", "SECONDS", "Event", "read_annotations", "read_order"]
@@ -82,7 +82,9 @@ def read_order(path: Path, lines: int) -> list[int]:
     try:
         import h5py
     except ImportError:
-        raise DataError(f"{path}: reading it needs h5py, which is not installed; install it with: {INSTALL}") from None
+        raise MissingPackage(
+            f"{path}: reading it needs h5py, which is not installed; install it with: {INSTALL}"
+        ) from None
     check_head(path, expected)
     try:
         with h5py.File(path, "r") as file:

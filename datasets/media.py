@@ -10,8 +10,9 @@ from typing import TypeVar
 import numpy as np
 
 from datasets.audio import trim_silence
-from datasets.base import AudioVisualDataset, DataError, content_hash
-from datasets.sources import Sound, Vision
+from datasets.base import AudioVisualDataset, DataError, MissingPackage, content_hash
+from datasets.sources import Sound, Video, Vision
+from datasets.video import require_pyav
 from datasets.views import View
 
 __all__ = ["MediaDataset", "Sample"]
@@ -96,6 +97,8 @@ class MediaDataset(AudioVisualDataset):
 
     def _take(self, samples: list[Sample], *, readable: bool = False) -> None:
         """Take the samples of the split; `readable`: they were decoded already."""
+        if any(isinstance(sample.vision, Video) or sample.sound.in_container for sample in samples):
+            require_pyav()  # before a run begins
         if self.skip and not readable:
             samples = self._readable(samples, self._decode)
         if not samples:
@@ -117,6 +120,8 @@ class MediaDataset(AudioVisualDataset):
         def tried(item: Item) -> bool:
             try:
                 read(item)
+            except MissingPackage:
+                raise
             except DataError:
                 return False
             return True

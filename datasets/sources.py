@@ -23,10 +23,14 @@ class Sound:
     start: float = 0.0
     stop: float | None = None
 
+    @property
+    def in_container(self) -> bool:
+        """Whether it is in a file that FFmpeg reads, and libsndfile does not."""
+        return self.path.suffix.lower() in VIDEO_SUFFIXES | {".m4a"}
+
     def read(self) -> tuple[np.ndarray, int]:
         """Return the samples, float32 [n], and their rate in Hz; raises DataError."""
-        in_container = self.path.suffix.lower() in VIDEO_SUFFIXES | {".m4a"}  # which libsndfile does not read
-        reader = read_sound_track if in_container else read_audio
+        reader = read_sound_track if self.in_container else read_audio
         return reader(self.path, self.start, self.stop)
 
 

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 
 from datasets.audio import MAX_SECONDS, SAMPLE_RATES, check_samples
-from datasets.base import DataError
+from datasets.base import DataError, MissingPackage
 from datasets.files import check_head
 
-__all__ = ["VIDEO_SUFFIXES", "read_frames", "read_sound_track"]
+__all__ = ["VIDEO_SUFFIXES", "read_frames", "read_sound_track", "require_pyav"]
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".flv", ".mpg", ".mpeg", ".avi", ".mkv", ".webm"})
 INSTALL = 'pip install "snncore[video]"'
@@ -77,7 +77,9 @@ def read_sound_track(path: str | Path, start: float = 0.0, stop: float | None = 
         rate = int(stream.rate or 0)
         if rate not in SAMPLE_RATES:
             raise DataError(f"{path}: found a sample rate of {rate} Hz in the sound track, expected 1000 to 384000")
-        resampler = _av().AudioResampler(format="fltp", rate=rate)  # the format alone: channels are mixed below
+        resampler = require_pyav().AudioResampler(
+            format="fltp", rate=rate
+        )  # the format alone: channels are mixed below
         shift = _shift(container, stream)
         if abs(shift) > MAX_SECONDS:
             raise DataError(f"{path}: found {shift:.0f} s between the first sound and the first frame, expected none")
@@ -98,18 +100,19 @@ def read_sound_track(path: str | Path, start: float = 0.0, stop: float | None = 
     return check_samples(samples, path, start), rate
 
 
-def _av() -> ModuleType:
+def require_pyav() -> ModuleType:
+    """Return PyAV; raises MissingPackage with the command that installs it."""
     try:
         import av
     except ImportError:
-        raise DataError(f"reading videos needs PyAV, which is not installed; install it with: {INSTALL}") from None
+        raise MissingPackage(f"reading videos needs PyAV, which is not installed; install it with: {INSTALL}") from None
     return av
 
 
 @contextlib.contextmanager
 def _opened(path: str | Path) -> Iterator[Any]:
     """The container in a file, with every error of FFmpeg as a DataError that names the file."""
-    av = _av()
+    av = require_pyav()
     check_head(path, EXPECTED)
     try:
         # An open file, not a name: FFmpeg reads a name such as "concat:a" or "-" as something else than a file.

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import sys
 
 import numpy as np
 import pytest
@@ -137,6 +138,13 @@ def test_corrupt_videos_stop_or_are_counted(videos_dir):
         load(videos_dir)[3]
     train = load(videos_dir, on_bad_sample="skip")
     assert (len(train), train.skipped, train.labels.tolist()) == (3, 1, [0, 0, 1])
+
+
+@pytest.mark.parametrize("on_bad_sample", ["error", "skip"])
+def test_without_pyav_nothing_begins(videos_dir, monkeypatch, on_bad_sample):
+    monkeypatch.setitem(sys.modules, "av", None)
+    with pytest.raises(DataError, match=r'needs PyAV.*pip install "snncore\[video\]"'):
+        load(videos_dir, on_bad_sample=on_bad_sample)
 
 
 def test_a_silent_film_is_named(videos_dir):
