@@ -58,7 +58,7 @@ class Cifar10Av(PairedDataset):
     ends of ESC's five seconds is cut off, and 1 for aligned ones), and `MediaDataset` for on_bad_sample.
     Raises DataError for files that are missing, damaged or contradictory; ValueError for an option out of range.
     Source: A. Krizhevsky, "Learning multiple layers of features from tiny images", 2009; K. Piczak, "ESC", ACM
-    Multimedia 2015; the pairing: Guo et al., IEEE TCDS 2023, whose own choice of sounds this is not.
+    Multimedia 2015; the pairing: Guo et al., IEEE TCDS 2024, whose own choice of sounds this is not.
     """
 
     name = "cifar10-av"

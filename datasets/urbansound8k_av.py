@@ -57,8 +57,8 @@ class UrbanSound8kAv(PairedDataset):
     that the metadata list and that are not on disk.
     Raises DataError for files that are missing, damaged or contradictory; ValueError for an option out of range.
     Source: Salamon, Jacoby and Bello, "A dataset and taxonomy for urban sound research", ACM Multimedia 2014; the
-    pairing with images: Guo et al., "Transformer-based spiking neural networks for multimodal audiovisual
-    classification", IEEE TCDS 2023.
+    pairing with images: Guo et al., "Transformer-based spiking neural networks for multimodal audio-visual
+    classification", IEEE TCDS 2024.
     """
 
     name = "urbansound8k-av"

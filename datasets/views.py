@@ -13,7 +13,8 @@ from snncore.rng import named_rng
 __all__ = ["KEY_FRAMES", "SPECTROGRAMS", "View"]
 
 SPECTROGRAMS = ("aligned", "whole")
-KEY_FRAMES = ("even", "random")
+KEY_FRAMES = ("even", "random", "paper")
+PAPER_FRAMES = 10
 SAMPLE_RATE = 16000  # Hz
 BAND = (50.0, 8000.0)  # Hz
 RANGE_DB = 80.0  # a spectrogram reaches this far below its maximum
@@ -26,8 +27,9 @@ class View:
     """What of a clip is seen and heard in each of T timesteps.
 
     timesteps: T. size: height and width of image and spectrogram, 8 to 256. seed: of random moments.
-    key_frames: "even" takes the moments (i + 1/2) / T of the clip, "random" T moments drawn uniformly, the same each
-    time for the same clip and seed.
+    key_frames: "even" takes the moments (i + 1/2) / T of the clip, "random" T moments drawn uniformly, "paper" T of the
+    ten moments (i + 1/2) / 10 drawn (Section 4.1: ten frames, of which four at random). What is drawn is in order of
+    time, and the same each time for the same clip and seed.
     spectrogram: "aligned" gives each timestep the sound around its key frame, "whole" the middle of the sound to all.
     seconds: of sound in a spectrogram, 0.2 to 60. A shorter sound is repeated; a window that would reach beyond an end
     is moved inside.
@@ -49,6 +51,10 @@ class View:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}")
         if self.timesteps < 1:
             raise ValueError(f"timesteps: expected at least 1, found {self.timesteps}")
+        if self.key_frames == "paper" and self.timesteps > PAPER_FRAMES:
+            raise ValueError(
+                f"timesteps: expected at most {PAPER_FRAMES} with key_frames=paper, found {self.timesteps}"
+            )
         if self.size not in SIZES:
             raise ValueError(f"size: expected {SIZES[0]} to {SIZES[-1]}, found {self.size}")
         seconds = self.seconds
@@ -62,7 +68,11 @@ class View:
         """
         if self.key_frames == "even":
             return tuple((i + 0.5) / self.timesteps for i in range(self.timesteps))
-        return tuple(sorted(named_rng(self.seed, "key frames", key).random(self.timesteps).tolist()))
+        rng = named_rng(self.seed, "key frames", key)
+        if self.key_frames == "random":
+            return tuple(sorted(rng.random(self.timesteps).tolist()))
+        chosen = rng.choice(PAPER_FRAMES, self.timesteps, replace=False)
+        return tuple((i + 0.5) / PAPER_FRAMES for i in sorted(chosen.tolist()))
 
     def video(self, frames: Sequence[np.ndarray], mean: Sequence[float], std: Sequence[float]) -> np.ndarray:
         """Return key frames, fitted to a square, as (x / 255 - mean) / std for each colour.

@@ -44,6 +44,15 @@ def test_random_moments_depend_on_seed_and_clip_alone():
     assert every.mean() == pytest.approx(0.5, abs=0.03)
 
 
+def test_the_paper_s_four_of_ten_frames():
+    chosen = view(key_frames="paper")
+    every = [chosen.moments(str(i)) for i in range(300)]
+    assert all(list(moments) == sorted(set(moments)) and len(moments) == 4 for moments in every)
+    assert {moment for moments in every for moment in moments} == {(i + 0.5) / 10 for i in range(10)}
+    assert every[5] == chosen.moments("5")
+    assert view(key_frames="paper", timesteps=10).moments("a") == view(timesteps=10).moments("a")
+
+
 def test_video_is_fitted_and_normalised():
     frames = [np.full((20, 30, 3), (10 * t, 102, 255), np.uint8) for t in range(4)]
     video = view().video(frames, MEAN, STD)
@@ -132,7 +141,8 @@ def test_no_sound_falls_between_two_stretches():
         ({"timesteps": 0}, "timesteps: expected at least 1, found 0"),
         ({"size": 7}, "size: expected 8 to 256, found 7"),
         ({"spectrogram": "half"}, "spectrogram: expected one of aligned, whole, found 'half'"),
-        ({"key_frames": 3}, "key_frames: expected one of even, random, found 3"),
+        ({"key_frames": 3}, "key_frames: expected one of even, random, paper, found 3"),
+        ({"key_frames": "paper", "timesteps": 11}, "timesteps: expected at most 10 with key_frames=paper, found 11"),
         ({"fit": "x"}, "fit: expected one of crop, stretch, found 'x'"),
         ({"seconds": 0.1}, "window: expected 0.2 to 60.0 seconds, found 0.1"),
         ({"seconds": "1"}, "window: expected 0.2 to 60.0 seconds, found '1'"),
