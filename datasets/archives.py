@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from datasets.base import DataError
-from datasets.files import check_head
+from datasets.files import check_head, reason
 
 __all__ = ["ARCHIVE_SUFFIXES", "read_archive"]
 
@@ -54,7 +54,7 @@ def read_archive(path: str | Path, wanted: Callable[[str], bool]) -> Iterator[tu
                         raise DataError(f"{path}: truncated, {member.name} has {len(content)} of {member.size} bytes")
                     yield member.name, content
     except (tarfile.TarError, OSError, EOFError, zlib.error, lzma.LZMAError, ValueError, OverflowError) as error:
-        raise DataError(f"{path}: damaged or cut short ({error}); expected {EXPECTED}") from error
+        raise DataError(f"{path}: damaged or cut short ({reason(error)}); expected {EXPECTED}") from error
 
 
 def _too_large(path: Path, limit: int) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from datasets.base import DataError, MissingPackage
-from datasets.files import check_head, read_lines
+from datasets.files import check_head, read_lines, reason
 
 __all__ = ["CLASSES", "SECONDS", "Event", "read_annotations", "read_order"]
 
@@ -97,7 +97,7 @@ def read_order(path: Path, lines: int) -> list[int]:
     except DataError:
         raise
     except Exception as error:  # h5py raises nearly anything when a file is damaged
-        raise DataError(f"{path}: damaged ({type(error).__name__}: {error}); expected {expected}") from error
+        raise DataError(f"{path}: damaged ({reason(error)}); expected {expected}") from error
     if numbers.min() < 0 or numbers.max() >= lines or len(np.unique(numbers)) != len(numbers):
         raise DataError(f"{path}: found line numbers out of range or twice, expected {expected}")
     return numbers.tolist()

@@ -9,7 +9,7 @@ from pathlib import Path
 from datasets.audio import AUDIO_SUFFIXES
 from datasets.base import DataError
 from datasets.cifar10_images import CLASSES, find_images
-from datasets.files import read_lines, sorted_files, sorted_folders
+from datasets.files import read_lines, reason, sorted_files, sorted_folders
 from datasets.pairing import Item, PairedDataset, sounds_by_class
 from datasets.sources import Sound
 
@@ -133,7 +133,7 @@ def _esc50(root: Path) -> list[Item]:
             if category in ESC10_IN_ESC50:
                 items.append(Item(Sound(root / "audio" / name), ESC10_IN_ESC50.index(category), name))
     except csv.Error as error:
-        raise DataError(f"{table}: {error} in line {rows.line_num}; expected {EXPECTED}") from None
+        raise DataError(f"{table}: {reason(error)} in line {rows.line_num}; expected {EXPECTED}") from None
     return items
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from datasets.base import DataError
-from datasets.files import looks_like_text
+from datasets.files import looks_like_text, reason
 
 __all__ = ["FITS", "IMAGE_SUFFIXES", "decode_image", "fit_square", "resize_bilinear", "resize_matrix"]
 
@@ -43,8 +43,7 @@ def decode_image(data: bytes, where: object) -> np.ndarray:
         found = "text" if looks_like_text(data) else f"bytes {data[:8].hex(' ')}"
         raise DataError(f"{where}: found {len(data)} bytes starting with {found}, expected {EXPECTED}") from None
     except Exception as error:  # Pillow lets errors of many kinds through when a file is damaged
-        reason = str(error) or type(error).__name__
-        raise DataError(f"{where}: cannot be decoded ({reason}); expected {EXPECTED}") from error
+        raise DataError(f"{where}: cannot be decoded ({reason(error)}); expected {EXPECTED}") from error
 
 
 def fit_square(image: np.ndarray, size: int, fit: str = "crop") -> np.ndarray:

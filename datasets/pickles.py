@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from datasets.base import DataError
+from datasets.files import reason
 
 __all__ = ["load_plain_pickle"]
 
@@ -48,8 +49,7 @@ def load_plain_pickle(data: bytes, where: object) -> Any:
     except _Refused as error:
         raise DataError(f"{where}: {error}, expected a pickle of plain values and arrays; nothing was run") from None
     except Exception as error:  # a damaged pickle can raise nearly anything
-        reason = str(error) or type(error).__name__
-        raise DataError(f"{where}: damaged ({reason}); expected a pickle of plain values and arrays") from error
+        raise DataError(f"{where}: damaged ({reason(error)}); expected a pickle of plain values and arrays") from error
 
 
 class _Refused(Exception):

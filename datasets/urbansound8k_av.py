@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from datasets.base import DataError
-from datasets.files import first_folder, read_lines
+from datasets.files import first_folder, read_lines, reason
 from datasets.pairing import Item, PairedDataset, images_by_class, sounds_by_class
 from datasets.sources import Sound
 
@@ -131,7 +131,7 @@ def read_metadata(path: Path) -> dict[str, tuple[str, int, int]]:
     try:
         found = list(rows)
     except csv.Error as error:
-        raise DataError(f"{path}: {error} in line {rows.line_num}; expected {EXPECTED}") from None
+        raise DataError(f"{path}: {reason(error)} in line {rows.line_num}; expected {EXPECTED}") from None
     if missing := [column for column in COLUMNS if column not in (rows.fieldnames or ())]:
         raise DataError(f"{path}: found no column {missing[0]}, expected {EXPECTED}")
     table: dict[str, tuple[str, int, int]] = {}

@@ -11,7 +11,7 @@ import numpy as np
 
 from datasets.audio import MAX_SECONDS, SAMPLE_RATES, check_samples
 from datasets.base import DataError, MissingPackage
-from datasets.files import check_head
+from datasets.files import check_head, reason
 
 __all__ = ["VIDEO_SUFFIXES", "read_frames", "read_sound_track", "require_pyav"]
 
@@ -119,11 +119,7 @@ def _opened(path: str | Path) -> Iterator[Any]:
         with open(path, "rb") as file, av.open(file, options=OPTIONS) as container:
             yield container
     except (av.FFmpegError, ValueError, OverflowError, IndexError, MemoryError) as error:
-        raise DataError(f"{path}: cannot be decoded ({_reason(error)}); expected {EXPECTED}") from error
-
-
-def _reason(error: Exception) -> str:
-    return getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise DataError(f"{path}: cannot be decoded ({reason(error)}); expected {EXPECTED}") from error
 
 
 def _stream(container: Any, kind: str, path: str | Path) -> Any:

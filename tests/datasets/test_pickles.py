@@ -91,6 +91,12 @@ def test_damaged_pickles_are_named(data):
         load_plain_pickle(data, "f")
 
 
+def test_a_message_does_not_hold_the_file():
+    with pytest.raises(DataError, match=r"damaged \(no string quotes .*\.\.\.\)") as caught:
+        load_plain_pickle(b"S" + b"x" * 100_000 + b"\n.", "f")
+    assert len(str(caught.value)) < 300
+
+
 def test_bytes_as_keys_of_python_2(tmp_path):
     value = {b"data": np.zeros((2, 2), np.uint8), b"": b""}
     for protocol in (0, 1, 2, 3):
