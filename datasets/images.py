@@ -1,7 +1,6 @@
 """Images: decoding a file to RGB, fitting it to a square, and resizing as two matrix products."""
 
 import io
-import warnings
 from functools import lru_cache
 
 import numpy as np
@@ -16,27 +15,32 @@ IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".g
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")  # Pillow knows more, of which some run other programs
 FITS = ("crop", "stretch")
 MAX_PIXELS = 64_000_000
+PIXELS_PER_BYTE = {"PPM": 8, "BMP": 256}  # that can be packed in a byte; in the other formats 8256, by deflate's limit
 EXPECTED = "an image (png, jpg, ...)"
 
 
 def decode_image(data: bytes, where: object) -> np.ndarray:
     """Return the image in the bytes of a PNG, JPEG, BMP, PPM, GIF, WebP or TIFF file, in RGB.
 
-    where: file name for the messages. Images with a palette, transparency (on black), gray, CMYK or 16 bits become
-    RGB of 8 bits, and the orientation that a camera noted is applied.
+    where: file name for the messages. Images with a palette, gray, CMYK or 16 bits become RGB of 8 bits,
+    transparency is left out, and the orientation that a camera noted is applied.
     Returns uint8 [H, W, 3].
-    Raises DataError for bytes that are no such image, for one cut short or damaged, and beyond 64 million pixels.
+    Raises DataError for bytes that are no such image, for one cut short or damaged, and for more pixels than such
+    a file can hold, or than 64 million.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, on odd metadata and on large images, which are refused here
-            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise DataError(f"{where}: found an image of {image.width}x{image.height}, expected fewer pixels")
-                image.load()
-                if image.mode.startswith("I"):  # 16 bits, which Pillow would clip instead of scale
-                    return np.repeat((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
-                return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            most = min(MAX_PIXELS, len(data) * PIXELS_PER_BYTE.get(image.format or "", 8256))
+            if image.width * image.height > most:
+                found = f"an image of {image.width}x{image.height}"
+                raise DataError(f"{where}: found {found}, expected at most {most} pixels")
+            image.load()
+            if image.mode.startswith("I"):  # 16 bits, which Pillow would clip instead of scale
+                return np.repeat((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+            upright = ImageOps.exif_transpose(image)
+            if "transparency" in upright.info:  # of a palette; Pillow warns when it is left out
+                upright = upright.convert("RGBA")
+            return np.asarray(upright.convert("RGB"))
     except DataError:
         raise
     except Image.UnidentifiedImageError:

@@ -50,6 +50,7 @@ def test_every_mode_becomes_rgb():
     assert decode_image(saved(gray.convert("1")), "f").tolist() in ([[[0] * 3, [255] * 3]], [[[0] * 3] * 2])
     assert decode_image(saved(wide), "f").tolist() == [[[0] * 3, [77] * 3]]
     assert decode_image(saved(Image.new("P", (1, 1), 3)), "f").shape == (1, 1, 3)
+    assert decode_image(saved(Image.new("P", (1, 1), 3), transparency=b"\x00" * 5), "f").shape == (1, 1, 3)
     assert decode_image(saved(Image.new("RGBA", (1, 1), (9, 8, 7, 0))), "f").tolist() == [[[9, 8, 7]]]
     assert decode_image(saved(Image.new("CMYK", (1, 1), (0, 0, 0, 0)), "JPEG"), "f").tolist() == [[[255] * 3]]
 
@@ -71,12 +72,19 @@ def test_the_orientation_that_a_camera_noted_is_applied():
         (bytes(range(200, 256)), "starting with bytes c8 c9"),
         (image_bytes((1, 2, 3), (99, 99))[:-40], "cannot be decoded"),
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "starting with text"),  # Pillow would run Ghostscript
-        (saved(Image.new("1", (9000, 9000))), "found an image of 9000x9000"),
+        (saved(Image.new("1", (9000, 9000))), "found an image of 9000x9000, expected at most 64000000 pixels"),
+        (b"P6 5000 5000 255 " + bytes(300), "found an image of 5000x5000, expected at most 2536 pixels"),
     ],
 )
 def test_not_an_image_is_named(data, message):
     with pytest.raises(DataError, match=f"^f: .*{message}"):
         decode_image(data, "f")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF", "TIFF", "WEBP"])
+def test_an_image_of_one_colour_is_not_too_small_a_file(kind):
+    options = {"compression": "tiff_deflate"} if kind == "TIFF" else {}
+    assert decode_image(saved(Image.new("L", (3000, 2000), 200), kind, **options), "f").shape == (2000, 3000, 3)
 
 
 def test_fitting_to_a_square():
