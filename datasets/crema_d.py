@@ -17,7 +17,7 @@ __all__ = ["CremaD"]
 
 NEEDS = """\
 VideoFlash/*.flv: the clips (or .mp4 and other videos; or frames, Image-01-FPS/<clip>/*.jpg or ImageFrames/<clip>/*.jpg)
-AudioWAV/*.wav: their sound (or AudioMP3/*.mp3; without either, the sound in the videos)
+AudioWAV/*.wav: their sound (or AudioMP3/*.mp3; a clip that has neither takes the sound in its video)
     both from https://github.com/CheyneyComputerScience/CREMA-D with Git LFS
 train.csv, test.csv: rows such as 1001_DFA_ANG_XX,ANG (also in split/, or train_cre.txt and test_cre.txt)
     6,698 and 744 rows, in https://github.com/GeWu-Lab/OGM-GE_CVPR2022 in data/CREMAD; not needed with split_by=actor"""
@@ -104,11 +104,13 @@ class CremaD(MediaDataset):
         )
 
     def _find_sounds(self) -> dict[str, Sound]:
+        """The sound of each clip: a file if there is one, else that in its video."""
+        sounds = {name: Sound(vision.path) for name, vision in self._visions.items() if isinstance(vision, Video)}
         for root in ROOTS:
             folder = first_folder(self.data_dir / root, AUDIO_FOLDERS)
             if folder is not None:
-                return {path.stem: Sound(path) for path in sorted_files(folder, AUDIO_SUFFIXES)}
-        return {name: Sound(vision.path) for name, vision in self._visions.items() if isinstance(vision, Video)}
+                return sounds | {path.stem: Sound(path) for path in sorted_files(folder, AUDIO_SUFFIXES)}
+        return sounds
 
     def _listed(self) -> list[str]:
         """The clips that the split's file lists."""
@@ -147,7 +149,7 @@ class CremaD(MediaDataset):
         assert match is not None  # names were checked when they were read
         sound, vision = self._sounds.get(name), self._visions.get(name)
         if sound is None or vision is None:
-            what = "sound" if sound is None else "video or frames"
+            what = "video or frames" if vision is None else "sound"
             self._bad(DataError(f"{self.data_dir}: found no {what} of clip {name}, which the {self.split} split lists"))
             return None
         return Sample(CODES.index(match["emotion"]), sound, vision, name, match["actor"])

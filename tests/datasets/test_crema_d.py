@@ -79,6 +79,8 @@ def test_videos_with_their_own_sound_or_wav_files(tmp_path):
     low, high = (d[0][0][0, ..., 0].mean(axis=1).argmax() for d in (own, beside))
     assert high > low
     assert own.fingerprint() != beside.fingerprint()
+    (tmp_path / "CREMA-D" / "AudioWAV" / "1001_DFA_ANG_XX.wav").unlink()
+    np.testing.assert_array_equal(load(tmp_path)[0][0], own[0][0])
 
 
 def test_actor_split_is_disjoint_and_drawn_with_the_seed(frames_dir):
@@ -207,6 +209,13 @@ def test_real_clips(real_dir, samples):
     shutil.copytree(samples / "crema-d" / "wav16k-resampled", real_dir / "AudioWAV")
     wav = load(real_dir, size=128)[0][0]
     assert np.corrcoef(wav.ravel(), audio.ravel())[0, 1] > 0.9
+
+
+def test_the_folder_of_samples_as_it_is(samples):
+    """Six videos of one actor, two sounds of another, and the whole split."""
+    train = load(samples / "crema-d", on_bad_sample="skip")
+    test = load(samples / "crema-d", "test", on_bad_sample="skip")
+    assert (len(train), train.skipped, len(test), test.skipped) == (4, 6694, 2, 742)
 
 
 def test_a_pointer_that_a_clone_without_lfs_leaves_is_named(real_dir, samples):
