@@ -5,9 +5,9 @@ from functools import lru_cache
 import numpy as np
 import scipy.ndimage
 
-from datasets.audio import log_mel, mel_spectrogram
 from datasets.base import AudioVisualDataset, content_hash
 from datasets.images import resize_bilinear
+from datasets.spectrogram import log_mel, mel_spectrogram
 from snncore.rng import named_rng
 
 __all__ = ["Dialpad", "tone_pair"]

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.audio import log_mel, mel_spectrogram, normalise_level, read_audio, resample, standardise
+from datasets.audio import normalise_level, read_audio, resample
 from datasets.base import AudioVisualDataset, DataError, content_hash
 from datasets.idx import find_idx, read_idx
 from datasets.images import resize_bilinear
+from datasets.spectrogram import log_mel, mel_spectrogram, standardise
 from snncore.rng import named_rng
 
 __all__ = ["MnistFsdd"]
@@ -106,6 +107,14 @@ class MnistFsdd(AudioVisualDataset):
         video = (image - IMAGE_MEAN) / IMAGE_STD
         audio = self._spectrograms[self.pairing[index]]
         return self._repeat(audio), self._repeat(video), int(self._labels[index])
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        """The recording of the sample; the image is in an idx file with all others."""
+        return (self.recordings[self.pairing[self.checked(index)]],)
+
+    def group(self, index: int) -> str | None:
+        """The speaker of the recording."""
+        return self.files(index)[0].stem.split("_")[1]
 
     def fingerprint(self) -> str:
         """SHA-256 over settings and pairing, and over name, size and content of every file of the split.

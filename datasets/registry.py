@@ -5,10 +5,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets import mnist_fsdd
+from datasets import ave, cifar10_av, crema_d, folder, mnist_fsdd, urbansound8k_av
+from datasets.ave import Ave
 from datasets.base import AudioVisualDataset, DataError, Subset
+from datasets.cifar10_av import Cifar10Av
+from datasets.crema_d import CremaD
 from datasets.dialpad import Dialpad
+from datasets.folder import FolderDataset
 from datasets.mnist_fsdd import MnistFsdd
+from datasets.urbansound8k_av import UrbanSound8kAv
 from snncore.rng import named_rng
 
 __all__ = ["DATASET_NAMES", "describe", "load_dataset"]
@@ -19,12 +24,13 @@ COMMON = frozenset({"split", "data_dir", "timesteps", "size", "seed"})  # what l
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set's class, what it is in a line, its usual size, and what must be in `data_dir` (None: nothing)."""
+    """A data set's class, what it is in a line, its usual size, what `data_dir` must hold (None: nothing), splits."""
 
     loader: Callable[..., AudioVisualDataset]
     help: str
     default_size: int
     needs: str | None = None
+    splits: tuple[str, ...] = SPLITS
 
     @property
     def options(self) -> dict[str, object]:
@@ -38,6 +44,13 @@ REGISTRY = {
         Dialpad, "scikit-learn's handwritten digits with their telephone tones; a small fixture, no download", 8
     ),
     "mnist-fsdd": Entry(MnistFsdd, "MNIST's handwritten digits with recordings of spoken ones", 16, mnist_fsdd.NEEDS),
+    "cifar10-av": Entry(Cifar10Av, "CIFAR-10's photographs with environmental sounds of ESC", 32, cifar10_av.NEEDS),
+    "urbansound8k-av": Entry(
+        UrbanSound8kAv, "UrbanSound8K's recordings with images of their classes", 32, urbansound8k_av.NEEDS
+    ),
+    "crema-d": Entry(CremaD, "videos of actors who say a sentence in one of six emotions", 96, crema_d.NEEDS),
+    "ave": Entry(Ave, "ten-second videos of 28 audio-visual events", 96, ave.NEEDS, (*SPLITS, "val")),
+    "folder": Entry(FolderDataset, "your own videos, or sounds and images, in a folder a class", 64, folder.NEEDS),
 }
 DATASET_NAMES = tuple(REGISTRY)
 
@@ -55,17 +68,17 @@ def load_dataset(
 ) -> AudioVisualDataset:
     """Return a split of a data set.
 
-    name: one of `DATASET_NAMES`. split: "train" or "test". data_dir: the folder with the files of a data set that needs
-    some (`describe` says which); the others take no notice of it. timesteps: T. size: height and width of image and
-    spectrogram, by default the data set's own. limit: take that many samples, drawn with the seed (not the first ones,
-    as some sets are sorted by class), in the data set's order; all of them if there are no more. A smaller limit takes
-    a part of what a larger one takes. options: those of the data set.
+    name: one of `DATASET_NAMES`. split: "train" or "test", and for ave also "val". data_dir: the folder with the files
+    of a data set that needs some (`describe` says which); the others take no notice of it. timesteps: T. size: height
+    and width of image and spectrogram, by default the data set's own. limit: take that many samples, drawn with the
+    seed (not the first ones, as some sets are sorted by class), in the data set's order; all of them if there are no
+    more. A smaller limit takes a part of what a larger one takes. options: those of the data set.
     Raises ValueError for an unknown name, split or option and a limit below 1, DataError for files that are missing or
     wrong.
     """
     entry = _entry(name)
-    if split not in SPLITS:
-        raise ValueError(f"split: expected one of {', '.join(SPLITS)} for {name}, found {split!r}")
+    if split not in entry.splits:
+        raise ValueError(f"split: expected one of {', '.join(entry.splits)} for {name}, found {split!r}")
     if limit is not None and limit < 1:
         raise ValueError(f"limit: expected at least 1 sample, found {limit}")
     unknown = sorted(set(options) - set(entry.options))
@@ -85,7 +98,7 @@ def load_dataset(
 def describe(name: str) -> str:
     """Return what a data set is, what it needs on disk and its options, as lines of text. Raises ValueError."""
     entry = _entry(name)
-    lines = [f"{name}: {entry.help}", f"size {entry.default_size}; splits {', '.join(SPLITS)}"]
+    lines = [f"{name}: {entry.help}", f"size {entry.default_size}; splits {', '.join(entry.splits)}"]
     lines += ["options: " + ", ".join(f"{option}={default!r}" for option, default in entry.options.items())]
     lines += [f"data_dir must hold\n{entry.needs}" if entry.needs else "needs no files"]
     return "\n".join(lines)

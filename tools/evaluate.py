@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from settings import check_settings
+from settings import check_settings, override
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from toolkit import add_data_options, device_of, load_split, progress, run_tool
 
@@ -73,7 +73,7 @@ def main() -> None:
     model.to(device)
 
     settings = check_settings(content["settings"], str(args.run_dir / "config.json"))
-    settings = check_settings(settings | {k: v for k, v in vars(args).items() if k in settings and k != "batch_size"})
+    settings = check_settings(override(settings, {k: v for k, v in vars(args).items() if k != "batch_size"}))
     data = load_split(args.split, settings, config.size, config.timesteps)
     batches = BatchIterator(data, args.batch_size, shuffle=False)
     shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)

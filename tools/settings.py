@@ -29,7 +29,15 @@ DEFAULTS: dict[str, Any] = {
     "warmup_steps": 0,
     "seed": 0,
 } | RECIPES["default"]
-EPOCHS = {"dialpad": 5, "mnist-fsdd": 8}
+EPOCHS = {
+    "dialpad": 5,
+    "mnist-fsdd": 8,
+    "cifar10-av": 30,
+    "urbansound8k-av": 30,
+    "crema-d": 60,
+    "ave": 60,
+    "folder": 30,
+}
 SCHEDULES = ("cosine", "constant")
 RESUMABLE = {"resume", "device"}  # the other options are part of the run that goes on
 
@@ -72,6 +80,16 @@ def check_settings(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
     return settings
 
 
+def override(settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings with those that were given; options of the data set add to those of the same data set."""
+    merged = settings | {k: v for k, v in given.items() if k in DEFAULTS}
+    if given.get("dataset", settings.get("dataset")) == settings.get("dataset"):
+        merged["data_options"] = settings.get("data_options", {}) | given.get("data_options", {})
+    else:
+        merged["data_options"] = given.get("data_options", {})
+    return merged
+
+
 def gather(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the settings of the run and the switches of the network, from the options that were given.
 
@@ -97,4 +115,4 @@ def gather(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
         if "variant" in given:  # another variant brings its own channels and cells
             network |= {"channels": None, "cells": None}
     settings |= RECIPES[given["recipe"]] if "recipe" in given else {}
-    return check_settings(settings | {k: v for k, v in given.items() if k in DEFAULTS}), network | given
+    return check_settings(override(settings, given)), network | given

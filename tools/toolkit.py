@@ -41,6 +41,21 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         metavar="NAME=VALUE",
         help="an option of the data set, such as fsdd_split=speaker; may be repeated",
     )
+    group.add_argument(
+        "--on-bad-sample",
+        dest="data_options",
+        action=_OnBadSample,
+        choices=("error", "skip"),
+        default=argparse.SUPPRESS,
+        help="corrupt samples: stop with an error (default), or decode all at first and leave those out",
+    )
+
+
+class _OnBadSample(argparse.Action):
+    """Is short for --data-option on_bad_sample=VALUE."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, value: Any, option: Any = None) -> None:
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest, {}), "on_bad_sample": value})
 
 
 class _DataOption(argparse.Action):
@@ -72,7 +87,7 @@ def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps
     if taken := sorted(set(options) & (COMMON | {"limit"})):
         raise UsageError(f"--data-option: {taken[0]} is not an option of the data set but one of this command")
     try:
-        return load_dataset(
+        data = load_dataset(
             settings["dataset"],
             split,
             data_dir=settings["data_dir"],
@@ -88,6 +103,9 @@ def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps
         if not options:
             raise
         raise UsageError(f"--data-option: a value of the wrong type among {options}: {error}") from None
+    if data.skipped:
+        print(f"note: {data.name} {split}: left out {data.skipped} corrupt samples or files", file=sys.stderr)
+    return data
 
 
 def run_tool(main: Callable[[], int | None]) -> None:
