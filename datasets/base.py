@@ -51,6 +51,23 @@ class AudioVisualDataset(ABC):
     def fingerprint(self) -> str:
         """SHA-256 (64 hex digits) over what determines every sample: files and settings, or the seed and settings."""
 
+    def files(self, index: int) -> tuple[Path, ...]:
+        """The files that sample `index` is decoded from, in no particular order; none if it is made from a seed.
+
+        Raises IndexError for an index that is no sample's.
+        """
+        self.checked(index)
+        return ()
+
+    def group(self, index: int) -> str | None:
+        """Who or what sample `index` shows, None if that is not known.
+
+        An actor, a speaker, a Freesound or a video id: samples of one group in two splits are a leak.
+        Raises IndexError for an index that is no sample's.
+        """
+        self.checked(index)
+        return None
+
     def __len__(self) -> int:
         return len(self.labels)
 
@@ -82,6 +99,12 @@ class Subset(AudioVisualDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
         return self.dataset[int(self.indices[self.checked(index)])]
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        return self.dataset.files(int(self.indices[self.checked(index)]))
+
+    def group(self, index: int) -> str | None:
+        return self.dataset.group(int(self.indices[self.checked(index)]))
 
     def fingerprint(self) -> str:
         """SHA-256 over the whole data set's fingerprint and the indices taken from it."""

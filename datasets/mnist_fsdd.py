@@ -107,6 +107,14 @@ class MnistFsdd(AudioVisualDataset):
         audio = self._spectrograms[self.pairing[index]]
         return self._repeat(audio), self._repeat(video), int(self._labels[index])
 
+    def files(self, index: int) -> tuple[Path, ...]:
+        """The recording of the sample; the image is in an idx file with all others."""
+        return (self.recordings[self.pairing[self.checked(index)]],)
+
+    def group(self, index: int) -> str | None:
+        """The speaker of the recording."""
+        return self.files(index)[0].stem.split("_")[1]
+
     def fingerprint(self) -> str:
         """SHA-256 over settings and pairing, and over name, size and content of every file of the split.
 

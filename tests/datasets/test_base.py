@@ -1,9 +1,11 @@
 """Subset and the content hash."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from datasets import Subset, load_dataset
+from datasets import AudioVisualDataset, Subset, load_dataset
 from datasets.base import content_hash
 
 
@@ -21,6 +23,42 @@ def test_subset_is_the_samples_at_its_indices(dialpad):
             np.testing.assert_array_equal(found, expected)
     for attribute in ("name", "split", "class_names", "timesteps", "size", "audio_channels", "visual_channels"):
         assert getattr(subset, attribute) == getattr(dialpad, attribute)
+
+
+class Recorded(AudioVisualDataset):
+    """Two samples with a file and a speaker each."""
+
+    name, split, class_names, timesteps, size, visual_channels = "recorded", "train", ("a",), 1, 8, 1
+    labels = np.zeros(2, dtype=np.int64)
+
+    def __getitem__(self, index):
+        raise NotImplementedError
+
+    def fingerprint(self):
+        return "0" * 64
+
+    def files(self, index):
+        return (Path(f"{self.checked(index)}.wav"),)
+
+    def group(self, index):
+        return ("ann", "bob")[self.checked(index)]
+
+
+def test_files_and_group_are_none_by_default_and_checked(dialpad):
+    assert dialpad.files(359) == ()
+    assert dialpad.group(359) is None
+    for method in (dialpad.files, dialpad.group):
+        with pytest.raises(IndexError, match="found 360"):
+            method(360)
+
+
+def test_subset_forwards_files_and_group():
+    subset = Subset(Recorded(), [1])
+    assert subset.files(0) == (Path("1.wav"),)
+    assert subset.group(0) == "bob"
+    for method in (subset.files, subset.group):
+        with pytest.raises(IndexError, match="0 to 0, found 1"):
+            method(1)
 
 
 def test_index_out_of_range_is_named(dialpad):

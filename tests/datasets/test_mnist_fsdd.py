@@ -57,6 +57,16 @@ def test_recording_has_the_image_s_label_and_no_recording_is_in_two_splits(digit
     assert not set(train.recordings) & set(test.recordings)
 
 
+def test_file_and_speaker_of_a_sample(digits_dir):
+    dataset = load(digits_dir)
+    for i in (0, 7, 39):
+        assert [path.name for path in dataset.files(i)] == [paired(dataset)[i]]
+        assert dataset.group(i) == paired(dataset)[i][2:5]
+    assert {dataset.group(i) for i in range(40)} == {"ann", "bob"}
+    with pytest.raises(IndexError, match="found 40"):
+        dataset.files(40)
+
+
 def test_split_by_speaker(digits_dir):
     for settings, speaker in (({}, "bob"), ({"test_speakers": ("ann",)}, "ann"), ({"test_speakers": "ann"}, "ann")):
         test = load(digits_dir, "test", fsdd_split="speaker", **settings)
