@@ -9,16 +9,18 @@ __all__ = ["looks_like_text", "read_bytes"]
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-def read_bytes(path: str | Path, expected: str) -> bytes:
+def read_bytes(path: str | Path, expected: str, most: int = -1) -> bytes:
     """Return the content of the file at `path`, at least one byte.
 
-    expected: what the file should hold, for the messages ("a WAV, FLAC or OGG file").
+    expected: what the file should hold, for the messages ("a WAV, FLAC or OGG file"). most: read no more bytes than
+    that from the start, by default all.
     Raises DataError if the file is missing, a folder, unreadable, empty, or a Git LFS pointer, which is the short
     text that a clone without Git LFS leaves in place of a file.
     """
     path = Path(path)
     try:
-        data = path.read_bytes()
+        with open(path, "rb") as file:
+            data = file.read(most)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; expected {expected}") from None
     except IsADirectoryError:
@@ -29,7 +31,7 @@ def read_bytes(path: str | Path, expected: str) -> bytes:
         raise DataError(f"{path}: the file is empty (0 bytes); expected {expected}")
     if data.startswith(_LFS_POINTER):
         raise DataError(
-            f"{path}: this is a Git LFS pointer ({len(data)} bytes of text), expected {expected}; "
+            f"{path}: this is a Git LFS pointer ({path.stat().st_size} bytes of text), expected {expected}; "
             "run `git lfs pull` in the repository that it came from"
         )
     return data

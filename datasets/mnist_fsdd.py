@@ -10,6 +10,7 @@ from datasets.audio import log_mel, mel_spectrogram, normalise_level, read_audio
 from datasets.base import AudioVisualDataset, DataError, content_hash
 from datasets.idx import find_idx, read_idx
 from datasets.images import resize_bilinear
+from datasets.pairing import pair_by_label
 from snncore.rng import named_rng
 
 __all__ = ["MnistFsdd"]
@@ -181,18 +182,14 @@ class MnistFsdd(AudioVisualDataset):
 
     def _pair(self) -> np.ndarray:
         """For each image the index of a recording of its digit, int64 [n]."""
-        pairing = np.empty(len(self._labels), dtype=np.int64)
         rng = named_rng(self.seed, self.name, self.split, "pairing")
-        for label in np.unique(self._labels):
-            choices = np.flatnonzero(self.recording_labels == label)
-            if not len(choices):
-                raise DataError(
-                    f"label {label} has images but no recording in the {self.split} split "
-                    f"(fsdd_split={self.fsdd_split!r}); expected at least one"
-                )
-            images = np.flatnonzero(self._labels == label)
-            pairing[images] = choices[rng.integers(len(choices), size=len(images))]
-        return pairing
+        try:
+            return pair_by_label(self._labels, self.recording_labels, rng)
+        except LookupError as error:
+            raise DataError(
+                f"label {error} has images but no recording in the {self.split} split "
+                f"(fsdd_split={self.fsdd_split!r}); expected at least one"
+            ) from None
 
 
 def sounding_clip(x: np.ndarray) -> np.ndarray:

@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets import mnist_fsdd
+from datasets import event_recordings, mnist_fsdd
 from datasets.base import AudioVisualDataset, DataError, Subset
 from datasets.dialpad import Dialpad
+from datasets.mnist_dvs_ntidigits import MnistDvsNtidigits
 from datasets.mnist_fsdd import MnistFsdd
 from snncore.rng import named_rng
 
@@ -38,6 +39,12 @@ REGISTRY = {
         Dialpad, "scikit-learn's handwritten digits with their telephone tones; a small fixture, no download", 8
     ),
     "mnist-fsdd": Entry(MnistFsdd, "MNIST's handwritten digits with recordings of spoken ones", 16, mnist_fsdd.NEEDS),
+    "mnist-dvs-ntidigits": Entry(
+        MnistDvsNtidigits,
+        'digits of an event camera (MNIST-DVS or N-MNIST) with those of a silicon cochlea (N-TIDIGITS): "M&N"',
+        32,
+        event_recordings.NEEDS,
+    ),
 }
 DATASET_NAMES = tuple(REGISTRY)
 

@@ -29,7 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "warmup_steps": 0,
     "seed": 0,
 } | RECIPES["default"]
-EPOCHS = {"dialpad": 5, "mnist-fsdd": 8}
+EPOCHS = {"dialpad": 5, "mnist-fsdd": 8, "mnist-dvs-ntidigits": 10}
 SCHEDULES = ("cosine", "constant")
 RESUMABLE = {"resume", "device"}  # the other options are part of the run that goes on
 

@@ -33,3 +33,13 @@ def real_data():
     if not (folder / "mnist").is_dir() or not (folder / "fsdd").is_dir():
         pytest.skip(f"no real data: {folder} has no mnist and fsdd; set SNNCORE_TEST_DATA")
     return folder
+
+
+@pytest.fixture
+def real_samples():
+    """The folder with one or a few real files of each format; the test is skipped where there is none."""
+    default = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+    folder = Path(os.environ.get("SNNCORE_TEST_DATA", default)) / "samples"
+    if not folder.is_dir():
+        pytest.skip(f"no real samples: {folder} is not there; set SNNCORE_TEST_DATA")
+    return folder

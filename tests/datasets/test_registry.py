@@ -13,7 +13,7 @@ def small(split="test", **settings):
 
 
 def test_names_and_descriptions():
-    assert DATASET_NAMES == ("dialpad", "mnist-fsdd")
+    assert DATASET_NAMES == ("dialpad", "mnist-fsdd", "mnist-dvs-ntidigits")
     assert "no download" in describe("dialpad")
     assert "needs no files" in describe("dialpad")
     text = describe("mnist-fsdd")
@@ -47,7 +47,11 @@ def test_limit_beyond_the_data_takes_all(limit):
 @pytest.mark.parametrize(
     ("arguments", "settings", "message"),
     [
-        (("dialpod", "train"), {}, "name: expected a data set among dialpad, mnist-fsdd, found 'dialpod'"),
+        (
+            ("dialpod", "train"),
+            {},
+            "name: expected a data set among dialpad, mnist-fsdd, mnist-dvs-ntidigits, found 'dialpod'",
+        ),
         (("dialpad", "val"), {}, "split: expected one of train, test for dialpad, found 'val'"),
         (("dialpad", "train"), {"limit": 0}, "limit: expected at least 1 sample, found 0"),
         (("dialpad", "train"), {"fsdd_split": "index"}, "dialpad has no option fsdd_split; expected some of lost"),
