@@ -1,26 +1,25 @@
-"""Reading a whole file, with an error that says what is wrong when there is nothing to decode in it."""
+"""Reading a file, with an error that says what is wrong when there is nothing to decode in it."""
 
 from pathlib import Path
 
 from datasets.base import DataError
 
-__all__ = ["looks_like_text", "read_bytes"]
+__all__ = ["check_head", "looks_like_text", "read_bytes", "read_lines"]
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 
-def read_bytes(path: str | Path, expected: str, most: int = -1) -> bytes:
+def read_bytes(path: str | Path, expected: str, at_most: int | None = None) -> bytes:
     """Return the content of the file at `path`, at least one byte.
 
-    expected: what the file should hold, for the messages ("a WAV, FLAC or OGG file"). most: read no more bytes than
-    that from the start, by default all.
+    expected: what the file should hold, for the messages ("a WAV, FLAC or OGG file"). at_most: read no more bytes.
     Raises DataError if the file is missing, a folder, unreadable, empty, or a Git LFS pointer, which is the short
     text that a clone without Git LFS leaves in place of a file.
     """
     path = Path(path)
     try:
         with open(path, "rb") as file:
-            data = file.read(most)
+            data = file.read(-1 if at_most is None else at_most)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; expected {expected}") from None
     except IsADirectoryError:
@@ -35,6 +34,23 @@ def read_bytes(path: str | Path, expected: str, most: int = -1) -> bytes:
             "run `git lfs pull` in the repository that it came from"
         )
     return data
+
+
+def check_head(path: str | Path, expected: str) -> bytes:
+    """Return the first 512 bytes of a file that is too large to be read whole; raises DataError as `read_bytes`."""
+    return read_bytes(path, expected, at_most=512)
+
+
+def read_lines(path: str | Path, expected: str) -> list[str]:
+    """Return the lines of a text file, without line ends, blank lines and a byte order mark.
+
+    Raises DataError as `read_bytes` does, and for anything that is not UTF-8.
+    """
+    try:
+        text = read_bytes(path, expected).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: found a byte that is not UTF-8 at {error.start}; expected {expected}") from None
+    return [line for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line.strip()]
 
 
 def looks_like_text(data: bytes) -> bool:

@@ -91,7 +91,6 @@ class MnistDvsNtidigits(AudioVisualDataset):
         names = [name for name in read_labels(self.spoken_file, split) if len(name.split("-")[-1]) == 1]
         digits = DIGITS | ({"o": 0} if oh else {})
         self.spoken = [name for name in names if name[-1] in digits]
-        self.skipped_reasons: tuple[str, ...] = ()
         if on_bad_sample == "skip":
             self._leave_out_damaged()
         self._labels = np.array([r.digit for r in self.recordings], dtype=np.int64)

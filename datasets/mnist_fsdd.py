@@ -140,7 +140,7 @@ class MnistFsdd(AudioVisualDataset):
         bad = [path for path, name in zip(found, names, strict=True) if name is None]
         if bad and not self.skip:
             raise DataError(f"{bad[0]}: expected a name like {{digit}}_{{speaker}}_{{index}}.wav, as 7_jackson_32.wav")
-        self.skipped += len(bad)
+        self._skip(*(f"{path}: the name does not say digit, speaker and index" for path in bad))
         good = [(path, name) for path, name in zip(found, names, strict=True) if name is not None]
         return [path for path, _ in good], [name for _, name in good]
 
@@ -169,16 +169,20 @@ class MnistFsdd(AudioVisualDataset):
         for path, label in recordings:
             try:
                 samples, rate = read_audio(path)
-            except DataError:
+            except DataError as error:
                 if not self.skip:
                     raise
-                self.skipped += 1
+                self._skip(str(error))
                 continue
             paths.append(path)
             labels.append(label)
             clips.append(sounding_clip(resample(samples, rate, SAMPLE_RATE)))
         clips = np.array(clips, dtype=np.float32).reshape(-1, CLIP)
         return paths, np.array(labels, dtype=np.int64), spectrogram(clips, self.size)
+
+    def _skip(self, *reasons: str) -> None:
+        self.skipped += len(reasons)
+        self.skipped_reasons = (*self.skipped_reasons, *reasons)
 
     def _pair(self) -> np.ndarray:
         """For each image the index of a recording of its digit, int64 [n]."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from datasets.base import DataError
-from datasets.files import read_bytes
+from datasets.files import check_head
 
 __all__ = ["CHANNELS", "DIGITS", "read_labels", "read_spikes"]
 
@@ -84,7 +84,7 @@ def _opened(path: str | Path, wanted: str) -> Iterator[Any]:
             f'{path}: reading HDF5 needs h5py, which is not installed; install it with: pip install -e ".[events]"'
         ) from None
     expected = "the HDF5 file of N-TIDIGITS"
-    start = read_bytes(path, expected, most=200)[: len(_MAGIC)]
+    start = check_head(path, expected)[: len(_MAGIC)]
     if start != _MAGIC:
         raise DataError(f"{path}: found bytes {start.hex(' ')} at the start, expected {expected}")
     try:

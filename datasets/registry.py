@@ -7,12 +7,14 @@ from pathlib import Path
 
 from datasets import event_recordings, mnist_fsdd
 from datasets.base import AudioVisualDataset, DataError, Subset
+from datasets.cache import open_cache
 from datasets.dialpad import Dialpad
+from datasets.manifest import is_cache
 from datasets.mnist_dvs_ntidigits import MnistDvsNtidigits
 from datasets.mnist_fsdd import MnistFsdd
 from snncore.rng import named_rng
 
-__all__ = ["DATASET_NAMES", "describe", "load_dataset"]
+__all__ = ["DATASET_NAMES", "data_options", "describe", "load_dataset"]
 
 SPLITS = ("train", "test")
 COMMON = frozenset({"split", "data_dir", "timesteps", "size", "seed"})  # what load_dataset passes by itself
@@ -63,7 +65,8 @@ def load_dataset(
     """Return a split of a data set.
 
     name: one of `DATASET_NAMES`. split: "train" or "test". data_dir: the folder with the files of a data set that needs
-    some (`describe` says which); the others take no notice of it. timesteps: T. size: height and width of image and
+    some (`describe` says which), or a cache that tools/prepare.py made of the data set, with these settings; data sets
+    that need no files take no notice of any other folder. timesteps: T. size: height and width of image and
     spectrogram, by default the data set's own. limit: take that many samples, drawn with the seed (not the first ones,
     as some sets are sorted by class), in the data set's order; all of them if there are no more. A smaller limit takes
     a part of what a larger one takes. options: those of the data set.
@@ -79,10 +82,13 @@ def load_dataset(
     if unknown:
         known = ", ".join(entry.options)
         raise ValueError(f"options: {name} has no option {', '.join(unknown)}; expected some of {known}")
-    if entry.needs is not None:
-        options["data_dir"] = _existing_dir(name, data_dir, entry.needs)
-    size = entry.default_size if size is None else size
-    dataset = entry.loader(split, timesteps=timesteps, size=size, seed=seed, **options)
+    if data_dir is not None and is_cache(data_dir):
+        dataset: AudioVisualDataset = open_cache(data_dir, split, name, timesteps, size, seed, options)
+    else:
+        if entry.needs is not None:
+            options["data_dir"] = _existing_dir(name, data_dir, entry.needs)
+        size = entry.default_size if size is None else size
+        dataset = entry.loader(split, timesteps=timesteps, size=size, seed=seed, **options)
     if limit is None or limit >= len(dataset):
         return dataset
     chosen = named_rng(seed, "limit", name, split).permutation(len(dataset))[:limit]
@@ -96,6 +102,11 @@ def describe(name: str) -> str:
     lines += ["options: " + ", ".join(f"{option}={default!r}" for option, default in entry.options.items())]
     lines += [f"data_dir must hold\n{entry.needs}" if entry.needs else "needs no files"]
     return "\n".join(lines)
+
+
+def data_options(name: str) -> dict[str, object]:
+    """Return the options of a data set alone, with their defaults; raises ValueError for an unknown name."""
+    return _entry(name).options
 
 
 def _entry(name: str) -> Entry:
