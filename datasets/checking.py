@@ -1,16 +1,18 @@
 """Going through a whole data set before it is trained on: what is damaged, what is in two splits, how classes stand."""
 
 import hashlib
+import itertools
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
 from datasets import decoding
 from datasets.base import AudioVisualDataset, DataError
 from datasets.decoding import Request, finite_sample, loaded
-from datasets.registry import SPLITS
+from datasets.registry import data_splits
 from datasets.workers import run_tasks
 
 __all__ = ["Report", "check", "check_samples", "hash_files"]
@@ -42,7 +44,7 @@ class Report:
     class_names: tuple[str, ...] = ()
     counts: dict[str, list[int]] = field(default_factory=dict)  # split -> samples of each class
     faults: list[str] = field(default_factory=list)  # missing and corrupt files, each by name
-    duplicates: list[str] = field(default_factory=list)  # what is in both splits
+    duplicates: list[str] = field(default_factory=list)  # what is in two splits
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -58,11 +60,11 @@ def check(
     stop: Callable[[], bool] = lambda: False,
     advance: Callable[[str, int, int], None] = lambda split, done, total: None,
 ) -> Report:
-    """Decode every sample of both splits of a data set and return what was found.
+    """Decode every sample of all splits of a data set and return what was found.
 
     Faults: samples that cannot be read or hold values that are not finite, and files that a data set cannot even be
-    made with; all of them. Duplicates: files with the same content in both splits, whatever their names, and decoded
-    sounds or frames that are equal bit for bit. Warnings: groups (speakers, actors, recordings) in both splits,
+    made with; all of them. Duplicates: files with the same content in two splits, whatever their names, and decoded
+    sounds or frames that are equal bit for bit. Warnings: groups (speakers, actors, recordings) in two splits,
     classes without samples or with ten times those of another.
 
     jobs, stop, advance: as of `prepare`, but stopping gives the report of what was seen. Raises ValueError as
@@ -71,23 +73,31 @@ def check(
     decoding.forget()
     report = Report(request.name)
     samples: dict[str, list[Sample]] = {}
-    request = Request(**{**vars(request), "on_bad_sample": "skip"})
-    for split in SPLITS:
+    for split in data_splits(request.name):
+        lenient = replace(request, on_bad_sample="error")
         try:
-            dataset = loaded(request, split)
-        except DataError as error:
-            report.faults.append(str(error))
-            continue
+            dataset = loaded(lenient, split)
+        except DataError as first:
+            report.faults.append(str(first))
+            lenient = replace(
+                request, on_bad_sample="skip"
+            )  # the set reads files when it is made: all but the bad ones
+            try:
+                dataset = loaded(lenient, split)
+            except DataError:
+                continue
         report.class_names = dataset.class_names
         report.counts[split] = np.bincount(dataset.labels, minlength=len(dataset.class_names)).tolist()
         report.faults += _left_out(dataset)
-        samples[split] = list(_all_samples(request, split, len(dataset), jobs, stop, advance))
+        samples[split] = _all_samples(lenient, split, len(dataset), jobs, stop, advance)
         report.faults += [s.fault for s in samples[split] if s.fault]
     decoding.forget()
     report.faults = list(dict.fromkeys(report.faults))  # a file of many samples is named once
-    if len(samples) == len(SPLITS):
-        report.duplicates = [*_equal_files(samples, jobs, stop), *_equal_content(samples)]
-        report.warnings += _leaks(samples)
+    hashes = _hashes(samples, jobs, stop)
+    for one, other in itertools.combinations(samples, 2):
+        pair = Pair(one, other, samples[one], samples[other])
+        report.duplicates += [*_equal_files(pair, hashes), *_equal_content(pair)]
+        report.warnings += _leaks(pair)
     report.warnings += _balance(report)
     return report
 
@@ -147,34 +157,47 @@ def _all_samples(
     return sorted(found, key=lambda s: s.index)
 
 
-def _equal_files(samples: dict[str, list[Sample]], jobs: int, stop: Callable[[], bool]) -> Iterator[str]:
-    paths = {split: sorted({path for s in found for path in s.files}) for split, found in samples.items()}
-    every = sorted({path for found in paths.values() for path in found})
-    tasks = [(every[i : i + CHUNK],) for i in range(0, len(every), CHUNK)]
-    hashes = dict(pair for part in run_tasks(hash_files, tasks, max(1, min(jobs, len(tasks))), stop) for pair in part)
-    train = {hashes[path]: path for path in reversed(paths["train"]) if hashes.get(path)}
-    for path in paths["test"]:
-        if (other := train.get(hashes.get(path))) is not None:
-            same = "is in both splits" if other == path else f"(test) has the content of {other} (train)"
-            yield f"{path} {same}"
+class Pair(NamedTuple):
+    """Two splits, by name, and their samples."""
+
+    one: str
+    other: str
+    samples: list[Sample]
+    others: list[Sample]
 
 
-def _equal_content(samples: dict[str, list[Sample]]) -> Iterator[str]:
+def _hashes(samples: dict[str, list[Sample]], jobs: int, stop: Callable[[], bool]) -> dict[str, str | None]:
+    paths = sorted({path for found in samples.values() for s in found for path in s.files})
+    tasks = [(paths[i : i + CHUNK],) for i in range(0, len(paths), CHUNK)]
+    return dict(pair for part in run_tasks(hash_files, tasks, max(1, min(jobs, len(tasks))), stop) for pair in part)
+
+
+def _equal_files(pair: Pair, hashes: dict[str, str | None]) -> Iterator[str]:
+    paths, others = (sorted({path for s in found for path in s.files}) for found in (pair.samples, pair.others))
+    by_hash = {hashes[path]: path for path in reversed(paths) if hashes.get(path)}
+    for path in others:
+        twin = by_hash.get(hashes.get(path))
+        if twin == path:
+            yield f"{path} is in both {pair.one} and {pair.other}"
+        elif twin is not None:
+            yield f"{path} ({pair.other}) has the content of {twin} ({pair.one})"
+
+
+def _equal_content(pair: Pair) -> Iterator[str]:
     for what in ("audio", "video"):
-        train = {getattr(s, what): s for s in reversed(samples["train"]) if getattr(s, what)}
-        for s in samples["test"]:
-            if (other := train.get(getattr(s, what))) is not None:
-                yield f"test {s} and training {other} have the same {what}"
+        by_hash = {getattr(s, what): s for s in reversed(pair.samples) if getattr(s, what)}
+        for s in pair.others:
+            if (twin := by_hash.get(getattr(s, what))) is not None:
+                yield f"{pair.other} {s} has the {what} of {pair.one} {twin}"
 
 
-def _leaks(samples: dict[str, list[Sample]]) -> Iterator[str]:
-    train, test = ({s.group for s in samples[split] if s.group is not None} for split in SPLITS)
-    both = sorted(train & test)
-    if both:
-        seen = sum(s.group in train for s in samples["test"])
+def _leaks(pair: Pair) -> Iterator[str]:
+    groups, others = ({s.group for s in found if s.group is not None} for found in (pair.samples, pair.others))
+    if both := sorted(groups & others):
+        seen = sum(s.group in groups for s in pair.others)
         yield (
-            f"{len(both)} of {len(test)} groups (speakers, actors, recordings) of the test split are also trained on, "
-            f"in {seen} of {len(samples['test'])} test samples: {shortened(both)}"
+            f"{len(both)} of {len(others)} groups (speakers, actors, recordings) of the {pair.other} split are also in "
+            f"{pair.one}, in {seen} of {len(pair.others)} {pair.other} samples: {shortened(both)}"
         )
 
 

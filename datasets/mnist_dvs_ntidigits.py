@@ -11,7 +11,7 @@ from datasets.event_recordings import find_recordings, find_spoken, read_recordi
 from datasets.events import SLICINGS, Events, around, cochlea_maps, event_frames, first_events
 from datasets.images import resize_bilinear, resize_matrix
 from datasets.ntidigits import CHANNELS, DIGITS, read_labels, read_spikes
-from datasets.pairing import pair_by_label
+from datasets.partners import pair_by_label
 from snncore.rng import named_rng
 
 __all__ = ["MnistDvsNtidigits"]

@@ -10,7 +10,7 @@ from datasets.audio import log_mel, mel_spectrogram, normalise_level, read_audio
 from datasets.base import AudioVisualDataset, DataError, content_hash
 from datasets.idx import find_idx, read_idx
 from datasets.images import resize_bilinear
-from datasets.pairing import pair_by_label
+from datasets.partners import pair_by_label
 from snncore.rng import named_rng
 
 __all__ = ["MnistFsdd"]

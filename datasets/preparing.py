@@ -21,7 +21,7 @@ from datasets.base import DataError
 from datasets.cache import array_header, array_path, as_json, mapped, sha256_of
 from datasets.decoding import Request, decode_chunk, make_array, write_rows
 from datasets.manifest import ARRAYS, MANIFEST, Manifest, SplitRecord, is_cache
-from datasets.registry import SPLITS, data_options
+from datasets.registry import data_options, data_splits
 from datasets.workers import run_tasks
 
 __all__ = ["Interrupted", "prepare"]
@@ -44,7 +44,7 @@ def prepare(
     stop: Callable[[], bool] = lambda: False,
     advance: Callable[[str, int, int], None] = lambda split, done, total: None,
 ) -> Manifest:
-    """Fill `folder` with a cache of both splits of a data set, going on where an earlier call was stopped.
+    """Fill `folder` with a cache of all splits of a data set, going on where an earlier call was stopped.
 
     jobs: processes that decode; with 1 it is this one. stop: asked between chunks; True leaves with Interrupted.
     advance: called with split, samples done and samples in all, at the start and after each chunk.
@@ -62,10 +62,10 @@ def prepare(
         folder.mkdir(parents=True, exist_ok=True)
         with _only_here(folder):
             manifest = _begin(folder, request)
-            for split in SPLITS:
+            for split in manifest.splits:
                 _fill(folder, manifest, split, request, jobs, stop, advance)
             if not manifest.complete:
-                for split in SPLITS:
+                for split in manifest.splits:
                     _seal(folder, manifest, split)
                 manifest.complete = True
                 manifest.write(folder)
@@ -75,10 +75,10 @@ def prepare(
 
 def _begin(folder: Path, request: Request) -> Manifest:
     """The manifest to go on with: the folder's if it fits, or a new one, with arrays of the right size on disk."""
-    splits = {split: decoding.loaded(request, split) for split in SPLITS}
+    splits = {split: decoding.loaded(request, split) for split in data_splits(request.name)}
     known = data_options(request.name)
     options = as_json({k: v for k, v in (known | request.options).items() if k != "on_bad_sample"})
-    first = splits[SPLITS[0]]
+    first = splits["train"]
     settings = {"timesteps": first.timesteps, "size": first.size, "seed": request.seed}
     settings["on_bad_sample"] = request.on_bad_sample
     manifest = Manifest(request.name, settings, options, _versions())
@@ -94,7 +94,7 @@ def _begin(folder: Path, request: Request) -> Manifest:
         )
     if is_cache(folder):
         return _earlier(folder, manifest)
-    ours = {array_path(folder, split, array).name for split in SPLITS for array in ARRAYS} | {LOCK}
+    ours = {array_path(folder, split, array).name for split in splits for array in ARRAYS} | {LOCK}
     others = [path.name for path in folder.iterdir() if path.name not in ours and path.suffix != ".tmp"]
     if others:
         raise ValueError(f"{folder}: holds {others[0]} and no {MANIFEST}; expected an empty folder or a cache")

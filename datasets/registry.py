@@ -14,7 +14,7 @@ from datasets.mnist_dvs_ntidigits import MnistDvsNtidigits
 from datasets.mnist_fsdd import MnistFsdd
 from snncore.rng import named_rng
 
-__all__ = ["DATASET_NAMES", "data_options", "describe", "load_dataset"]
+__all__ = ["DATASET_NAMES", "data_options", "data_splits", "describe", "load_dataset"]
 
 SPLITS = ("train", "test")
 COMMON = frozenset({"split", "data_dir", "timesteps", "size", "seed"})  # what load_dataset passes by itself
@@ -22,12 +22,13 @@ COMMON = frozenset({"split", "data_dir", "timesteps", "size", "seed"})  # what l
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set's class, what it is in a line, its usual size, and what must be in `data_dir` (None: nothing)."""
+    """A data set's class, what it is in a line, its usual size, what `data_dir` must hold (None: nothing), splits."""
 
     loader: Callable[..., AudioVisualDataset]
     help: str
     default_size: int
     needs: str | None = None
+    splits: tuple[str, ...] = SPLITS
 
     @property
     def options(self) -> dict[str, object]:
@@ -74,8 +75,8 @@ def load_dataset(
     wrong.
     """
     entry = _entry(name)
-    if split not in SPLITS:
-        raise ValueError(f"split: expected one of {', '.join(SPLITS)} for {name}, found {split!r}")
+    if split not in entry.splits:
+        raise ValueError(f"split: expected one of {', '.join(entry.splits)} for {name}, found {split!r}")
     if limit is not None and limit < 1:
         raise ValueError(f"limit: expected at least 1 sample, found {limit}")
     unknown = sorted(set(options) - set(entry.options))
@@ -98,7 +99,7 @@ def load_dataset(
 def describe(name: str) -> str:
     """Return what a data set is, what it needs on disk and its options, as lines of text. Raises ValueError."""
     entry = _entry(name)
-    lines = [f"{name}: {entry.help}", f"size {entry.default_size}; splits {', '.join(SPLITS)}"]
+    lines = [f"{name}: {entry.help}", f"size {entry.default_size}; splits {', '.join(entry.splits)}"]
     lines += ["options: " + ", ".join(f"{option}={default!r}" for option, default in entry.options.items())]
     lines += [f"data_dir must hold\n{entry.needs}" if entry.needs else "needs no files"]
     return "\n".join(lines)
@@ -107,6 +108,11 @@ def describe(name: str) -> str:
 def data_options(name: str) -> dict[str, object]:
     """Return the options of a data set alone, with their defaults; raises ValueError for an unknown name."""
     return _entry(name).options
+
+
+def data_splits(name: str) -> tuple[str, ...]:
+    """Return the splits of a data set, "train" first; raises ValueError for an unknown name."""
+    return _entry(name).splits
 
 
 def _entry(name: str) -> Entry:

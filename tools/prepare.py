@@ -1,7 +1,7 @@
 """Prepare a data set for training: look at it, check it, decode it once.
 
   python tools/prepare.py NAME --data-dir D --preview out.png   a picture of samples: do the labels fit?
-  python tools/prepare.py NAME --data-dir D --check             every sample: what is damaged, what is in both splits?
+  python tools/prepare.py NAME --data-dir D --check             every sample: what is damaged, what is in two splits?
   python tools/prepare.py NAME --data-dir D --out CACHE         decode all samples into memory-mapped arrays
   python tools/train.py --dataset NAME --data-dir CACHE         train from them; the samples are the same, bit for bit
   python tools/prepare.py NAME --verify CACHE                   compare a cache with the hashes in its manifest
@@ -9,7 +9,7 @@
 Preparing can be stopped with Ctrl-C or killed at any time: the same command goes on from what is finished. A cache
 belongs to the settings it was made with (--size, --timesteps, --seed, --data-option); others are refused.
 --check ends with status 1 if files are missing or damaged or if the splits share content; groups (speakers, actors)
-that are in both splits are a warning.
+that are in two splits are a warning.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from datasets.decoding import Request
 from datasets.manifest import Manifest
 from datasets.preparing import Interrupted, prepare
 from datasets.preview import draw_preview
-from datasets.registry import SPLITS
+from datasets.registry import data_splits
 
 SHOWN = 20  # of each kind of duplicate; faults are all shown
 
@@ -104,7 +104,7 @@ def report_text(report: Report) -> str:
         lines.append(f"\nmissing or damaged: {len(report.faults)}")
         lines += [f"  {fault}" for fault in report.faults]
     if report.duplicates:
-        lines.append(f"\nin both splits: {len(report.duplicates)}")
+        lines.append(f"\nin two splits: {len(report.duplicates)}")
         lines += [f"  {duplicate}" for duplicate in report.duplicates[:SHOWN]]
         if len(report.duplicates) > SHOWN:
             lines.append(f"  and {len(report.duplicates) - SHOWN} more")
@@ -120,8 +120,8 @@ def summary(folder: Path, manifest: Manifest, decoded: int, seconds: float, jobs
     size = sum(path.stat().st_size for path in folder.glob("*.npy")) / 2**20
     lines = [f"left out: {why}" for why in dict.fromkeys(skipped)]
     lines.append(
-        f"{folder}: {kept['train']} training and {kept['test']} test samples of {manifest.dataset}, {size:.1f} MiB"
-        + (f", {len(skipped)} left out" if skipped else "")
+        f"{folder}: {', '.join(f'{n} {split}' for split, n in kept.items())} samples of {manifest.dataset}, "
+        f"{size:.1f} MiB" + (f", {len(skipped)} left out" if skipped else "")
     )
     if decoded:
         lines.append(
@@ -175,7 +175,9 @@ def main() -> int:
         print(f"{args.verify}: {total} bytes, as they were written")
     with wrong_usage(options):
         if args.preview:
-            drawn = draw_preview([request.load(split) for split in SPLITS], args.preview, seed=args.seed)
+            drawn = draw_preview(
+                [request.load(split) for split in data_splits(args.name)], args.preview, seed=args.seed
+            )
             print(f"{args.preview}: {drawn} samples")
         if args.check:
             bars = Bars("checking")

@@ -25,21 +25,22 @@ def digits_dir(tmp_path):
     return tmp_path
 
 
-@pytest.fixture
-def real_data():
-    """The folder with the real MNIST and FSDD files; the test is skipped where there is none."""
+def real_folder(*needed):
+    """The folder with real data, if it has the folders that are needed; the test is skipped where it has not."""
     default = Path(__file__).resolve().parents[2].parent / "shared" / "data"
     folder = Path(os.environ.get("SNNCORE_TEST_DATA", default))
-    if not (folder / "mnist").is_dir() or not (folder / "fsdd").is_dir():
-        pytest.skip(f"no real data: {folder} has no mnist and fsdd; set SNNCORE_TEST_DATA")
+    if absent := [name for name in needed if not (folder / name).is_dir()]:
+        pytest.skip(f"no real data: {folder} has no {absent[0]}; set SNNCORE_TEST_DATA")
     return folder
 
 
 @pytest.fixture
-def real_samples():
-    """The folder with one or a few real files of each format; the test is skipped where there is none."""
-    default = Path(__file__).resolve().parents[2].parent / "shared" / "data"
-    folder = Path(os.environ.get("SNNCORE_TEST_DATA", default)) / "samples"
-    if not folder.is_dir():
-        pytest.skip(f"no real samples: {folder} is not there; set SNNCORE_TEST_DATA")
-    return folder
+def real_data():
+    """The folder with the real MNIST and FSDD files."""
+    return real_folder("mnist", "fsdd")
+
+
+@pytest.fixture
+def samples():
+    """The folder with one or a few real files of each format."""
+    return real_folder("samples") / "samples"

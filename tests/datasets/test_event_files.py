@@ -89,18 +89,18 @@ def test_damage_is_named(tmp_path, name, content, message):
         ("n-mnist/sample_nmnist.bin", 4325, 311175, 2145),
     ],
 )
-def test_real_recordings(real_samples, name, n, last, ones):
-    path = real_samples / name
+def test_real_recordings(samples, name, n, last, ones):
+    path = samples / name
     events = READERS[path.suffix](path)
     assert (len(events), int(events.t[-1]), int(events.p.sum())) == (n, last, ones)
     assert event_frames(events, 4).sum() == n
 
 
-def test_a_real_header_without_events(real_samples):
-    assert len(read_aedat2(real_samples / "aedat2/sample_aedat_header.aedat")) == 0
+def test_a_real_header_without_events(samples):
+    assert len(read_aedat2(samples / "aedat2/sample_aedat_header.aedat")) == 0
 
 
-def test_the_digit_of_mnist_dvs_leans_as_mnist_zeros_do(real_samples, real_data):
+def test_the_digit_of_mnist_dvs_leans_as_mnist_zeros_do(samples, real_data):
     """Zeros lean to the right: column and row correlate at -0.25 in the median; a flip or quarter turn gives +."""
     from datasets.idx import read_idx
 
@@ -111,16 +111,16 @@ def test_the_digit_of_mnist_dvs_leans_as_mnist_zeros_do(real_samples, real_data)
         np.cov(column, row, aweights=zero.ravel())[0, 1] / 28 for zero in images[labels == 0][:300].astype(np.float64)
     ]
     assert np.mean(np.array(lean) < 0) > 0.8
-    events = around(read_aedat2(real_samples / "mnist-dvs/mnist_0_scale04_0001.aedat"), 32)
+    events = around(read_aedat2(samples / "mnist-dvs/mnist_0_scale04_0001.aedat"), 32)
     assert np.corrcoef(events.x, events.y)[0, 1] == pytest.approx(-0.222, abs=0.001)
 
 
-def test_the_digit_of_nmnist_is_the_four_it_looks_like(real_samples, real_data):
+def test_the_digit_of_nmnist_is_the_four_it_looks_like(samples, real_data):
     from datasets.idx import read_idx
 
     images = read_idx(real_data / "mnist/train-images-idx3-ubyte.gz", 3)
     labels = read_idx(real_data / "mnist/train-labels-idx1-ubyte.gz", 1)
-    seen = np.sqrt(event_frames(read_nmnist(real_samples / "n-mnist/sample_nmnist.bin"), 1, polarity=False)[0, ..., 0])
+    seen = np.sqrt(event_frames(read_nmnist(samples / "n-mnist/sample_nmnist.bin"), 1, polarity=False)[0, ..., 0])
     views = {"upright": seen, "flipped": seen[::-1], "mirrored": seen[:, ::-1]}
     scores = {}
     for digit in range(10):
@@ -150,11 +150,11 @@ def test_memory_stays_below_four_times_the_file(tmp_path, suffix):
     "name",
     ["mnist-dvs/mnist_0_scale04_0001_qt1.aedat", "n-mnist/sample_nmnist.bin", "aedat2/sample_aedat_header.aedat"],
 )
-def test_mutants_of_real_recordings_are_refused_or_read(real_samples, tmp_path, name):
+def test_mutants_of_real_recordings_are_refused_or_read(samples, tmp_path, name):
     """Bytes changed, cut out or doubled: a DataError that names the file, or as many events as the bytes hold."""
-    original = (real_samples / name).read_bytes()
+    original = (samples / name).read_bytes()
     rng = np.random.default_rng(11)
-    path = tmp_path / f"mutant{(real_samples / name).suffix}"
+    path = tmp_path / f"mutant{(samples / name).suffix}"
     read = READERS[path.suffix]
     outcomes = {"refused": 0, "read": 0}
     for _ in range(MUTANTS):

@@ -103,10 +103,10 @@ def test_nmnist_is_the_other_sensor(tmp_path):
         load(folder, sensor="mnist-dvs")
 
 
-def test_the_real_nmnist_sample_as_a_data_set(tmp_path, real_samples):
+def test_the_real_nmnist_sample_as_a_data_set(tmp_path, samples):
     folder = write_event_digits(tmp_path, sensor="n-mnist")
     path = folder / "n-mnist/Train/4/00001.bin"
-    shutil.copy(real_samples / "n-mnist/sample_nmnist.bin", path)
+    shutil.copy(samples / "n-mnist/sample_nmnist.bin", path)
     data = load(folder, size=34, values="count")
     index = [data.files(i)[0] for i in range(len(data))].index(path)
     assert data[index][1].sum() == 4325

@@ -1,6 +1,7 @@
 """Writing small event files: AEDAT 2.0, N-MNIST and the HDF5 of N-TIDIGITS, and a whole data set of them."""
 
 import numpy as np
+import pytest
 
 AEDAT2_HEADER = b"#!AER-DAT2.0\r\n# This is a raw AE data file\r\n# Timestamps tick is 1 us\r\n# created by a test\r\n"
 
@@ -30,7 +31,7 @@ def random_events(rng, digit, side, n=200, microseconds=100_000):
 
 def write_ntidigits(path, splits, **options):
     """splits: {split: {name: (seconds, channels)}}; options go to every data set that is made."""
-    h5py = __import__("pytest").importorskip("h5py")
+    h5py = pytest.importorskip("h5py")
     with h5py.File(path, "w") as file:
         for split, recordings in splits.items():
             file[f"{split}_labels"] = np.array([name.encode() for name in recordings])
@@ -46,6 +47,7 @@ def spoken(rng, digit, n=150, seconds=0.6):
 
 def write_event_digits(folder, sensor="mnist-dvs", numbers=(9, 10, 11), speakers=("ae", "bb")):
     """Ten digits of each number (a multiple of ten is for testing) and spoken ones by other speakers in each split."""
+    folder.mkdir(exist_ok=True)
     rng = np.random.default_rng(3)
     splits = {"train": {}, "test": {}}
     for split, recordings in splits.items():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from datasets.pairing import pair_by_label
+from datasets.partners import pair_by_label
 from snncore.rng import named_rng
 
 
