@@ -56,6 +56,7 @@ class AudioVisualDataset(ABC):
     def files(self, index: int) -> tuple[Path, ...]:
         """The files that sample `index` is decoded from, in no particular order; none if it is made from a seed.
 
+        Files that hold many samples (archives, batches, tables) are not among them; the fingerprint covers those, too.
         Raises IndexError for an index that is no sample's.
         """
         self.checked(index)

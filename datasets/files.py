@@ -1,10 +1,20 @@
 """Reading a file, with an error that says what is wrong when there is nothing to decode in it."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from datasets.base import DataError
 
-__all__ = ["check_head", "looks_like_text", "read_bytes", "read_lines"]
+__all__ = [
+    "check_head",
+    "first_folder",
+    "looks_like_text",
+    "read_bytes",
+    "read_lines",
+    "sorted_files",
+    "sorted_folders",
+]
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
@@ -56,3 +66,32 @@ def read_lines(path: str | Path, expected: str) -> list[str]:
 def looks_like_text(data: bytes) -> bool:
     """Return True if the first 512 bytes of `data` are printable ASCII, which no audio or image format starts with."""
     return all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data[:512])
+
+
+def sorted_files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
+    """Return the files in a folder whose names end in one of `suffixes`, without hidden ones.
+
+    In natural order: 2 before 10. A folder that is missing has none.
+    """
+    if not folder.is_dir():
+        return []
+    found = (p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
+    return sorted((p for p in found if p.is_file()), key=_natural)
+
+
+def sorted_folders(folder: Path) -> list[Path]:
+    """Return the folders in a folder, without hidden ones, in natural order."""
+    if not folder.is_dir():
+        return []
+    return sorted((p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")), key=_natural)
+
+
+def first_folder(root: Path, places: Iterable[str]) -> Path | None:
+    """Return the first of `places` below `root` that is a folder, None if there is none."""
+    return next((root / place for place in places if (root / place).is_dir()), None)
+
+
+def _natural(path: Path) -> list[tuple[int, str]]:
+    """Numbers in a name by their value and before letters."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", path.name)
+    return [(int(part), part) if part.isdigit() else (1 << 62, part) for part in parts]
