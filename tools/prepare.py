@@ -52,12 +52,6 @@ def make_parser() -> argparse.ArgumentParser:
     how.add_argument("--timesteps", type=int, default=4, help="timesteps T (default: 4)")
     how.add_argument("--seed", type=int, default=0, help="of what the data set draws, such as pairs (default: 0)")
     add_data_option(how)
-    how.add_argument(
-        "--on-bad-sample",
-        choices=("error", "skip"),
-        default="error",
-        help="stop at a sample that cannot be read, or leave it out and name it (default: error)",
-    )
     parser.add_argument(
         "--jobs", type=int, default=processors(), metavar="N", help="processes (default: %(default)s, one a processor)"
     )
@@ -168,7 +162,7 @@ def main() -> int:
     if args.seed < 0:
         raise UsageError(f"--seed: expected an integer of at least 0, found {args.seed}")
     options: dict[str, Any] = dict(getattr(args, "data_options", {}))
-    bad = options.pop("on_bad_sample", args.on_bad_sample)
+    bad = options.pop("on_bad_sample", "error")
     request = Request(args.name, args.data_dir, args.timesteps, args.size, args.seed, options, bad)
     if args.verify:
         total = verify_cache(args.verify)

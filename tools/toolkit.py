@@ -38,7 +38,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_data_option(group: Any) -> None:
-    """Add --data-option, which may be repeated; without it `data_options` is absent from the parsed namespace."""
+    """Add --data-option and --on-bad-sample; without them `data_options` is absent from the parsed namespace."""
     group.add_argument(
         "--data-option",
         dest="data_options",
@@ -47,6 +47,21 @@ def add_data_option(group: Any) -> None:
         metavar="NAME=VALUE",
         help="an option of the data set, such as fsdd_split=speaker; may be repeated",
     )
+    group.add_argument(
+        "--on-bad-sample",
+        dest="data_options",
+        action=_OnBadSample,
+        choices=("error", "skip"),
+        default=argparse.SUPPRESS,
+        help="corrupt samples: stop with an error (default), or decode all at first and leave those out",
+    )
+
+
+class _OnBadSample(argparse.Action):
+    """Is short for --data-option on_bad_sample=VALUE."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, value: Any, option: Any = None) -> None:
+        setattr(namespace, self.dest, {**getattr(namespace, self.dest, {}), "on_bad_sample": value})
 
 
 class _DataOption(argparse.Action):
@@ -91,7 +106,7 @@ def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps
     """Return a split of the data set that `settings` name, cut as they say; UsageError for values it does not take."""
     options = settings["data_options"]
     with wrong_usage(options):
-        return load_dataset(
+        data = load_dataset(
             settings["dataset"],
             split,
             data_dir=settings["data_dir"],
@@ -101,6 +116,9 @@ def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps
             limit=settings["limit_train" if split == "train" else "limit_eval"],
             **options,
         )
+    if data.skipped:
+        print(f"note: {data.name} {split}: left out {data.skipped} corrupt samples or files", file=sys.stderr)
+    return data
 
 
 def run_tool(main: Callable[[], int | None]) -> None:
