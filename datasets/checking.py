@@ -84,7 +84,8 @@ def check(
             )  # the set reads files when it is made: all but the bad ones
             try:
                 dataset = loaded(lenient, split)
-            except DataError:
+            except DataError as rest:
+                report.faults.append(str(rest))
                 continue
         report.class_names = dataset.class_names
         report.counts[split] = np.bincount(dataset.labels, minlength=len(dataset.class_names)).tolist()

@@ -15,6 +15,7 @@ that are in two splits are a warning.
 import argparse
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,10 +170,9 @@ def main() -> int:
         print(f"{args.verify}: {total} bytes, as they were written")
     with wrong_usage(options):
         if args.preview:
-            drawn = draw_preview(
-                [request.load(split) for split in data_splits(args.name)], args.preview, seed=args.seed
-            )
-            print(f"{args.preview}: {drawn} samples")
+            lenient = replace(request, on_bad_sample="skip")  # what is bad is for --check to say
+            splits = [lenient.load(split) for split in data_splits(args.name)]
+            print(f"{args.preview}: {draw_preview(splits, args.preview, seed=args.seed)} samples")
         if args.check:
             bars = Bars("checking")
             report = check(request, jobs=args.jobs, advance=bars)
