@@ -79,9 +79,8 @@ def check(
             dataset = loaded(lenient, split)
         except DataError as first:
             report.faults.append(str(first))
-            lenient = replace(
-                request, on_bad_sample="skip"
-            )  # the set reads files when it is made: all but the bad ones
+            # It reads files when it is made: make it without the bad ones, which it then names.
+            lenient = replace(request, on_bad_sample="skip")
             try:
                 dataset = loaded(lenient, split)
             except DataError as rest:

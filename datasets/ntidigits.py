@@ -49,7 +49,7 @@ def read_spikes(path: str | Path, split: str, name: str) -> tuple[np.ndarray, np
     """
     keys = f"{split}_addresses/{name}", f"{split}_timestamps/{name}"
     with _opened(path, keys[0]) as file:
-        channel, seconds = (_array(file[key], path, key) for key in keys)
+        channel, seconds = [_array(file[key], path, key) for key in keys]
     if channel.ndim != 1 or channel.shape != seconds.shape or not len(channel):
         raise DataError(
             f"{path}: {name}: found addresses of shape {channel.shape} and timestamps of shape {seconds.shape}, "
@@ -68,7 +68,9 @@ def read_spikes(path: str | Path, split: str, name: str) -> tuple[np.ndarray, np
     whole = channel.astype(np.uint8)
     if (whole != channel).any():
         raise DataError(f"{path}: {name}: found channels that are no whole numbers")
-    t = np.rint(seconds * np.float64(1e6)).astype(np.int64)
+    t = seconds * np.float64(1e6)
+    del seconds
+    t = np.rint(t, out=t).astype(np.int64)
     if (t[1:] < t[:-1]).any():
         order = np.argsort(t, kind="stable")
         t, whole = t[order], whole[order]

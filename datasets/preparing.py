@@ -55,21 +55,23 @@ def prepare(
     folder = Path(folder)
     if jobs < 1:
         raise ValueError(f"jobs: expected at least 1, found {jobs}")
-    if is_cache(request.data_dir or ""):
+    if request.data_dir is not None and is_cache(request.data_dir):
         raise ValueError(f"data_dir: {request.data_dir} is a prepared cache; expected the files of {request.name}")
     decoding.forget()  # files may have changed since an earlier call
-    with _disk_full_is_a_data_error(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        with _only_here(folder):
-            manifest = _begin(folder, request)
-            for split in manifest.splits:
-                _fill(folder, manifest, split, request, jobs, stop, advance)
-            if not manifest.complete:
+    try:
+        with _disk_full_is_a_data_error(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with _only_here(folder):
+                manifest = _begin(folder, request)
                 for split in manifest.splits:
-                    _seal(folder, manifest, split)
-                manifest.complete = True
-                manifest.write(folder)
-    decoding.forget()
+                    _fill(folder, manifest, split, request, jobs, stop, advance)
+                if not manifest.complete:
+                    for split in manifest.splits:
+                        _seal(folder, manifest, split)
+                    manifest.complete = True
+                    manifest.write(folder)
+    finally:
+        decoding.forget()
     return manifest
 
 

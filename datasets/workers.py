@@ -35,20 +35,24 @@ def run_tasks(
     waiting, running, failure = iter(tasks), set[Future](), None
     # spawn: a fork would copy threads and locks of this process in whatever state they are
     with ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker) as pool, _one_thread_each():
-        while True:
-            ending = failure is not None or stop()
-            while not ending and len(running) < 2 * jobs and (task := next(waiting, None)) is not None:
-                running.add(pool.submit(function, *task))
-            if ending:
-                running = {future for future in running if not future.cancel()}
-            if not running:
-                break
-            done, running = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
-            for future in done:
-                if (error := future.exception()) is None:
-                    yield future.result()
-                else:
-                    failure = failure or error
+        try:
+            while True:
+                ending = failure is not None or stop()
+                while not ending and len(running) < 2 * jobs and (task := next(waiting, None)) is not None:
+                    running.add(pool.submit(function, *task))
+                if ending:
+                    running = {future for future in running if not future.cancel()}
+                if not running:
+                    break
+                done, running = wait(running, timeout=0.2, return_when=FIRST_COMPLETED)
+                for future in done:
+                    if (error := future.exception()) is None:
+                        yield future.result()
+                    else:
+                        failure = failure or error
+        except BaseException:  # a second Ctrl-C, or the consumer failed: wait for no more than what has begun
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     if isinstance(failure, BrokenProcessPool):
         raise DataError("a worker process died, perhaps for want of memory; run the same command again") from failure
     if failure is not None:

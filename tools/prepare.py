@@ -78,7 +78,7 @@ class Bars:
             self.close()
             self.split = split
             self.bar = tqdm(total=total, initial=done, desc=f"{self.verb} {split}", unit="sample", disable=None)
-        self.bar.update(done - self.bar.n if not self.bar.disable else 0)
+        self.bar.update(done - self.bar.n)
 
     def close(self) -> None:
         """End the bar."""

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -90,6 +91,20 @@ def test_an_array_that_declares_more_than_the_file_holds_is_not_made(path):
         file.create_dataset(f"train_addresses/{NAME}", shape=(10**11,), chunks=(1000,), dtype=np.uint8)
     with pytest.raises(DataError, match="declares 100000000000 bytes, more than the file's"):
         read_spikes(path, "train", NAME)
+
+
+def test_memory_stays_below_four_times_the_file(tmp_path):
+    path, n = tmp_path / "n.hdf5", 200_000
+    rng = np.random.default_rng(0)
+    write_ntidigits(path, {"train": {NAME: (rng.uniform(0, 5, n), rng.integers(0, 64, n))}})  # in no order, the worst
+    read_labels(path, "train")  # imports
+    tracemalloc.start()
+    try:
+        assert len(read_spikes(path, "train", NAME)[0]) == n
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 4 * path.stat().st_size
 
 
 def test_without_h5py_it_says_what_to_install(path, monkeypatch):
