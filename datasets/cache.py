@@ -87,8 +87,7 @@ def open_cache(
     matter here). Raises ValueError naming the first setting that differs; DataError as CachedDataset does.
     """
     manifest = _finished(Path(folder))
-    if name != manifest.dataset:
-        raise ValueError(f"data_dir: {folder} is a prepared cache of {manifest.dataset}, found {name}")
+    _of_this_set(folder, manifest, name)
     asked = {"timesteps": timesteps, "size": size, "seed": seed}
     asked = {key: value for key, value in asked.items() if value is not None}
     asked |= {key: value for key, value in options.items() if key != "on_bad_sample"}
@@ -102,13 +101,15 @@ def open_cache(
     return CachedDataset(folder, split)
 
 
-def verify_cache(folder: str | Path) -> int:
+def verify_cache(folder: str | Path, name: str | None = None) -> int:
     """Compare every byte of a cache's arrays with its manifest and return how many there are.
 
+    name: of the data set, if the cache must be one of it, which is a ValueError otherwise.
     Raises DataError naming all files that differ, and as CachedDataset does.
     """
     folder = Path(folder)
     manifest = _finished(folder)
+    _of_this_set(folder, manifest, manifest.dataset if name is None else name)
     total, wrong = 0, []
     for split, record in manifest.splits.items():
         for array in ARRAYS:
@@ -155,6 +156,11 @@ def _finished(folder: Path) -> Manifest:
         done = ", ".join(f"{r.done()} of {r.samples} {split} samples" for split, r in manifest.splits.items())
         raise DataError(f"{folder}: was not finished ({done}); go on with the tools/prepare.py command that began it")
     return manifest
+
+
+def _of_this_set(folder: str | Path, manifest: Manifest, name: str) -> None:
+    if name != manifest.dataset:
+        raise ValueError(f"{folder} is a prepared cache of {manifest.dataset}, found {name}")
 
 
 def mapped(folder: Path, manifest: Manifest, split: str, array: str) -> np.ndarray:

@@ -164,11 +164,12 @@ def main() -> int:
         raise UsageError(f"--seed: expected an integer of at least 0, found {args.seed}")
     options: dict[str, Any] = dict(getattr(args, "data_options", {}))
     bad = options.pop("on_bad_sample", "error")
+    if bad not in ("error", "skip"):
+        raise UsageError(f"--on-bad-sample: expected error or skip, found {bad!r}")
     request = Request(args.name, args.data_dir, args.timesteps, args.size, args.seed, options, bad)
-    if args.verify:
-        total = verify_cache(args.verify)
-        print(f"{args.verify}: {total} bytes, as they were written")
     with wrong_usage(options):
+        if args.verify:
+            print(f"{args.verify}: {verify_cache(args.verify, args.name)} bytes, as they were written")
         if args.preview:
             lenient = replace(request, on_bad_sample="skip")  # what is bad is for --check to say
             splits = [lenient.load(split) for split in data_splits(args.name)]

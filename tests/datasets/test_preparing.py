@@ -165,11 +165,10 @@ def test_a_bad_sample_stops_and_what_is_finished_is_kept(request_of, source, tmp
     assert Manifest.read(tmp_path / "c").splits["train"].done() == 6  # sample 6 is the bad one
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
-def test_bad_samples_are_left_out_by_name(request_of, source, tmp_path, small_chunks, jobs):
+def test_bad_samples_are_left_out_by_name(request_of, source, tmp_path, small_chunks):
     copy = shutil.copytree(source, tmp_path / "digits")
     name, _ = damage(copy)
-    manifest = prepare(tmp_path / "c", request_of(copy, on_bad_sample="skip"), jobs=jobs)
+    manifest = prepare(tmp_path / "c", request_of(copy, on_bad_sample="skip"))
     reasons = manifest.splits["train"].skipped()
     assert name in reasons[6]
     cached = load_dataset(NAME, "train", data_dir=tmp_path / "c", timesteps=2)

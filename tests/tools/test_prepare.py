@@ -51,6 +51,9 @@ def test_prepare_prints_what_it_made_and_how_to_train_on_it(call, source, tmp_pa
     verified = call("prepare", NAME, "--verify", tmp_path / "c")
     size = sum(path.stat().st_size for path in (tmp_path / "c").glob("*.npy"))
     assert (verified.status, verified.out) == (0, f"{tmp_path / 'c'}: {size} bytes, as they were written\n")
+    other = call("prepare", "dialpad", "--verify", tmp_path / "c")
+    assert other.status == 2
+    assert other.err == f"error: {tmp_path / 'c'} is a prepared cache of {NAME}, found dialpad\n"
     data = bytearray((tmp_path / "c/train-audio.npy").read_bytes())
     data[-1] ^= 1
     (tmp_path / "c/train-audio.npy").write_bytes(data)
@@ -134,6 +137,10 @@ def test_preview(call, source, tmp_path):
         (("dialpad", "--check", "--seed", "-1"), "error: --seed: expected an integer of at least 0, found -1"),
         (("dialpad", "--check", "--timesteps", "0"), "error: timesteps: expected at least 1, found 0"),
         (("dialpad", "--check", "--data-option", "lost=2"), "error: lost: expected a probability from 0 to 0.5"),
+        (
+            ("dialpad", "--check", "--data-option", "on_bad_sample=stop"),
+            "error: --on-bad-sample: expected error or skip",
+        ),
         (("dialpad", "--check", "--data-option", "size=2"), "error: --data-option: size is not an option of the data"),
         (("dialpad", "--check", "--data-option", "lost=x"), "error: --data-option: a value of the wrong type among"),
     ],
@@ -158,8 +165,8 @@ LARGE = ("--size", "64", "--timesteps", "4", "--jobs", "2")  # 81 samples a chun
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """990 recordings, a second or two of work for two processes."""
-    return write_event_digits(tmp_path_factory.mktemp("large") / "set", numbers=range(1, 100))
+    """590 recordings, a second of work for two processes."""
+    return write_event_digits(tmp_path_factory.mktemp("large") / "set", numbers=range(1, 60))
 
 
 def started(source, out):
@@ -190,12 +197,12 @@ def test_a_kill_in_the_middle_keeps_what_is_finished(call, large, tmp_path):
     wait_for(lambda: not any(map(alive, workers)))
     kept = Manifest.read(tmp_path / "c")
     done = kept.splits["train"].done()
-    assert 0 < done < 900
+    assert 0 < done < 540
     assert not kept.complete
     times = (tmp_path / "c" / "train-audio.npy").stat().st_mtime
     refused = call("train", "--dataset", NAME, "--data-dir", tmp_path / "c", "--output-dir", tmp_path / "run")
     assert refused.status == 1
-    assert f"was not finished ({done} of 900 train samples" in refused.err
+    assert f"was not finished ({done} of 540 train samples" in refused.err
     time.sleep(0.02)
     resumed = call("prepare", NAME, "--data-dir", large, "--out", tmp_path / "c", *LARGE)
     assert resumed.status == 0, resumed.err
@@ -223,7 +230,7 @@ def test_ctrl_c_finishes_what_is_under_way(call, large, tmp_path):
     assert f"error: {tmp_path / 'c'}: stopped after " in err
     assert "; go on with the same command" in err
     assert "Traceback" not in err
-    assert 0 < Manifest.read(tmp_path / "c").splits["train"].done() < 900
+    assert 0 < Manifest.read(tmp_path / "c").splits["train"].done() < 540
 
 
 def test_training_from_the_cache_is_training_on_the_data_set(call, tmp_path):
