@@ -131,7 +131,10 @@ def content_hash(settings: dict, files: Iterable[Path] = (), arrays: Iterable[np
     add(json.dumps(settings, sort_keys=True).encode())
     for path in files:
         add(path.name.encode())
-        add(path.read_bytes())
+        digest.update(path.stat().st_size.to_bytes(8, "big"))
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):  # a file may be larger than memory
+                digest.update(block)
     for array in arrays:
         add(f"{array.dtype.str} {array.shape}".encode())
         add(np.ascontiguousarray(array).tobytes())

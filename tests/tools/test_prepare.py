@@ -249,6 +249,18 @@ def test_training_from_the_cache_is_training_on_the_data_set(call, tmp_path):
     assert other.err.startswith(f"error: seed: {tmp_path / 'c'} was prepared with 0, found 1;")
 
 
+def test_training_on_event_recordings_directly_and_from_a_cache(call, source, tmp_path):
+    options = ("--dataset", NAME, "--size", "16", "--data-option", "values=binary", "--epochs", "1")
+    arguments = ("--timesteps", "2", "--size", "16", "--data-option", "values=binary")
+    assert prepare(call, source, "--out", tmp_path / "c", *arguments).status == 0
+    for name, folder in (("direct", source), ("cached", tmp_path / "c")):
+        result = call("train", *TINY, *options, "--data-dir", folder, "--output-dir", tmp_path / name)
+        assert result.status == 0, result.err
+        assert f"T=2, 16x16; {NAME}: 20 training and 10 test pairs" in result.out
+        assert json.loads((tmp_path / name / "config.json").read_text())["network"]["visual_channels"] == 2
+    assert without_times(metrics(tmp_path / "direct")) == without_times(metrics(tmp_path / "cached"))
+
+
 def test_augmented_training_repeats_and_differs(call, tmp_path):
     runs = [("a", "flip,crop,timeshift,specaugment"), ("b", "flip,crop,timeshift,specaugment"), ("c", "")]
     for name, augment in runs:
