@@ -123,7 +123,7 @@ def summary(folder: Path, manifest: Manifest, decoded: int, seconds: float, jobs
             f"decoded {decoded} samples in {seconds:.1f} s: {decoded / seconds:.1f} samples/s, {jobs} processes"
         )
     else:
-        lines.append("it was finished already; nothing to do")
+        lines.append("nothing was left to decode")
     made = manifest.settings
     lines.append(
         f"train with: python tools/train.py --dataset {manifest.dataset} --data-dir {folder} "

@@ -47,7 +47,7 @@ def test_prepare_prints_what_it_made_and_how_to_train_on_it(call, source, tmp_pa
     assert lines[2].endswith(f"--dataset {NAME} --data-dir {tmp_path / 'c'} --timesteps 2 --seed 0")
     assert result.err == ""
     again = prepare(call, source, "--out", tmp_path / "c", "--size", "16", "--timesteps", "2")
-    assert "it was finished already; nothing to do" in again.out
+    assert "nothing was left to decode" in again.out
     verified = call("prepare", NAME, "--verify", tmp_path / "c")
     size = sum(path.stat().st_size for path in (tmp_path / "c").glob("*.npy"))
     assert (verified.status, verified.out) == (0, f"{tmp_path / 'c'}: {size} bytes, as they were written\n")
