@@ -8,11 +8,15 @@ from pathlib import Path
 
 import numpy as np
 
-__all__ = ["AudioVisualDataset", "DataError", "Subset", "content_hash"]
+__all__ = ["AudioVisualDataset", "DataError", "MissingPackage", "Subset", "content_hash"]
 
 
 class DataError(Exception):
     """Data on disk cannot be used; the message names the file or folder, what was found and what was expected."""
+
+
+class MissingPackage(DataError):
+    """A package that reads a kind of file is not installed: no fault of a sample, and so never skipped."""
 
 
 class AudioVisualDataset(ABC):

@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from datasets import decoding
-from datasets.base import AudioVisualDataset, DataError
+from datasets.base import AudioVisualDataset, DataError, MissingPackage
 from datasets.decoding import Request, finite_sample, loaded
 from datasets.registry import data_splits
 from datasets.workers import run_tasks
@@ -68,7 +68,7 @@ def check(
     classes without samples or with ten times those of another.
 
     jobs, stop, advance: as of `prepare`, but stopping gives the report of what was seen. Raises ValueError as
-    load_dataset does.
+    load_dataset does, and MissingPackage.
     """
     decoding.forget()
     report = Report(request.name)
@@ -77,6 +77,8 @@ def check(
         lenient = replace(request, on_bad_sample="error")
         try:
             dataset = loaded(lenient, split)
+        except MissingPackage:
+            raise
         except DataError as first:
             report.faults.append(str(first))
             # It reads files when it is made: make it without the bad ones, which it then names.
@@ -110,6 +112,8 @@ def check_samples(request: Request, split: str, start: int, stop: int) -> list[S
         files, group = tuple(map(str, dataset.files(i))), dataset.group(i)
         try:
             audio, video, _ = finite_sample(dataset, i)
+        except MissingPackage:
+            raise
         except DataError as error:
             found.append(Sample(i, files, group, fault=str(error)))
         else:

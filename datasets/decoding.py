@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets.base import AudioVisualDataset, DataError
+from datasets.base import AudioVisualDataset, DataError, MissingPackage
 from datasets.cache import array_header, array_path
 from datasets.manifest import Chunk
 from datasets.registry import data_options, load_dataset
@@ -36,6 +36,8 @@ class Request:
         settings = {"data_dir": self.data_dir, "timesteps": self.timesteps, "size": self.size, "seed": self.seed}
         try:
             return load_dataset(self.name, split, **settings, **self.options)
+        except MissingPackage:
+            raise
         except DataError:
             if self.on_bad_sample != "skip" or "on_bad_sample" not in data_options(self.name):
                 raise
@@ -73,6 +75,8 @@ def decode_chunk(request: Request, split: str, folder: str, start: int, stop: in
     for i in range(start, stop):
         try:
             audio, video, _ = finite_sample(dataset, i)
+        except MissingPackage:
+            raise
         except DataError as error:
             if request.on_bad_sample != "skip":
                 raise

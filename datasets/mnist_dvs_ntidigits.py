@@ -44,7 +44,8 @@ class MnistDvsNtidigits(AudioVisualDataset):
     fifth of the sensor. polarity: keep OFF and ON apart. duration_ms: use the first part of a visual recording.
     oh: also use "oh" as a spoken zero. on_bad_sample: "error", or "skip" to read every recording at the start, leave
     out those that are damaged, and count them in `skipped`.
-    Raises DataError for files that are missing or damaged and for a digit without a spoken one; ValueError for options.
+    Raises MissingPackage without h5py; DataError for files that are missing or damaged and for a digit without a spoken
+    one; ValueError for options.
     Source: T. Serrano-Gotarredona and B. Linares-Barranco 2015; G. Orchard et al. 2015; J. Anumula et al. 2018; paired
     by Q. Liu et al. 2022.
     """

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from datasets.base import DataError
+from datasets.base import DataError, MissingPackage
 from datasets.files import check_head
 
 __all__ = ["CHANNELS", "DIGITS", "read_labels", "read_spikes"]
@@ -24,7 +24,8 @@ def read_labels(path: str | Path, split: str) -> list[str]:
     """Return the names of all recordings of a split ("train" or "test"), such as `woman-ae-a-3`, in the file's order.
 
     A name says gender, speaker, take and the digits spoken: `z` is "zero", `o` is "oh".
-    Raises DataError if the file is missing or damaged, has no `<split>_labels`, or a name is not of that form.
+    Raises MissingPackage without h5py; DataError if the file is missing or damaged, has no `<split>_labels`, or a name
+    is not of that form.
     Source: J. Anumula et al., "Feature representations for neuromorphic audio spike streams", 2018.
     """
     key = f"{split}_labels"
@@ -82,7 +83,7 @@ def _opened(path: str | Path, wanted: str) -> Iterator[Any]:
     try:
         import h5py
     except ImportError:
-        raise DataError(
+        raise MissingPackage(
             f'{path}: reading HDF5 needs h5py, which is not installed; install it with: pip install -e ".[events]"'
         ) from None
     expected = "the HDF5 file of N-TIDIGITS"

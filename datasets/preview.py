@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.base import AudioVisualDataset, DataError
+from datasets.base import AudioVisualDataset, DataError, MissingPackage
 from snncore.files import replace_file
 from snncore.rng import named_rng
 
@@ -31,6 +31,8 @@ def pick_samples(dataset: AudioVisualDataset, count: int, seed: int = 0, first: 
             break
         try:
             dataset[int(index)]
+        except MissingPackage:
+            raise
         except DataError:
             continue
         picked.append(int(index))

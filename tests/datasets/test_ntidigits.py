@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from datasets import DataError
+from datasets.base import MissingPackage
 from datasets.ntidigits import read_labels, read_spikes
 from tests.datasets.mutants import MUTANTS
 from tests.datasets.tiny_events import spoken, write_ntidigits
@@ -109,7 +110,7 @@ def test_memory_stays_below_four_times_the_file(tmp_path):
 
 def test_without_h5py_it_says_what_to_install(path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(DataError, match=r'needs h5py, .* pip install -e "\.\[events\]"'):
+    with pytest.raises(MissingPackage, match=r'needs h5py, .* pip install -e "\.\[events\]"'):
         read_labels(path, "train")
 
 
@@ -117,6 +118,7 @@ MUTATE = """
 import sys, resource
 import numpy as np
 from datasets import DataError
+from datasets.base import MissingPackage
 from datasets.ntidigits import read_labels, read_spikes
 from tests.datasets.mutants import mutant
 

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from datasets import DataError, decoding, load_dataset, preparing
+from datasets.base import MissingPackage
 from datasets.cache import verify_cache
+from datasets.checking import check
 from datasets.decoding import Request
 from datasets.manifest import MANIFEST, Manifest
 from datasets.preparing import Interrupted, prepare
@@ -193,6 +195,13 @@ def test_what_a_data_set_leaves_out_by_itself_is_named_too(digits_dir, tmp_path)
     assert ["3_ann_5.wav: this is a Git LFS pointer" in why for why in manifest.splits["train"].left_out] == [True]
     cached = load_dataset("mnist-fsdd", "train", data_dir=tmp_path / "c")
     assert (len(cached), cached.skipped) == (40, 1)
+
+
+def test_a_missing_package_is_not_skipped_over(request_of, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    for action in (lambda r: prepare(tmp_path / "c", r), check, lambda r: r.load("train")):
+        with pytest.raises(MissingPackage, match=r"h5py, which is not installed; install it with: pip install"):
+            action(request_of(on_bad_sample="skip"))
 
 
 @pytest.mark.parametrize("where", ["rows", "manifest", "arrays"])
