@@ -12,6 +12,7 @@ __all__ = [
     "looks_like_text",
     "read_bytes",
     "read_lines",
+    "reason",
     "sorted_files",
     "sorted_folders",
 ]
@@ -61,6 +62,12 @@ def read_lines(path: str | Path, expected: str) -> list[str]:
     except UnicodeDecodeError as error:
         raise DataError(f"{path}: found a byte that is not UTF-8 at {error.start}; expected {expected}") from None
     return [line for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n") if line.strip()]
+
+
+def reason(error: Exception) -> str:
+    """Return what an error says, or what it is if it says nothing, on one line of at most 200 characters."""
+    text = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
+    return text if len(text) <= 200 else text[:197] + "..."
 
 
 def looks_like_text(data: bytes) -> bool:

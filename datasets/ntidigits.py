@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from datasets.base import DataError, MissingPackage
-from datasets.files import check_head
+from datasets.files import check_head, reason
 
 __all__ = ["CHANNELS", "DIGITS", "read_labels", "read_spikes"]
 
@@ -94,7 +94,7 @@ def _opened(path: str | Path, wanted: str) -> Iterator[Any]:
         with h5py.File(path, "r") as file:
             yield file
     except _FAULTS as error:
-        raise DataError(f"{path}: cannot read {wanted} ({error}); expected {expected}, whole") from error
+        raise DataError(f"{path}: cannot read {wanted} ({reason(error)}); expected {expected}, whole") from error
 
 
 def _array(dataset: Any, path: str | Path, key: str) -> np.ndarray:
