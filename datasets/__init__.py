@@ -5,8 +5,21 @@ for audio, video, labels in BatchIterator(train, 32).epoch(0):    # [T, N, H, W,
     ...
 """
 
+from datasets.augment import AUGMENTATIONS, Augmentation
 from datasets.base import AudioVisualDataset, DataError, Subset
 from datasets.batches import BatchIterator
+from datasets.prefetch import Prefetch
 from datasets.registry import DATASET_NAMES, describe, load_dataset
 
-__all__ = ["DATASET_NAMES", "AudioVisualDataset", "BatchIterator", "DataError", "Subset", "describe", "load_dataset"]
+__all__ = [
+    "AUGMENTATIONS",
+    "DATASET_NAMES",
+    "AudioVisualDataset",
+    "Augmentation",
+    "BatchIterator",
+    "DataError",
+    "Prefetch",
+    "Subset",
+    "describe",
+    "load_dataset",
+]

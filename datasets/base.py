@@ -30,7 +30,8 @@ class AudioVisualDataset(ABC):
         label   int, an index into `class_names`
 
     with T = `timesteps` and H = W = `size`. Indices run from 0 to `len(dataset) - 1`; any other raises IndexError.
-    `skipped` counts the corrupt samples that were left out, which is 0 unless the data set was told to skip them.
+    `skipped` counts the corrupt samples that were left out, which is 0 unless the data set was told to skip them;
+    `skipped_reasons` says of each, in a sentence that names it, what was wrong.
     """
 
     name: str
@@ -41,6 +42,7 @@ class AudioVisualDataset(ABC):
     audio_channels: int = 1
     visual_channels: int
     skipped: int = 0
+    skipped_reasons: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -93,7 +95,8 @@ class Subset(AudioVisualDataset):
         self.dataset = dataset
         self.indices = np.array([dataset.checked(int(i)) for i in indices], dtype=np.int64)
         self.name, self.split, self.class_names = dataset.name, dataset.split, dataset.class_names
-        self.timesteps, self.size, self.skipped = dataset.timesteps, dataset.size, dataset.skipped
+        self.timesteps, self.size = dataset.timesteps, dataset.size
+        self.skipped, self.skipped_reasons = dataset.skipped, dataset.skipped_reasons
         self.audio_channels, self.visual_channels = dataset.audio_channels, dataset.visual_channels
         self._labels = dataset.labels[self.indices]
         self._labels.setflags(write=False)
@@ -132,7 +135,10 @@ def content_hash(settings: dict, files: Iterable[Path] = (), arrays: Iterable[np
     add(json.dumps(settings, sort_keys=True).encode())
     for path in files:
         add(path.name.encode())
-        add(path.read_bytes())
+        digest.update(path.stat().st_size.to_bytes(8, "big"))
+        with open(path, "rb") as file:
+            while block := file.read(1 << 20):  # a file may be larger than memory
+                digest.update(block)
     for array in arrays:
         add(f"{array.dtype.str} {array.shape}".encode())
         add(np.ascontiguousarray(array).tobytes())

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from datasets.augment import Augmentation
 from datasets.base import AudioVisualDataset
 from snncore.rng import named_rng
 
@@ -19,7 +20,8 @@ class BatchIterator:
         batch k      = order[k * batch_size : (k + 1) * batch_size]
 
     A run that stopped inside an epoch resumes with `epoch(number, start_batch)` and sees the batches it would have
-    seen. The last batch may be smaller, down to one sample, unless `drop_last` leaves it out.
+    seen. The last batch may be smaller, down to one sample, unless `drop_last` leaves it out. `augment` changes each
+    sample, with the epoch and its index in the data set to draw from.
     Raises ValueError if `batch_size` is below 1, if the data set is empty, or if `drop_last` would leave no batch.
     """
 
@@ -31,6 +33,7 @@ class BatchIterator:
         seed: int = 0,
         shuffle: bool = True,
         drop_last: bool = False,
+        augment: Augmentation | None = None,
     ):
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
@@ -42,7 +45,7 @@ class BatchIterator:
                 f"as drop_last leaves out smaller batches; found {batch_size}"
             )
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
-        self.shuffle, self.drop_last = shuffle, drop_last
+        self.shuffle, self.drop_last, self.augment = shuffle, drop_last, augment
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -63,18 +66,22 @@ class BatchIterator:
         """
         if not 0 <= start_batch <= len(self):
             raise ValueError(f"start_batch: expected 0 to {len(self)}, found {start_batch}")
-        return self._batches(self.order(number), start_batch)
+        return self._batches(number, start_batch)
 
-    def _batches(self, order: np.ndarray, start_batch: int) -> Iterator[Batch]:
+    def _batches(self, number: int, start_batch: int) -> Iterator[Batch]:
+        order = self.order(number)
         for k in range(start_batch, len(self)):
-            yield self._collate(order[k * self.batch_size : (k + 1) * self.batch_size])
+            yield self._collate(order[k * self.batch_size : (k + 1) * self.batch_size], number)
 
-    def _collate(self, indices: np.ndarray) -> Batch:
+    def _collate(self, indices: np.ndarray, number: int) -> Batch:
         d = self.dataset
         shape = (d.timesteps, len(indices), d.size, d.size)
         audio = np.empty((*shape, d.audio_channels), dtype=np.float32)
         video = np.empty((*shape, d.visual_channels), dtype=np.float32)
         labels = np.empty(len(indices), dtype=np.int64)
         for j, index in enumerate(indices):
-            audio[:, j], video[:, j], labels[j] = d[int(index)]
+            x_a, x_v, labels[j] = d[int(index)]
+            if self.augment is not None:
+                x_a, x_v = self.augment(x_a, x_v, number, int(index))
+            audio[:, j], video[:, j] = x_a, x_v
         return audio, video, labels

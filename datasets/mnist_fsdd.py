@@ -10,6 +10,7 @@ from datasets.audio import normalise_level, read_audio, resample
 from datasets.base import AudioVisualDataset, DataError, content_hash
 from datasets.idx import find_idx, read_idx
 from datasets.images import resize_bilinear
+from datasets.partners import pair_by_label
 from datasets.spectrogram import log_mel, mel_spectrogram, standardise
 from snncore.rng import named_rng
 
@@ -140,7 +141,7 @@ class MnistFsdd(AudioVisualDataset):
         bad = [path for path, name in zip(found, names, strict=True) if name is None]
         if bad and not self.skip:
             raise DataError(f"{bad[0]}: expected a name like {{digit}}_{{speaker}}_{{index}}.wav, as 7_jackson_32.wav")
-        self.skipped += len(bad)
+        self._skip(*(f"{path}: the name does not say digit, speaker and index" for path in bad))
         good = [(path, name) for path, name in zip(found, names, strict=True) if name is not None]
         return [path for path, _ in good], [name for _, name in good]
 
@@ -169,10 +170,10 @@ class MnistFsdd(AudioVisualDataset):
         for path, label in recordings:
             try:
                 samples, rate = read_audio(path)
-            except DataError:
+            except DataError as error:
                 if not self.skip:
                     raise
-                self.skipped += 1
+                self._skip(str(error))
                 continue
             paths.append(path)
             labels.append(label)
@@ -180,20 +181,20 @@ class MnistFsdd(AudioVisualDataset):
         clips = np.array(clips, dtype=np.float32).reshape(-1, CLIP)
         return paths, np.array(labels, dtype=np.int64), spectrogram(clips, self.size)
 
+    def _skip(self, *reasons: str) -> None:
+        self.skipped += len(reasons)
+        self.skipped_reasons = (*self.skipped_reasons, *reasons)
+
     def _pair(self) -> np.ndarray:
         """For each image the index of a recording of its digit, int64 [n]."""
-        pairing = np.empty(len(self._labels), dtype=np.int64)
         rng = named_rng(self.seed, self.name, self.split, "pairing")
-        for label in np.unique(self._labels):
-            choices = np.flatnonzero(self.recording_labels == label)
-            if not len(choices):
-                raise DataError(
-                    f"label {label} has images but no recording in the {self.split} split "
-                    f"(fsdd_split={self.fsdd_split!r}); expected at least one"
-                )
-            images = np.flatnonzero(self._labels == label)
-            pairing[images] = choices[rng.integers(len(choices), size=len(images))]
-        return pairing
+        try:
+            return pair_by_label(self._labels, self.recording_labels, rng)
+        except LookupError as error:
+            raise DataError(
+                f"label {error} has images but no recording in the {self.split} split "
+                f"(fsdd_split={self.fsdd_split!r}); expected at least one"
+            ) from None
 
 
 def sounding_clip(x: np.ndarray) -> np.ndarray:

@@ -5,18 +5,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets import ave, cifar10_av, crema_d, folder, mnist_fsdd, urbansound8k_av
+from datasets import ave, cifar10_av, crema_d, event_recordings, folder, mnist_fsdd, urbansound8k_av
 from datasets.ave import Ave
 from datasets.base import AudioVisualDataset, DataError, Subset
+from datasets.cache import open_cache
 from datasets.cifar10_av import Cifar10Av
 from datasets.crema_d import CremaD
 from datasets.dialpad import Dialpad
 from datasets.folder import FolderDataset
+from datasets.manifest import is_cache
+from datasets.mnist_dvs_ntidigits import MnistDvsNtidigits
 from datasets.mnist_fsdd import MnistFsdd
 from datasets.urbansound8k_av import UrbanSound8kAv
 from snncore.rng import named_rng
 
-__all__ = ["DATASET_NAMES", "describe", "load_dataset"]
+__all__ = ["DATASET_NAMES", "data_options", "data_splits", "describe", "load_dataset"]
 
 SPLITS = ("train", "test")
 COMMON = frozenset({"split", "data_dir", "timesteps", "size", "seed"})  # what load_dataset passes by itself
@@ -51,6 +54,12 @@ REGISTRY = {
     "crema-d": Entry(CremaD, "videos of actors who say a sentence in one of six emotions", 96, crema_d.NEEDS),
     "ave": Entry(Ave, "ten-second videos of 28 audio-visual events", 96, ave.NEEDS, (*SPLITS, "val")),
     "folder": Entry(FolderDataset, "your own videos, or sounds and images, in a folder a class", 64, folder.NEEDS),
+    "mnist-dvs-ntidigits": Entry(
+        MnistDvsNtidigits,
+        'digits of an event camera (MNIST-DVS or N-MNIST) with those of a silicon cochlea (N-TIDIGITS): "M&N"',
+        32,
+        event_recordings.NEEDS,
+    ),
 }
 DATASET_NAMES = tuple(REGISTRY)
 
@@ -69,10 +78,11 @@ def load_dataset(
     """Return a split of a data set.
 
     name: one of `DATASET_NAMES`. split: "train" or "test", and for ave also "val". data_dir: the folder with the files
-    of a data set that needs some (`describe` says which); the others take no notice of it. timesteps: T. size: height
-    and width of image and spectrogram, by default the data set's own. limit: take that many samples, drawn with the
-    seed (not the first ones, as some sets are sorted by class), in the data set's order; all of them if there are no
-    more. A smaller limit takes a part of what a larger one takes. options: those of the data set.
+    of a data set that needs some (`describe` says which), or a cache that tools/prepare.py made of the data set, with
+    these settings; data sets that need no files take no notice of any other folder. timesteps: T. size: height and
+    width of image and spectrogram, by default the data set's own. limit: take that many samples, drawn with the seed
+    (not the first ones, as some sets are sorted by class), in the data set's order; all of them if there are no more.
+    A smaller limit takes a part of what a larger one takes. options: those of the data set.
     Raises ValueError for an unknown name, split or option and a limit below 1, DataError for files that are missing or
     wrong.
     """
@@ -85,10 +95,13 @@ def load_dataset(
     if unknown:
         known = ", ".join(entry.options)
         raise ValueError(f"options: {name} has no option {', '.join(unknown)}; expected some of {known}")
-    if entry.needs is not None:
-        options["data_dir"] = _existing_dir(name, data_dir, entry.needs)
-    size = entry.default_size if size is None else size
-    dataset = entry.loader(split, timesteps=timesteps, size=size, seed=seed, **options)
+    if data_dir is not None and is_cache(data_dir):
+        dataset: AudioVisualDataset = open_cache(data_dir, split, name, timesteps, size, seed, options)
+    else:
+        if entry.needs is not None:
+            options["data_dir"] = _existing_dir(name, data_dir, entry.needs)
+        size = entry.default_size if size is None else size
+        dataset = entry.loader(split, timesteps=timesteps, size=size, seed=seed, **options)
     if limit is None or limit >= len(dataset):
         return dataset
     chosen = named_rng(seed, "limit", name, split).permutation(len(dataset))[:limit]
@@ -102,6 +115,16 @@ def describe(name: str) -> str:
     lines += ["options: " + ", ".join(f"{option}={default!r}" for option, default in entry.options.items())]
     lines += [f"data_dir must hold\n{entry.needs}" if entry.needs else "needs no files"]
     return "\n".join(lines)
+
+
+def data_options(name: str) -> dict[str, object]:
+    """Return the options of a data set alone, with their defaults; raises ValueError for an unknown name."""
+    return _entry(name).options
+
+
+def data_splits(name: str) -> tuple[str, ...]:
+    """Return the splits of a data set, "train" first; raises ValueError for an unknown name."""
+    return _entry(name).splits
 
 
 def _entry(name: str) -> Entry:

@@ -18,6 +18,7 @@ import math
 import platform
 import time
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -47,7 +48,7 @@ class Batches(Protocol):
     def __len__(self) -> int: ...
 
     def epoch(self, number: int, start_batch: int = 0) -> Any:
-        """Iterate over (audio, video, labels) from batch `start_batch` of epoch `number`."""
+        """Return a generator of (audio, video, labels) from batch `start_batch` of epoch `number` on."""
 
 
 def write_config(folder: Path, settings: dict[str, Any], config: MISNetConfig, data: dict[str, str]) -> None:
@@ -147,16 +148,16 @@ class Run:
             self._finish_epoch()
 
     def _train_epoch(self) -> None:
-        batches = self.train.epoch(self.epoch, self.batch)
         text = f"epoch {self.epoch + 1}/{self.epochs}"
-        for batch in self.progress(batches, total=len(self.train), initial=self.batch, text=text):
-            started = time.perf_counter()
-            step = self.epoch * len(self.train) + self.batch
-            on_device = tuple(snncore.to_device(x, self.device) for x in batch)
-            train_step(self.model, self.optimizer, self.schedule(step), on_device, self.totals, step)
-            self.totals.seconds += time.perf_counter() - started
-            self.batch += 1
-            self._stop_if_asked()
+        with closing(self.train.epoch(self.epoch, self.batch)) as batches:  # a thread may be making them
+            for batch in self.progress(batches, total=len(self.train), initial=self.batch, text=text):
+                started = time.perf_counter()
+                step = self.epoch * len(self.train) + self.batch
+                on_device = tuple(snncore.to_device(x, self.device) for x in batch)
+                train_step(self.model, self.optimizer, self.schedule(step), on_device, self.totals, step)
+                self.totals.seconds += time.perf_counter() - started
+                self.batch += 1
+                self._stop_if_asked()
 
     def _stop_if_asked(self) -> None:
         if self.stop():
@@ -164,9 +165,10 @@ class Run:
             raise Stopped
 
     def _test_batches(self) -> Any:
-        for batch in self.progress(self.test.epoch(0), total=len(self.test), initial=0, text="test"):
-            yield batch
-            self._stop_if_asked()  # the epoch is trained; a resumed run evaluates it again
+        with closing(self.test.epoch(0)) as batches:
+            for batch in self.progress(batches, total=len(self.test), initial=0, text="test"):
+                yield batch
+                self._stop_if_asked()  # the epoch is trained; a resumed run evaluates it again
 
     def _finish_epoch(self) -> None:
         with np.errstate(all="ignore"):

@@ -10,7 +10,7 @@ from settings import check_settings, override
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from toolkit import add_data_options, device_of, load_split, progress, run_tool
 
-from datasets import BatchIterator
+from datasets import BatchIterator, Prefetch
 from misnet.config import MISNetConfig
 from misnet.model import MISNet
 from misnet.plots import plot_confusion
@@ -75,7 +75,7 @@ def main() -> None:
     settings = check_settings(content["settings"], str(args.run_dir / "config.json"))
     settings = check_settings(override(settings, {k: v for k, v in vars(args).items() if k != "batch_size"}))
     data = load_split(args.split, settings, config.size, config.timesteps)
-    batches = BatchIterator(data, args.batch_size, shuffle=False)
+    batches = Prefetch(BatchIterator(data, args.batch_size, shuffle=False))
     shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
     labels: list[int] = []
     predicted: list[int] = []

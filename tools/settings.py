@@ -6,7 +6,7 @@ from typing import Any
 
 from toolkit import UsageError
 
-from datasets import DATASET_NAMES
+from datasets import AUGMENTATIONS, DATASET_NAMES
 from misnet.run import read_config
 from snncore.optim import OPTIMIZERS
 
@@ -25,6 +25,7 @@ DEFAULTS: dict[str, Any] = {
     "recipe": "default",
     "epochs": None,  # that of the data set
     "batch_size": 32,
+    "augment": [],
     "schedule": "cosine",
     "warmup_steps": 0,
     "seed": 0,
@@ -37,6 +38,7 @@ EPOCHS = {
     "crema-d": 60,
     "ave": 60,
     "folder": 30,
+    "mnist-dvs-ntidigits": 10,
 }
 SCHEDULES = ("cosine", "constant")
 RESUMABLE = {"resume", "device"}  # the other options are part of the run that goes on
@@ -76,6 +78,9 @@ def check_settings(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
         good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
         require(name, good, "a finite number of at least 0")
     require("data_dir", settings["data_dir"] is None or isinstance(settings["data_dir"], str), "a folder")
+    augment = settings["augment"]
+    known = isinstance(augment, list) and all(name in tuple(AUGMENTATIONS) for name in augment)
+    require("augment", known and len(set(augment)) == len(augment), f"some of {', '.join(AUGMENTATIONS)}, each once")
     require("data_options", isinstance(settings["data_options"], dict), "an object")
     return settings
 

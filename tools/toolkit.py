@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from datasets import DATASET_NAMES, AudioVisualDataset, DataError, load_dataset
@@ -33,6 +34,11 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     }
     for name, kind in kinds.items():
         group.add_argument(name, default=argparse.SUPPRESS, **kind)
+    add_data_option(group)
+
+
+def add_data_option(group: Any) -> None:
+    """Add --data-option and --on-bad-sample; without them `data_options` is absent from the parsed namespace."""
     group.add_argument(
         "--data-option",
         dest="data_options",
@@ -81,12 +87,25 @@ def device_of(text: str) -> str:
     return f"{kind}:{index}" if kind == "cuda" else "cpu"
 
 
-def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps: int) -> AudioVisualDataset:
-    """Return a split of the data set that `settings` name, cut as they say; UsageError for values it does not take."""
-    options = settings["data_options"]
+@contextmanager
+def wrong_usage(options: dict[str, Any]) -> Iterator[None]:
+    """Turn what a data set raises for values it does not take into UsageError; options: those of the data set."""
     if taken := sorted(set(options) & (COMMON | {"limit"})):
         raise UsageError(f"--data-option: {taken[0]} is not an option of the data set but one of this command")
     try:
+        yield
+    except ValueError as error:
+        raise UsageError(str(error)) from None
+    except TypeError as error:
+        if not options:
+            raise
+        raise UsageError(f"--data-option: a value of the wrong type among {options}: {error}") from None
+
+
+def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps: int) -> AudioVisualDataset:
+    """Return a split of the data set that `settings` name, cut as they say; UsageError for values it does not take."""
+    options = settings["data_options"]
+    with wrong_usage(options):
         data = load_dataset(
             settings["dataset"],
             split,
@@ -97,12 +116,6 @@ def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps
             limit=settings["limit_train" if split == "train" else "limit_eval"],
             **options,
         )
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    except TypeError as error:
-        if not options:
-            raise
-        raise UsageError(f"--data-option: a value of the wrong type among {options}: {error}") from None
     if data.skipped:
         print(f"note: {data.name} {split}: left out {data.skipped} corrupt samples or files", file=sys.stderr)
     return data
@@ -114,20 +127,21 @@ def run_tool(main: Callable[[], int | None]) -> None:
         status = main() or 0
         sys.stdout.flush()
     except (UsageError, ConfigError, BackendError) as error:
-        status = _complain(error, USAGE)
+        status = complain(error, USAGE)
     except (DataError, CheckpointError, Diverged) as error:
-        status = _complain(error, DATA)
+        status = complain(error, DATA)
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     except KeyboardInterrupt:
-        status = _complain("interrupted", STOPPED)
+        status = complain("interrupted", STOPPED)
     except OSError as error:
-        status = _complain(error, DATA)
+        status = complain(error, DATA)
     sys.exit(status)
 
 
-def _complain(error: object, status: int) -> int:
+def complain(error: object, status: int) -> int:
+    """Print an error as a line and return the exit status that goes with it."""
     print(f"error: {error}", file=sys.stderr)
     return status
 
@@ -135,8 +149,8 @@ def _complain(error: object, status: int) -> int:
 class StopRequest:
     """Turns the first Ctrl-C (or SIGTERM) into a request that a run asks for; the second interrupts at once."""
 
-    def __init__(self) -> None:
-        self.requested = False
+    def __init__(self, after: str = "this batch") -> None:
+        self.requested, self.after = False, after
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, self._note)
 
@@ -144,7 +158,7 @@ class StopRequest:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print("\nstopping after this batch; once more to stop at once", file=sys.stderr)
+        print(f"\nstopping after {self.after}; once more to stop at once", file=sys.stderr)
 
     def __call__(self) -> bool:
         """Whether a stop was requested."""

@@ -14,7 +14,7 @@ from typing import Any
 from settings import EPOCHS, RECIPES, SCHEDULES, gather
 from toolkit import STOPPED, StopRequest, UsageError, add_data_options, device_of, load_split, progress, run_tool
 
-from datasets import DATASET_NAMES, BatchIterator, DataError, describe
+from datasets import AUGMENTATIONS, DATASET_NAMES, Augmentation, BatchIterator, DataError, Prefetch, describe
 from misnet.config import MISNetConfig
 from misnet.model import MISNet
 from misnet.options import add_model_options, model_config
@@ -39,6 +39,12 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument("--recipe", choices=tuple(RECIPES), help="default: Adam, lr 2e-3, cosine; paper: SGD 0.9, 1e-3")
     group.add_argument("--epochs", type=int, help=f"passes over the training set (default: {epochs})")
     group.add_argument("--batch-size", type=int, help="samples a step (default: 32)")
+    group.add_argument(
+        "--augment",
+        type=lambda text: [name for name in text.split(",") if name],
+        metavar="NAMES",
+        help=f"random changes of training samples, some of {', '.join(AUGMENTATIONS)}, with commas (default: none)",
+    )
     group.add_argument("--optimizer", choices=tuple(OPTIMIZERS), help="instead of the recipe's")
     group.add_argument("--lr", type=float, help="learning rate, instead of the recipe's")
     group.add_argument("--final-lr", type=float, help="where the cosine ends, instead of the recipe's")
@@ -119,7 +125,8 @@ def main() -> int:
     config = network_for(train, network, given)
     test = load_split("test", settings, config.size, config.timesteps)
     data = {"train": train.fingerprint(), "test": test.fingerprint()}
-    batches = BatchIterator(train, settings["batch_size"], seed=settings["seed"])
+    augment = Augmentation(settings["augment"], settings["seed"])
+    batches = Prefetch(BatchIterator(train, settings["batch_size"], seed=settings["seed"], augment=augment))
     model = MISNet(config, settings["seed"]).to(device)
     try:
         schedule = make_schedule(settings, settings["epochs"] * len(batches))
@@ -133,7 +140,7 @@ def main() -> int:
         optimizer=optimizer,
         schedule=schedule,
         train=batches,
-        test=BatchIterator(test, settings["batch_size"], shuffle=False),
+        test=Prefetch(BatchIterator(test, settings["batch_size"], shuffle=False)),
         epochs=settings["epochs"],
         device=device,
         stop=StopRequest(),

@@ -1,0 +1,188 @@
+"""Prepare a data set for training: look at it, check it, decode it once.
+
+  python tools/prepare.py NAME --data-dir D --preview out.png   a picture of samples: do the labels fit?
+  python tools/prepare.py NAME --data-dir D --check             every sample: what is damaged, what is in two splits?
+  python tools/prepare.py NAME --data-dir D --out CACHE         decode all samples into memory-mapped arrays
+  python tools/train.py --dataset NAME --data-dir CACHE         train from them; the samples are the same, bit for bit
+  python tools/prepare.py NAME --verify CACHE                   compare a cache with the hashes in its manifest
+
+Preparing can be stopped with Ctrl-C or killed at any time: the same command goes on from what is finished. A cache
+belongs to the settings it was made with (--size, --timesteps, --seed, --data-option); others are refused.
+--check ends with status 1 if files are missing or damaged or if the splits share content; groups (speakers, actors)
+that are in two splits are a warning.
+"""
+
+import argparse
+import os
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from toolkit import DATA, STOPPED, StopRequest, UsageError, add_data_option, complain, run_tool, wrong_usage
+
+from datasets import DATASET_NAMES, describe
+from datasets.cache import verify_cache
+from datasets.checking import Report, check
+from datasets.decoding import Request
+from datasets.manifest import Manifest
+from datasets.preparing import Interrupted, prepare
+from datasets.preview import draw_preview
+from datasets.registry import data_splits
+
+SHOWN = 20  # of each kind of duplicate; faults are all shown
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    parser = argparse.ArgumentParser(
+        usage="%(prog)s NAME [--data-dir DIR] (--preview FILE | --check | --out CACHE | --verify CACHE) [options]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in DATASET_NAMES),
+    )
+    parser.add_argument("name", metavar="NAME", choices=DATASET_NAMES, help="data set; what each needs is listed below")
+    parser.add_argument("--data-dir", metavar="DIR", help="folder with the files of a data set that needs some")
+    what = parser.add_argument_group("what to do, in this order")
+    what.add_argument("--verify", type=Path, metavar="CACHE", help="read a cache whole and compare it with its hashes")
+    what.add_argument("--preview", type=Path, metavar="FILE", help="draw samples of each class into a PNG")
+    what.add_argument("--check", action="store_true", help="go through all samples, and prepare only if they are clean")
+    what.add_argument("--out", type=Path, metavar="CACHE", help="folder to fill with decoded arrays")
+    how = parser.add_argument_group("samples")
+    how.add_argument("--size", type=int, help="height and width (default: that of the data set)")
+    how.add_argument("--timesteps", type=int, default=4, help="timesteps T (default: 4)")
+    how.add_argument("--seed", type=int, default=0, help="of what the data set draws, such as pairs (default: 0)")
+    add_data_option(how)
+    parser.add_argument(
+        "--jobs", type=int, default=processors(), metavar="N", help="processes (default: %(default)s, one a processor)"
+    )
+    return parser
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class Bars:
+    """A progress bar for each split, where standard error is a terminal; called with split, done and total."""
+
+    def __init__(self, verb: str) -> None:
+        self.verb, self.split, self.bar = verb, "", None
+
+    def __call__(self, split: str, done: int, total: int) -> None:
+        """Show that `done` of `total` samples are done."""
+        from tqdm import tqdm
+
+        if split != self.split:
+            self.close()
+            self.split = split
+            self.bar = tqdm(total=total, initial=done, desc=f"{self.verb} {split}", unit="sample", disable=None)
+        self.bar.update(done - self.bar.n)
+
+    def close(self) -> None:
+        """End the bar."""
+        if self.bar is not None:
+            self.bar.close()
+
+
+def report_text(report: Report) -> str:
+    """Return the text that is printed for a check."""
+    lines = []
+    if report.counts:
+        width = max(5, *map(len, report.class_names))
+        lines.append(f"{'class':<{width}} " + " ".join(f"{split:>8}" for split in report.counts))
+        for k, name in enumerate(report.class_names):
+            lines.append(f"{name:<{width}} " + " ".join(f"{counts[k]:>8}" for counts in report.counts.values()))
+        lines.append(f"{'all':<{width}} " + " ".join(f"{sum(counts):>8}" for counts in report.counts.values()))
+    if report.faults:
+        lines.append(f"\nmissing or damaged: {len(report.faults)}")
+        lines += [f"  {fault}" for fault in report.faults]
+    if report.duplicates:
+        lines.append(f"\nin two splits: {len(report.duplicates)}")
+        lines += [f"  {duplicate}" for duplicate in report.duplicates[:SHOWN]]
+        if len(report.duplicates) > SHOWN:
+            lines.append(f"  and {len(report.duplicates) - SHOWN} more")
+    lines += [f"\nwarning: {warning}" for warning in report.warnings]
+    verdict = f"{report.problems} problems" if report.problems else "clean"
+    return "\n".join([*lines, f"\n{report.name}: {verdict}"])
+
+
+def summary(folder: Path, manifest: Manifest, decoded: int, seconds: float, jobs: int) -> str:
+    """Return the text that is printed for a cache that is finished."""
+    kept = {split: r.samples - len(r.skipped()) for split, r in manifest.splits.items()}
+    skipped = [why for r in manifest.splits.values() for why in (*r.left_out, *r.skipped().values())]
+    size = sum(path.stat().st_size for path in folder.glob("*.npy")) / 2**20
+    lines = [f"left out: {why}" for why in dict.fromkeys(skipped)]
+    lines.append(
+        f"{folder}: {', '.join(f'{n} {split}' for split, n in kept.items())} samples of {manifest.dataset}, "
+        f"{size:.1f} MiB" + (f", {len(skipped)} left out" if skipped else "")
+    )
+    if decoded:
+        lines.append(
+            f"decoded {decoded} samples in {seconds:.1f} s: {decoded / seconds:.1f} samples/s, {jobs} processes"
+        )
+    else:
+        lines.append("nothing was left to decode")
+    made = manifest.settings
+    lines.append(
+        f"train with: python tools/train.py --dataset {manifest.dataset} --data-dir {folder} "
+        f"--timesteps {made['timesteps']} --seed {made['seed']}"
+    )
+    return "\n".join(lines)
+
+
+def fill(args: argparse.Namespace, request: Request) -> int:
+    """Prepare the cache and return the exit status."""
+    bars, stop, before = Bars("decoding"), StopRequest("the samples under way"), {}
+
+    def advance(split: str, done: int, total: int) -> None:
+        before.setdefault(split, done)
+        bars(split, done, total)
+
+    started = time.perf_counter()
+    try:
+        manifest = prepare(args.out, request, jobs=args.jobs, stop=stop, advance=advance)
+    except Interrupted as stopped:
+        return complain(f"{stopped}; go on with the same command", STOPPED)
+    finally:
+        bars.close()
+    decoded = sum(r.samples for r in manifest.splits.values()) - sum(before.values())
+    print(summary(args.out, manifest, decoded, time.perf_counter() - started, args.jobs))
+    return 0
+
+
+def main() -> int:
+    """Verify, draw, check and prepare, whatever is asked for; return the exit status."""
+    parser = make_parser()
+    args = parser.parse_args()
+    if not (args.verify or args.preview or args.check or args.out):
+        parser.error("expected at least one of --preview FILE, --check, --out CACHE and --verify CACHE")
+    if args.jobs < 1:
+        raise UsageError(f"--jobs: expected at least 1, found {args.jobs}")
+    if args.seed < 0:
+        raise UsageError(f"--seed: expected an integer of at least 0, found {args.seed}")
+    options: dict[str, Any] = dict(getattr(args, "data_options", {}))
+    bad = options.pop("on_bad_sample", "error")
+    if bad not in ("error", "skip"):
+        raise UsageError(f"--on-bad-sample: expected error or skip, found {bad!r}")
+    request = Request(args.name, args.data_dir, args.timesteps, args.size, args.seed, options, bad)
+    with wrong_usage(options):
+        if args.verify:
+            print(f"{args.verify}: {verify_cache(args.verify, args.name)} bytes, as they were written")
+        if args.preview:
+            lenient = replace(request, on_bad_sample="skip")  # what is bad is for --check to say
+            splits = [lenient.load(split) for split in data_splits(args.name)]
+            print(f"{args.preview}: {draw_preview(splits, args.preview, seed=args.seed)} samples")
+        if args.check:
+            bars = Bars("checking")
+            report = check(request, jobs=args.jobs, advance=bars)
+            bars.close()
+            print(report_text(report))
+            if report.problems:
+                return DATA
+        return fill(args, request) if args.out else 0
+
+
+if __name__ == "__main__":
+    run_tool(main)
