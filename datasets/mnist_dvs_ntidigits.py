@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from datasets.audio import standardise
 from datasets.base import AudioVisualDataset, DataError, content_hash
 from datasets.event_recordings import find_recordings, find_spoken, read_recording
 from datasets.events import SLICINGS, Events, around, cochlea_maps, event_frames, first_events
 from datasets.images import resize_bilinear, resize_matrix
 from datasets.ntidigits import CHANNELS, DIGITS, read_labels, read_spikes
 from datasets.partners import pair_by_label
+from datasets.spectrogram import standardise
 from snncore.rng import named_rng
 
 __all__ = ["MnistDvsNtidigits"]
