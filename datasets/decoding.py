@@ -13,7 +13,7 @@ from datasets.cache import array_header, array_path
 from datasets.manifest import Chunk
 from datasets.registry import data_options, load_dataset
 
-__all__ = ["Request", "decode_chunk", "loaded", "make_array", "write_rows"]
+__all__ = ["Request", "decode_chunk", "finite_sample", "forget", "loaded", "make_array", "write_rows"]
 
 
 @dataclass(frozen=True)
