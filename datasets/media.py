@@ -108,28 +108,29 @@ class MediaDataset(AudioVisualDataset):
         self._labels = np.array([sample.label for sample in samples], dtype=np.int64)
         self._labels.setflags(write=False)
 
-    def _bad(self, error: DataError) -> None:
-        """Raise the error, or count a sample that is left out."""
-        if not self.skip:
-            raise error
-        self.skipped += 1
+    def _bad(self, *errors: DataError) -> None:
+        """Raise the first error, or count samples that are left out, and say why."""
+        if not self.skip and errors:
+            raise errors[0]
+        self.skipped += len(errors)
+        self.skipped_reasons = (*self.skipped_reasons, *map(str, errors))
 
     def _readable(self, items: Sequence[Item], read: Callable[[Item], object]) -> list[Item]:
-        """Those of `items` that can be read; the others are counted. Decoders leave Python's lock, hence threads."""
+        """Those of `items` that can be read; the others are left out. Decoders leave Python's lock, hence threads."""
 
-        def tried(item: Item) -> bool:
+        def fault(item: Item) -> DataError | None:
             try:
                 read(item)
             except MissingPackage:
                 raise
-            except DataError:
-                return False
-            return True
+            except DataError as error:
+                return error
+            return None
 
         with ThreadPoolExecutor(os.cpu_count()) as threads:
-            good = list(threads.map(tried, items))
-        self.skipped += good.count(False)
-        return [item for item, is_good in zip(items, good, strict=True) if is_good]
+            faults = list(threads.map(fault, items))
+        self._bad(*(error for error in faults if error is not None))
+        return [item for item, error in zip(items, faults, strict=True) if error is None]
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.data_dir).as_posix()
