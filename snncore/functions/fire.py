@@ -1,6 +1,8 @@
 """The step function with a surrogate gradient, for neurons that are built from smaller operations."""
 
 from snncore.backend import Array
+from snncore.cost import OpCount, lead_of
+from snncore.functions.counting import entries, events
 from snncore.surrogate import Sigmoid, Surrogate, fire
 from snncore.tape import Function
 
@@ -23,3 +25,13 @@ class Fire(Function):
     def backward(self, gs: Array) -> Array:
         (x,) = self.saved
         return gs * self.surrogate.derivative(x)
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        lead = lead_of(outputs[0].shape)
+        binary, graded, _ = events(outputs[0], lead)
+        per = entries(outputs[0].shape, lead)
+        return OpCount(lead, compare=per, spikes=binary + graded, places=per)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        size = outputs[0].size
+        return OpCount(back_special=size, back_mul=size)

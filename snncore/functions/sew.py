@@ -3,6 +3,9 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.cost import Facts, OpCount, lead_of
+from snncore.functions.arithmetic_cost import both_events
+from snncore.functions.counting import events, traffic, values
 from snncore.tape import Function
 
 CONNECTS = ("add", "and", "iand")
@@ -40,3 +43,21 @@ class SEW(Function):
         if self.connect == "and":
             return go * s, go * a
         return -go * s, go * (1 - a)
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        a, s = inputs
+        lead = lead_of(s.shape)
+        if self.connect == "add":  # where only one of them has an event, it passes as it is
+            columns: dict = {"residual_add": both_events(a, s, lead)}
+        else:
+            binary, graded, _ = events(s, lead)
+            columns = {"residual_logic": binary + graded}
+        columns |= {k: 2 * v for k, v in traffic(s, lead, "read").items()} | traffic(outputs[0], lead, "write")
+        found = values(outputs[0], events(outputs[0], lead), lead)
+        facts = Facts("residual", "SEW", in_size=2 * s.size, out_size=s.size, batch=len(s), **found)
+        return OpCount(lead, facts=(facts,), **columns)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        if self.connect == "add":
+            return OpCount()
+        return OpCount(back_mul=2 * outputs[0].size)

@@ -1,0 +1,79 @@
+"""What costs are made of: events by timestep and sample, taps that land inside, values, bytes."""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from snncore.backend import Array
+from snncore.cost import Value, exact_sum
+from snncore.kernels.count import weighted_events
+
+__all__ = ["entries", "events", "mapped_events", "taps", "traffic", "values"]
+
+Triple = tuple[Value, Value, Value]
+"""Events of value 1, events above 1, and the sum of the values above 1, each for every cell."""
+
+
+def entries(shape: tuple[int, ...], lead: tuple[int, ...]) -> int:
+    """Number of entries of an array of `shape` in each cell of `lead`, also where there are no samples."""
+    return math.prod(shape[len(lead) :])
+
+
+def taps(size: int, kernel: int, stride: int, padding: int = 0) -> np.ndarray:
+    """How many outputs each of `size` inputs along an axis reaches: int64 [size]; borders, stride, padding exact."""
+    out = (size + 2 * padding - kernel) // stride + 1
+    reached = np.zeros(size, np.int64)
+    for tap in range(kernel):
+        place = np.arange(out) * stride + tap - padding
+        reached[place[(place >= 0) & (place < size)]] += 1
+    return reached
+
+
+def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> Triple:
+    """Events of x [*lead, .., P, C] in each cell, those of pixel p weight[p] times; float entries count as 1 or 0."""
+    counted = (x != 0) if x.dtype.kind == "f" else x
+    images = counted.reshape(-1, len(weight), x.shape[-1]) if x.size else counted.reshape(0, 1, 1)
+    counts = weighted_events(images, weight if x.size else np.ones(1, np.int64))
+    if lead == ():
+        binary, graded, value = (int(v) for v in counts.sum(axis=1))
+        return binary, graded, value
+    cells = math.prod(lead)
+    per_cell = counts.reshape(3, cells, -1).sum(axis=-1) if cells else np.zeros((3, 0), np.int64)
+    a, b, c = per_cell.reshape(3, *lead)
+    return a, b, c
+
+
+def events(x: Array, lead: tuple[int, ...]) -> Triple:
+    """Events of x [*lead, ...] in each cell; of a float array, entries that are not zero count as events of 1."""
+    flat = x.reshape(math.prod(lead), 1, -1) if x.size else x.reshape(0, 1, 1)
+    return mapped_events(flat, lead, np.ones(1, np.int64))
+
+
+def traffic(x: Array, lead: tuple[int, ...], way: str) -> dict[str, Any]:
+    """Bytes of reading or writing (`way`) each entry of x once: of spikes if it is of an integer type, else analog."""
+    kind = "analog" if x.dtype.kind == "f" else "spike"
+    return {f"{kind}_{way}_bytes": entries(x.shape, lead) * x.dtype.itemsize}
+
+
+def values(x: Array, seen: Triple, lead: tuple[int, ...]) -> dict[str, Any]:
+    """What the rules of others ask about the values of an input: fields of `snncore.cost.Facts`.
+
+    seen: the events of x in each cell of lead.
+    """
+    if x.dtype.kind != "f":
+        binary, graded, value = (exact_sum(v, lead) for v in seen)
+        return {
+            "spikes": True,
+            "events": binary + graded,
+            "value_sum": float(binary + value),
+            "unit": graded == 0,
+            "signed_unit": graded == 0,
+        }
+    zeros, ones, minus = (int((x == v).sum()) for v in (0, 1, -1))
+    return {
+        "events": x.size - zeros,
+        "value_sum": float(x.sum(dtype=np.float64)),
+        "unit": zeros + ones == x.size,
+        "signed_unit": zeros + ones + minus == x.size,
+    }
