@@ -30,24 +30,29 @@ def taps(size: int, kernel: int, stride: int, padding: int = 0) -> np.ndarray:
     return reached
 
 
-def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> Triple:
-    """Events of x [*lead, .., P, C] in each cell, those of pixel p weight[p] times; float entries count as 1 or 0."""
+def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> tuple[Triple, Triple]:
+    """Events of x [*lead, .., P, C] in each cell, those of pixel p weight[p] times; and once each.
+
+    Of a float array, entries that are not zero count as events of 1.
+    """
     counted = (x != 0) if x.dtype.kind == "f" else x
-    images = counted.reshape(-1, len(weight), x.shape[-1]) if x.size else counted.reshape(0, 1, 1)
-    counts = weighted_events(images, weight if x.size else np.ones(1, np.int64))
+    if x.size == 0:
+        counts = np.zeros((2, 3, 0), np.int64)
+    else:
+        counts = weighted_events(counted.reshape(-1, len(weight), x.shape[-1]), weight)
     if lead == ():
-        binary, graded, value = (int(v) for v in counts.sum(axis=1))
-        return binary, graded, value
+        totals = [[int(v) for v in three.sum(axis=1)] for three in counts]
+        return (totals[0][0], totals[0][1], totals[0][2]), (totals[1][0], totals[1][1], totals[1][2])
     cells = math.prod(lead)
-    per_cell = counts.reshape(3, cells, -1).sum(axis=-1) if cells else np.zeros((3, 0), np.int64)
-    a, b, c = per_cell.reshape(3, *lead)
-    return a, b, c
+    per_cell = counts.reshape(6, cells, -1).sum(axis=-1) if cells else np.zeros((6, 0), np.int64)
+    a, b, c, d, e, f = per_cell.reshape(6, *lead)
+    return (a, b, c), (d, e, f)
 
 
 def events(x: Array, lead: tuple[int, ...]) -> Triple:
     """Events of x [*lead, ...] in each cell; of a float array, entries that are not zero count as events of 1."""
-    flat = x.reshape(math.prod(lead), 1, -1) if x.size else x.reshape(0, 1, 1)
-    return mapped_events(flat, lead, np.ones(1, np.int64))
+    flat = x.reshape(math.prod(lead), 1, -1) if x.size else x
+    return mapped_events(flat, lead, np.ones(1, np.int64))[1]
 
 
 def traffic(x: Array, lead: tuple[int, ...], way: str) -> dict[str, Any]:

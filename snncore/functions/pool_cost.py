@@ -29,7 +29,8 @@ def avg_pool_cost(x: Array, y: Array, kernel: tuple[int, int], stride: tuple[int
     adds: Value = outputs * (kernel[0] * kernel[1] - 1)
     if x.dtype.kind != "f":
         rows, cols = (taps(n, k, s) for n, k, s in zip(x.shape[-3:-1], kernel, stride, strict=True))
-        binary, graded, _ = mapped_events(x, lead, np.outer(rows, cols).ravel())
+        pixels = x.reshape(-1, x.shape[-3] * x.shape[-2], x.shape[-1])
+        (binary, graded, _), _ = mapped_events(pixels, lead, np.outer(rows, cols).ravel())
         adds = binary + graded
     moved = traffic(x, lead, "read") | traffic(y, lead, "write")
     return OpCount(lead, facts=_facts("AvgPool2d", x, y, kernel, lead), pool_add=adds, pool_mul=outputs, **moved)

@@ -24,9 +24,9 @@ def weights_cost(
 ) -> OpCount:
     """Columns of a layer with weights.
 
-    seen: events of x in each cell. reached: accumulations of events of 1, of events above 1, of those by value, in each cell; of float input the
-    multiply-accumulates that are not with zero. dense: all multiply-accumulates of a cell, without and with those on
-    the padding; by shape alone, so that a pass over no samples has them too.
+    seen: events of x in each cell. reached: accumulations of events of 1, of events above 1, of those by value; of
+    float input the multiply-accumulates that are not with zero. dense: all multiply-accumulates of a cell, without
+    and with those on the padding; by shape alone, so that a pass over no samples has them too.
     """
     columns: dict[str, Any] = {"dense_mac": dense[0], "dense_mac_padded": dense[1]}
     if x.dtype.kind == "f":
@@ -54,11 +54,11 @@ def conv_cost(
     rows, cols = taps(h, kh, stride[0], padding[0]), taps(width, kw, stride[1], padding[1])
     weight = np.outer(rows, cols).ravel()  # [H W]
     pixels = x.reshape(-1, h * width, ci)
-    binary, graded, value = (times(v, co) for v in mapped_events(pixels, lead, weight))
+    mapped, seen = mapped_events(pixels, lead, weight)
+    binary, graded, value = (times(v, co) for v in mapped)
     images = entries(x.shape[:-3], lead)
     dense = images * int(rows.sum()) * int(cols.sum()) * ci * co
     padded = images * y.shape[-3] * y.shape[-2] * w.size
-    seen = events(x, lead)
     if x.dtype.kind == "f":
         summed = pixels.sum(axis=-1, dtype=np.float64).sum(axis=0)  # [H W]
         value_taps = float((summed * array_module(summed).asarray(weight)).sum()) * co

@@ -13,11 +13,12 @@ CHUNK = 2**24
 
 
 def weighted_events(x: Array, weight: np.ndarray) -> np.ndarray:
-    """Count the events of each image, each pixel multiplied by its weight.
+    """Count the events of each image, with each pixel multiplied by its weight and without.
 
     x: integers or bool [M, P, C]: images, pixels, channels. weight: int64 [P].
-    Returns int64 [3, M]: entries that are 1, entries above 1, and the sum of the entries above 1 (of negative entries
-    the absolute value counts).
+    Returns int64 [2, 3, M], weighted and plain: entries that are 1, entries above 1, and the sum of the entries above
+    1 (of negative entries the absolute value counts).
+    Raises OverflowError if a count might not fit.
     """
     if x.dtype == bool:
         x = x.view("uint8")
@@ -27,7 +28,7 @@ def weighted_events(x: Array, weight: np.ndarray) -> np.ndarray:
         parts = (x[..., i : i + CHUNK - 1].copy() for i in range(0, x.shape[-1], CHUNK - 1))
         return np.sum([weighted_events(part, weight) for part in parts], axis=0)
     if isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.flags.c_contiguous:
-        return _compiled()(x, weight)
+        return _compiled()[0](x, weight)
     return weighted_events_plain(x, weight)
 
 
@@ -35,19 +36,22 @@ def weighted_events_plain(x: Array, weight: np.ndarray) -> np.ndarray:
     """The same in plain array code, for any integer type and for GPU arrays: the definition of right."""
     xp = array_module(x)
     size = xp.abs(x.astype(np.int64))
-    w = xp.asarray(weight)
-    rows = [(part.sum(axis=-1) * w).sum(axis=-1) for part in (size == 1, size > 1, size * (size > 1))]
-    return np.stack([asnumpy(row).astype(np.int64) for row in rows])
+    pixels = [part.sum(axis=-1) for part in (size == 1, size > 1, size * (size > 1))]  # each [M, P]
+    rows = [[(count * w).sum(axis=-1) for count in pixels] for w in (xp.asarray(weight), 1)]
+    return np.array([[asnumpy(row) for row in three] for three in rows], np.int64)
 
 
 def both_nonzero(a: Array, b: Array, cells: int) -> np.ndarray:
     """Number of places where both arrays of one shape are not zero, int64 [cells], the leading axes being cells."""
-    hit = ((a != 0) & (b != 0)).reshape(cells, 1, a.size // max(cells, 1))
-    return weighted_events(hit, np.ones(1, np.int64))[0]
+    rows = (cells, a.size // max(cells, 1))
+    a, b = a.reshape(rows), b.reshape(rows)
+    if all(isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.flags.c_contiguous for x in (a, b)):
+        return _compiled()[1](a, b)
+    return asnumpy(((a != 0) & (b != 0)).sum(axis=-1)).astype(np.int64)
 
 
 @functools.cache
-def _compiled() -> Any:
+def _compiled() -> tuple[Any, Any]:
     import numba as nb
 
     @nb.njit(cache=True, nogil=True)
@@ -65,7 +69,8 @@ def _compiled() -> Any:
                 total = np.uint32(0)
                 for c in range(channels):
                     total += x[m, p, c]
-                out[m] += weight[p] * np.int64(total)
+                out[0, 0, m] += weight[p] * np.int64(total)
+                out[1, 0, m] += np.int64(total)
 
     @nb.njit(cache=True, nogil=True)
     def add_graded(x, weight, out):  # type: ignore[no-untyped-def]
@@ -78,17 +83,29 @@ def _compiled() -> Any:
                     events += np.uint32(v != 0)
                     graded += np.uint32(v > 1)
                     total += v
-                ones = events - graded
-                out[0, m] += weight[p] * np.int64(ones)
-                out[1, m] += weight[p] * np.int64(graded)
-                out[2, m] += weight[p] * np.int64(total - ones)
+                ones = np.int64(events - graded)
+                three = (ones, np.int64(graded), np.int64(total) - ones)
+                for k in range(3):
+                    out[0, k, m] += weight[p] * three[k]
+                    out[1, k, m] += three[k]
+
+    @nb.njit(cache=True, nogil=True)
+    def both(a, b):  # type: ignore[no-untyped-def]
+        cells, n = a.shape
+        out = np.zeros(cells, np.int64)
+        for m in range(cells):
+            total = np.int64(0)
+            for i in range(n):
+                total += np.int64((a[m, i] != 0) & (b[m, i] != 0))
+            out[m] = total
+        return out
 
     def count(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        out = np.zeros((3, len(x)), np.int64)
+        out = np.zeros((2, 3, len(x)), np.int64)
         if largest(x.reshape(-1)) > 1:
             add_graded(x, weight, out)
         else:  # binary spikes: one sum, which runs four times as fast
-            add_ones(x, weight, out[0])
+            add_ones(x, weight, out)
         return out
 
-    return count
+    return count, both
