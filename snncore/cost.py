@@ -26,9 +26,10 @@ class CostError(RuntimeError):
 class Facts:
     """What the counting rules of others ask of one call, beyond exact counts.
 
-    kind: conv, linear, matmul, batch_norm, neuron, pool, residual. layer: name of the function.
-    in_size, out_size: entries of input and output. batch: length of the first axis of the input.
-    spikes: the input has an integer type. events: entries of it that are not zero; of a neuron, its spikes.
+    kind: conv, linear, matmul, batch_norm, neuron, pool, residual, reduction. layer: name of the function.
+    in_size, out_size: entries of input and output. cells: timesteps x samples, 1 if the call is one piece.
+    spikes: the input has an integer type. events: entries of it that are not zero; of a neuron, its spikes; of a
+    residual (an addition of spikes), those of both inputs.
     value_sum: sum of the input. value_taps: the same, each entry times the outputs that it reaches.
     unit: all input is 0 or 1, whatever its type; signed_unit: -1, 0 or 1.
     kernel, stride: of a convolution or of pooling. channels: of input and output. weights, bias: entries of them.
@@ -39,7 +40,7 @@ class Facts:
     layer: str
     in_size: int
     out_size: int
-    batch: int = 1
+    cells: int = 1
     spikes: bool = False
     events: int = 0
     value_sum: float = 0.0

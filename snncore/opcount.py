@@ -52,6 +52,12 @@ class Ops:
         self.calls += [replace(call, batch=call.batch + self.batches) for call in other.calls]
         self.batches += other.batches
 
+    @property
+    def samples(self) -> int:
+        """Number of samples that were seen, of all batches; 0 if no call had a time and a sample axis."""
+        of_batch = {call.batch: lead[1] for call in self.calls for lead, _ in call.cost.blocks if len(lead) == 2}
+        return sum(of_batch.values())
+
     def totals(self, layer: str | None = None) -> dict[str, int]:
         """Every column over all calls, or those of one layer: exact Python integers, zeros included."""
         sums = dict.fromkeys(COLUMNS, 0)

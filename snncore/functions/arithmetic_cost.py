@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
-from snncore.cost import Facts, OpCount, Value, lead_of
+from snncore.cost import Facts, OpCount, Value, exact_sum, lead_of
 from snncore.functions.counting import entries, events, values
 from snncore.kernels.count import both_nonzero
 
-__all__ = ["add_cost", "both_events", "elementwise", "mul_cost", "reduction_cost", "shrink_adds", "softmax_cost"]
+__all__ = ["add_cost", "elementwise", "mul_cost", "reduction_cost", "residual_cost", "shrink_adds", "softmax_cost"]
 
 
 def elementwise(y: Array, column: str) -> OpCount:
@@ -20,10 +20,15 @@ def elementwise(y: Array, column: str) -> OpCount:
     return OpCount(lead, **count)
 
 
-def both_events(a: Array, b: Array, lead: tuple[int, ...]) -> Value:
-    """Places of two arrays of one shape where both are not zero, in each cell."""
+def residual_cost(name: str, a: Array, b: Array, o: Array, lead: tuple[int, ...]) -> OpCount:
+    """Cost of o = a + b of two spike trains: an addition where both have an event; elsewhere one passes as it is."""
     counts = both_nonzero(a, b, math.prod(lead))
-    return int(counts.sum()) if lead == () else counts.reshape(lead)
+    both: Value = int(counts.sum()) if lead == () else counts.reshape(lead)
+    out = values(o, events(o, lead), lead)
+    coming = out["events"] + exact_sum(both, lead)  # events of a and of b
+    binary = out["value_sum"] == coming
+    facts = Facts("residual", name, 2 * o.size, o.size, math.prod(lead), spikes=True, events=coming, unit=binary)
+    return OpCount(lead, facts=(facts,), residual_add=both)
 
 
 def add_cost(a: Array, b: Array, y: Array) -> OpCount:
@@ -34,10 +39,7 @@ def add_cost(a: Array, b: Array, y: Array) -> OpCount:
     lead = lead_of(y.shape)
     spikes = [x for x in (a, b) if x.dtype.kind != "f" and x.shape == y.shape]
     if len(spikes) == 2:
-        facts = Facts(
-            "residual", "Add", in_size=2 * y.size, out_size=y.size, batch=len(y), **values(y, events(y, lead), lead)
-        )
-        return OpCount(lead, facts=(facts,), residual_add=both_events(a, b, lead))
+        return residual_cost("Add", a, b, y, lead)
     if len(spikes) == 1:
         binary, graded, _ = events(spikes[0], lead)
         return OpCount(lead, elem_add=binary + graded)
@@ -67,12 +69,13 @@ def reduction_cost(x: Array, y: Array, axes: tuple[int, ...], mean: bool) -> OpC
     """
     scaled = y.size if mean else 0
     lead = lead_of(x.shape)
+    facts = (Facts("reduction", "Mean" if mean else "Sum", x.size, y.size, math.prod(lead)),)
     if len(lead) != 2 or 1 in axes or x.size == 0:
         adds = x.size - y.size
         if x.dtype.kind != "f":
             binary, graded, _ = events(x, ())
             adds = int(binary) + int(graded)
-        return OpCount(elem_add=adds, elem_mul=scaled)
+        return OpCount(facts=facts, elem_add=adds, elem_mul=scaled)
     per, kept = entries(x.shape, lead), y.size // (lead[1] if 0 in axes else math.prod(lead))
     by_step: np.ndarray[Any, Any] = np.full((lead[0], 1), per - kept, np.int64)
     muls: Value = kept if mean else 0
@@ -85,7 +88,7 @@ def reduction_cost(x: Array, y: Array, axes: tuple[int, ...], mean: bool) -> OpC
     if x.dtype.kind != "f":
         binary, graded, _ = events(x, lead)
         value = binary + graded
-    return OpCount(lead, elem_add=value, elem_mul=muls)
+    return OpCount(lead, facts=facts, elem_add=value, elem_mul=muls)
 
 
 def softmax_cost(y: Array, axis: int) -> OpCount:

@@ -1,7 +1,9 @@
 """The step function with a surrogate gradient, for neurons that are built from smaller operations."""
 
+import math
+
 from snncore.backend import Array
-from snncore.cost import OpCount, lead_of
+from snncore.cost import Facts, OpCount, lead_of
 from snncore.functions.counting import entries, events
 from snncore.surrogate import Sigmoid, Surrogate, fire
 from snncore.tape import Function
@@ -30,7 +32,8 @@ class Fire(Function):
         lead = lead_of(outputs[0].shape)
         binary, graded, _ = events(outputs[0], lead)
         per = entries(outputs[0].shape, lead)
-        return OpCount(lead, compare=per, spikes=binary + graded, places=per)
+        facts = Facts("neuron", "Fire", per * math.prod(lead), outputs[0].size, math.prod(lead), leak=True)
+        return OpCount(lead, facts=(facts,), compare=per, spikes=binary + graded, places=per)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         size = outputs[0].size

@@ -48,7 +48,7 @@ def matmul_cost(a: Array, b: Array, y: Array) -> OpCount:
         "MatMul",
         in_size=side.size,
         out_size=y.size,
-        batch=len(y),
+        cells=math.prod(lead),
         channels=(k, m),
         value_taps=value_taps,
         **seen,

@@ -1,5 +1,6 @@
 """Cost of neurons: leak, charge, compare, reset, and the membrane that is read and written."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -67,7 +68,7 @@ def neuron_cost(
         name,
         in_size=c.size,
         out_size=s.size,
-        batch=len(c),
+        cells=math.prod(lead),
         events=spikes if isinstance(spikes, int) else int(spikes.sum()),
         leak=decay != 1,
     )
@@ -107,7 +108,9 @@ def batch_norm_cost(x: Array, training: bool) -> OpCount:
         once = {"bn_stat_mul": x.size, "bn_stat_add": 3 * x.size - 2 * channels}
     columns: dict[str, Any] = {"bn_mul": per, "bn_add": per, "bn_folded_add": per}
     columns |= traffic(x, lead, "read") | traffic(x, lead, "write")
-    facts = Facts("batch_norm", "BatchNorm", in_size=x.size, out_size=x.size, batch=len(x), channels=(channels,) * 2)
+    facts = Facts(
+        "batch_norm", "BatchNorm", in_size=x.size, out_size=x.size, cells=math.prod(lead), channels=(channels,) * 2
+    )
     return OpCount(lead, once, (facts,), **columns)
 
 

@@ -1,5 +1,7 @@
 """Cost of pooling: comparisons of a maximum, additions and scalings of a mean."""
 
+import math
+
 import numpy as np
 
 from snncore.backend import Array
@@ -11,7 +13,7 @@ __all__ = ["avg_pool_cost", "global_pool_cost", "max_pool_cost"]
 
 def _facts(name: str, x: Array, y: Array, kernel: tuple[int, int], lead: tuple[int, ...]) -> tuple[Facts]:
     found = values(x, events(x, lead), lead)
-    return (Facts("pool", name, in_size=x.size, out_size=y.size, batch=len(x), kernel=kernel, **found),)
+    return (Facts("pool", name, in_size=x.size, out_size=y.size, cells=math.prod(lead), kernel=kernel, **found),)
 
 
 def max_pool_cost(x: Array, y: Array, kernel: tuple[int, int]) -> OpCount:

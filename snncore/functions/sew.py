@@ -3,9 +3,9 @@
 from typing import Any
 
 from snncore.backend import Array
-from snncore.cost import Facts, OpCount, lead_of
-from snncore.functions.arithmetic_cost import both_events
-from snncore.functions.counting import events, traffic, values
+from snncore.cost import OpCount, lead_of
+from snncore.functions.arithmetic_cost import residual_cost
+from snncore.functions.counting import events, traffic
 from snncore.tape import Function
 
 CONNECTS = ("add", "and", "iand")
@@ -47,15 +47,11 @@ class SEW(Function):
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         a, s = inputs
         lead = lead_of(s.shape)
-        if self.connect == "add":  # where only one of them has an event, it passes as it is
-            columns: dict = {"residual_add": both_events(a, s, lead)}
-        else:
-            binary, graded, _ = events(s, lead)
-            columns = {"residual_logic": binary + graded}
-        columns |= {k: 2 * v for k, v in traffic(s, lead, "read").items()} | traffic(outputs[0], lead, "write")
-        found = values(outputs[0], events(outputs[0], lead), lead)
-        facts = Facts("residual", "SEW", in_size=2 * s.size, out_size=s.size, batch=len(s), **found)
-        return OpCount(lead, facts=(facts,), **columns)
+        moved = {name: 2 * size for name, size in traffic(s, lead, "read").items()} | traffic(outputs[0], lead, "write")
+        if self.connect == "add":
+            return residual_cost("SEW", a, s, outputs[0], lead) + OpCount(lead, **moved)
+        binary, graded, _ = events(s, lead)
+        return OpCount(lead, residual_logic=binary + graded, **moved)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         if self.connect == "add":

@@ -1,5 +1,6 @@
 """Cost of layers with weights: events accumulate, analog input multiplies, and neither where no output is."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def conv_cost(
         "Conv2d",
         in_size=x.size,
         out_size=y.size,
-        batch=len(x),
+        cells=math.prod(lead),
         kernel=(kh, kw),
         stride=stride,
         channels=(ci, co),
@@ -92,7 +93,7 @@ def linear_cost(x: Array, y: Array, w: Array, b: Array | None) -> OpCount:
         "Linear",
         in_size=x.size,
         out_size=y.size,
-        batch=len(x) if x.ndim > 1 else 1,
+        cells=math.prod(lead),
         channels=(ci, co),
         weights=w.size,
         bias=0 if b is None else b.size,
