@@ -27,6 +27,7 @@ from snncore.energy import OWN_TABLES, RULES, TABLES, PriceError, apply_rule, lo
 from snncore.files import replace_file
 
 UNITS = {"J": 1e3, "mJ": 1.0, "uJ": 1e-3, "nJ": 1e-6, "pJ": 1e-9}
+DATA_SETTINGS = ("dataset", "data_dir", "limit_train", "limit_eval", "data_options")
 CALIBRATION = 32  # training samples whose batch statistics a network with fresh weights gets
 
 

@@ -14,7 +14,7 @@ def _rate(value: float | None) -> str:
 
 
 def paper_lines(rows: Sequence[dict[str, Any]], measured: float | None = None) -> list[str]:
-    """Return the lines of the comparison. rows: of `printed_energies`. measured: mean rate of a run, if there is one."""
+    """Return the lines of the comparison. rows: of `printed_energies`. measured: mean rate of a run, if any."""
     heading = ("Table 5", "pixels", "printed acc", "printed mJ", "GMAC/step", "inside image", "rate T=4", "all AC")
     lines = [(*heading, "rate T=1", "all AC")]
     for row in rows:
@@ -55,7 +55,7 @@ def paper_lines(rows: Sequence[dict[str, Any]], measured: float | None = None) -
     text += [
         *table(counts),
         "",
-        "growth from one variant to the next: printed energy, printed parameters, operations",
+        "growth from one variant to the next: printed energy and parameters, operations",
         "",
     ]
     for data in dict.fromkeys(row["data"] for row in rows):

@@ -3,6 +3,8 @@
 from typing import Any
 
 import numpy as np
+from matplotlib import colormaps
+from matplotlib.patches import Patch
 
 from misnet.plots import make_figure, png
 
@@ -10,26 +12,30 @@ __all__ = ["plot_energy_by_layer", "plot_energy_by_rule", "plot_rates"]
 
 
 def plot_energy_by_rule(report: dict[str, Any]) -> bytes:
-    """Bars of the energy of one sample by rule, cut into parts, beside the dense network; PNG."""
-    rules = report["rules"]
-    figure, axes = make_figure(9.5, 1.6 + 0.42 * len(rules))
-    colours = {}
-    names = [*rules, "dense network"]
-    parts = [rules[name]["parts_mj_per_sample"] for name in rules]
-    parts.append({"mac": report["dense"]["energy_mj_per_sample"]})
-    for y, of in enumerate(parts):
-        left = 0.0
-        for part, mj in of.items():
-            bars = axes.barh(y, mj, left=left, color=colours.get(part), label=None if part in colours else part)
-            colours.setdefault(part, bars.patches[0].get_facecolor())
-            left += mj
-        axes.annotate(f" {left:.3g} mJ", (left, y), va="center", fontsize=8)
-    axes.set_yticks(range(len(names)), names)
-    axes.invert_yaxis()
-    axes.margins(x=0.14)
-    axes.set(xlabel="mJ for one sample, all timesteps", title="energy by counting rule")
-    axes.legend(fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
-    axes.grid(axis="x", alpha=0.3)
+    """Bars of the energy of one sample by rule, cut into parts, beside the dense network; PNG.
+
+    Computation on the left, the same with the memory of the rules that count it on the right: its scale is another.
+    """
+    bars = {name: rule["parts_mj_per_sample"] for name, rule in report["rules"].items()}
+    bars["dense network"] = {"mac": report["dense"]["energy_mj_per_sample"]}
+    parts = list(dict.fromkeys(part for of in bars.values() for part in of))
+    colours = dict(zip(parts, colormaps["tab20"].colors, strict=False))
+    figure, panels = make_figure(13, 1.9 + 0.36 * len(bars), panels=2)
+    for axes, memory in zip(panels, (False, True), strict=True):
+        for y, of in enumerate(bars.values()):
+            left = 0.0
+            for part, mj in of.items():
+                if memory or not part.startswith("memory"):
+                    axes.barh(y, mj, left=left, color=colours[part])
+                    left += mj
+            axes.annotate(f" {left:.3g} mJ", (left, y), va="center", fontsize=8)
+        axes.set_yticks(range(len(bars)), bars if not memory else [""] * len(bars))
+        axes.invert_yaxis()
+        axes.margins(x=0.2)
+        axes.set(xlabel="mJ for one sample, all timesteps", title="with memory" if memory else "computation alone")
+        axes.grid(axis="x", alpha=0.3)
+    handles = [Patch(color=colours[part], label=part) for part in parts]
+    panels[1].legend(handles=handles, fontsize=7, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return png(figure)
 
 

@@ -57,7 +57,7 @@ def layer_table(report: dict[str, Any]) -> list[str]:
         rate = f"{line['input_rate']:.4f}" if "input_rate" in line else ""
         firing = f"{line['firing_rate']:.4f}" if "firing_rate" in line else ""
         millions_of = [millions(n / samples) if n else "" for n in (*synapse, neuron)]
-        rows.append((line["layer"], rate, *millions_of, firing, f"{energy:.5f}"))
+        rows.append((line["layer"], rate, *millions_of, firing, f"{energy:.3g}"))
     return table(rows)
 
 
