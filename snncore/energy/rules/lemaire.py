@@ -18,7 +18,8 @@ def lemaire(ops: Ops, prices: Prices) -> Reading:
     additions for addresses; Co kh kw weights read, and as many potentials read and written. Into a linear layer: Co of
     each. Neurons: a multiply-accumulate an entry for the leak, an addition a spike for the reset; each potential read
     and written a timestep. Analog input: dense multiply-accumulates, inputs and weights read for each. Biases: an
-    addition and a word an output. Memories: 1,000 events between layers, all weights of the layer, its potentials.
+    addition and a word an output. Memories: 1,000 events, or one
+    analog input, between layers; all weights of the layer; its potentials.
     Leaves out: batch normalisation (taken as folded), alpha and W, pooling, residual additions.
     Wrong where: at borders, where a spike reaches fewer outputs; with stride 2 and a 3x3 kernel, where ceil(3 / 2)^2 is
     4 though a spike reaches 1, 2 or 4; graded events count once. Source: Lemaire et al., An analytical estimation of
@@ -57,7 +58,7 @@ def _weights(reading: Reading, layer: str, facts: Facts, prices: Prices) -> None
     biases = facts.out_size if facts.bias else 0
     parameters = _word_price(prices, facts.weights + facts.bias)
     conv = facts.kind == "conv"
-    if facts.spikes or facts.unit:
+    if facts.spikes:
         reach = -(-kh // facts.stride[0]) * -(-kw // facts.stride[1])
         _operations(reading, layer, "operations", facts.events * co * reach + biases, 0, prices)
         touched = facts.events * co * kh * kw
@@ -70,6 +71,6 @@ def _weights(reading: Reading, layer: str, facts: Facts, prices: Prices) -> None
     _operations(reading, layer, "operations", biases, dense, prices)
     addresses = facts.in_size + facts.out_size + (co * kh * kw if conv else 0)
     _operations(reading, layer, "addressing", addresses, 0, prices)
-    inputs = _word_price(prices, facts.in_size)
+    inputs = _word_price(prices, facts.in_size / facts.cells)
     reading.charge(layer, "memory: in and out", dense if conv else facts.in_size, inputs)
     reading.charge(layer, "memory: parameters", dense + biases, parameters)

@@ -13,7 +13,8 @@ def neurobench(ops: Ops, prices: Prices) -> Reading:
     Counts: convolutions and linear layers; accumulations if the whole input of a call is -1, 0 or 1, else
     multiply-accumulates, whatever the values. Leaves out: biases, batch normalisation, neurons (a metric of their
     own there), pooling, residual additions, matrix products, memory. NeuroBench gives no energy: priced here by the
-    table. Wrong where: one value of 2 (SEW) turns a whole layer into multiply-accumulates; analog input that happens
+    table. Wrong where: it looks at values, a call at a time, so that the figures depend on how samples are cut into
+    batches; one value of 2 (SEW) turns a whole layer into multiply-accumulates; analog input that happens
     to be all 0 and 1 counts as spikes. Its sums run in float32, which rounds counts above 2^24, and it leaves out
     weights that are exactly zero, which here are counted.
     `extra`: `dense`, its "Dense": all taps inside the image.

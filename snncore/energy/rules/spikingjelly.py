@@ -15,7 +15,8 @@ def spikingjelly(ops: Ops, prices: Prices) -> Reading:
     and channel. Averages: n - 1 additions a window; sums: entries in minus entries out; a residual of two binary
     trains one addition an event, of others one an entry. Leaves out: biases, max pooling, multiplications (so also
     AND and IAND), memory (its own counter); neurons, which it counts by the code of the neuron that runs.
-    Wrong where: one value of 2 (SEW) makes a layer dense. Its SynOpCounter then reports 0 for that layer.
+    Wrong where: it looks at values, a call at a time, so that the figures depend on how samples are cut into
+    batches; one value of 2 (SEW) makes a layer dense. Its SynOpCounter then reports 0 for that layer.
     `extra`: `synops`, what that counter reports. Its sums run in float32, which rounds counts above 2^24.
     """
     reading = Reading("spikingjelly")

@@ -17,16 +17,19 @@ def spikingresformer(ops: Ops, prices: Prices) -> Reading:
     `extra`: `skipped`, the layers left out.
     """
     reading = Reading("spikingresformer")
-    facts_of = ops.facts()
-    last = max((i for i, (_, facts) in enumerate(facts_of) if facts.kind == "neuron"), default=-1)
+    last: dict[int, int] = {}  # batch -> its last neuron; classifiers come after it
+    for i, call in enumerate(ops.calls):
+        if any(facts.kind == "neuron" for facts in call.cost.facts):
+            last[call.batch] = i
     skipped = []
-    for i, (layer, facts) in enumerate(facts_of):
-        if facts.kind not in ("conv", "linear", "matmul"):
-            continue
-        if (facts.kind == "conv" and facts.outside) or (facts.kind == "linear" and i > last):
-            skipped.append(layer)
-            continue
-        reading.ac += facts.value_taps
-        reading.charge(layer, "ac", facts.value_taps, prices.add)
+    for i, call in enumerate(ops.calls):
+        for facts in call.cost.facts:
+            if facts.kind not in ("conv", "linear", "matmul"):
+                continue
+            if (facts.kind == "conv" and facts.outside) or (facts.kind == "linear" and i > last.get(call.batch, -1)):
+                skipped.append(call.layer)
+                continue
+            reading.ac += facts.value_taps
+            reading.charge(call.layer, "ac", facts.value_taps, prices.add)
     reading.extra = {"skipped": sorted(set(skipped))}
     return reading

@@ -16,7 +16,8 @@ def syops(ops: Ops, prices: Prices) -> Reading:
     for batch normalisation as multiply-accumulates, pooling 1 an input entry, IF, LIF and PLIF 1 an entry.
     Leaves out: leak, reset and threshold; CLIF, MLIF and other neurons; residual additions, matrix products and
     everything else that is no module; memory.
-    Wrong where: a layer gets 0, 1 and 2 (after every SEW addition): all of it becomes dense multiply-accumulates,
+    Wrong where: it looks at values, a call at a time, so that the figures depend on how samples are cut into
+    batches; a layer gets 0, 1 and 2 (after every SEW addition): all of it becomes dense multiply-accumulates,
     hence an SNN that costs more than its ANN. It also takes any input of at most two values in [0, 1], such as
     {0, 0.5}, for spikes; that is not reproduced here. It divides by the length of the first axis, which is T for
     data [T, N, ...]; here all samples count.
