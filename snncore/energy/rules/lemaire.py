@@ -69,7 +69,7 @@ def _weights(reading: Reading, layer: str, facts: Facts, prices: Prices) -> None
         reading.charge(layer, "memory: potentials", 2 * touched, potentials)
         return
     _operations(reading, layer, "operations", biases, dense, prices)
-    addresses = facts.in_size + facts.out_size + (co * kh * kw if conv else 0)
+    addresses = facts.in_size + facts.out_size + (co * kh * kw * facts.cells if conv else 0)
     _operations(reading, layer, "addressing", addresses, 0, prices)
     inputs = _word_price(prices, facts.in_size / facts.cells)
     reading.charge(layer, "memory: in and out", dense if conv else facts.in_size, inputs)

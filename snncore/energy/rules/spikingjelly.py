@@ -17,7 +17,7 @@ def spikingjelly(ops: Ops, prices: Prices) -> Reading:
     AND and IAND), memory (its own counter); neurons, which it counts by the code of the neuron that runs.
     Wrong where: it looks at values, a call at a time, so that the figures depend on how samples are cut into
     batches; one value of 2 (SEW) makes a layer dense. Its SynOpCounter then reports 0 for that layer.
-    `extra`: `synops`, what that counter reports. Its sums run in float32, which rounds counts above 2^24.
+    `extra`: `synops`, what that counter reports.
     """
     reading = Reading("spikingjelly")
     synops = 0
