@@ -106,7 +106,8 @@ def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]
             continue
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuO":
             raise CostError(f"column {name}: expected integers, found {type(value).__name__} {value!r:.60}")
-        if np.broadcast_shapes(value.shape, lead) != lead:
+        fits = len(value.shape) == len(lead) and all(a in (1, b) for a, b in zip(value.shape, lead, strict=True))
+        if not fits:
             raise CostError(f"column {name}: expected counts that broadcast to {lead}, found {value.shape}")
         if value.size and value.min() < 0:
             raise CostError(f"column {name}: expected counts of at least 0, found {value.min()}")

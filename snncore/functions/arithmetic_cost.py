@@ -7,8 +7,8 @@ import numpy as np
 
 from snncore.backend import Array
 from snncore.cost import Facts, OpCount, Value, exact_sum, lead_of
-from snncore.functions.counting import entries, events, values
-from snncore.kernels.count import both_nonzero
+from snncore.functions.counting import entries, events
+from snncore.kernels.count import pair_events
 
 __all__ = ["add_cost", "elementwise", "mul_cost", "reduction_cost", "residual_cost", "shrink_adds", "softmax_cost"]
 
@@ -22,12 +22,12 @@ def elementwise(y: Array, column: str) -> OpCount:
 
 def residual_cost(name: str, a: Array, b: Array, o: Array, lead: tuple[int, ...]) -> OpCount:
     """Cost of o = a + b of two spike trains: an addition where both have an event; elsewhere one passes as it is."""
-    counts = both_nonzero(a, b, math.prod(lead))
-    both: Value = int(counts.sum()) if lead == () else counts.reshape(lead)
-    out = values(o, events(o, lead), lead)
-    coming = out["events"] + exact_sum(both, lead)  # events of a and of b
-    binary = out["value_sum"] == coming
-    facts = Facts("residual", name, 2 * o.size, o.size, math.prod(lead), spikes=True, events=coming, unit=binary)
+    cells = (math.prod(lead), entries(a.shape, lead))
+    counts = pair_events(a.reshape(cells), b.reshape(cells))
+    both, coming, graded = (exact_sum(v, v.shape) for v in counts)
+    facts = Facts("residual", name, 2 * o.size, o.size, math.prod(lead), spikes=True, events=coming, unit=graded == 0)
+    if lead:
+        return OpCount(lead, facts=(facts,), residual_add=counts[0].reshape(lead))
     return OpCount(lead, facts=(facts,), residual_add=both)
 
 

@@ -1,5 +1,6 @@
 """What costs are made of: events by timestep and sample, taps that land inside, values, bytes."""
 
+import functools
 import math
 from typing import Any
 
@@ -7,7 +8,7 @@ import numpy as np
 
 from snncore.backend import Array
 from snncore.cost import Value, exact_sum
-from snncore.kernels.count import weighted_events
+from snncore.kernels.count import flat_events, weighted_events
 
 __all__ = ["entries", "events", "mapped_events", "taps", "traffic", "values"]
 
@@ -20,6 +21,7 @@ def entries(shape: tuple[int, ...], lead: tuple[int, ...]) -> int:
     return math.prod(shape[len(lead) :])
 
 
+@functools.cache
 def taps(size: int, kernel: int, stride: int, padding: int = 0) -> np.ndarray:
     """How many outputs each of `size` inputs along an axis reaches: int64 [size]; borders, stride, padding exact."""
     out = (size + 2 * padding - kernel) // stride + 1
@@ -27,6 +29,7 @@ def taps(size: int, kernel: int, stride: int, padding: int = 0) -> np.ndarray:
     for tap in range(kernel):
         place = np.arange(out) * stride + tap - padding
         reached[place[(place >= 0) & (place < size)]] += 1
+    reached.flags.writeable = False  # it is shared by all that ask
     return reached
 
 
@@ -51,8 +54,13 @@ def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> tuple[
 
 def events(x: Array, lead: tuple[int, ...]) -> Triple:
     """Events of x [*lead, ...] in each cell; of a float array, entries that are not zero count as events of 1."""
-    flat = x.reshape(math.prod(lead), 1, -1) if x.size else x
-    return mapped_events(flat, lead, np.ones(1, np.int64))[1]
+    counted = (x != 0) if x.dtype.kind == "f" else x
+    counts = flat_events(counted.reshape(math.prod(lead), entries(x.shape, lead)))
+    if lead == ():
+        binary, graded, value = (int(v) for v in counts[:, 0])
+        return binary, graded, value
+    a, b, c = counts.reshape(3, *lead)
+    return a, b, c
 
 
 def traffic(x: Array, lead: tuple[int, ...], way: str) -> dict[str, Any]:

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module, asnumpy
+from snncore.kernels.count_words import count_pair, count_words, in_words
 
-__all__ = ["both_nonzero", "weighted_events", "weighted_events_plain"]
+__all__ = ["flat_events", "largest", "pair_events", "weighted_events", "weighted_events_plain"]
 
 CHUNK = 2**24
 
@@ -41,13 +42,28 @@ def weighted_events_plain(x: Array, weight: np.ndarray) -> np.ndarray:
     return np.array([[asnumpy(row) for row in three] for three in rows], np.int64)
 
 
-def both_nonzero(a: Array, b: Array, cells: int) -> np.ndarray:
-    """Number of places where both arrays of one shape are not zero, int64 [cells], the leading axes being cells."""
-    rows = (cells, a.size // max(cells, 1))
-    a, b = a.reshape(rows), b.reshape(rows)
-    if all(isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.flags.c_contiguous for x in (a, b)):
-        return _compiled()[1](a, b)
-    return asnumpy(((a != 0) & (b != 0)).sum(axis=-1)).astype(np.int64)
+def flat_events(x: Array) -> np.ndarray:
+    """Events of x [cells, n]: entries that are 1, entries above 1, the sum of those above 1; int64 [3, cells]."""
+    if in_words(x) and largest(x) > 1:
+        return count_words(x)
+    return weighted_events(x[:, None], np.ones(1, np.int64))[1]
+
+
+def pair_events(a: Array, b: Array) -> np.ndarray:
+    """Of a and b, integers [cells, n]: places where both are not zero, entries of both that are not zero, and above 1.
+
+    Returns int64 [3, cells].
+    """
+    if in_words(a, b):
+        return count_pair(a, b)
+    both = asnumpy(((a != 0) & (b != 0)).sum(axis=-1)).astype(np.int64)
+    counts = flat_events(a) + flat_events(b)
+    return np.stack([both, counts[0] + counts[1], counts[1]])
+
+
+def largest(x: np.ndarray) -> int:
+    """Largest entry of a byte array."""
+    return int(_compiled()[1](x.reshape(-1)))
 
 
 @functools.cache
@@ -55,7 +71,7 @@ def _compiled() -> tuple[Any, Any]:
     import numba as nb
 
     @nb.njit(cache=True, nogil=True)
-    def largest(flat):  # type: ignore[no-untyped-def]
+    def most_of(flat):  # type: ignore[no-untyped-def]
         most = np.uint8(0)
         for i in range(flat.size):
             most = max(most, flat[i])
@@ -89,23 +105,12 @@ def _compiled() -> tuple[Any, Any]:
                     out[0, k, m] += weight[p] * three[k]
                     out[1, k, m] += three[k]
 
-    @nb.njit(cache=True, nogil=True)
-    def both(a, b):  # type: ignore[no-untyped-def]
-        cells, n = a.shape
-        out = np.zeros(cells, np.int64)
-        for m in range(cells):
-            total = np.int64(0)
-            for i in range(n):
-                total += np.int64((a[m, i] != 0) & (b[m, i] != 0))
-            out[m] = total
-        return out
-
     def count(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
         out = np.zeros((2, 3, len(x)), np.int64)
-        if largest(x.reshape(-1)) > 1:
+        if most_of(x.reshape(-1)) > 1:
             add_graded(x, weight, out)
         else:  # binary spikes: one sum, which runs four times as fast
             add_ones(x, weight, out)
         return out
 
-    return count, both
+    return count, most_of

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snncore.kernels import count
-from snncore.kernels.count import both_nonzero, weighted_events, weighted_events_plain
+from snncore.kernels.count import flat_events, pair_events, weighted_events, weighted_events_plain
 
 
 def test_by_hand():
@@ -54,9 +54,22 @@ def test_a_count_that_might_not_fit_is_refused():
         weighted_events(np.zeros((1, 1, 4), np.uint8), np.array([2**60]))
 
 
-def test_both_nonzero(rng):
-    a, b = (rng.integers(0, 3, (4, 5, 6)).astype(np.uint8) for _ in range(2))
-    expected = ((a > 0) & (b > 0)).sum(axis=(1, 2))
-    assert both_nonzero(a, b, 4).tolist() == expected.tolist()
-    assert both_nonzero(a.astype(np.int32), b, 4).tolist() == expected.tolist()
-    assert both_nonzero(a, np.zeros_like(b), 1).tolist() == [0]
+@settings(max_examples=60, deadline=None)
+@given(
+    st.integers(1, 3), st.integers(0, 1700), st.sampled_from([1, 2, 3, 255]), st.integers(0, 2**32 - 1), st.booleans()
+)
+def test_words_at_a_time_equal_entries_one_by_one(cells, n, most, seed, whole):
+    """Lengths that are no multiple of a word, that end inside a block, and lanes filled to the top."""
+    rng = np.random.default_rng(seed)
+    n = n // 8 * 8 if whole else n
+    a, b = (rng.integers(0, most + 1, (cells, n)).astype(np.uint8) for _ in range(2))
+    if seed % 3 == 0:
+        a[...] = most
+    expected = [[(row == 1).sum(), (row > 1).sum(), row[row > 1].sum(dtype=int)] for row in a]
+    assert flat_events(a).T.tolist() == expected
+    pairs = [
+        [((x > 0) & (y > 0)).sum(), (x > 0).sum() + (y > 0).sum(), (x > 1).sum() + (y > 1).sum()]
+        for x, y in zip(a, b, strict=True)
+    ]
+    assert pair_events(a, b).T.tolist() == pairs
+    assert pair_events(a.astype(np.int32), b).T.tolist() == pairs
