@@ -25,7 +25,7 @@ def in_words(*arrays: Array) -> bool:
 
 def count_words(x: np.ndarray) -> np.ndarray:
     """Of x, uint8 [cells, n]: entries that are 1, entries above 1, the sum of those above 1; int64 [3, cells]."""
-    return _compiled()[0](x.view(np.uint64))
+    return np.ascontiguousarray(_compiled()[0](x.view(np.uint64)).T)
 
 
 def count_pair(a: np.ndarray, b: np.ndarray) -> np.ndarray:
@@ -33,7 +33,7 @@ def count_pair(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Returns int64 [3, cells].
     """
-    return _compiled()[1](a.view(np.uint64), b.view(np.uint64))
+    return np.ascontiguousarray(_compiled()[1](a.view(np.uint64), b.view(np.uint64)).T)
 
 
 @functools.cache
@@ -46,32 +46,52 @@ def _compiled() -> tuple[Any, Any]:
         return np.int64((pairs * FOLD) >> U(48))
 
     @nb.njit(cache=True, nogil=True)
+    def add_pairs(pairs):  # type: ignore[no-untyped-def]
+        total = np.int64(0)
+        for shift in (U(0), U(16), U(32), U(48)):
+            total += np.int64((pairs >> shift) & U(0xFFFF))
+        return total
+
+    @nb.njit(cache=True, nogil=True)
+    def graded_cell(words, out):  # type: ignore[no-untyped-def]
+        n = len(words)
+        for start in range(0, n, BLOCK):
+            events, graded, total = U(0), U(0), U(0)
+            for k in range(start, min(n, start + BLOCK)):
+                x = words[k]
+                high = x & ALL_BUT_ONE
+                events += ((((x & LOW7) + LOW7) | x) >> U(7)) & ONE  # the top bit of a lane: it is not zero
+                graded += ((((high & LOW7) + LOW7) | high) >> U(7)) & ONE
+                total += (x & EVEN) + ((x >> U(8)) & EVEN)
+            more = add_lanes(graded)
+            ones = add_lanes(events) - more
+            out[0] += ones
+            out[1] += more
+            out[2] += add_pairs(total) - ones
+
+    @nb.njit(cache=True, nogil=True)
     def one(words):  # type: ignore[no-untyped-def]
         cells, n = words.shape
-        out = np.zeros((3, cells), np.int64)
+        out = np.zeros((cells, 3), np.int64)
         for m in range(cells):
+            bits, sums = U(0), np.int64(0)
             for start in range(0, n, BLOCK):
-                events, graded, total = U(0), U(0), U(0)
+                total = U(0)
                 for k in range(start, min(n, start + BLOCK)):
                     x = words[m, k]
-                    high = x & ALL_BUT_ONE
-                    events += ((((x & LOW7) + LOW7) | x) >> U(7)) & ONE  # the top bit of a lane: it is not zero
-                    graded += ((((high & LOW7) + LOW7) | high) >> U(7)) & ONE
                     total += (x & EVEN) + ((x >> U(8)) & EVEN)
-                more = add_lanes(graded)
-                ones = add_lanes(events) - more
-                value = np.int64(0)
-                for shift in (U(0), U(16), U(32), U(48)):
-                    value += np.int64((total >> shift) & U(0xFFFF))
-                out[0, m] += ones
-                out[1, m] += more
-                out[2, m] += value - ones
+                    bits |= x
+                sums += add_pairs(total)
+            if bits & ALL_BUT_ONE == U(0):  # binary spikes, the usual case: their sum is their number
+                out[m, 0] = sums
+            else:
+                graded_cell(words[m], out[m])
         return out
 
     @nb.njit(cache=True, nogil=True)
     def pair(a, b):  # type: ignore[no-untyped-def]
         cells, n = a.shape
-        out = np.zeros((3, cells), np.int64)
+        out = np.zeros((cells, 3), np.int64)
         for m in range(cells):
             for start in range(0, n, BLOCK):
                 both, events, graded = U(0), U(0), U(0)
@@ -83,9 +103,9 @@ def _compiled() -> tuple[Any, Any]:
                     x, y = x & ALL_BUT_ONE, y & ALL_BUT_ONE
                     graded += ((((x & LOW7) + LOW7) | x) >> U(7)) & ONE
                     graded += ((((y & LOW7) + LOW7) | y) >> U(7)) & ONE
-                out[0, m] += add_lanes(both)
-                out[1, m] += add_lanes(events)
-                out[2, m] += add_lanes(graded)
+                out[m, 0] += add_lanes(both)
+                out[m, 1] += add_lanes(events)
+                out[m, 2] += add_lanes(graded)
         return out
 
     return one, pair
