@@ -20,6 +20,8 @@ def plot_energy_by_rule(report: dict[str, Any]) -> bytes:
     bars["dense network"] = {"mac": report["dense"]["energy_mj_per_sample"]}
     parts = list(dict.fromkeys(part for of in bars.values() for part in of))
     colours = dict(zip(parts, colormaps["tab20"].colors, strict=False))
+    sums = [sum(mj for part, mj in of.items() if not part.startswith("memory")) for of in bars.values()]
+    widest = max(*sums[:-1], 1e-12)  # of the rules; the dense network is often ten times that
     figure, panels = make_figure(13, 1.9 + 0.36 * len(bars), panels=2)
     for axes, memory in zip(panels, (False, True), strict=True):
         for y, of in enumerate(bars.values()):
@@ -28,10 +30,14 @@ def plot_energy_by_rule(report: dict[str, Any]) -> bytes:
                 if memory or not part.startswith("memory"):
                     axes.barh(y, mj, left=left, color=colours[part])
                     left += mj
-            axes.annotate(f" {left:.3g} mJ", (left, y), va="center", fontsize=8)
+            shown = min(left, widest) if not memory else left
+            beyond = ", off scale" if shown < left else ""
+            axes.annotate(f" {left:.3g} mJ{beyond}", (shown, y), va="center", fontsize=8)
+        if not memory:
+            axes.set_xlim(0, 1.4 * widest)
         axes.set_yticks(range(len(bars)), bars if not memory else [""] * len(bars))
         axes.invert_yaxis()
-        axes.margins(x=0.2)
+        axes.margins(x=0.2 if memory else 0)
         axes.set(xlabel="mJ for one sample, all timesteps", title="with memory" if memory else "computation alone")
         axes.grid(axis="x", alpha=0.3)
     handles = [Patch(color=colours[part], label=part) for part in parts]
