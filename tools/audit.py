@@ -136,10 +136,8 @@ def audit(args: argparse.Namespace, given: dict[str, Any]) -> tuple[dict[str, An
     if claim is not None:
         checked = energy_claim(claim, ops, readings, load_prices(args.prices or TABLES[0]))
         about = claim_lines(checked)
-        about.append(
-            f"this run: {config.size}x{config.size} pixels, T={config.timesteps}, {data.name}; a claim for other"
-        )
-        about.append("inputs needs a run on them: operations grow with the pixels, rates differ from data to data")
+        about.append(f"this run: {config.size}x{config.size} pixels, T={config.timesteps}, {data.name}; a claim for")
+        about.append("other inputs needs a run on them: operations grow with the pixels, rates differ by data")
         found["claim"] = vars(checked)
     title = f"MISNet-{config.variant}, {config.size}x{config.size}, T={config.timesteps}, on {data.name} ({args.split})"
     lines = [

@@ -32,7 +32,9 @@ def plot_energy_by_rule(report: dict[str, Any]) -> bytes:
                     left += mj
             shown = min(left, widest) if not memory else left
             beyond = ", off scale" if shown < left else ""
-            axes.annotate(f" {left:.3g} mJ{beyond}", (shown, y), va="center", fontsize=8)
+            axes.annotate(
+                f" {left:.3g} mJ{beyond}", (shown, y), va="center", fontsize=8, color="white" if beyond else "black"
+            )
         if not memory:
             axes.set_xlim(0, 1.4 * widest)
         axes.set_yticks(range(len(bars)), bars if not memory else [""] * len(bars))
