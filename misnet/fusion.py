@@ -7,7 +7,7 @@ import numpy as np
 from snncore import functions as F
 from snncore import nn
 from snncore.surrogate import Surrogate
-from snncore.tape import Tensor
+from snncore.tape import Tensor, at_timestep
 
 __all__ = ["CrossModalAttention", "FusedMLIF", "FusionMLP", "SingleLIF", "make_fusion"]
 
@@ -110,10 +110,11 @@ class FusedMLIF(nn.WithAlpha):
         u: list[Tensor | None] = [None, None]
         spikes: list[tuple[Tensor, Tensor]] = []
         for t in range(o_a.shape[0]):
-            charged = [c[t] if v is None else v * self.decay + c[t] for v, c in zip(u, currents, strict=True)]
-            fused = self.fusion(charged[0] * alpha[0], charged[1] * alpha[1])
-            s = [self.fire(f - self.v_threshold) for f in fused]
-            u = [self.reset_membrane(h, s_m) for h, s_m in zip(charged, s, strict=True)]
+            with at_timestep(t):
+                charged = [c[t] if v is None else v * self.decay + c[t] for v, c in zip(u, currents, strict=True)]
+                fused = self.fusion(charged[0] * alpha[0], charged[1] * alpha[1])
+                s = [self.fire(f - self.v_threshold) for f in fused]
+                u = [self.reset_membrane(h, s_m) for h, s_m in zip(charged, s, strict=True)]
             spikes.append((s[0], s[1]))
         return F.Stack(0)(*(s[0] for s in spikes)), F.Stack(0)(*(s[1] for s in spikes))
 

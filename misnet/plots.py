@@ -9,10 +9,11 @@ import numpy as np
 
 from snncore.files import replace_file
 
-__all__ = ["plot_confusion", "plot_curves"]
+__all__ = ["make_figure", "plot_confusion", "plot_curves", "png"]
 
 
-def _figure(width: float, height: float, panels: int = 1) -> Any:
+def make_figure(width: float, height: float, panels: int = 1) -> Any:
+    """Return (figure, axes) of a size in inches, with panels side by side; needs no display."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -21,15 +22,20 @@ def _figure(width: float, height: float, panels: int = 1) -> Any:
     return figure, figure.subplots(1, panels)
 
 
-def _save(figure: Any, path: Path) -> None:
+def png(figure: Any) -> bytes:
+    """Return the picture as a PNG."""
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=120)
-    replace_file(path, content.getvalue())
+    return content.getvalue()
+
+
+def _save(figure: Any, path: Path) -> None:
+    replace_file(path, png(figure))
 
 
 def plot_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
     """Draw loss, the three test accuracies and the firing rate by epoch into a PNG."""
-    figure, (left, middle, right) = _figure(13, 3.8, panels=3)
+    figure, (left, middle, right) = make_figure(13, 3.8, panels=3)
     epochs = [row["epoch"] for row in rows]
 
     def line(axes: Any, key: str, label: str, style: str = "o-") -> None:
@@ -57,7 +63,7 @@ def plot_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
 def plot_confusion(matrix: np.ndarray, names: Sequence[str], path: Path, title: str) -> None:
     """Draw a confusion matrix [true, predicted] of counts into a PNG, coloured by the share of the true class."""
     size = 3.2 + 0.42 * len(names)
-    figure, axes = _figure(size + 0.8, size)
+    figure, axes = make_figure(size + 0.8, size)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     image = axes.imshow(share, vmin=0, vmax=1, cmap="Blues")
     figure.colorbar(image, ax=axes, label="share of the true class", shrink=0.8)

@@ -5,6 +5,7 @@ from snncore.backend import BackendError, to_device
 from snncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from snncore.gradcheck import GradientError, check_gradients
 from snncore.layout import channels_first, channels_last
+from snncore.opcount import CostError, OpCount, Ops, at_timestep, count_ops
 from snncore.rng import named_rng
 from snncore.surrogate import relaxed
 from snncore.tape import Function, GraphError, Tensor, no_grad, observe
@@ -14,13 +15,18 @@ __version__ = "0.1.0"
 __all__ = [
     "BackendError",
     "CheckpointError",
+    "CostError",
     "Function",
     "GradientError",
     "GraphError",
+    "OpCount",
+    "Ops",
     "Tensor",
+    "at_timestep",
     "channels_first",
     "channels_last",
     "check_gradients",
+    "count_ops",
     "functions",
     "load_checkpoint",
     "named_rng",

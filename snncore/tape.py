@@ -23,7 +23,7 @@ from snncore import backend
 from snncore.backend import Array
 from snncore.kernels import kernels_for
 
-__all__ = ["Function", "GraphError", "Tensor", "no_grad", "observe"]
+__all__ = ["Function", "GraphError", "Tensor", "at_timestep", "no_grad", "observe"]
 
 
 class GraphError(RuntimeError):
@@ -36,6 +36,7 @@ class _State(threading.local):
     def __init__(self) -> None:
         self.observers: list[Callable] = []
         self.scope: list[Any] = []  # the modules whose forward is running, outermost first
+        self.step: int | None = None  # the timestep that arrays [N, ...] belong to, while a network loops over them
 
 
 state = _State()
@@ -49,6 +50,16 @@ def no_grad() -> Iterator[None]:
         yield
     finally:
         state.grad_enabled = before
+
+
+@contextmanager
+def at_timestep(t: int) -> Iterator[None]:
+    """Say that the arrays in the block are [N, ...] of timestep t, where a network loops over time by itself."""
+    before, state.step = state.step, t
+    try:
+        yield
+    finally:
+        state.step = before
 
 
 @contextmanager
@@ -199,6 +210,17 @@ class Function(ABC):
 
         `self.saved` is what forward kept, `self.needs[i]` says whether input i wants its gradient.
         """
+
+    def cost(self, inputs: tuple, outputs: tuple) -> Any:
+        """State the operations of a call that was made, as a `snncore.OpCount`, from its input and output arrays.
+
+        Asked only while counting (`snncore.count_ops`), where an operation that states none is an error.
+        """
+        raise NotImplementedError
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> Any:
+        """State the operations of the backward of that call, as an OpCount; asked by `count_ops(backward=True)`."""
+        raise NotImplementedError
 
     @property
     def name(self) -> str:

@@ -5,6 +5,8 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.cost import OpCount
+from snncore.functions.arithmetic_cost import add_cost, elementwise, mul_cost, shrink_adds
 from snncore.tape import Function
 
 
@@ -34,6 +36,13 @@ class Add(_Binary):
     def backward(self, gy: Array) -> Any:
         return self.shrink(gy, gy)
 
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        a, b = inputs
+        return add_cost(a, b, outputs[0])
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount(back_add=shrink_adds(inputs, outputs[0], self.needs))
+
 
 class Sub(_Binary):
     """y = a - b; ga = gy, gb = -gy. Float arrays only: spikes would wrap below zero."""
@@ -45,6 +54,13 @@ class Sub(_Binary):
 
     def backward(self, gy: Array) -> Any:
         return self.shrink(gy, -gy)
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        a, b = inputs
+        return add_cost(a, b, outputs[0])
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount(back_add=shrink_adds(inputs, outputs[0], self.needs))
 
 
 class Mul(_Binary):
@@ -58,6 +74,14 @@ class Mul(_Binary):
     def backward(self, gy: Array) -> Any:
         a, b = self.saved
         return self.shrink(gy * b, gy * a)
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        a, b = inputs
+        return mul_cost(a, b, outputs[0])
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        adds = shrink_adds(inputs, outputs[0], self.needs)
+        return OpCount(back_mul=outputs[0].size * sum(self.needs), back_add=adds)
 
 
 class Div(_Binary):
@@ -73,6 +97,14 @@ class Div(_Binary):
         a, b = self.saved
         return self.shrink(gy / b, -gy * a / (b * b))
 
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return elementwise(outputs[0], "elem_div")
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        a, b = self.needs
+        adds = shrink_adds(inputs, outputs[0], self.needs)
+        return OpCount(back_mul=outputs[0].size * (a + 3 * b), back_add=adds)
+
 
 class ReLU(Function):
     """y = max(x, 0); gx = gy where y > 0."""
@@ -85,6 +117,12 @@ class ReLU(Function):
     def backward(self, gy: Array) -> Array:
         (y,) = self.saved
         return gy * (y > 0)
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return elementwise(outputs[0], "elem_compare")
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount(back_mul=outputs[0].size)
 
 
 class Cast(Function):
@@ -100,3 +138,9 @@ class Cast(Function):
 
     def backward(self, gy: Array) -> Array:
         return gy
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()  # the same values in another type: nothing is computed
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()

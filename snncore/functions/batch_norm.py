@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
+from snncore.cost import OpCount
 from snncore.functions.checks import check_float, check_shape
+from snncore.functions.neuron_cost import batch_norm_backward_cost, batch_norm_cost
 from snncore.tape import Function
 
 
@@ -62,3 +64,9 @@ class BatchNorm(Function):
         if not self.training:
             gx = gy * (gamma * self.inv_std).astype(gy.dtype)
         return gx, ggamma, gbeta
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return batch_norm_cost(inputs[0], self.training)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return batch_norm_backward_cost(inputs[0], self.training)

@@ -3,8 +3,10 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.cost import OpCount
 from snncore.functions.batch_norm import BatchNorm
 from snncore.functions.checks import check_currents, check_threshold
+from snncore.functions.neuron_cost import neuron_backward, neuron_cost
 from snncore.surrogate import Sigmoid, Surrogate
 
 
@@ -53,3 +55,12 @@ class BatchNormLIF(BatchNorm):
         return self.kernels.batch_norm_lif_backward(
             gs, x, self.mean, self.inv_std, gamma, beta, *self.neuron, self.detach_reset, self.training
         )
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        decay, _, v_reset, _ = self.neuron
+        return super().cost(inputs, outputs) + neuron_cost("LIF", inputs[0], outputs[0], False, decay, v_reset)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        decay, _, v_reset, _ = self.neuron
+        neuron = neuron_backward(inputs[0], outputs[0], False, decay, v_reset, self.detach_reset)
+        return super().cost_backward(inputs, outputs) + neuron

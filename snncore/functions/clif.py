@@ -3,7 +3,9 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.cost import OpCount
 from snncore.functions.checks import check_currents, check_threshold
+from snncore.functions.neuron_cost import clif_backward, clif_cost
 from snncore.surrogate import Sigmoid, Surrogate
 from snncore.tape import Function
 
@@ -54,3 +56,11 @@ class CLIF(Function):
         return self.kernels.clif_backward(
             gs, gv, gm, c, v0, m0, self.decay, self.tau, self.v_threshold, self.surrogate, self.detach_reset
         )
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        c, v0, m0 = inputs
+        return clif_cost(c, outputs[0], v0 is not None, m0 is not None, self.decay)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        c, v0, _ = inputs
+        return clif_backward(c, outputs[0], v0 is not None, self.decay, self.detach_reset)

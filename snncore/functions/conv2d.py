@@ -3,7 +3,9 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.cost import OpCount
 from snncore.functions.checks import check_float, check_shape, pair
+from snncore.functions.synapse_cost import conv_cost, weights_backward
 from snncore.tape import Function
 
 
@@ -55,3 +57,10 @@ class Conv2d(Function):
         if self.needs[2]:
             gb = gy.sum(axis=(0, 1, 2))
         return gx, gw, gb
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        x, w, b = inputs
+        return conv_cost(x, outputs[0], w, b, self.stride, self.padding)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return weights_backward(self.needs, self.cost(inputs, outputs), outputs[0])

@@ -1,6 +1,10 @@
 """The step function with a surrogate gradient, for neurons that are built from smaller operations."""
 
+import math
+
 from snncore.backend import Array
+from snncore.cost import Facts, OpCount, lead_of
+from snncore.functions.counting import entries, events
 from snncore.surrogate import Sigmoid, Surrogate, fire
 from snncore.tape import Function
 
@@ -23,3 +27,14 @@ class Fire(Function):
     def backward(self, gs: Array) -> Array:
         (x,) = self.saved
         return gs * self.surrogate.derivative(x)
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        lead = lead_of(outputs[0].shape)
+        binary, graded, _ = events(outputs[0], lead)
+        per = entries(outputs[0].shape, lead)
+        facts = Facts("neuron", "Fire", per * math.prod(lead), outputs[0].size, math.prod(lead), leak=True)
+        return OpCount(lead, facts=(facts,), compare=per, spikes=binary + graded, places=per)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        size = outputs[0].size
+        return OpCount(back_special=size, back_mul=size)

@@ -3,7 +3,9 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.cost import OpCount
 from snncore.functions.checks import check_currents, check_threshold
+from snncore.functions.neuron_cost import neuron_backward, neuron_cost
 from snncore.surrogate import Sigmoid, Surrogate
 from snncore.tape import Function
 
@@ -58,3 +60,11 @@ class LIF(Function):
             gs, gv, c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate, self.detach_reset
         )
         return gc, gv0
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        c, v0 = inputs
+        return neuron_cost(self.name, c, outputs[0], v0 is not None, self.decay, self.v_reset)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        c, v0 = inputs
+        return neuron_backward(c, outputs[0], v0 is not None, self.decay, self.v_reset, self.detach_reset)

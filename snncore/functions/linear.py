@@ -3,7 +3,9 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.cost import OpCount
 from snncore.functions.checks import check_float, check_shape
+from snncore.functions.synapse_cost import linear_cost, weights_backward
 from snncore.tape import Function
 
 
@@ -35,3 +37,10 @@ class Linear(Function):
         gw = x.reshape(-1, x.shape[-1]).astype(w.dtype, copy=False).T @ flat if self.needs[1] else None
         gb = flat.sum(axis=0) if self.needs[2] else None
         return gx, gw, gb
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        x, w, b = inputs
+        return linear_cost(x, outputs[0], w, b)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return weights_backward(self.needs, self.cost(inputs, outputs), outputs[0])

@@ -3,6 +3,7 @@
 from typing import Any
 
 from snncore.backend import Array, array_module
+from snncore.cost import OpCount
 from snncore.functions.checks import check_float
 from snncore.tape import Function
 
@@ -25,6 +26,13 @@ class MSE(Function):
     def backward(self, gy: Array) -> Any:
         (difference,) = self.saved
         return gy * difference * (2 / difference.size), None
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        n = inputs[0].size
+        return OpCount(elem_add=2 * n - 1, elem_mul=n + 1)  # differences, squares, their sum, and 1 / n
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount(back_mul=2 * inputs[0].size)
 
 
 class CrossEntropy(Function):
@@ -58,3 +66,13 @@ class CrossEntropy(Function):
         gp = xp.exp(log_p)
         gp[xp.arange(len(gp)), labels] -= 1
         return gy * gp / len(gp), None
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        n, k = inputs[0].shape
+        # the largest of each row, what is above it, exponentials, their sum and its logarithm, then the mean
+        adds = n * k + n * (k - 1) + n * k + n - 1
+        return OpCount(elem_compare=n * (k - 1), elem_add=adds, special=n * k + n, elem_mul=1)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        n, k = inputs[0].shape
+        return OpCount(back_special=n * k, back_add=n, back_mul=2 * n * k)

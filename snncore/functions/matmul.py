@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.cost import OpCount
+from snncore.functions.arithmetic_cost import softmax_cost
+from snncore.functions.matmul_cost import matmul_backward, matmul_cost
 from snncore.tape import Function
 
 
@@ -30,6 +33,14 @@ class MatMul(Function):
         sum_to = self.kernels.sum_to
         return sum_to(gy @ b.swapaxes(-1, -2), a.shape), sum_to(a.swapaxes(-1, -2) @ gy, b.shape)
 
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        a, b = inputs
+        return matmul_cost(a, b, outputs[0])
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        a, b = inputs
+        return matmul_backward(a, b, outputs[0], self.needs)
+
 
 class Softmax(Function):
     """y = exp(x) / sum of exp(x) over `axis`; gx = y * (gy - sum of gy * y). Spikes become float32."""
@@ -47,3 +58,11 @@ class Softmax(Function):
     def backward(self, gy: Array) -> Array:
         (y,) = self.saved
         return y * (gy - (gy * y).sum(axis=self.axis, keepdims=True))
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return softmax_cost(outputs[0], self.axis)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        y = outputs[0]
+        rows = y.size // max(1, y.shape[self.axis])
+        return OpCount(back_mul=2 * y.size, back_add=2 * y.size - rows)

@@ -3,7 +3,9 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.cost import OpCount
 from snncore.functions.checks import check_shape, check_threshold
+from snncore.functions.mlif_cost import mlif_backward_cost, mlif_cost
 from snncore.surrogate import Sigmoid, Surrogate
 from snncore.tape import Function
 
@@ -71,3 +73,16 @@ class MLIF(Function):
         go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, o_v, w_v, alpha_v, u_v, *settings)
         galpha_a, galpha_v = galpha_a.reshape(self.alpha_shapes[0]), galpha_v.reshape(self.alpha_shapes[1])
         return go_a, go_v, galpha_a, galpha_v, gw_a, gw_v, gu_a, gu_v
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v = inputs
+        decay, _, v_reset, _ = self.settings
+        cost = mlif_cost(o_a, outputs[0], alpha_a, w_a, u_a is not None, decay, v_reset)
+        return cost + mlif_cost(o_v, outputs[1], alpha_v, w_v, u_v is not None, decay, v_reset)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        o_a, o_v, _, _, w_a, w_v, u_a, u_v = inputs
+        decay, _, v_reset, _ = self.settings
+        rest = (decay, v_reset, self.detach_reset)
+        cost = mlif_backward_cost(o_a, outputs[0], w_a is not None, u_a is not None, *rest)
+        return cost + mlif_backward_cost(o_v, outputs[1], w_v is not None, u_v is not None, *rest)

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
+from snncore.cost import OpCount
 from snncore.functions.checks import check_currents
 from snncore.functions.lif import LIF
 from snncore.kernels.reference.membrane import sigmoid
@@ -33,3 +34,13 @@ class PLIF(LIF):
         )
         gw = -self.decay * (1 - self.decay) * gdecay
         return gc, gw.reshape(w.shape).astype(w.dtype), gv0
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        c, _, v0 = inputs
+        once = OpCount(neuron_special=1, neuron_add=1)  # decay = 1 - sigmoid(w)
+        return super().cost((c, v0), outputs) + once
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        c, _, v0 = inputs
+        decay = OpCount(back_mul=c.size + 2, back_add=c.size)  # gdecay += gc * v, and its way to w
+        return super().cost_backward((c, v0), outputs) + decay

@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
+from snncore.cost import OpCount
 from snncore.functions.checks import pair
+from snncore.functions.pool_cost import avg_pool_cost, global_pool_cost, max_pool_cost
 from snncore.tape import Function
 
 
@@ -41,6 +43,12 @@ class MaxPool2d(_Pool):
         gx = self.kernels.max_pool_backward(gy.reshape(y.shape), self.images(x), y, self.kernel, self.stride)
         return gx.reshape(x.shape)
 
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return max_pool_cost(inputs[0], outputs[0], self.kernel)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount(back_add=outputs[0].size)
+
 
 class AvgPool2d(_Pool):
     """Mean of each window: y = sum / n; each entry of the window gets gy / n.
@@ -68,6 +76,12 @@ class AvgPool2d(_Pool):
         gy = gy.reshape(-1, *gy.shape[-3:])
         return self.kernels.avg_pool_backward(gy, images, self.kernel, self.stride).reshape(self.shape)
 
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return avg_pool_cost(inputs[0], outputs[0], self.kernel, self.stride)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount(back_mul=outputs[0].size, back_add=outputs[0].size * self.kernel[0] * self.kernel[1])
+
 
 class GlobalAvgPool(Function):
     """Mean over all pixels: [..., H, W, C] to [..., C]; each pixel gets gy / (H W).
@@ -87,3 +101,9 @@ class GlobalAvgPool(Function):
     def backward(self, gy: Array) -> Array:
         pixels = self.shape[-3] * self.shape[-2]
         return (gy / pixels)[..., None, None, :].repeat(self.shape[-3], axis=-3).repeat(self.shape[-2], axis=-2)
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return global_pool_cost(inputs[0], outputs[0])
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount(back_mul=outputs[0].size)

@@ -5,6 +5,8 @@ import math
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.cost import OpCount
+from snncore.functions.arithmetic_cost import reduction_cost
 from snncore.tape import Function
 
 
@@ -30,6 +32,12 @@ class Sum(Function):
         xp = array_module(gy)
         return xp.broadcast_to(gy if self.keepdims else xp.expand_dims(gy, self.axes), self.shape)
 
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return reduction_cost(inputs[0], outputs[0], self.axes, mean=False)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()
+
 
 class Mean(Sum):
     """y = mean of x over `axis` (all axes if None); gx = gy / n, spread back. Spikes are averaged as float32."""
@@ -40,3 +48,9 @@ class Mean(Sum):
 
     def backward(self, gy: Array) -> Array:
         return super().backward(gy / self.count)
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return reduction_cost(inputs[0], outputs[0], self.axes, mean=True)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount(back_mul=outputs[0].size)

@@ -3,6 +3,9 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.cost import OpCount, lead_of
+from snncore.functions.arithmetic_cost import residual_cost
+from snncore.functions.counting import events, traffic
 from snncore.tape import Function
 
 CONNECTS = ("add", "and", "iand")
@@ -40,3 +43,17 @@ class SEW(Function):
         if self.connect == "and":
             return go * s, go * a
         return -go * s, go * (1 - a)
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        a, s = inputs
+        lead = lead_of(s.shape)
+        moved = {name: 2 * size for name, size in traffic(s, lead, "read").items()} | traffic(outputs[0], lead, "write")
+        if self.connect == "add":
+            return residual_cost("SEW", a, s, outputs[0], lead) + OpCount(lead, **moved)
+        binary, graded, _ = events(s, lead)
+        return OpCount(lead, residual_logic=binary + graded, **moved)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        if self.connect == "add":
+            return OpCount()
+        return OpCount(back_mul=2 * outputs[0].size)

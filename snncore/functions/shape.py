@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.cost import OpCount
 from snncore.tape import Function
 
 
@@ -21,6 +22,12 @@ class Reshape(Function):
     def backward(self, gy: Array) -> Array:
         return gy.reshape(self.shape)
 
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()  # entries move, nothing is computed
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()
+
 
 class Transpose(Function):
     """Permute the axes; without arguments, turn their order round."""
@@ -33,6 +40,12 @@ class Transpose(Function):
 
     def backward(self, gy: Array) -> Array:
         return gy.transpose(np.argsort([a % gy.ndim for a in self.axes]) if self.axes else None)
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()  # entries move, nothing is computed
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()
 
 
 class GetItem(Function):
@@ -53,6 +66,12 @@ class GetItem(Function):
         gx[self.index] = gy
         return gx
 
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()  # entries move, nothing is computed
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()
+
 
 class Concat(Function):
     """Join arrays along an existing axis; each gets its part of gy."""
@@ -67,6 +86,12 @@ class Concat(Function):
     def backward(self, gy: Array) -> Any:
         return tuple(array_module(gy).split(gy, self.ends, axis=self.axis))
 
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()  # entries move, nothing is computed
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()
+
 
 class Stack(Function):
     """Join arrays along a new axis; each gets its slice of gy."""
@@ -79,3 +104,9 @@ class Stack(Function):
 
     def backward(self, gy: Array) -> Any:
         return tuple(array_module(gy).moveaxis(gy, self.axis, 0))
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()  # entries move, nothing is computed
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        return OpCount()

@@ -1,0 +1,1 @@
+"""Auditing energy claims: counting a network over data, and reports of what was found."""

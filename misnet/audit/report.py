@@ -1,0 +1,161 @@
+"""Counting a network over a data set, and the report that comes of it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from misnet.config import MISNetConfig
+from misnet.model import MISNet
+from snncore import Ops, Tensor, count_ops, no_grad, to_device
+from snncore.cost import exact_sum
+from snncore.energy import Prices, Reading, apply_rule
+from snncore.nn import BatchNorm
+
+__all__ = ["Claim", "calibrate", "count_batches", "dense_operations", "energy_claim", "report"]
+
+
+def count_batches(model: MISNet, batches: Iterable[tuple[Any, Any, Any]], device: str = "cpu") -> Ops:
+    """Count the network in evaluation mode over all batches (audio, video, labels)."""
+    ops = Ops()
+    ops.batches = 0
+    model.eval()
+    for x_a, x_v, _ in batches:
+        with no_grad(), count_ops() as of_batch:
+            model(Tensor(to_device(x_a, device)), Tensor(to_device(x_v, device)))
+        ops.extend(of_batch)
+    return ops
+
+
+def calibrate(model: MISNet, x_a: Any, x_v: Any) -> None:
+    """Set the running statistics of a network that was not trained to those of one batch, so that its neurons fire."""
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
+    before = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    model.train()
+    with no_grad():
+        model(Tensor(x_a), Tensor(x_v))
+    for norm, momentum in zip(norms, before, strict=True):
+        norm.momentum = momentum
+    model.eval()
+
+
+def dense_operations(config: MISNetConfig) -> dict[str, int]:
+    """Dense multiply-accumulates of one sample, all timesteps, by shape alone: a pass over no samples counts them.
+
+    dense_mac: taps inside the image only. dense_mac_padded: taps on the padding too, as FLOP counters have it.
+    first_padded: of it, the first convolution of each input.
+    """
+    shape = (config.timesteps, 0, config.size, config.size)
+    model = MISNet(config).eval()
+    with no_grad(), count_ops() as ops:
+        x_a = Tensor(np.zeros((*shape, config.audio_channels), np.float32))
+        model(x_a, Tensor(np.zeros((*shape, config.visual_channels), np.float32)))
+    sums = dict.fromkeys(("dense_mac", "dense_mac_padded", "first_padded"), 0)
+    for call in ops.calls:
+        lead, columns = call.cost.blocks[0]
+        lead = (lead[0], 1) if len(lead) == 2 else (1,) * len(lead)  # one sample in place of none
+        for name in ("dense_mac", "dense_mac_padded"):
+            sums[name] += exact_sum(columns.get(name, 0), lead)
+        if any(facts.kind == "conv" and facts.outside for facts in call.cost.facts):
+            sums["first_padded"] += exact_sum(columns["dense_mac_padded"], lead)
+    return sums
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What a claimed energy implies. rate: mean input rate under the rule of the paper, None if none would do.
+
+    rate_all_ac: the same if every operation were an accumulation. measured: the rate of this run.
+    ratio: claimed over measured energy, by rule.
+    """
+
+    mj: float
+    rate: float | None
+    rate_all_ac: float
+    measured: float
+    ratio: dict[str, float]
+
+
+def energy_claim(mj: float, ops: Ops, readings: dict[str, Reading], prices: Prices) -> Claim:
+    """Compare a claim of `mj` millijoules for one sample with what was measured."""
+    paper = apply_rule("paper", ops, prices)
+    samples = max(1, ops.samples)
+    dense, first = paper.extra["dense_ac"] / samples, paper.mac / samples
+    left = mj * 1e9 - first * prices.mac
+    return Claim(
+        mj=mj,
+        rate=left / (dense * prices.add) if left >= 0 else None,
+        rate_all_ac=mj * 1e9 / ((dense + first) * prices.add),
+        measured=paper.extra["mean_rate"],
+        ratio={name: mj / (reading.energy_mj / samples) for name, reading in readings.items() if reading.energy_mj},
+    )
+
+
+def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
+    samples = max(1, ops.samples)
+    energy = {name: reading.by_layer() for name, reading in readings.items()}
+    functions: dict[str, set[str]] = {}
+    for call in ops.calls:
+        functions.setdefault(call.layer, set()).add(call.function)
+    table = []
+    for layer, row in ops.layers().items():
+        line: dict[str, Any] = {"layer": layer, "functions": sorted(functions[layer]), "counts": row}
+        if row.get("places_in"):
+            line["input_rate"] = row.get("events_in", 0) / row["places_in"]
+        if row.get("places"):
+            spikes, places = (ops.by_timestep(name, layer) for name in ("spikes", "places"))
+            line["firing_rate"] = row.get("spikes", 0) / row["places"]
+            line["firing_rate_by_timestep"] = [s / max(1, p) for s, p in zip(spikes, places, strict=True)]
+        line["energy_mj_per_sample"] = {name: of[layer] / samples for name, of in energy.items() if layer in of}
+        table.append(line)
+    return table
+
+
+def report(config: MISNetConfig, ops: Ops, readings: dict[str, Reading], prices: dict[str, Prices]) -> dict[str, Any]:
+    """Return everything that was found as plain values, as JSON can hold them.
+
+    Counts and energies are sums over all samples; what is for one sample (one pair, all timesteps) says so.
+    """
+    samples, totals = max(1, ops.samples), ops.totals()
+    rules = {
+        name: {
+            "mac": reading.mac,
+            "ac": reading.ac,
+            "energy_mj": reading.energy_mj,
+            "per_sample": {
+                "mac": reading.mac / samples,
+                "ac": reading.ac / samples,
+                "energy_mj": reading.energy_mj / samples,
+            },
+            "parts_mj_per_sample": {part: mj / samples for part, mj in reading.by_part().items()},
+            "prices": prices[name].name,
+            "notes": reading.notes,
+            "extra": reading.extra,
+        }
+        for name, reading in readings.items()
+    }
+    dense = totals["dense_mac"] / samples
+    price = next(iter(prices.values()))
+    by_sample = [ops.by_sample(name) for name in ("ac_binary", "ac_graded")]
+    events = [sum(counts) for counts in zip(*by_sample, strict=True)]
+    return {
+        "network": config.to_dict(),
+        "samples": ops.samples,
+        "timesteps": config.timesteps,
+        "totals": totals,
+        "rules": rules,
+        "dense": {
+            "mac": totals["dense_mac"],
+            "mac_per_sample": dense,
+            "mac_per_sample_and_timestep": dense / config.timesteps,
+            "energy_mj_per_sample": dense * price.mac * 1e-9,
+            "energy_mj_per_sample_and_timestep": dense / config.timesteps * price.mac * 1e-9,
+        },
+        "accumulations_of_a_sample": {"least": min(events), "most": max(events)} if events else None,
+        "firing_rate": totals["spikes"] / max(1, totals["places"]),
+        "layers": _layers(ops, readings),
+        "price_tables": {p.name: {"process": p.process, "source": p.source} for p in prices.values()},
+    }

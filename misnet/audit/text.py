@@ -1,0 +1,77 @@
+"""An audit as text: rules side by side, layers, a claim, and the paper's Table 5 beside ours."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from misnet.audit.report import Claim
+
+__all__ = ["claim_lines", "layer_table", "rule_table", "table"]
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return rows as lines of aligned columns, the first to the left; the first row is the heading."""
+    wide = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = []
+    for row in rows:
+        cells = [row[0].ljust(wide[0]), *(text.rjust(n) for text, n in zip(row[1:], wide[1:], strict=True))]
+        lines.append("  ".join(cells).rstrip())
+    return lines
+
+
+def millions(count: float) -> str:
+    """A count in millions."""
+    return f"{count / 1e6:,.3f}"
+
+
+def rule_table(report: dict[str, Any]) -> list[str]:
+    """Rules side by side, for one sample."""
+    rows = [("rule", "MAC (M)", "AC (M)", "energy (mJ)", "prices")]
+    for name, rule in report["rules"].items():
+        one = rule["per_sample"]
+        rows.append((name, millions(one["mac"]), millions(one["ac"]), f"{one['energy_mj']:.4f}", rule["prices"]))
+    dense = report["dense"]
+    prices = next(iter(report["rules"].values()))["prices"]
+    rows.append(("dense network", millions(dense["mac_per_sample"]), "0.000", _mj(dense, ""), prices))
+    step = millions(dense["mac_per_sample_and_timestep"])
+    rows.append(("dense, one timestep", step, "0.000", _mj(dense, "_and_timestep"), prices))
+    notes = [f"{name}: {note}" for name, rule in report["rules"].items() for note in rule["notes"]]
+    return table(rows) + ([""] if notes else []) + notes
+
+
+def _mj(dense: dict[str, Any], suffix: str) -> str:
+    return f"{dense[f'energy_mj_per_sample{suffix}']:.4f}"
+
+
+def layer_table(report: dict[str, Any]) -> list[str]:
+    """A line for each layer that computes, for one sample."""
+    samples = max(1, report["samples"])
+    rule = "exact" if "exact" in report["rules"] else next(iter(report["rules"]))
+    heading = ("layer", "input rate", "dense MAC (M)", "MAC (M)", "AC binary (M)", "AC graded (M)", "neuron ops (M)")
+    rows = [(*heading, "firing rate", f"{rule} (mJ)")]
+    for line in report["layers"]:
+        counts, energy = line["counts"], line["energy_mj_per_sample"].get(rule, 0)
+        neuron = sum(counts.get(name, 0) for name in ("leak_mul", "charge_add", "compare", "reset_add", "alpha_mul"))
+        synapse = [counts.get(name, 0) for name in ("dense_mac", "mac", "ac_binary", "ac_graded")]
+        if not (energy or any(synapse) or neuron):
+            continue
+        rate = f"{line['input_rate']:.4f}" if "input_rate" in line else ""
+        firing = f"{line['firing_rate']:.4f}" if "firing_rate" in line else ""
+        millions_of = [millions(n / samples) if n else "" for n in (*synapse, neuron)]
+        rows.append((line["layer"], rate, *millions_of, firing, f"{energy:.3g}"))
+    return table(rows)
+
+
+def claim_lines(claim: Claim) -> list[str]:
+    """What a claim implies against what was measured."""
+    lines = [f"claim: {claim.mj:g} mJ for one sample"]
+    if claim.rate is None:
+        lines.append("  the first convolutions alone, as multiply-accumulates, cost more than that")
+    else:
+        lines.append(f"  implies a mean input rate of {claim.rate:.4f} under the rule of the paper")
+    lines.append(f"  ({claim.rate_all_ac:.4f} if every operation were an accumulation)")
+    lines.append(f"  measured: {claim.measured:.4f}")
+    if claim.rate is not None and claim.measured:
+        lines.append(f"  implied / measured rate: {claim.rate / claim.measured:.3f}")
+    rows = [("  claim / measured energy, by rule", "")]
+    rows += [(f"    {name}", f"{ratio:.3f}") for name, ratio in claim.ratio.items()]
+    return lines + table(rows)

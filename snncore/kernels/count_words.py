@@ -1,0 +1,111 @@
+"""Counting events eight bytes at a time: a byte of a 64-bit word is a lane, and a lane is a small counter."""
+
+import functools
+from typing import Any
+
+import numpy as np
+
+from snncore.backend import Array
+
+__all__ = ["count_pair", "count_words", "in_words"]
+
+U = np.uint64
+LOW7, ONE, ALL_BUT_ONE = U(0x7F7F7F7F7F7F7F7F), U(0x0101010101010101), U(0xFEFEFEFEFEFEFEFE)
+EVEN, FOLD = U(0x00FF00FF00FF00FF), U(0x0001000100010001)
+BLOCK = 96  # words added up before the lanes are emptied: 2 * 255 * 96 fits the 16 bits of a pair of lanes
+
+
+def in_words(*arrays: Array) -> bool:
+    """Whether the arrays [cells, n] can be read as 64-bit words."""
+    return all(
+        isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.flags.c_contiguous and x.shape[-1] % 8 == 0 and x.size
+        for x in arrays
+    )
+
+
+def count_words(x: np.ndarray) -> np.ndarray:
+    """Of x, uint8 [cells, n]: entries that are 1, entries above 1, the sum of those above 1; int64 [3, cells]."""
+    return np.ascontiguousarray(_compiled()[0](x.view(np.uint64)).T)
+
+
+def count_pair(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Of a and b, uint8 [cells, n]: places where both are not zero, entries that are not zero, entries above 1.
+
+    Returns int64 [3, cells].
+    """
+    return np.ascontiguousarray(_compiled()[1](a.view(np.uint64), b.view(np.uint64)).T)
+
+
+@functools.cache
+def _compiled() -> tuple[Any, Any]:
+    import numba as nb
+
+    @nb.njit(cache=True, nogil=True)
+    def add_lanes(lanes):  # type: ignore[no-untyped-def]
+        pairs = (lanes & EVEN) + ((lanes >> U(8)) & EVEN)
+        return np.int64((pairs * FOLD) >> U(48))
+
+    @nb.njit(cache=True, nogil=True)
+    def add_pairs(pairs):  # type: ignore[no-untyped-def]
+        total = np.int64(0)
+        for shift in (U(0), U(16), U(32), U(48)):
+            total += np.int64((pairs >> shift) & U(0xFFFF))
+        return total
+
+    @nb.njit(cache=True, nogil=True)
+    def graded_cell(words, out):  # type: ignore[no-untyped-def]
+        n = len(words)
+        for start in range(0, n, BLOCK):
+            events, graded, total = U(0), U(0), U(0)
+            for k in range(start, min(n, start + BLOCK)):
+                x = words[k]
+                high = x & ALL_BUT_ONE
+                events += ((((x & LOW7) + LOW7) | x) >> U(7)) & ONE  # the top bit of a lane: it is not zero
+                graded += ((((high & LOW7) + LOW7) | high) >> U(7)) & ONE
+                total += (x & EVEN) + ((x >> U(8)) & EVEN)
+            more = add_lanes(graded)
+            ones = add_lanes(events) - more
+            out[0] += ones
+            out[1] += more
+            out[2] += add_pairs(total) - ones
+
+    @nb.njit(cache=True, nogil=True)
+    def one(words):  # type: ignore[no-untyped-def]
+        cells, n = words.shape
+        out = np.zeros((cells, 3), np.int64)
+        for m in range(cells):
+            bits, sums = U(0), np.int64(0)
+            for start in range(0, n, BLOCK):
+                total = U(0)
+                for k in range(start, min(n, start + BLOCK)):
+                    x = words[m, k]
+                    total += (x & EVEN) + ((x >> U(8)) & EVEN)
+                    bits |= x
+                sums += add_pairs(total)
+            if bits & ALL_BUT_ONE == U(0):  # binary spikes, the usual case: their sum is their number
+                out[m, 0] = sums
+            else:
+                graded_cell(words[m], out[m])
+        return out
+
+    @nb.njit(cache=True, nogil=True)
+    def pair(a, b):  # type: ignore[no-untyped-def]
+        cells, n = a.shape
+        out = np.zeros((cells, 3), np.int64)
+        for m in range(cells):
+            for start in range(0, n, BLOCK):
+                both, events, graded = U(0), U(0), U(0)
+                for k in range(start, min(n, start + BLOCK)):
+                    x, y = a[m, k], b[m, k]
+                    in_a, in_b = ((((x & LOW7) + LOW7) | x) >> U(7)) & ONE, ((((y & LOW7) + LOW7) | y) >> U(7)) & ONE
+                    both += in_a & in_b
+                    events += in_a + in_b
+                    x, y = x & ALL_BUT_ONE, y & ALL_BUT_ONE
+                    graded += ((((x & LOW7) + LOW7) | x) >> U(7)) & ONE
+                    graded += ((((y & LOW7) + LOW7) | y) >> U(7)) & ONE
+                out[m, 0] += add_lanes(both)
+                out[m, 1] += add_lanes(events)
+                out[m, 2] += add_lanes(graded)
+        return out
+
+    return one, pair

@@ -1,0 +1,54 @@
+"""SpikingJelly's own counters on our network give what our rule of that name gives; and where they are wrong."""
+
+import pytest
+
+from snncore.energy import apply_rule
+from tests.peers.mirror import NETWORKS, network
+
+torch = pytest.importorskip("torch", reason="the extra peers is not installed")
+pytest.importorskip("spikingjelly", reason="the extra peers is not installed")
+counters = pytest.importorskip(
+    "spikingjelly.activation_based.op_counter", reason="this SpikingJelly has no operation counters"
+)
+
+
+def count(run):
+    """(MAC, AC, SynOps) of what `run` executes."""
+    three = [counters.MACCounter(), counters.ACCounter(), counters.SynOpCounter()]
+    with torch.no_grad(), counters.DispatchCounterMode(three):
+        run()
+    return [counter.get_total() for counter in three]
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("name", NETWORKS)
+def test_layers_with_weights_batch_norm_and_pooling(name):
+    ops, modules = network(name)
+    wanted = ("Conv2d", "Linear", "BatchNorm", "AvgPool2d")
+    found = [0, 0, 0]
+    for layer in modules:
+        if layer.name in wanted:
+            found = [a + b for a, b in zip(found, count(lambda layer=layer: layer.module(layer.x)), strict=True)]
+    kept = [call for call in ops.calls if call.function in wanted]
+    ops.calls = kept
+    ours = apply_rule("spikingjelly", ops)
+    assert found == [ours.mac, ours.ac, ours.extra["synops"]]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_residual_additions_and_means():
+    a, b = torch.tensor([[1.0, 0, 1]]), torch.tensor([[1.0, 1, 0]])
+    assert count(lambda: a + b)[1] == 4  # an addition an event
+    assert count(lambda: (a + b) + b)[1] == 4 + 3  # one of them graded: one an entry
+    assert count(lambda: torch.ones(4, 2).mean(0))[1] == 6
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_defect_graded_spikes_have_no_synaptic_operations():
+    """A value of 2 makes SynOps zero and the layer dense."""
+    conv = torch.nn.Conv2d(1, 2, 3, padding=1, bias=False)
+    x = torch.zeros(1, 1, 4, 4)
+    x[0, 0, 1, 1] = 1
+    assert count(lambda: conv(x)) == [0, 9 * 2, 9 * 2]
+    x[0, 0, 2, 2] = 2
+    assert count(lambda: conv(x)) == [9 * 2 * 16, 0, 0]

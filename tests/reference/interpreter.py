@@ -1,0 +1,137 @@
+"""An interpreter that executes one call scalar by scalar and counts: the definition of what an exact count is.
+
+It knows the equations and nothing of the way in which `snncore` counts. What it computes is compared with what the
+function computed, so that it cannot count operations which it does not do.
+"""
+
+from collections import Counter
+
+import numpy as np
+
+from tests.reference import count_layers as layers
+from tests.reference import count_neurons as neurons
+from tests.reference.count_layers import places, read, write
+
+
+def elementwise(column, operation):
+    def run(n, f, *inputs):
+        y = operation(*inputs)
+        trains = [x for x in inputs if x.dtype.kind != "f" and x.shape == y.shape]
+        for place in places(y):
+            count_one(n, column, [x[place] for x in trains])
+        return y
+
+    return run
+
+
+def count_one(n, column, spikes):
+    """One entry of an elementwise operation; `spikes` are the events among its inputs."""
+    if len(spikes) == 2:
+        n["residual_add"] += all(spikes)
+    elif spikes and column == "elem_mul":
+        n["w_select"] += spikes[0] == 1
+        n["w_mul"] += spikes[0] > 1
+    elif spikes and column == "elem_add":
+        n["elem_add"] += spikes[0] != 0
+    else:
+        n[column] += 1
+
+
+def sew(n, f, a, s):
+    o = np.zeros_like(s)
+    for place in places(s):
+        if f.connect == "add":
+            n["residual_add"] += a[place] != 0 and s[place] != 0
+            o[place] = a[place] + s[place]
+        elif s[place]:
+            n["residual_logic"] += 1
+            o[place] = s[place] * (a[place] if f.connect == "and" else 1 - a[place])
+    read(n, a)
+    read(n, s)
+    write(n, o)
+    return o
+
+
+def fire(n, f, x):
+    s = np.zeros(x.shape, np.uint8)
+    for place in places(x):
+        s[place] = neurons.fire(n, x[place], 0)
+    return s
+
+
+def total(n, f, x, mean=False):
+    dtype = x.dtype if x.dtype.kind == "f" else np.dtype(np.float32)
+    y = np.zeros(x.sum(axis=f.axes, keepdims=True).shape, dtype)
+    seen = Counter()
+    for place in places(x):
+        target = tuple(0 if axis in f.axes else i for axis, i in enumerate(place))
+        if x.dtype.kind == "f":
+            n["elem_add"] += seen[target] > 0
+        else:
+            n["elem_add"] += x[place] != 0
+        seen[target] += 1
+        y[target] += x[place]
+    if mean:
+        for place in places(y):
+            n["elem_mul"] += 1
+            y[place] /= seen[place]
+    return y if f.keepdims else y.squeeze(axis=f.axes)
+
+
+def softmax(n, f, x):
+    rows = np.moveaxis(x if x.dtype.kind == "f" else x.astype(np.float32), f.axis, -1)
+    y = np.zeros_like(rows)
+    for place in places(rows[..., 0]):
+        row = rows[place]
+        n["elem_compare"] += len(row) - 1
+        n["elem_add"] += len(row)
+        n["special"] += len(row)
+        n["elem_add"] += len(row) - 1
+        n["elem_div"] += len(row)
+        e = np.exp(row - max(row))
+        y[place] = e / sum(e)
+    return np.moveaxis(y, -1, f.axis)
+
+
+def batch_norm_lif(n, f, x, gamma, beta):
+    f.decay, f.v_threshold, f.v_reset, _ = f.neuron
+    return neurons.lif(n, f, neurons.batch_norm(n, f, x, gamma, beta))
+
+
+def mlif(n, f, o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v):
+    return neurons.mlif(n, f, o_a, alpha_a, w_a, u_a), neurons.mlif(n, f, o_v, alpha_v, w_v, u_v)
+
+
+RULES = {
+    "Conv2d": layers.conv,
+    "Linear": layers.linear,
+    "MatMul": layers.matmul,
+    "MaxPool2d": layers.max_pool,
+    "AvgPool2d": layers.avg_pool,
+    "GlobalAvgPool": layers.global_pool,
+    "BatchNorm": neurons.batch_norm,
+    "BatchNormLIF": batch_norm_lif,
+    "LIF": neurons.lif,
+    "PLIF": neurons.plif,
+    "CLIF": neurons.clif,
+    "MLIF": mlif,
+    "Fire": fire,
+    "SEW": sew,
+    "Add": elementwise("elem_add", lambda a, b: a + b),
+    "Sub": elementwise("elem_add", lambda a, b: a - b),
+    "Mul": elementwise("elem_mul", lambda a, b: a * b),
+    "Div": elementwise("elem_div", lambda a, b: a / b),
+    "ReLU": elementwise("elem_compare", lambda x: np.maximum(x, 0)),
+    "Sum": total,
+    "Mean": lambda n, f, x: total(n, f, x, mean=True),
+    "Softmax": softmax,
+}
+FREE = ("Cast", "Reshape", "Transpose", "GetItem", "Concat", "Stack")
+
+
+def interpret(function, inputs):
+    """Return (outputs, counts by column without zeros) of one call on arrays."""
+    n = Counter()
+    result = RULES[function.name](n, function, *inputs)
+    outputs = result if isinstance(result, tuple) else (result,)
+    return outputs, {name: int(v) for name, v in n.items() if v}

@@ -1,0 +1,125 @@
+"""tools/audit.py: what it prints and writes, and how it refuses."""
+
+import json
+import re
+
+import pytest
+
+from snncore.columns import COLUMNS
+from snncore.energy import RULES
+
+SMALL = ("--variant", "XS", "--channels", "4,6,8", "--cells", "1,1,1", "--timesteps", "2", "--limit-eval", "6")
+
+
+def test_a_trained_run(call, trained, tmp_path):
+    folder, _ = trained
+    report, shown = tmp_path / "a.json", tmp_path / "a.html"
+    result = call("audit", folder, "--claim", "1.32mJ", "--json", report, "--html", shown)
+    assert (result.status, result.err) == (0, "")
+    found = json.loads(report.read_text())
+    assert set(found["totals"]) == set(COLUMNS)
+    assert all(type(v) is int for v in found["totals"].values())
+    assert found["totals"]["dense_mac"] > found["totals"]["ac_binary"] > 0
+    assert set(found["rules"]) == set(RULES)
+    for rule in found["rules"].values():
+        assert rule["energy_mj"] > 0
+        assert {"mac", "ac"} <= set(rule)
+    assert (found["samples"], found["timesteps"]) == (16, 2)
+    assert found["weights"] == f"{folder / 'last'}.safetensors"
+    paper = found["rules"]["paper"]
+    assert paper["energy_mj"] == pytest.approx((paper["mac"] * 4.6 + paper["ac"] * 0.9) * 1e-9)
+    exact = found["rules"]["exact"]
+    assert exact["ac"] == found["totals"]["ac_binary"] + found["totals"]["ac_graded"]
+    assert found["claim"]["ratio"]["paper"] == pytest.approx(1.32 / paper["per_sample"]["energy_mj"])
+    assert found["layers"][0]["layer"] == "stages.0.unimodal.a.conv"
+    assert "implies a mean input rate" in result.out
+    assert f"{exact['per_sample']['energy_mj']:.4f}" in result.out
+    assert shown.read_text().startswith("<!doctype html>")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.html", "a.json"]
+
+
+def test_batches_change_no_count(call, trained, tmp_path):
+    found = []
+    for size in ("5", "16"):
+        assert call("audit", trained[0], "--batch-size", size, "--json", tmp_path / f"{size}.json").status == 0
+        found.append(json.loads((tmp_path / f"{size}.json").read_text()))
+    once = "weight_bytes_once"
+    assert {k: v for k, v in found[0]["totals"].items() if k != once} == {
+        k: v for k, v in found[1]["totals"].items() if k != once
+    }
+    for name in ("exact", "exact-memory", "paper", "spikingresformer", "lemaire"):  # the others look at a call's values
+        assert found[0]["rules"][name]["energy_mj"] == pytest.approx(found[1]["rules"][name]["energy_mj"], rel=1e-9)
+
+
+def test_fresh_weights_one_rule_and_a_table_of_the_user(call, tmp_path):
+    table = tmp_path / "mine.toml"
+    table.write_text(
+        'name = "mine"\nprocess = "p"\nsource = "s"\n[operation]\nmac = 10\nadd = 1\nmul = 9\ncompare = 1\n'
+        "[memory]\naccess_bytes = 4\nsram = [[1000, 5]]\ndram_access = 100\n"
+    )
+    report = tmp_path / "a.json"
+    result = call("audit", *SMALL, "--rule", "paper,neurobench", "--prices", table, "--json", report)
+    assert (result.status, result.err) == (0, "")
+    assert "not trained" in result.out
+    found = json.loads(report.read_text())
+    assert list(found["rules"]) == ["paper", "neurobench"]
+    one = found["rules"]["paper"]
+    assert one["energy_mj"] == pytest.approx((10 * one["mac"] + one["ac"]) * 1e-9)
+    assert one["prices"] == "mine"
+
+
+def test_a_run_beside_the_paper(call, trained, monkeypatch):
+    monkeypatch.setattr("misnet.audit.paper.DATA", ("CREMA-D",))
+    result = call("audit", trained[0], "--rule", "paper", "--paper")
+    assert result.status == 0
+    assert "CREMA-D, MISNet-XL" in result.out
+    assert "measured in this run" in result.out
+    assert "Table 4, row 7" in result.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--rule", "guess"), "--rule: expected all or some of exact, .*found 'guess'"),
+        (("--claim", "1.32"), r"--claim: expected a positive number and a unit .* found '1.32'"),
+        (("--claim", "0mJ"), "--claim: expected a positive number"),
+        (("--claim", "3 kJ"), "--claim: expected a positive number"),
+        (("--prices", "guess"), "--prices: .*expected one of horowitz-45nm-fp32.* found 'guess'"),
+        (("--prices", "none.toml"), "--prices: none.toml: no such price table"),
+        (("--batch-size", "0"), "--batch-size: expected at least 1, found 0"),
+        (("--classes", "7"), "--classes: dialpad has 10, found 7"),
+    ],
+)
+def test_wrong_usage_is_one_sentence_and_status_2(call, arguments, message):
+    result = call("audit", *SMALL, *arguments)
+    assert result.status == 2
+    assert "Traceback" not in result.err
+    assert re.search(message, result.err), result.err
+
+
+def test_a_price_table_with_a_negative_price(call, tmp_path):
+    table = tmp_path / "bad.toml"
+    table.write_text('name = "a"\nprocess = "p"\nsource = "s"\n[operation]\nmac = -1\n[memory]\n')
+    result = call("audit", *SMALL, "--prices", table)
+    assert (result.status, result.err.count("\n")) == (2, 1)
+    assert f"{table}: [operation] mac: expected a finite number of at least 0, found -1" in result.err
+
+
+def test_a_run_folder_without_checkpoint_or_with_switches(call, copy_of_run, tmp_path):
+    folder = copy_of_run()
+    (folder / "last.safetensors").unlink()
+    result = call("audit", folder)
+    assert result.status == 1
+    assert "last.safetensors" in result.err
+    assert call("audit", tmp_path / "nowhere").status == 1
+    result = call("audit", copy_of_run("other"), "--tau", "3")
+    assert result.status == 2
+    assert "RUN_DIR: the run sets the network; also found --tau" in result.err
+
+
+def test_a_failed_audit_leaves_earlier_files_as_they_were(call, trained, tmp_path):
+    report = tmp_path / "a.json"
+    report.write_text("before")
+    assert call("audit", trained[0], "--rule", "guess", "--json", report).status == 2
+    assert report.read_text() == "before"
+    assert call("audit", trained[0], "--rule", "paper", "--json", tmp_path / "no" / "such" / "a.json").status == 1

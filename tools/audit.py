@@ -1,0 +1,188 @@
+"""Audit the energy of a network: exact operation counts on real inputs, read by every counting rule.
+
+`python tools/audit.py RUN_DIR` audits a trained run; `python tools/audit.py --variant XS` a network with fresh weights
+(its batch statistics those of some training samples), which says what its shapes cost and little about its spikes.
+"""
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from settings import check_settings
+from toolkit import UsageError, add_data_options, device_of, load_split, progress, run_tool
+
+from datasets import BatchIterator
+from misnet.audit.html_page import page
+from misnet.audit.paper import printed_energies
+from misnet.audit.paper_text import paper_lines
+from misnet.audit.report import calibrate, count_batches, energy_claim, report
+from misnet.audit.text import claim_lines, layer_table, rule_table
+from misnet.config import MISNetConfig
+from misnet.model import MISNet
+from misnet.options import SWITCHES, add_model_options, model_config
+from misnet.run import load_model, read_config
+from snncore.energy import OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
+from snncore.files import replace_file
+
+UNITS = {"J": 1e3, "mJ": 1.0, "uJ": 1e-3, "nJ": 1e-6, "pJ": 1e-9}
+DATA_SETTINGS = ("dataset", "data_dir", "limit_train", "limit_eval", "data_options")
+CALIBRATION = 32  # training samples whose batch statistics a network with fresh weights gets
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    parser = argparse.ArgumentParser(
+        usage="%(prog)s [RUN_DIR | --variant {XS,S,L,XL}] [options]",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("run_dir", type=Path, nargs="?", metavar="RUN_DIR", help="folder that tools/train.py wrote")
+    parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
+    parser.add_argument("--split", choices=("test", "train"), default="test", help="samples to use (default: test)")
+    parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32); changes no count")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
+    group = parser.add_argument_group("audit")
+    group.add_argument("--rule", default="all", help=f"all (default), or some of {', '.join(RULES)}, with commas")
+    group.add_argument(
+        "--prices",
+        metavar="TABLE",
+        help=f"price table: one of {', '.join(TABLES)} or a .toml file (default: what the authors of each rule take)",
+    )
+    group.add_argument("--claim", metavar="ENERGY", help="an energy for one sample, such as 1.32mJ, to be checked")
+    group.add_argument("--paper", action="store_true", help="print Table 5 of the paper beside ours")
+    group.add_argument("--json", type=Path, metavar="FILE", help="write every figure to a JSON file")
+    group.add_argument("--html", type=Path, metavar="FILE", help="write one HTML page with tables and pictures")
+    add_data_options(parser)
+    add_model_options(parser)
+    return parser
+
+
+def parse_claim(text: str) -> float:
+    """Return millijoules; raises UsageError without a positive number and a unit."""
+    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Z]+)\s*", text)
+    if not found or found[2] not in UNITS or not float(found[1]) > 0:
+        raise UsageError(
+            f"--claim: expected a positive number and a unit ({', '.join(UNITS)}), such as 1.32mJ, found {text!r}"
+        )
+    return float(found[1]) * UNITS[found[2]]
+
+
+def chosen_rules(text: str) -> list[str]:
+    """Return the names of rules for --rule; raises UsageError for one that does not exist."""
+    names = list(RULES) if text == "all" else [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in RULES:
+            raise UsageError(f"--rule: expected all or some of {', '.join(RULES)}, found {name!r}")
+    return names
+
+
+def prepare(args: argparse.Namespace, given: dict[str, Any]) -> tuple[MISNet, Any, str]:
+    """Return the network, the samples to run it on, and words on where its weights come from."""
+    options = {
+        k: v for k, v in given.items() if k in ("dataset", "data_dir", "limit_train", "limit_eval", "data_options")
+    }
+    switches = {k: v for k, v in given.items() if k in SWITCHES or k == "preset"}
+    if args.run_dir:
+        if switches:
+            names = ", ".join("--" + name.replace("_", "-") for name in sorted(switches))
+            raise UsageError(f"RUN_DIR: the run sets the network; also found {names}")
+        path = args.run_dir / "config.json"
+        content = read_config(path)
+        config = MISNetConfig.from_dict(content["network"])
+        model = MISNet(config)
+        load_model(model, args.run_dir / f"{args.checkpoint}.safetensors")
+        settings = check_settings(check_settings(content["settings"], str(path)) | options)
+        data = load_split(args.split, settings, config.size, config.timesteps)
+        return model, data, f"{args.run_dir / args.checkpoint}.safetensors"
+    settings = check_settings(options)
+    config = model_config(switches)
+    asked = config.size if "size" in switches or switches.get("preset") == "public-code" else None
+    data = load_split(args.split, settings, asked, config.timesteps)
+    found = {
+        "size": data.size,
+        "audio_channels": data.audio_channels,
+        "visual_channels": data.visual_channels,
+        "classes": len(data.class_names),
+    }
+    for name, value in found.items():
+        if switches.get(name, value) != value:
+            raise UsageError(f"--{name.replace('_', '-')}: {data.name} has {value}, found {switches[name]}")
+    model = MISNet(model_config(switches | found))
+    train = load_split("train", settings, data.size, config.timesteps)
+    x_a, x_v, _ = next(iter(BatchIterator(train, CALIBRATION).epoch(0)))
+    calibrate(model, x_a, x_v)
+    words = f"fresh weights (seed 0), batch statistics of {x_a.shape[1]} training samples; not trained"
+    return model, data, words
+
+
+def audit(args: argparse.Namespace, given: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str], str]:
+    """Count and return (report, lines to print, lines on the claim, title)."""
+    names = chosen_rules(args.rule)
+    prices = {name: load_prices(args.prices or OWN_TABLES.get(name, TABLES[0])) for name in names}
+    claim = None if args.claim is None else parse_claim(args.claim)
+    device = device_of(args.device)
+    model, data, weights = prepare(args, given)
+    model.to(device)
+    config = model.config
+    batches = BatchIterator(data, args.batch_size, shuffle=False)
+    ops = count_batches(model, progress(batches.epoch(0), total=len(batches), initial=0, text=args.split), device)
+    readings = {name: apply_rule(name, ops, prices[name]) for name in names}
+    found = report(config, ops, readings, prices)
+    found |= {"weights": weights, "parameters": model.count_parameters()}
+    found["data"] = {"name": data.name, "split": args.split, "fingerprint": data.fingerprint()}
+    about: list[str] = []
+    if claim is not None:
+        checked = energy_claim(claim, ops, readings, load_prices(args.prices or TABLES[0]))
+        about = claim_lines(checked)
+        about.append(f"this run: {config.size}x{config.size} pixels, T={config.timesteps}, {data.name}; a claim for")
+        about.append("other inputs needs a run on them: operations grow with the pixels, rates differ by data")
+        found["claim"] = vars(checked)
+    title = f"MISNet-{config.variant}, {config.size}x{config.size}, T={config.timesteps}, on {data.name} ({args.split})"
+    lines = [
+        f"{title}: {found['samples']} samples, {found['parameters']:,} parameters",
+        f"weights: {weights}",
+        f"firing rate {found['firing_rate']:.4f}; counts and energies below are for one sample (all timesteps)",
+        "",
+        *layer_table(found),
+        "",
+        *rule_table(found),
+    ]
+    return found, lines, about, title
+
+
+def main() -> None:
+    """Count, print and write."""
+    parser = make_parser()
+    args = parser.parse_args()
+    given = vars(args)
+    if args.batch_size < 1:
+        parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
+    measured: float | None = None
+    found: dict[str, Any] = {}
+    try:
+        if args.run_dir or "variant" in given or "preset" in given or not args.paper:
+            found, lines, about, title = audit(args, given)
+            print("\n".join(lines))
+            if about:
+                print("\n" + "\n".join(about))
+            measured = found["rules"].get("paper", {}).get("extra", {}).get("mean_rate")
+            if args.html:
+                replace_file(args.html, page(title, found, about).encode())
+        if args.paper:
+            prices = load_prices(args.prices or TABLES[0])
+            rows = printed_energies(prices, given.get("preset", "paper"))
+            print("\n".join(paper_lines(rows, measured)))
+            found["paper"] = rows
+    except PriceError as error:
+        raise UsageError(f"--prices: {error}") from None
+    if args.json:
+        replace_file(args.json, (json.dumps(found, indent=2) + "\n").encode())
+    for path in (args.json, args.html):
+        if path and (path.exists()):
+            print(f"\nwrote {path}")
+
+
+if __name__ == "__main__":
+    run_tool(main)
