@@ -163,8 +163,9 @@ def mlif_backward(
         return reference.mlif_backward(*args)
     rows, weights = rows_of(o, w)
     gs = np.ascontiguousarray(gs).reshape(rows.shape)
-    last = np.zeros((1, 1, 1), np.float32) if gu is None else np.asarray(gu, np.float32).reshape(rows.shape[1:])
-    last = np.broadcast_to(last, rows.shape[1:])
+    last = np.zeros(rows.shape[1:], np.float32)  # always an array of one kind, or Numba would compile for each
+    if gu is not None:
+        last[...] = gu.reshape(last.shape)
     go, gw = aligned(rows.shape, np.float32), aligned(weights.shape, np.float32)
     galpha = np.empty(len(weights) * -(-weights.shape[1] // BLOCK))
     neuron = (f32(decay), f32(v_threshold), v_reset is not None, f32(v_reset or 0), detach_reset)
