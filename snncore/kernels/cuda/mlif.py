@@ -98,7 +98,8 @@ def mlif_backward(
     arrays = (o, weight, kind, alpha, first, u0 is not None, gs, last, gu is not None, go, gu0, partial)
     neuron = (float(decay), float(v_threshold), *reset_code(v_reset), *code, detach_reset)
     sizes = (len(o), samples, pixels, o.shape[-1])
-    launch("mlif", f"mlif_backward_{_suffix(o)}", (pixels, chunks), (THREADS,), *arrays, *sizes, *neuron)
+    threads = min(THREADS, (o.shape[-1] + 31) // 32 * 32)  # whole warps for the channels of a pixel
+    launch("mlif", f"mlif_backward_{_suffix(o)}", (pixels, chunks), (threads,), *arrays, *sizes, *neuron)
     sums = sum_partials(partial)
     gw = None if w is None else sums[:pixels].astype(alpha.dtype).reshape(w.shape)
     return go, gw, sums[pixels:].sum().astype(alpha.dtype), gu0

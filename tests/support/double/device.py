@@ -90,6 +90,11 @@ class Event:
         """Mark where the stream stands."""
         self.stream = stream or Stream.null
 
+    @property
+    def done(self) -> bool:
+        """Whether what came before the event has happened; asking does not wait."""
+        return self.stream is None or not self.stream.waiting
+
     def synchronize(self) -> None:
         """The host waits for what came before the event."""
         ledger.event("sync")

@@ -48,26 +48,37 @@ def host_source(source: str) -> str:
 
 def build(source: str, race: bool = False) -> ctypes.CDLL:
     """Compile, or find what was compiled before, and load; with `race`, every access is watched."""
-    text = host_source(source)
-    flags = [*FLAGS, *(("-DSHIM_RACE", "-fsanitize=thread") if race else ())]
-    parts = [text, *flags, *((HERE / f).read_text() for f in ("cuda.h", "scheduler.h", "race.cpp"))]
-    target = CACHE / f"{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]}.so"
+    flags = (*FLAGS, *(("-DSHIM_RACE", "-fsanitize=thread") if race else ()))
+    headers = "".join((HERE / name).read_text() for name in ("cuda.h", "scheduler.h"))
+    kernels = _object(host_source(source), flags, headers)
+    parts = [kernels, *((_object((HERE / "race.cpp").read_text(), FLAGS),) if race else ())]  # instead of libtsan
+    target = CACHE / f"{_hash(*(p.name for p in parts))}.so"
     if not target.exists():
-        CACHE.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=CACHE) as folder:
-            os.replace(_compile(Path(folder), text, flags, race), target)
+        _make(target, ["-shared", *map(str, parts)])
     return ctypes.CDLL(str(target))
 
 
-def _compile(folder: Path, text: str, flags: list[str], race: bool) -> Path:
-    (folder / "k.cpp").write_text(text)
-    _run([*flags, f"-I{HERE}", "-c", str(folder / "k.cpp"), "-o", str(folder / "k.o")])
-    more = [str(HERE / "race.cpp")] if race else []  # instead of libtsan
-    _run(["-std=c++20", "-O1", "-fPIC", "-shared", str(folder / "k.o"), *more, "-o", str(folder / "k.so")])
-    return folder / "k.so"
+def _object(text: str, flags: tuple[str, ...], headers: str = "") -> Path:
+    target = CACHE / f"{_hash(text, headers, *flags)}.o"
+    if not target.exists():
+        code = target.with_suffix(f".{os.getpid()}.cpp")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        code.write_text(text)
+        try:
+            _make(target, [*flags, f"-I{HERE}", "-c", str(code)])
+        finally:
+            code.unlink()
+    return target
 
 
-def _run(arguments: list[str]) -> None:
-    done = subprocess.run([compiler() or "g++", *arguments], capture_output=True, text=True)
+def _hash(*parts: str) -> str:
+    return hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:24]
+
+
+def _make(target: Path, arguments: list[str]) -> None:
+    """Run the compiler and put what it makes in its place at once, for tests may run side by side."""
+    partial = target.with_suffix(f".{os.getpid()}{target.suffix}")
+    done = subprocess.run([compiler() or "g++", *arguments, "-o", str(partial)], capture_output=True, text=True)
     if done.returncode:
         raise BuildError(f"g++ rejected the kernel source:\n{done.stderr}")
+    os.replace(partial, target)
