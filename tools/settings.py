@@ -31,7 +31,7 @@ DEFAULTS: dict[str, Any] = {
 } | RECIPES["default"]
 EPOCHS = {"dialpad": 5, "mnist-fsdd": 8}
 SCHEDULES = ("cosine", "constant")
-RESUMABLE = {"resume", "device"}  # the other options are part of the run that goes on
+RESUMABLE = {"resume", "device", "memory_limit", "tf32"}  # the other options are part of the run that goes on
 
 CHOICES = {
     "dataset": DATASET_NAMES,

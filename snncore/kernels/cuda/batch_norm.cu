@@ -26,6 +26,7 @@ bn_moments(const float* __restrict__ x, double* __restrict__ partial, const long
     int count = 0;
     if (c < C && first < P) {
         shift = x[first * C + c];
+#pragma unroll 2
         for (long long r = first; r < P; r += step) {
             const float d = x[r * C + c] - shift;
             sum += d;

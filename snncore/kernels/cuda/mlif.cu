@@ -56,6 +56,7 @@ __device__ __forceinline__ float bptt(const O* __restrict__ o, const float* __re
                                       const Backward& b, const Neuron& k, double& gw, double& galpha)
 {
     float u = u_first;
+#pragma unroll 2
     for (int t = 0; t < b.T; ++t) {
         const float h = k.decay * u + (float)o[t * b.n + i] * weight;
         go[t * b.n + i] = h;
