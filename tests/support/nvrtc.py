@@ -83,6 +83,32 @@ def bodies(ptx: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+THREADS = {"sum_partials": 1024, "conv_events_weight": 64}  # of a block; 256 elsewhere
+WARPS, REGISTERS, SHARED = 64, 65536, 227 * 1024  # of a multiprocessor of an H100
+
+
+def occupancy(name: str, usage: Usage) -> float:
+    """Which part of the warps that a multiprocessor of an H100 can hold fit at once."""
+    warps = THREADS.get(name, 256) // 32
+    by_registers = REGISTERS // (-(-usage.registers // 8) * 8 * 32 * warps)
+    by_shared = SHARED // (usage.shared + 1024)
+    return min(WARPS // warps, by_registers, by_shared, 32) * warps / WARPS
+
+
+def head(file: str) -> str:
+    """The line in the head of a .cu file that says what its kernels need."""
+    found = usage(to_ptx(source(file), 90), 90)
+    parts = [f"{name} {u.registers} ({100 * occupancy(name, u):.0f} %)" for name, u in sorted(found.items())]
+    text, lines = "// Registers a thread, and occupancy, on an H100:", []
+    for i, part in enumerate(parts):
+        part += "." if i == len(parts) - 1 else ","
+        if len(text) + len(part) > 118:
+            lines.append(text)
+            text = "//"
+        text += f" {part}"
+    return "\n".join([*lines, text])
+
+
 def table() -> str:
     """Registers, spills and shared memory of every kernel on every architecture, in Markdown."""
     head = "".join(f" sm_{a} |" for a in ARCHITECTURES)
@@ -97,4 +123,6 @@ def table() -> str:
 
 
 if __name__ == "__main__":
-    print(f"NVRTC {version()}, options {' '.join(OPTIONS)}\n\n{table()}")
+    print(f"NVRTC {version()}, options {' '.join(OPTIONS)}\n\n{table()}\n")
+    for file in FILES:
+        print(f"{file}.cu:\n{head(file)}")

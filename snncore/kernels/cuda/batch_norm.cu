@@ -1,14 +1,16 @@
 // Batch normalisation of x [P, C] over its P rows. Block (32, 8): lanes along channels, warps along rows; block (b, g)
 // takes channels 32 g .. 32 g + 31 of every (8 gridDim.x)-th row. Memory-bound.
+@HEAD@
 
-// One pass for mean and variance. A thread sums about its own first entry, so that a mean far from zero costs no digits;
-// the pieces are put together in double about the mean of the first. partial [gridDim.x, 3, C]: entries, their mean and
+// One pass for mean and variance. A thread sums about its own first entry, so that a mean far from zero costs no
+// digits; the pieces are put together in double about the mean of the first. partial [gridDim.x, 3, C]: entries, their mean and
 // their sum of squared deviations.
 struct Moments {
     double n, sum, squares;  // sum and squares about some shift
 };
 
-__device__ __forceinline__ void add_moments(Moments& all, const double shift, const double n, const double mean, const double m2)
+__device__ __forceinline__ void add_moments(Moments& all, const double shift, const double n, const double mean,
+                                            const double m2)
 {
     const double d = mean - shift;
     all.n += n;

@@ -1,6 +1,7 @@
-// BatchNorm and LIF in one pass: x, s [T, P, C]. Block (32, 8) as in batch_norm.cu; a thread takes one channel at a pixel
-// through all timesteps. The normalised current is never stored. Memory-bound: 5 bytes an entry forward, 12 backward,
-// then 12 more in bn_backward, which turns gradients of currents into gradients of x.
+// BatchNorm and LIF in one pass: x, s [T, P, C]. Block (32, 8) as in batch_norm.cu; a thread takes one channel at a
+// pixel through all timesteps. The normalised current is never stored. Memory-bound: 5 bytes an entry forward, 12
+// backward, then 12 more in bn_backward, which turns gradients of currents into gradients of x.
+@HEAD@
 
 extern "C" __global__ void __launch_bounds__(256)
 bn_lif_forward(const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,
@@ -41,7 +42,8 @@ bn_lif_backward(const float* __restrict__ gs, const float* __restrict__ x, const
     const long long n = P * C;
     double sum = 0.0, with_z = 0.0;
     if (c < C) {
-        const float m = (float)mean[c], inv = (float)inv_std[c], a = (float)((double)gamma[c] * inv_std[c]), b = beta[c];
+        const float m = (float)mean[c], inv = (float)inv_std[c];
+        const float a = (float)((double)gamma[c] * inv_std[c]), b = beta[c];
         for (long long r = (long long)blockIdx.x * ROWS + threadIdx.y; r < P; r += (long long)gridDim.x * ROWS) {
             const long long i = r * C + c;
             float v = 0.0f;

@@ -1,6 +1,7 @@
 // The gather before a matrix product (im2col): row r of the columns holds the window under one pixel, [kh, kw, C].
 // Block (32, 8): a warp takes a row, its lanes the entries of the window, which lie channel by channel. Memory-bound:
 // 4 bytes written an entry; an input entry is read kh * kw times, from the cache but for the first.
+@HEAD@
 
 template <class X>
 __device__ __forceinline__ void gather(const X* __restrict__ x, float* __restrict__ columns, const long long first,
@@ -36,8 +37,8 @@ gather_columns_f32(const float* __restrict__ x, float* __restrict__ columns, con
     gather(x, columns, first, rows, H, W, C, Ho, Wo, kh, kw, sy, sx, ph, pw);
 }
 
-// For the gradient of the input: row r, one input pixel, holds the entries of gy [M, Ho, Wo, C] that it went into, tap by
-// tap, zero where no window put that tap there.
+// For the gradient of the input: row r, one input pixel, holds the entries of gy [M, Ho, Wo, C] that it went into, tap
+// by tap, zero where no window put that tap there.
 extern "C" __global__ void __launch_bounds__(256)
 gather_gradients(const float* __restrict__ gy, float* __restrict__ columns, const long long first, const long long rows,
                  const int H, const int W, const int C, const int Ho, const int Wo, const int kh, const int kw,

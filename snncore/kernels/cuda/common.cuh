@@ -28,7 +28,10 @@ struct Neuron {
     int hard;  // reset to v_reset; else by subtraction
 };
 
-__device__ __forceinline__ bool fires(const Neuron& k, const float potential) { return potential - k.v_threshold >= 0.0f; }
+__device__ __forceinline__ bool fires(const Neuron& k, const float potential)
+{
+    return potential - k.v_threshold >= 0.0f;
+}
 
 __device__ __forceinline__ float after(const Neuron& k, const float h, const bool fired)
 {

@@ -1,5 +1,6 @@
 // Convolution from events: only what fired is added, in a fixed order. Lists first: one a pixel, of its channels that
 // are not zero, in rising order. No float atomics: every output has one thread that gathers for it.
+@HEAD@
 
 // list [pixels, C]: channel + (value << 16) of each event; count [pixels]. A warp a pixel: a ballot says who fires, and
 // the number of set bits below a lane is its place.
@@ -57,8 +58,10 @@ conv_events(const unsigned* __restrict__ list, const int* __restrict__ count, co
 #define TILE 128  // input channels whose gradients a block holds in shared memory: 128 x 64 floats, 32 KiB
 #define WIDE 64   // output channels of a block, a thread each
 
-// partial [gridDim.x, kh * kw, Ci, Co]: block (chunk, tap, tile) walks over every gridDim.x-th output pixel; thread co adds
-// gy[pixel, co] to the row of each event under the tap. A column of the tile belongs to one thread: no races, no atomics.
+// partial [gridDim.x, kh * kw, Ci, Co]: block (chunk, tap, tile) walks over every gridDim.x-th output pixel; thread co
+// adds gy[pixel, co] to the row of each event under the tap. A column of the tile belongs to one thread: no races, no
+// atomics. Bound by shared memory: 8 bytes read and written an event, tap and output channel; a twelfth to a fifth of
+// the warps of a multiprocessor fit, for each block takes 32 KiB of it.
 extern "C" __global__ void __launch_bounds__(WIDE)
 conv_events_weight(const unsigned* __restrict__ list, const int* __restrict__ count, const float* __restrict__ gy,
                    float* __restrict__ partial, const long long pixels, const int H, const int W, const int Ci,

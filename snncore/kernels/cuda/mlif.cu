@@ -1,6 +1,7 @@
 // One modality of the MLIF: o, s [T, N, Q, C], Q pixels; o is spikes (u8) or float (f32). The weight of Eq. 5 is one a
 // pixel [Q], one a channel [C], or none. alpha is read on the device, so that nothing waits for it. Memory-bound:
 // 2 bytes an entry forward from spikes, 9 backward.
+@HEAD@
 
 enum { NO_WEIGHT, PIXEL_WEIGHT, CHANNEL_WEIGHT };
 
@@ -81,14 +82,14 @@ __device__ __forceinline__ float bptt(const O* __restrict__ o, const float* __re
     return g;
 }
 
-// A block (q, chunk) takes one pixel of every gridDim.y-th sample, all channels. partial [gridDim.y, 2, Q]: gradients
-// of the weight of pixel q and of alpha.
+// A block (q, chunk) takes one pixel of every gridDim.y-th sample, all channels, and has as many threads as those up to
+// 256. partial [gridDim.y, 2, Q]: gradients of the weight of pixel q and of alpha.
 template <class O>
 __device__ __forceinline__ void by_pixel(const O* __restrict__ o, const float* __restrict__ w, const int weights,
                                          const float* __restrict__ u0, const int has_u0, const float* __restrict__ gs,
                                          const float* __restrict__ gu, const int has_gu, float* __restrict__ go,
-                                         float* __restrict__ gu0, double* __restrict__ partial, const int N, const int Q,
-                                         const int C, const Backward& b, const Neuron& k, double* part)
+                                         float* __restrict__ gu0, double* __restrict__ partial, const int N,
+                                         const int Q, const int C, const Backward& b, const Neuron& k, double* part)
 {
     const int q = blockIdx.x;
     const float weight = weights == PIXEL_WEIGHT ? w[q] : 1.0f;

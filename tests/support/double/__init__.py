@@ -34,6 +34,8 @@ def make_modules() -> dict[str, types.ModuleType]:
     cupy.__dict__.update(ndarray=array.ndarray, RawModule=kernels.RawModule, cuda=cuda, __version__="double")
     cupy.__dict__["get_default_memory_pool"] = device.Pool
     runtime = types.SimpleNamespace(getDeviceCount=lambda: device.DEVICES, CUDARuntimeError=device.CUDARuntimeError)
+    runtime.getDeviceProperties = lambda k: {"name": b"double", "multiProcessorCount": 1, "totalGlobalMem": 2**30}
+    runtime.runtimeGetVersion = runtime.driverGetVersion = lambda: 12090
     cuda.__dict__.update(
         Stream=device.Stream,
         Event=device.Event,
@@ -41,6 +43,7 @@ def make_modules() -> dict[str, types.ModuleType]:
         runtime=runtime,
         memory=types.SimpleNamespace(OutOfMemoryError=ledger.OutOfMemoryError),
         get_current_stream=lambda: device.Stream.null,
+        get_elapsed_time=device.get_elapsed_time,
         is_available=lambda: True,
     )
     cupyx.__dict__["empty_pinned"] = device.empty_pinned

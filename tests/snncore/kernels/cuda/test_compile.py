@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from snncore.kernels.cuda.module import FILES, OPTIONS, source
+from snncore.kernels.cuda.module import FILES, FOLDER, OPTIONS, source
 from tests.support import nvrtc
 
 GUIDE = Path(__file__).parents[4] / "docs" / "gpu.md"
@@ -56,8 +56,23 @@ def test_an_error_shows_the_line():
         nvrtc.to_ptx('extern "C" __global__ void f(float* x) { x[0] = nothing; }', 90)
 
 
+def skip_unless_measured_with_this_version():
+    if f"NVRTC {nvrtc.version()}, options {' '.join(OPTIONS)}" not in GUIDE.read_text():
+        pytest.skip(f"docs/gpu.md is of another version of the compiler than {nvrtc.version()}, which counts differently")
+
+
 def test_the_table_in_the_guide_is_the_one_that_is_measured():
-    text = GUIDE.read_text()
-    if f"NVRTC {nvrtc.version()}, options {' '.join(OPTIONS)}" not in text:
-        pytest.skip(f"the table is of another version of the compiler than {nvrtc.version()}, which counts differently")
-    assert nvrtc.table() in text
+    skip_unless_measured_with_this_version()
+    assert nvrtc.table() in GUIDE.read_text()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_head_of_each_file_is_what_is_measured(file):
+    skip_unless_measured_with_this_version()
+    assert nvrtc.head(file) in (FOLDER / f"{file}.cu").read_text()
+
+
+def test_occupancy_by_hand():
+    usage = nvrtc.Usage(40, 0, 0)
+    assert nvrtc.occupancy("lif_backward", usage) == 0.75  # 6 blocks of 8 warps: 61440 of 65536 registers
+    assert nvrtc.occupancy("conv_events_weight", nvrtc.Usage(58, 0, 32768)) == 6 * 2 / 64  # 6 tiles of 33 KiB
