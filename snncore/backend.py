@@ -53,9 +53,8 @@ def cupy_module() -> Any:
         a = cupy.ones((2, 2), np.float64)  # not float32: the first product of those decides on TF32
         result = float((a @ a + 1).sum())
     except Exception as error:  # ImportError, RuntimeError or CuPy's own
-        raise BackendError(
-            f'device "cuda": there is a device, but a library of CUDA is missing or fails ({_first_line(error)}); {INSTALL}'
-        ) from None
+        what = f"there is a device, but a library of CUDA is missing or fails ({_first_line(error)})"
+        raise BackendError(f'device "cuda": {what}; {INSTALL}') from None
     if result != 12:
         raise BackendError(f'device "cuda": there is a device, but it computes wrongly: 12 came out as {result}')
     return cupy

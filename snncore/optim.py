@@ -83,7 +83,7 @@ class Optimizer(ABC):
                 self._update_flat(self.flat, span, finite, updates)
 
     def all_finite(self, loss: Array) -> Array:
-        """Return whether the loss and all flat parameters and gradients are finite: int32 of shape (), on the device."""
+        """Return whether loss, flat parameters and their gradients are finite: int32 of shape (), on the device."""
         from snncore.kernels.cuda.optim import all_finite
 
         if self.flat is None:
@@ -262,9 +262,10 @@ class Adam(Optimizer):
     def _update_flat(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
         from snncore.kernels.cuda.optim import adam_step
 
-        averages = (self._buffers[kind][span] for kind in ("exp_avg", "exp_avg_sq"))
-        rates = (self.lr, self.betas, self.eps, updates)
-        adam_step(flat.w[span], flat.g[span], *averages, finite, *rates, *self._flat_decay())
+        m, v = (self._buffers[kind][span] for kind in ("exp_avg", "exp_avg_sq"))
+        shrink, decay = self._flat_decay()
+        settings = (self.lr, self.betas, self.eps, updates, shrink, decay)
+        adam_step(flat.w[span], flat.g[span], m, v, finite, *settings)
 
     def _flat_decay(self) -> tuple[float, float]:
         """Return what w is multiplied with first, and the weight decay that enters the gradient."""

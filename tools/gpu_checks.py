@@ -1,4 +1,4 @@
-"""Checks of the CUDA kernels on a real card: every kernel against the reference, steps against the CPU's, twice the same."""
+"""Checks on a real card: every CUDA kernel against the reference, steps against the CPU's, twice the same bits."""
 
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -62,9 +62,7 @@ def cases(channels: int, seed: int = 0) -> dict[str, Case]:
         "batch_norm_backward": Case("batch_norm_backward", (gs, x, *norm[:3]), TOLERANCE),
         "batch_norm_lif_forward": Case("batch_norm_lif_forward", (x, *norm, *neuron), EXACT),
         "max_pool_forward": Case("max_pool_forward", (images, (2, 2), (2, 2)), EXACT),
-        "max_pool_backward": Case(
-            "max_pool_backward", (gy[:, ::2, ::2].copy(), images, pooled, (2, 2), (2, 2)), EXACT
-        ),
+        "max_pool_backward": Case("max_pool_backward", (gy[:, ::2, ::2].copy(), images, pooled, (2, 2), (2, 2)), EXACT),
         "sew_add": Case("sew_add", (spikes, spikes), EXACT),
         "conv_forward": Case("conv_forward", (images, w, *same), TOLERANCE),
         "conv_forward, floats": Case("conv_forward", (gy, w, *same), TOLERANCE),
@@ -143,7 +141,9 @@ def step_checks(device: str, samples: int = 4, steps: int = 3, train: Callable[.
     same = first[0] == second[0] and all(np.array_equal(x, second[2][name]) for name, x in first[2].items())
     return [
         Outcome(f"{steps} training steps, losses as on the CPU", off < 1e-3, f"off by {off:.1e}, may be 1e-03"),
-        Outcome(f"{steps} training steps, spikes as on the CPU", differ < 1e-3, f"{differ:.1e} more or fewer, may be 1e-03"),
+        Outcome(
+            f"{steps} training steps, spikes as on the CPU", differ < 1e-3, f"{differ:.1e} more or fewer, may be 1e-03"
+        ),
         Outcome(f"{steps} training steps, twice", same, "every bit the same" if same else "the weights differ"),
     ]
 
@@ -152,9 +152,7 @@ def event_checks(device: str) -> list[Outcome]:
     """Check the event-driven convolution, which SNNCORE_KERNELS=event asks for."""
     from snncore.kernels.cuda import events
 
-    module = SimpleNamespace(
-        conv_forward=events.events_forward, conv_backward_weight=events.events_backward_weight
-    )
+    module = SimpleNamespace(conv_forward=events.events_forward, conv_backward_weight=events.events_backward_weight)
     return [
         run_case(f"{name} from events ({channels} channels)", case, module, device)
         for channels in (1, 33, 64)

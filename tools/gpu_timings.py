@@ -115,9 +115,7 @@ def kernel_timings(cupy: Any, card: Card, layer: Layer, device: str, repeats: in
     return timings
 
 
-def step_timing(
-    cupy: Any, card: Card, config: MISNetConfig, samples: int, device: str, repeats: int
-) -> Timing:
+def step_timing(cupy: Any, card: Card, config: MISNetConfig, samples: int, device: str, repeats: int) -> Timing:
     """Time a whole training step with Adam, the reading of its numbers included."""
     model = MISNet(config).to(device)
     optimizer = OPTIMIZERS["adam"](model.named_parameters(), 1e-3)

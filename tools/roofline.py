@@ -1,8 +1,8 @@
 """What each CUDA kernel must move and compute, and how long a GPU needs for that at least.
 
-Nothing here is measured: bytes to and from the memory of the device and operations are counted on paper, from the sizes
-of a layer, and divided by the bandwidth and the peak of a card as its maker prints them. `tools/gpu_selftest.py` measures
-the same kernels on a card that is there. The tables of docs/gpu.md come from here.
+Nothing here is measured: bytes to and from the memory of the device and operations are counted on paper, from the
+sizes of a layer, and divided by the bandwidth and the peak of a card as its maker prints them. `tools/gpu_selftest.py`
+measures the same kernels on a card that is there. The tables of docs/gpu.md come from here.
 """
 
 import argparse
@@ -158,14 +158,15 @@ def report(card: Card, layer: Layer, config: MISNetConfig, parameters: int) -> s
     """Return what is printed: a layer, then a whole step."""
     of_step = step_work(config, layer.samples, parameters)
     seconds = sum(w.seconds(card) for w in of_step.values())
+    rate = layer.samples / seconds
     return (
         f"{card.bandwidth / 1e12:g} TB/s and {card.peak / 1e12:g} TFLOP/s; one layer: T={layer.timesteps}, "
         f"N={layer.samples}, {layer.size} x {layer.size}, {layer.inputs} to {layer.outputs} channels, "
         f"density of spikes {DENSITY:g}; {parameters:,} parameters\n\n{table(kernels(layer, parameters), card)}\n\n"
-        f"Through the caches conv_events reads {cached_bytes(layer) / 1e6:,.0f} MB more, weights, and conv_events_weight "
-        f"as much in shared memory; what those carry a second no maker prints.\n\n"
+        f"Through the caches conv_events reads {cached_bytes(layer) / 1e6:,.0f} MB more, weights, and\n"
+        "conv_events_weight reads and writes as much in shared memory; how much those carry a second no maker prints.\n\n"
         f"One training step of MISNet-{config.variant} (T={config.timesteps}, N={layer.samples}, {config.size} x "
-        f"{config.size}), by kernel: at least {1e3 * seconds:.1f} ms, {layer.samples / seconds:,.0f} samples a second\n\n"
+        f"{config.size}), by kernel: at least {1e3 * seconds:.1f} ms, {rate:,.0f} samples a second\n\n"
         f"{table(of_step, card)}"
     )
 

@@ -20,7 +20,13 @@ pytestmark = pytest.mark.skipif(compiler() is None, reason="the kernels run thro
 NETWORKS = {
     "default": {},
     "cross-entropy, hard reset": {"loss": "cross-entropy", "reset": "hard"},
-    "public code": {"pooling": "avg", "neuron": "clif", "sew": "shared", "surrogate": "rectangle", "learn_alpha": False},
+    "public code": {
+        "pooling": "avg",
+        "neuron": "clif",
+        "sew": "shared",
+        "surrogate": "rectangle",
+        "learn_alpha": False,
+    },
     "attention": {"mlif_fusion": "attention", "head": "attention"},
     "mlp, weights by channel": {"mlif_fusion": "mlp", "spatial_weight": "channel", "head": "mlp"},
     "fused charge": {"mlif": "fused-charge", "connect": "iand", "surrogate": "atan"},

@@ -66,13 +66,22 @@ def usage(ptx: str, architecture: int) -> dict[str, Usage]:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "k.ptx"
         path.write_text(ptx)
-        command = [ptxas() or "ptxas", "-v", f"-arch=sm_{architecture}", str(path), "-o", str(path.with_suffix(".cubin"))]
+        command = [
+            ptxas() or "ptxas",
+            "-v",
+            f"-arch=sm_{architecture}",
+            str(path),
+            "-o",
+            str(path.with_suffix(".cubin")),
+        ]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         raise RuntimeError(done.stderr)
     found = {}
     for part in done.stderr.split("Compiling entry function '")[1:]:
-        numbers = (re.search(p, part) for p in (r"Used (\d+) registers", r"(\d+) bytes spill stores", r"(\d+) bytes smem"))
+        numbers = (
+            re.search(p, part) for p in (r"Used (\d+) registers", r"(\d+) bytes spill stores", r"(\d+) bytes smem")
+        )
         found[part.split("'")[0]] = Usage(*(int(n[1]) if n else 0 for n in numbers))
     return found
 
@@ -112,7 +121,10 @@ def head(file: str) -> str:
 def table() -> str:
     """Registers, spills and shared memory of every kernel on every architecture, in Markdown."""
     head = "".join(f" sm_{a} |" for a in ARCHITECTURES)
-    rows = [f"| kernel | file |{head} shared memory | spilled |", "| --- | --- |" + " ---: |" * (len(ARCHITECTURES) + 2)]
+    rows = [
+        f"| kernel | file |{head} shared memory | spilled |",
+        "| --- | --- |" + " ---: |" * (len(ARCHITECTURES) + 2),
+    ]
     for file in FILES:
         found = [usage(to_ptx(source(file), a), a) for a in ARCHITECTURES]
         for name in sorted(found[0]):

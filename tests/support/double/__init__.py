@@ -24,7 +24,21 @@ class _Cupy(types.ModuleType):
         return functions.shared_function(name)
 
 
-MADE = "array asarray ascontiguousarray asnumpy empty full zeros ones empty_like zeros_like ones_like arange eye".split()
+MADE = [
+    "array",
+    "asarray",
+    "ascontiguousarray",
+    "asnumpy",
+    "empty",
+    "full",
+    "zeros",
+    "ones",
+    "empty_like",
+    "zeros_like",
+    "ones_like",
+    "arange",
+    "eye",
+]
 
 
 def make_modules() -> dict[str, types.ModuleType]:

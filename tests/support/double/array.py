@@ -150,8 +150,24 @@ def _method(name: str) -> Any:
     return call
 
 
-METHODS = """reshape transpose ravel flatten copy astype sum mean max min argmax argmin any all fill view swapaxes squeeze
-clip dot cumsum take repeat prod var std sort argsort round""".split()
+METHODS = [
+    *(
+        "reshape",
+        "transpose",
+        "ravel",
+        "flatten",
+        "copy",
+        "astype",
+        "view",
+        "swapaxes",
+        "squeeze",
+        "take",
+        "repeat",
+        "fill",
+    ),
+    *("sum", "mean", "prod", "var", "std", "max", "min", "argmax", "argmin", "any", "all", "cumsum", "dot"),
+    *("clip", "round", "sort", "argsort"),
+]
 for _name in METHODS:
     setattr(ndarray, _name, _method(_name))
 
@@ -176,10 +192,14 @@ def _unary(name: str) -> Any:
     return lambda self: outer(getattr(operator, name)(self.buffer))
 
 
-for _name in "add sub mul truediv floordiv mod pow matmul and_ or_ xor lshift rshift".split():
+OPERATORS = [
+    *("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "matmul"),
+    *("and_", "or_", "xor", "lshift", "rshift"),
+]
+for _name in OPERATORS:
     for _prefix, _f in zip(("", "r", "i"), _binary(_name), strict=True):
         setattr(ndarray, f"__{_prefix}{_name.strip('_')}__", _f)
-for _name in "lt le gt ge eq ne".split():
+for _name in ["lt", "le", "gt", "ge", "eq", "ne"]:
     setattr(ndarray, f"__{_name}__", _binary(_name)[0])
-for _name in "neg pos abs invert".split():
+for _name in ["neg", "pos", "abs", "invert"]:
     setattr(ndarray, f"__{_name}__", _unary(_name))

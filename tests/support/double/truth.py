@@ -7,7 +7,6 @@ from typing import Any
 
 try:
     import cupy as real
-
     import cupyx as real_x
 except ImportError:
     real = real_x = None

@@ -38,7 +38,8 @@ template <class T> T shuffle(unsigned mask, T v, int from, int line) {
     warp_exchange(mask, bits(v), line);
     if (from < 0 || from > 31) from = S.lane->id & 31;
     if (!(mask >> from & 1)) {
-        fail("line " + std::to_string(line) + ": shuffle reads lane " + std::to_string(from) + ", which is not in the mask");
+        const std::string lane = std::to_string(from);
+        fail("line " + std::to_string(line) + ": shuffle reads lane " + lane + ", which is not in the mask");
         throw Abort{};
     }
     T r;

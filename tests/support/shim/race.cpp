@@ -1,7 +1,7 @@
 // The race detector: g++ -fsanitize=thread calls a hook at every access of a kernel, and the hooks are these.
-// Two accesses to one byte, at least one a plain write, conflict when they come from different blocks, or from one block
-// with no __syncthreads between (within one warp: no warp operation either). Two atomics never conflict. Of the readers
-// of a byte the last two are kept.
+// Two accesses to one byte, at least one a plain write, conflict when they come from different blocks, or from one
+// block with no __syncthreads between (within one warp: no warp operation either). Two atomics never conflict.
+// Of the readers of a byte the last two are kept.
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -37,8 +37,8 @@ bool clash(const Who& a, const Who& b) {
 void report(const Range& range, uintptr_t p, const Who& a, const Who& b, const char* what) {
     const std::string place = range.argument < 0 ? "shared memory" : "argument " + std::to_string(range.argument);
     char text[256];
-    std::snprintf(text, sizeof text, "race (%s) in %s at byte %lld: block %lld thread %u and block %lld thread %u", what,
-                  place.c_str(), (long long)(p - range.low), a.block, a.thread, b.block, b.thread);
+    std::snprintf(text, sizeof text, "race (%s) in %s at byte %lld: block %lld thread %u and block %lld thread %u",
+                  what, place.c_str(), (long long)(p - range.low), a.block, a.thread, b.block, b.thread);
     found = text;
 }
 
@@ -69,7 +69,9 @@ void touch(void* pointer, size_t n, bool write) {
 
 extern "C" {
 void shim_race_clear() { ranges.clear(); cells.clear(); found.clear(); }
-void shim_race_range(const void* p, size_t n, int argument) { ranges.push_back({(uintptr_t)p, (uintptr_t)p + n, argument}); }
+void shim_race_range(const void* p, size_t n, int argument) {
+    ranges.push_back({(uintptr_t)p, (uintptr_t)p + n, argument});
+}
 void shim_race_forget(const void* p, size_t n) { for (size_t k = 0; k < n; ++k) cells.erase((uintptr_t)p + k); }
 const char* shim_race_found() { return found.empty() ? nullptr : found.c_str(); }
 

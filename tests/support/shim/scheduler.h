@@ -74,7 +74,8 @@ constexpr size_t STACK = 128 * 1024;
 
 inline void tell_who(int atomic = 0) {  // tell the race detector who runs from here on
 #ifdef SHIM_RACE
-    const long long block = S.block_index.x + (long long)S.grid.x * (S.block_index.y + (long long)S.grid.y * S.block_index.z);
+    const uint3& b = S.block_index;
+    const long long block = b.x + (long long)S.grid.x * (b.y + (long long)S.grid.y * b.z);
     shim_who = {block, S.lane->id, S.lane->barriers, S.lane->exchanges, atomic};
 #endif
     (void)atomic;

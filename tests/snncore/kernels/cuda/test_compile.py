@@ -46,7 +46,11 @@ def test_spills_are_seen():
         float v[64];
         for (int i = 0; i < 64; ++i) v[i] = x[i * 1024 + threadIdx.x];
         __syncthreads();
-        for (int i = 0; i < 64; ++i) { float s = 0; for (int j = 0; j < 64; ++j) s += v[j] * v[(i + j) % 64]; y[i] = s; }
+        for (int i = 0; i < 64; ++i) {
+            float s = 0;
+            for (int j = 0; j < 64; ++j) s += v[j] * v[(i + j) % 64];
+            y[i] = s;
+        }
     }"""
     assert nvrtc.usage(nvrtc.to_ptx(text, 80), 80)["f"].spilled > 0
 
@@ -58,7 +62,9 @@ def test_an_error_shows_the_line():
 
 def skip_unless_measured_with_this_version():
     if f"NVRTC {nvrtc.version()}, options {' '.join(OPTIONS)}" not in GUIDE.read_text():
-        pytest.skip(f"docs/gpu.md is of another version of the compiler than {nvrtc.version()}, which counts differently")
+        pytest.skip(
+            f"docs/gpu.md is of another version of the compiler than {nvrtc.version()}, which counts differently"
+        )
 
 
 def test_the_table_in_the_guide_is_the_one_that_is_measured():
