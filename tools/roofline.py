@@ -164,7 +164,7 @@ def report(card: Card, layer: Layer, config: MISNetConfig, parameters: int) -> s
         f"N={layer.samples}, {layer.size} x {layer.size}, {layer.inputs} to {layer.outputs} channels, "
         f"density of spikes {DENSITY:g}; {parameters:,} parameters\n\n{table(kernels(layer, parameters), card)}\n\n"
         f"Through the caches conv_events reads {cached_bytes(layer) / 1e6:,.0f} MB more, weights, and\n"
-        "conv_events_weight reads and writes as much in shared memory; how much those carry a second no maker prints.\n\n"
+        "conv_events_weight reads and writes as much in shared memory; what those carry a second no maker prints.\n\n"
         f"One training step of MISNet-{config.variant} (T={config.timesteps}, N={layer.samples}, {config.size} x "
         f"{config.size}), by kernel: at least {1e3 * seconds:.1f} ms, {rate:,.0f} samples a second\n\n"
         f"{table(of_step, card)}"
