@@ -71,8 +71,9 @@ template <class T> std::string kind() {
 
 template <class... A> const char* signature(void (*)(A...)) {
     static std::string s;
+    const std::string kinds[] = {kind<std::decay_t<A>>()...};
     s.clear();
-    ((s += kind<std::decay_t<A>>() + " "), ...);
+    for (const std::string& k : kinds) s += k + " ";
     return s.c_str();
 }
 
