@@ -3,6 +3,7 @@
 `python -m tests.support.nvrtc` prints the table of docs/gpu.md. Needs: pip install -e ".[gpu-check]"
 """
 
+import functools
 import glob
 import os
 import re
@@ -86,6 +87,12 @@ def usage(ptx: str, architecture: int) -> dict[str, Usage]:
     return found
 
 
+@functools.cache
+def measured(file: str, architecture: int) -> dict[str, Usage]:
+    """What the kernels of a .cu file need."""
+    return usage(to_ptx(source(file), architecture), architecture)
+
+
 def bodies(ptx: str) -> dict[str, str]:
     """The instructions of each kernel."""
     parts = re.split(r"\.entry (\w+)\(", ptx)
@@ -106,7 +113,7 @@ def occupancy(name: str, usage: Usage) -> float:
 
 def head(file: str) -> str:
     """The line in the head of a .cu file that says what its kernels need."""
-    found = usage(to_ptx(source(file), 90), 90)
+    found = measured(file, 90)
     parts = [f"{name} {u.registers} ({100 * occupancy(name, u):.0f} %)" for name, u in sorted(found.items())]
     text, lines = "// Registers a thread, and occupancy, on an H100:", []
     for i, part in enumerate(parts):
@@ -126,7 +133,7 @@ def table() -> str:
         "| --- | --- |" + " ---: |" * (len(ARCHITECTURES) + 2),
     ]
     for file in FILES:
-        found = [usage(to_ptx(source(file), a), a) for a in ARCHITECTURES]
+        found = [measured(file, a) for a in ARCHITECTURES]
         for name in sorted(found[0]):
             each = [f[name] for f in found]
             registers = "".join(f" {u.registers} |" for u in each)

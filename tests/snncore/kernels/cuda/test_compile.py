@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(nvrtc.version() is None, reason=nvrtc.INSTALL)
 @pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
 @pytest.mark.parametrize("file", FILES)
 def test_no_kernel_spills_or_takes_more_than_63_registers(file, architecture):
-    found = nvrtc.usage(nvrtc.to_ptx(source(file), architecture), architecture)
+    found = nvrtc.measured(file, architecture)
     assert len(found) == source(file).count("__global__")
     for name, usage in found.items():
         assert 0 < usage.registers <= MOST_REGISTERS, name
