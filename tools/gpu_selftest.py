@@ -15,7 +15,7 @@ import numpy as np
 from gpu_checks import Outcome, event_checks, kernel_checks, step_checks
 from gpu_timings import Timing, kernel_timings, layer_in_pytorch, measured_card, step_timing
 from roofline import Layer
-from toolkit import add_device_options, device_from, run_tool
+from toolkit import UsageError, add_device_options, device_from, run_tool
 
 import snncore
 from misnet.config import MISNetConfig
@@ -24,7 +24,7 @@ from snncore.backend import BackendError, cupy_module
 from snncore.files import replace_file
 
 
-def describe_machine(cupy: Any, index: int, tf32: bool) -> str:
+def describe_machine(cupy: Any, index: int) -> str:
     """Return the card, the driver and the versions that matter."""
     runtime = cupy.cuda.runtime
     card = runtime.getDeviceProperties(index)
@@ -33,7 +33,7 @@ def describe_machine(cupy: Any, index: int, tf32: bool) -> str:
         f"{card['totalGlobalMem'] / 2**30:.1f} GiB; driver {runtime.driverGetVersion()}, "
         f"runtime {runtime.runtimeGetVersion()}\n"
         f"CuPy {cupy.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, "
-        f"snncore {snncore.__version__}, TF32 {'on' if tf32 else 'off'}"
+        f"snncore {snncore.__version__}, TF32 off"
     )
 
 
@@ -74,11 +74,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="small sizes: checks as before, timings that say little")
     add_device_options(parser)
     options = vars(parser.parse_args())
+    if options.get("tf32"):
+        raise UsageError("--tf32: the checks need products of whole float32 numbers")
     device = device_from({"device": "cuda"} | options)
     if device == "cpu":
         raise BackendError("--device: there is nothing to test on the CPU; expected cuda or cuda:<index>, found cpu")
     cupy, quick, started = cupy_module(), options["quick"], time.perf_counter()
-    parts = [describe_machine(cupy, int(device.partition(":")[2]), options.get("tf32", False))]
+    parts = [describe_machine(cupy, int(device.partition(":")[2]))]
     print(parts[0], flush=True)
 
     def add(text: str) -> None:

@@ -9,7 +9,7 @@ from misnet.run import Run
 from misnet.training import Diverged, Totals, evaluate, train_step
 from snncore.optim import SGD, Adam
 from snncore.schedules import Cosine
-from tests.misnet.gpu_step import on_device, train
+from tests.misnet.gpu_step import exact, on_device, train
 from tests.misnet.tiny import make_batch, tiny_config
 from tests.support import double
 from tests.support.double import ledger
@@ -128,7 +128,8 @@ def _host(x):
 def test_evaluation_is_that_of_the_cpu(gpu):
     config = tiny_config(channels=(4, 6))
     batches = [make_batch(config, n, seed=n) for n in (4, 2)]
-    expected = evaluate(MISNet(config), batches)
+    with exact("cpu"):
+        expected = evaluate(MISNet(config), batches)
     found = evaluate(MISNet(config).to("cuda"), batches, "cuda")
     assert (found.correct, found.spikes, found.places) == (expected.correct, expected.spikes, expected.places)
     assert found.loss == pytest.approx(expected.loss, rel=1e-6)
@@ -176,7 +177,8 @@ def test_a_run_on_a_gpu_and_one_that_was_stopped_end_the_same(gpu, tmp_path):
     for name, x in whole.model.state_dict().items():
         np.testing.assert_array_equal(resumed.model.state_dict()[name].get(), x.get(), err_msg=name)
     on_cpu = make_run(tmp_path / "cpu", config, "cpu")
-    on_cpu.run()
+    with exact("cpu"):
+        on_cpu.run()
     for row, expected in zip(whole.rows, on_cpu.rows, strict=True):
         assert row["train_loss"] == pytest.approx(expected["train_loss"], rel=1e-5)
         assert row["test_firing_rate"] == expected["test_firing_rate"]

@@ -30,6 +30,11 @@ def test_the_cpu_is_refused(call, tmp_path):
     assert "there is nothing to test on the CPU" in result.err
 
 
+def test_tf32_is_refused(call):
+    result = call("gpu_selftest", "--tf32")
+    assert (result.status, result.err) == (2, "error: --tf32: the checks need products of whole float32 numbers\n")
+
+
 @needs_compiler
 @pytest.mark.slow
 def test_on_the_double_every_check_passes_and_a_report_is_written(call, tmp_path):
