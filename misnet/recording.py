@@ -4,11 +4,13 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 
+from misnet.tally import Reading, Tally
 from snncore import Tensor, no_grad, observe
-from snncore.backend import Array, array_module
+from snncore.backend import Array, array_module, cupy_module
 from snncore.nn import Module, unfused
 from snncore.tape import Function, state
 
@@ -24,7 +26,9 @@ class FiringRates:
 
     def __init__(self, model: Module) -> None:
         self.names = {id(module): path for path, module in model.named_modules()}
-        self.spikes: dict[str, int] = defaultdict(int)
+        self._spikes: dict[str, int] = defaultdict(int)
+        self.tally: Tally | None = None  # of spikes on a GPU, until they are read
+        self._pending: list[tuple[str, int]] = []
         self.places: dict[str, int] = defaultdict(int)  # neurons x timesteps x samples
 
     @contextmanager
@@ -39,8 +43,34 @@ class FiringRates:
         path = self.names[id(state.scope[-1])]
         trains = [s for s in outputs if s.dtype == np.uint8]  # not membranes, nor what relaxed mode emits
         for s, suffix in zip(trains, ("",) if len(trains) == 1 else (".a", ".v"), strict=False):
-            self.spikes[path + suffix] += int(array_module(s).count_nonzero(s.view(bool)))  # 0/1 bytes
+            xp = array_module(s)
+            if xp is np:
+                self._spikes[path + suffix] += int(np.count_nonzero(s.view(bool)))  # 0/1 bytes
+            else:
+                self._pending.append((path + suffix, self.tally_on(xp).count(s)))
             self.places[path + suffix] += s.size
+
+    def tally_on(self, xp: Any) -> Tally:
+        """Return the tally of this recording on the GPU of the module xp."""
+        if self.tally is None:
+            self.tally = Tally(xp)
+        return self.tally
+
+    def read(self) -> Reading | None:
+        """Take over what a GPU has counted, waiting for it once; None if nothing was counted there."""
+        if self.tally is None:
+            return None
+        reading = self.tally.read()
+        for path, slot in self._pending:
+            self._spikes[path] += reading.count(slot)
+        self.tally, self._pending = None, []
+        return reading
+
+    @property
+    def spikes(self) -> dict[str, int]:
+        """Spikes of each layer so far."""
+        self.read()
+        return self._spikes
 
     def rates(self) -> dict[str, float]:
         """Mean firing rate of each layer."""
@@ -84,8 +114,13 @@ def first_nonfinite(model: Module, x_a: Array, x_v: Array) -> str | None:
     return f"the loss alone, of a score of {largest[head]:.3g} from {head}" if largest[head] > 1e15 else None
 
 
-def peak_memory_mib() -> float:
-    """Largest resident memory of this process so far in MiB, or NaN where the system does not tell."""
+def peak_memory_mib(device: str = "cpu") -> float:
+    """Most memory so far in MiB: resident memory of this process, or what CuPy's pool took on a GPU.
+
+    NaN where the system does not tell.
+    """
+    if device != "cpu":
+        return cupy_module().get_default_memory_pool().total_bytes() / 2**20  # the pool gives nothing back
     try:
         import resource
     except ImportError:  # Windows

@@ -34,6 +34,7 @@ from snncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from snncore.files import replace_file
 from snncore.optim import Optimizer
 from snncore.schedules import Schedule
+from snncore.upload import upload_ahead
 
 __all__ = ["Batches", "Run", "Stopped", "load_model", "read_config", "write_config"]
 
@@ -150,11 +151,11 @@ class Run:
     def _train_epoch(self) -> None:
         text = f"epoch {self.epoch + 1}/{self.epochs}"
         with closing(self.train.epoch(self.epoch, self.batch)) as batches:  # a thread may be making them
-            for batch in self.progress(batches, total=len(self.train), initial=self.batch, text=text):
+            shown = self.progress(batches, total=len(self.train), initial=self.batch, text=text)
+            for batch in upload_ahead(shown, self.device):
                 started = time.perf_counter()
                 step = self.epoch * len(self.train) + self.batch
-                on_device = tuple(snncore.to_device(x, self.device) for x in batch)
-                train_step(self.model, self.optimizer, self.schedule(step), on_device, self.totals, step)
+                train_step(self.model, self.optimizer, self.schedule(step), batch, self.totals, step)
                 self.totals.seconds += time.perf_counter() - started
                 self.batch += 1
                 self._stop_if_asked()
@@ -180,7 +181,7 @@ class Run:
         row |= trained.row("train") | result.row("test")
         row["learning_rate"] = self.schedule((self.epoch + 1) * len(self.train) - 1)
         row["samples_per_second"] = trained.samples / max(trained.seconds, 1e-9)
-        row["peak_memory_mib"] = peak_memory_mib()
+        row["peak_memory_mib"] = peak_memory_mib(self.device)
         self.rows.append(row)
         better = row["test_accuracy_av"] > self.best
         self.best = max(self.best, row["test_accuracy_av"])

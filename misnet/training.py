@@ -10,6 +10,7 @@ import numpy as np
 from misnet.model import MISNet, Outputs, loss
 from misnet.recording import FiringRates, first_nonfinite, is_finite
 from snncore import Tensor, no_grad, to_device
+from snncore.backend import array_module
 from snncore.optim import Optimizer
 
 __all__ = ["Diverged", "Totals", "evaluate", "predict", "train_step"]
@@ -30,12 +31,14 @@ class Totals:
     places: int = 0  # neurons x timesteps x samples
     seconds: float = 0.0
 
-    def add(self, outputs: Outputs, labels: Any, loss_value: float, rates: FiringRates) -> None:
-        """Add a batch."""
+    def add(
+        self, outputs: Outputs, labels: Any, loss_value: float, rates: FiringRates, correct: list[int] | None = None
+    ) -> None:
+        """Add a batch; correct: of each head, if that is known already."""
         self.samples += len(labels)
         self.loss += loss_value * len(labels)
-        for i, scores in enumerate(outputs):
-            self.correct[i] += int((scores.data.argmax(axis=1) == labels).sum())
+        found = [int(x) for x in count_correct(outputs, labels)] if correct is None else correct
+        self.correct = [a + b for a, b in zip(self.correct, found, strict=True)]
         self.spikes += sum(rates.spikes.values())
         self.places += sum(rates.places.values())
 
@@ -52,12 +55,19 @@ class Totals:
         return asdict(self)
 
 
+def count_correct(outputs: Outputs, labels: Any) -> list[Any]:
+    """Return how many samples each head classifies rightly, as arrays of shape () where the scores live."""
+    return [(scores.data.argmax(axis=1) == labels).sum() for scores in outputs]
+
+
 def train_step(
     model: MISNet, optimizer: Optimizer, lr: float, batch: tuple[Any, Any, Any], totals: Totals, step: int
 ) -> float:
     """Forward, backward and update on one batch (audio, video, labels); returns the loss, added to `totals`.
 
-    Raises Diverged, before any weight is updated, if the loss, a gradient or a weight is not finite.
+    On a GPU nothing is read before everything is told to run, and then all numbers at once; whether the weights may
+    change is decided there. Raises Diverged, with every weight as it was, if the loss, a gradient or a weight is not
+    finite.
     """
     x_a, x_v, labels = batch
     model.train()
@@ -67,21 +77,57 @@ def train_step(
         with rates.recording():
             outputs = model(Tensor(x_a), Tensor(x_v))
             value = loss(outputs, labels, model.config)
+        if optimizer.flat is not None:
+            return _update_then_read(model, optimizer, lr, batch, outputs, value, totals, rates, step)
         result = float(value.item())
-        if not math.isfinite(result):
-            raise Diverged(
-                f"step {step}: the loss is {result}; first not finite: {first_nonfinite(model, x_a, x_v) or 'the loss'}"
-            )
-        value.backward()
-        # A membrane that is NaN never fires and one that is infinite always does: spikes hide them from the loss.
-        for name, p in model.named_parameters():
-            if is_finite(p.data) and (p.grad is None or is_finite(p.grad)):
-                continue
-            first = first_nonfinite(model, x_a, x_v) or f"the gradient of {name}"
-            raise Diverged(f"step {step}: the loss is {result:g} but not all else is; first not finite: {first}")
+        if math.isfinite(result):
+            value.backward()
+        _refuse_nonfinite(model, x_a, x_v, result, step)
     optimizer.lr = lr
     optimizer.step()
     totals.add(outputs, labels, result, rates)
+    return result
+
+
+def _refuse_nonfinite(model: MISNet, x_a: Any, x_v: Any, result: float, step: int) -> None:
+    if not math.isfinite(result):
+        first = first_nonfinite(model, x_a, x_v) or "the loss"
+        raise Diverged(f"step {step}: the loss is {result}; first not finite: {first}")
+    # A membrane that is NaN never fires and one that is infinite always does: spikes hide them from the loss.
+    for name, p in model.named_parameters():
+        if is_finite(p.data) and (p.grad is None or is_finite(p.grad)):
+            continue
+        first = first_nonfinite(model, x_a, x_v) or f"the gradient of {name}"
+        raise Diverged(f"step {step}: the loss is {result:g} but not all else is; first not finite: {first}")
+
+
+def _update_then_read(
+    model: MISNet,
+    optimizer: Optimizer,
+    lr: float,
+    batch: tuple[Any, Any, Any],
+    outputs: Outputs,
+    value: Tensor,
+    totals: Totals,
+    rates: FiringRates,
+    step: int,
+) -> float:
+    """The rest of a step on a GPU: the update is told to happen if all is finite, then everything is read at once."""
+    x_a, x_v, labels = batch
+    value.backward()
+    finite = optimizer.all_finite(value.data)
+    optimizer.lr = lr
+    optimizer.step(finite)
+    tally = rates.tally_on(array_module(value.data))
+    slots = [tally.keep(x) for x in (value.data, finite, *count_correct(outputs, labels))]
+    reading = rates.read()  # the one place that waits
+    assert reading is not None
+    result, all_finite, *correct = (reading.number(slot) for slot in slots)
+    if not all_finite:
+        optimizer.take_back()
+        _refuse_nonfinite(model, x_a, x_v, result, step)
+        raise Diverged(f"step {step}: the GPU found something not finite, but it cannot be found again")
+    totals.add(outputs, labels, result, rates, [int(n) for n in correct])
     return result
 
 

@@ -3,11 +3,13 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
 from snncore import backend
 from snncore.backend import Array
+from snncore.flat import FlatParameters, flat_parameters
 from snncore.tape import Tensor
 
 __all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm", "clip_grad_value"]
@@ -20,8 +22,12 @@ class Optimizer(ABC):
     first. lr: learning rate, finite and >= 0; set `.lr` before a step to follow a schedule. Make the optimizer
     after the model is on its device and has its dtype: the averages are allocated beside the parameters.
     A parameter whose grad is None is left alone, also by weight decay.
+    On a GPU, float32 parameters are moved into one buffer (see `snncore.flat`), and a step is one launch.
     Raises ValueError for a bad setting, a name used twice, a tensor that is not floating point, or no parameters.
     """
+
+    flattens = False
+    """Whether there is a kernel for one step over a flat buffer, `_update_flat`."""
 
     def __init__(self, named_parameters: Iterable[tuple[str, Tensor]], lr: float) -> None:
         self.lr = lr
@@ -39,6 +45,9 @@ class Optimizer(ABC):
                 seen.add(id(p))
         if not self.parameters:
             raise ValueError("named_parameters: expected at least one parameter, found none")
+        self.flat = flat_parameters(self.parameters) if self.flattens else None
+        self._buffers: dict[str, Array] = {}  # of the averages, flat too
+        self._counted: list[str] = []
 
     @property
     def lr(self) -> float:
@@ -49,29 +58,70 @@ class Optimizer(ABC):
     def lr(self, value: float) -> None:
         self._lr = _setting("lr", value)
 
-    def step(self) -> None:
+    def step(self, finite: Array | None = None) -> None:
         """Update every parameter that has a gradient; the gradients stay as they are.
 
+        finite: what `all_finite` returned, for flat parameters on a GPU: where it is 0 no parameter and no average is
+        changed, though the step is counted; see `take_back`.
         Raises ValueError, before anything is changed, if a gradient has not the shape of its parameter.
         """
         ready = [(name, p.data, p.grad) for name, p in self.parameters.items() if p.grad is not None]
         for name, w, g in ready:
             if g.shape != w.shape:
                 raise ValueError(f"{name}: expected a gradient of shape {w.shape}, found {g.shape}")
+        self._counted = [name for name, _, _ in ready]
+        if self.flat is not None:
+            self.flat.gather()
         self.steps += 1
-        for name, w, g in ready:
-            self._update(name, w, g)
+        if self.flat is None:
+            for name, w, g in ready:
+                self._update(name, w, g)
+        else:
+            if finite is None:
+                finite = backend.array_module(self.flat.w).ones((), np.int32)
+            for span, updates in self.flat.spans({name: self._count(name) for name in self._counted}):
+                self._update_flat(self.flat, span, finite, updates)
+
+    def all_finite(self, loss: Array) -> Array:
+        """Return whether loss, flat parameters and their gradients are finite: int32 of shape (), on the device."""
+        from snncore.kernels.cuda.optim import all_finite
+
+        if self.flat is None:
+            raise ValueError("all_finite: expected float32 parameters on a GPU")
+        self.flat.gather()
+        return all_finite(self.flat.w, self.flat.g, loss)
+
+    def take_back(self) -> None:
+        """Undo the count of the last step, which changed nothing because something was not finite."""
+        self.steps -= 1
+        for name in self._counted:
+            self._count(name, -1)
+        self._counted = []
+
+    def _count(self, name: str, by: int = 1) -> int:
+        """Count an update of a parameter, where that matters, and return how many there were."""
+        return 0
 
     def zero_grad(self) -> None:
         """Forget all gradients."""
         for p in self.parameters.values():
             p.zero_grad()
+        if self.flat is not None:
+            self.flat.g.fill(0)
 
     @abstractmethod
     def _update(self, name: str, w: Array, g: Array) -> None:
         """Change the array w of one parameter in place by its gradient g, which must not be changed."""
 
+    def _update_flat(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
+        """The same for a part of the flat buffers, if `finite` is not 0; `updates` counts those of its parameters."""
+        raise NotImplementedError
+
     def _allocate(self, kind: str) -> None:
+        if self.flat is not None:
+            buffer = self._buffers[kind] = self.flat.zeros()
+            self._averages |= {f"{kind}/{name}": self.flat.view(buffer, name) for name in self.parameters}
+            return
         for name, p in self.parameters.items():
             self._averages[f"{kind}/{name}"] = backend.array_module(p.data).zeros_like(p.data)
 
@@ -116,6 +166,8 @@ class SGD(Optimizer):
     Source: torch.optim.SGD with dampening 0; Sutskever et al., ICML 2013.
     """
 
+    flattens = True
+
     def __init__(
         self,
         named_parameters: Iterable[tuple[str, Tensor]],
@@ -143,6 +195,13 @@ class SGD(Optimizer):
             g = g + self.momentum * buf if self.nesterov else buf
         w -= self.lr * g
 
+    def _update_flat(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
+        from snncore.kernels.cuda.optim import sgd_step
+
+        average = self._buffers["momentum"][span] if self.momentum else None
+        factors = (self.lr, self.momentum, self.weight_decay, self.nesterov)
+        sgd_step(flat.w[span], flat.g[span], average, finite, *factors)
+
 
 class Adam(Optimizer):
     """Steps scaled by running averages of the gradient g and of its square, k counting the updates of w from 1.
@@ -157,6 +216,8 @@ class Adam(Optimizer):
     Raises ValueError as Optimizer does.
     Source: torch.optim.Adam; Kingma and Ba, ICLR 2015, Algorithm 1.
     """
+
+    flattens = True
 
     def __init__(
         self,
@@ -193,6 +254,23 @@ class Adam(Optimizer):
         denominator += self.eps
         w -= self.lr / (1 - beta1 ** int(k)) * m / denominator
 
+    def _count(self, name: str, by: int = 1) -> int:
+        count = self._averages[f"updates/{name}"]
+        count += by
+        return int(count)
+
+    def _update_flat(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
+        from snncore.kernels.cuda.optim import adam_step
+
+        m, v = (self._buffers[kind][span] for kind in ("exp_avg", "exp_avg_sq"))
+        shrink, decay = self._flat_decay()
+        settings = (self.lr, self.betas, self.eps, updates, shrink, decay)
+        adam_step(flat.w[span], flat.g[span], m, v, finite, *settings)
+
+    def _flat_decay(self) -> tuple[float, float]:
+        """Return what w is multiplied with first, and the weight decay that enters the gradient."""
+        return 1.0, self.weight_decay
+
     def _decay(self, w: Array, g: Array) -> Array:
         """Return the gradient that the averages see."""
         return g + self.weight_decay * w
@@ -221,12 +299,15 @@ class AdamW(Adam):
         w *= 1 - self.lr * self.weight_decay
         return g
 
+    def _flat_decay(self) -> tuple[float, float]:
+        return 1 - self.lr * self.weight_decay, 0.0
+
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 """Optimizers by the name that configurations use."""
 
 
-def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
+def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> Any:
     """Scale all gradients together so that their common Euclidean norm is at most max_norm; return the norm before.
 
         norm = sqrt(sum of g * g over all entries of all gradients),  g = g * min(1, max_norm / norm)
@@ -234,16 +315,28 @@ def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> float:
     Changes the gradients in place. The norm is accumulated in float64. If it is NaN or infinite, it is returned and
     the gradients stay untouched: the caller decides. PyTorch divides by norm + 1e-6 instead.
     max_norm: > 0, in the unit of the gradients; infinity only measures. Raises ValueError for any other.
+    Returns a float; for gradients on a GPU an array of shape (), float64, and nothing waits for it.
     """
     if not max_norm > 0:
         raise ValueError(f"max_norm: expected a number > 0, found {max_norm!r}")
     grads = _gradients(parameters)
+    xp = backend.array_module(*grads)
     with np.errstate(over="ignore", invalid="ignore"):
-        squares = [(xp := backend.array_module(g)).sum(xp.square(g, dtype=xp.float64)) for g in grads]
-        norm = math.sqrt(float(sum(squares)))  # one transfer from a GPU, after all sums
+        squares = [xp.sum(xp.square(g, dtype=xp.float64)) for g in grads]
+        if xp is not np:
+            return _scale_on_device(xp, grads, xp.sqrt(sum(squares)), float(max_norm))
+        norm = math.sqrt(float(sum(squares)))
     if math.isfinite(norm) and norm > max_norm:
         for g in grads:
             g *= float(max_norm) / norm
+    return norm
+
+
+def _scale_on_device(xp: Any, grads: list[Array], norm: Array, max_norm: float) -> Array:
+    large = xp.isfinite(norm) & (norm > max_norm)
+    factor = xp.where(large, max_norm / norm, 1.0)
+    for g in grads:
+        g *= factor.astype(g.dtype)
     return norm
 
 

@@ -88,6 +88,7 @@ class Tensor:
             raise TypeError("Tensor: expected an array or a number, found a Tensor; use .detach() to cut the tape")
         self.data: Array = data if hasattr(data, "dtype") and hasattr(data, "shape") else np.asarray(data)
         self.grad: Array | None = None
+        self.grad_home: Array | None = None  # an array, like data, in which the gradient of a leaf is to be put
         self.requires_grad = requires_grad
         self.node: Node | None = None  # the call that made it; None for a leaf
         self.index = 0  # which output of that call
@@ -142,8 +143,8 @@ class Tensor:
             if self.size != 1:
                 raise GraphError(f"backward(): a tensor of shape {self.shape} needs grad=; only one entry does not")
             grad = backend.array_module(self.data).ones_like(self.data)
-        if np.shape(grad) != self.shape:
-            raise GraphError(f"backward(): expected grad of shape {self.shape}, found {np.shape(grad)}")
+        if _shape(grad) != self.shape:
+            raise GraphError(f"backward(): expected grad of shape {self.shape}, found {_shape(grad)}")
         if self.node is None:
             if not self.requires_grad:
                 raise GraphError(
@@ -305,8 +306,8 @@ class Node:
                 gradients[i] = None
                 continue
             shape, dtype = spec
-            if np.shape(g) != shape:
-                raise GraphError(f"{function.name}.backward: input {i} has shape {shape}, its gradient {np.shape(g)}")
+            if _shape(g) != shape:
+                raise GraphError(f"{function.name}.backward: input {i} has shape {shape}, its gradient {_shape(g)}")
             if dtype.kind == "f" and g.dtype != dtype:
                 gradients[i] = g.astype(dtype)
         if not retain_graph:
@@ -314,9 +315,16 @@ class Node:
         return gradients
 
 
+def _shape(x: Any) -> tuple[int, ...]:
+    return x.shape if hasattr(x, "shape") else np.shape(x)  # NumPy is not asked about arrays on a GPU
+
+
 def _add_to_leaf(leaf: Tensor, grad: Array) -> None:
     # A leaf owns its gradient: a function may return one array for two inputs, and optimisers write in place.
-    if leaf.grad is None:
+    if leaf.grad is None and leaf.grad_home is not None:
+        leaf.grad_home[...] = grad
+        leaf.grad = leaf.grad_home
+    elif leaf.grad is None:
         leaf.grad = backend.array_module(grad).array(grad, dtype=leaf.dtype if leaf.dtype.kind == "f" else None)
     else:
         leaf.grad += grad

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from settings import check_settings, override
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from toolkit import add_data_options, device_of, load_split, progress, run_tool
+from toolkit import add_data_options, add_device_options, device_from, load_split, progress, run_tool
 
 from datasets import BatchIterator, Prefetch
 from misnet.config import MISNetConfig
@@ -28,10 +28,10 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
     parser.add_argument("--split", choices=("test", "train"), default="test", help="samples to use (default: test)")
     parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32)")
-    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to a JSON file")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="PNG to write (default: RUN_DIR/confusion.png)")
     add_data_options(parser)
+    add_device_options(parser)
     return parser
 
 
@@ -65,7 +65,7 @@ def main() -> None:
     args = parser.parse_args()
     if args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
-    device = device_of(args.device)
+    device = device_from(vars(args))
     content = read_config(args.run_dir / "config.json")
     config = MISNetConfig.from_dict(content["network"])
     model = MISNet(config)

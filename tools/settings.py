@@ -41,7 +41,7 @@ EPOCHS = {
     "mnist-dvs-ntidigits": 10,
 }
 SCHEDULES = ("cosine", "constant")
-RESUMABLE = {"resume", "device"}  # the other options are part of the run that goes on
+RESUMABLE = {"resume", "device", "memory_limit", "tf32"}  # the other options are part of the run that goes on
 
 CHOICES = {
     "dataset": DATASET_NAMES,

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,7 +14,7 @@ from datasets.registry import COMMON
 from misnet.config import ConfigError
 from misnet.training import Diverged
 from snncore import BackendError, CheckpointError
-from snncore.backend import parse_device
+from snncore.backend import memory_message, use_device
 
 USAGE, DATA, STOPPED = 2, 1, 130  # exit statuses; 130 is what shells give for Ctrl-C
 
@@ -78,13 +78,32 @@ class _DataOption(argparse.Action):
         setattr(namespace, self.dest, {**getattr(namespace, self.dest, {}), name: parsed})
 
 
-def device_of(text: str) -> str:
-    """Return "cpu" or "cuda:<index>" for the value of --device; raises UsageError, or BackendError if it is missing."""
+def add_device_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options that choose a device; those not given are absent from the parsed namespace."""
+    group = parser.add_argument_group("device")
+    kinds: dict[str, dict[str, Any]] = {
+        "--device": {"help": "auto, cpu, cuda or cuda:<index> (default: auto)"},
+        "--memory-limit": {"type": float, "metavar": "GIB", "help": "of a GPU, for arrays (default: all there is)"},
+        "--tf32": {"action": "store_true", "help": "on a GPU, round factors of matrix products to 10 bits: faster"},
+    }
+    for name, kind in kinds.items():
+        group.add_argument(name, default=argparse.SUPPRESS, **kind)
+
+
+def device_of(text: str, memory_limit: float | None = None, tf32: bool = False) -> str:
+    """Make the device of --device the current one and return its name, "cpu" or "cuda:<index>".
+
+    Raises UsageError for values that cannot be used, or BackendError if the device is missing.
+    """
     try:
-        kind, index = parse_device(text)
+        return use_device(text, memory_limit, tf32)
     except ValueError as error:
         raise UsageError(f"--{error}") from None
-    return f"{kind}:{index}" if kind == "cuda" else "cpu"
+
+
+def device_from(given: Mapping[str, Any]) -> str:
+    """Return what `device_of` returns for the options of `add_device_options`."""
+    return device_of(given.get("device", "auto"), given.get("memory_limit"), given.get("tf32", False))
 
 
 @contextmanager
@@ -130,6 +149,8 @@ def run_tool(main: Callable[[], int | None]) -> None:
         status = complain(error, USAGE)
     except (DataError, CheckpointError, Diverged) as error:
         status = complain(error, DATA)
+    except MemoryError as error:
+        status = complain(memory_message(error), DATA)
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0

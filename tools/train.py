@@ -12,7 +12,17 @@ from pathlib import Path
 from typing import Any
 
 from settings import EPOCHS, RECIPES, SCHEDULES, gather
-from toolkit import STOPPED, StopRequest, UsageError, add_data_options, device_of, load_split, progress, run_tool
+from toolkit import (
+    STOPPED,
+    StopRequest,
+    UsageError,
+    add_data_options,
+    add_device_options,
+    device_from,
+    load_split,
+    progress,
+    run_tool,
+)
 
 from datasets import AUGMENTATIONS, DATASET_NAMES, Augmentation, BatchIterator, DataError, Prefetch, describe
 from misnet.config import MISNetConfig
@@ -53,11 +63,11 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument("--schedule", choices=SCHEDULES, help="of the learning rate (default: cosine)")
     group.add_argument("--warmup-steps", type=int, help="steps in which the learning rate rises (default: 0)")
     group.add_argument("--seed", type=int, help="of weights, data and order (default: 0); repeats a run bit for bit")
-    group.add_argument("--device", help="auto, cpu, cuda or cuda:<index> (default: auto)")
+    add_device_options(parser)
     run = parser.add_argument_group("run folder")
     run.add_argument("--output-dir", metavar="DIR", help="folder to write (default: runs/<dataset>-<variant>-<time>)")
     run.add_argument(
-        "--resume", metavar="RUN_DIR", help="go on with a run that was stopped; only --device may be added"
+        "--resume", metavar="RUN_DIR", help="go on with a run that was stopped; only options of the device may be added"
     )
     run.add_argument("--config", metavar="FILE", help="start from the config.json of another run; options override it")
     add_model_options(parser)
@@ -119,7 +129,7 @@ def check_data(folder: Path, data: dict[str, str]) -> None:
 def main() -> int:
     """Train, and return the exit status."""
     given = vars(make_parser().parse_args())
-    device = device_of(given.get("device", "auto"))
+    device = device_from(given)
     settings, network = gather(given)
     train = load_split("train", settings, network.get("size"), network.get("timesteps", 4))
     config = network_for(train, network, given)

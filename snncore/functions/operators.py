@@ -16,7 +16,7 @@ def _like(x: Any, other: Tensor) -> Any:
     """Make a number an array of the type of `other` (float32 beside spikes), so that it changes no type."""
     if isinstance(x, int | float | np.number):
         dtype = other.dtype if other.dtype.kind == "f" else np.float32
-        return array_module(other.data).asarray(x, dtype)
+        return array_module(other.data).full((), x, dtype)  # on a GPU asarray would copy from the host
     return x
 
 

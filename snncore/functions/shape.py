@@ -39,7 +39,7 @@ class Transpose(Function):
         return x.transpose(self.axes or None)
 
     def backward(self, gy: Array) -> Array:
-        return gy.transpose(np.argsort([a % gy.ndim for a in self.axes]) if self.axes else None)
+        return gy.transpose(np.argsort([a % gy.ndim for a in self.axes]).tolist() if self.axes else None)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount()  # entries move, nothing is computed

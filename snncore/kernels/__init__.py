@@ -14,13 +14,17 @@ __all__ = ["kernels_for"]
 def kernels_for(*arrays: Array) -> ModuleType:
     """Return the module whose kernels run on `arrays`.
 
-    The environment variable SNNCORE_KERNELS forces a set: `auto` (default), the compiled ones on the CPU, which choose
-    between event-driven and dense convolution by the density of the spikes; `event` or `dense`, the same with that
-    choice made; `reference`, plain array code, which is also what runs on CuPy arrays.
+    The environment variable SNNCORE_KERNELS forces a set: `auto` (default), those in CUDA C on CuPy arrays and the
+    compiled ones on NumPy's, which choose between event-driven and dense convolution by the density of the spikes;
+    `event` or `dense`, the same with that choice made; `reference`, plain array code for either.
     Raises BackendError for another value.
     """
-    if kernel_choice() == "reference" or array_module(*arrays) is not np:
+    if kernel_choice() == "reference":
         return reference
+    if array_module(*arrays) is not np:
+        from snncore.kernels import cuda
+
+        return cuda
     from snncore.kernels import cpu  # imports Numba, which takes half a second
 
     return cpu

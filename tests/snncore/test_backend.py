@@ -1,14 +1,12 @@
 """Which array module, which kernels, which device."""
 
-import importlib.util
+import sys
 
 import numpy as np
 import pytest
 
 from snncore import BackendError, Tensor, to_device
-from snncore.backend import array_module, asnumpy, parse_device
-
-without_cupy = pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="CuPy is installed")
+from snncore.backend import array_module, asnumpy, cupy_module, parse_device
 
 
 def test_numpy_arrays_numbers_and_nothing_belong_to_numpy():
@@ -40,14 +38,23 @@ def test_the_cpu_is_always_there():
     assert parse_device("cpu") == ("cpu", 0)
 
 
-@without_cupy
+@pytest.fixture
+def without_cupy(monkeypatch):
+    """As if CuPy were not installed."""
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    cupy_module.cache_clear()
+    yield
+    cupy_module.cache_clear()
+
+
+@pytest.mark.usefixtures("without_cupy")
 def test_auto_is_the_cpu_where_there_is_no_gpu():
     assert parse_device("auto") == ("cpu", 0)
     x = np.ones(2)
     assert to_device(x, "auto") is x
 
 
-@without_cupy
+@pytest.mark.usefixtures("without_cupy")
 @pytest.mark.parametrize("device", ["cuda", "cuda:0", "cuda:1"])
 def test_cuda_without_cupy_gives_one_sentence_with_the_install_command(device):
     with pytest.raises(BackendError) as caught:

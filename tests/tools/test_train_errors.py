@@ -1,10 +1,11 @@
 """Every wrong use of tools/train.py is one clear message: exit status 2 for the command line, 1 for what is on disk."""
 
-import importlib.util
 import json
+import sys
 
 import pytest
 
+from snncore.backend import cupy_module
 from snncore.checkpoint import load_checkpoint
 from tests.tools.command_line import TINY, shell
 
@@ -32,6 +33,7 @@ def test_in_a_process_of_its_own_too_there_is_no_traceback(tmp_path):
         (["--data-option", "found=1"], "error: options: dialpad has no option found; expected some of lost,"),
         (["--data-option", "lost=0.9"], "error: lost: expected a probability from 0 to 0.5, found 0.9"),
         (["--timesteps", "0"], "error: timesteps: expected at least 1, found 0"),
+        (["--memory-limit", "0"], "error: --memory-limit: expected a positive number of GiB, found 0"),
         (["--device", "tpu"], "error: --device: expected auto, cpu, cuda or cuda:<index>, found 'tpu'"),
         (["--cells", "1,1"], "error: cells: expected 3 numbers"),
         (["--visual-channels", "3"], "error: --visual-channels: dialpad has 1, found 3"),
@@ -53,11 +55,26 @@ def test_wrong_usage_is_status_2_and_writes_nothing(call, tmp_path, options, mes
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.skipif(importlib.util.find_spec("cupy") is not None, reason="CuPy is installed")
-def test_cuda_without_cupy_says_what_to_install(call, tmp_path):
+def test_cuda_without_cupy_says_what_to_install(call, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    cupy_module.cache_clear()
     result = call("train", "--device", "cuda", "--output-dir", tmp_path / "run")
+    cupy_module.cache_clear()
     assert result.status == 2
     assert result.err == 'error: device "cuda": CuPy is not installed; install it with: pip install -e ".[cuda]"\n'
+    assert not (tmp_path / "run").exists()
+
+
+def test_memory_that_runs_out_is_one_sentence(call, tmp_path, monkeypatch):
+    def full(*_):
+        raise MemoryError("Unable to allocate 8.00 TiB")
+
+    monkeypatch.setattr("misnet.model.MISNet.to", full)
+    result = call("train", *TINY, "--output-dir", tmp_path / "run")
+    assert result.status == 1
+    assert (
+        result.err == "error: out of memory: Unable to allocate 8.00 TiB; lower --batch-size, --size or --timesteps\n"
+    )
 
 
 def test_a_folder_that_holds_a_run_is_not_overwritten(trained, call):

@@ -1,0 +1,40 @@
+"""The inner loops in CUDA C, for CuPy arrays: the same names and signatures as `snncore.kernels.reference`.
+
+The device code is in the .cu files; the .py file of the same subject says when it runs. It takes float32 (and uint8
+spikes). For float64, in relaxed mode, for a surrogate of one's own and for what has no kernel (CLIF, average pooling,
+`sum_to`), the reference runs, which is array code that CuPy takes as well. Nothing here waits for the device or copies
+between it and the host, and nothing depends on the order in which threads run: a run repeats bit for bit.
+"""
+
+from snncore.kernels.cuda.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
+from snncore.kernels.cuda.batch_norm_lif import batch_norm_lif_backward, batch_norm_lif_forward
+from snncore.kernels.cuda.columns import conv_backward_input
+from snncore.kernels.cuda.conv import conv_backward_weight, conv_forward
+from snncore.kernels.cuda.lif import lif_backward, lif_forward
+from snncore.kernels.cuda.mlif import mlif_backward, mlif_forward
+from snncore.kernels.cuda.pool import max_pool_backward, max_pool_forward
+from snncore.kernels.cuda.spikes import sew_add
+from snncore.kernels.reference import avg_pool_backward, avg_pool_forward, clif_backward, clif_forward, sum_to
+
+__all__ = [
+    "avg_pool_backward",
+    "avg_pool_forward",
+    "batch_norm_backward",
+    "batch_norm_forward",
+    "batch_norm_lif_backward",
+    "batch_norm_lif_forward",
+    "batch_norm_statistics",
+    "clif_backward",
+    "clif_forward",
+    "conv_backward_input",
+    "conv_backward_weight",
+    "conv_forward",
+    "lif_backward",
+    "lif_forward",
+    "max_pool_backward",
+    "max_pool_forward",
+    "mlif_backward",
+    "mlif_forward",
+    "sew_add",
+    "sum_to",
+]

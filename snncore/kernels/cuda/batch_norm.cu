@@ -1,0 +1,140 @@
+// Batch normalisation of x [P, C] over its P rows. Block (32, 8): lanes along channels, warps along rows; block (b, g)
+// takes channels 32 g .. 32 g + 31 of every (8 gridDim.x)-th row. Memory-bound.
+// Registers a thread, and occupancy, on an H100: bn_backward 31 (100 %), bn_forward 32 (100 %),
+// bn_gradient_sums 32 (100 %), bn_merge_moments 40 (75 %), bn_moments 32 (100 %).
+
+// One pass for mean and variance. A thread sums about its own first entry, so that a mean far from zero costs no
+// digits; the pieces are put together in double about the mean of the first. partial [gridDim.x, 3, C]: entries, their
+// mean and their sum of squared deviations.
+struct Moments {
+    double n, sum, squares;  // sum and squares about some shift
+};
+
+__device__ __forceinline__ void add_moments(Moments& all, const double shift, const double n, const double mean,
+                                            const double m2)
+{
+    const double d = mean - shift;
+    all.n += n;
+    all.sum += n * d;
+    all.squares += m2 + n * d * d;
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+bn_moments(const float* __restrict__ x, double* __restrict__ partial, const long long P, const int C)
+{
+    __shared__ double part[ROWS][3][LANES];
+    const int c = blockIdx.y * LANES + threadIdx.x;
+    const long long first = (long long)blockIdx.x * ROWS + threadIdx.y, step = (long long)gridDim.x * ROWS;
+    float sum = 0.0f, squares = 0.0f, shift = 0.0f;
+    int count = 0;
+    if (c < C && first < P) {
+        shift = x[first * C + c];
+#pragma unroll 2
+        for (long long r = first; r < P; r += step) {
+            const float d = x[r * C + c] - shift;
+            sum += d;
+            squares += d * d;
+            ++count;
+        }
+    }
+    const double of_sum = count ? (double)sum / count : 0.0;
+    part[threadIdx.y][0][threadIdx.x] = count;
+    part[threadIdx.y][1][threadIdx.x] = shift + of_sum;
+    part[threadIdx.y][2][threadIdx.x] = (double)squares - (double)sum * of_sum;
+    __syncthreads();
+    if (threadIdx.y || c >= C) return;
+    const double about = part[0][1][threadIdx.x];
+    Moments all = {0.0, 0.0, 0.0};
+    for (int r = 0; r < ROWS; ++r)
+        add_moments(all, about, part[r][0][threadIdx.x], part[r][1][threadIdx.x], part[r][2][threadIdx.x]);
+    double* const out = partial + (long long)blockIdx.x * 3 * C + c;
+    out[0] = all.n;
+    out[C] = about + all.sum / all.n;
+    out[2 * C] = all.squares - all.sum * (all.sum / all.n);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+bn_merge_moments(const double* __restrict__ partial, double* __restrict__ mean_out, double* __restrict__ var_out,
+                 const int blocks, const int C)
+{
+    __shared__ double part[ROWS][3][LANES];
+    const int c = blockIdx.x * LANES + threadIdx.x;
+    double about = 0.0;
+    Moments all = {0.0, 0.0, 0.0};
+    if (c < C) {
+        about = partial[C + c];  // the mean of the first block
+        for (int b = threadIdx.y; b < blocks; b += ROWS) {
+            const double* const in = partial + (long long)b * 3 * C + c;
+            add_moments(all, about, in[0], in[C], in[2 * C]);
+        }
+    }
+    part[threadIdx.y][0][threadIdx.x] = all.n;
+    part[threadIdx.y][1][threadIdx.x] = all.sum;
+    part[threadIdx.y][2][threadIdx.x] = all.squares;
+    __syncthreads();
+    if (threadIdx.y || c >= C) return;
+    for (int r = 1; r < ROWS; ++r) {
+        all.n += part[r][0][threadIdx.x];
+        all.sum += part[r][1][threadIdx.x];
+        all.squares += part[r][2][threadIdx.x];
+    }
+    const double offset = all.sum / all.n;
+    mean_out[c] = about + offset;
+    var_out[c] = (all.squares - all.sum * offset) / all.n;
+}
+
+// y = (x - mean) * (gamma * inv_std) + beta, rounded as the reference rounds.
+extern "C" __global__ void __launch_bounds__(256)
+bn_forward(const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,
+           const float* __restrict__ gamma, const float* __restrict__ beta, float* __restrict__ y,
+           const long long P, const int C)
+{
+    const int c = blockIdx.y * LANES + threadIdx.x;
+    if (c >= C) return;
+    const float m = (float)mean[c], a = (float)((double)gamma[c] * inv_std[c]), b = beta[c];
+    for (long long r = (long long)blockIdx.x * ROWS + threadIdx.y; r < P; r += (long long)gridDim.x * ROWS)
+        y[r * C + c] = (x[r * C + c] - m) * a + b;
+}
+
+// partial [gridDim.x, 2, C]: sums of gy and of gy * z, z = (x - mean) * inv_std.
+extern "C" __global__ void __launch_bounds__(256)
+bn_gradient_sums(const float* __restrict__ gy, const float* __restrict__ x, const double* __restrict__ mean,
+                 const double* __restrict__ inv_std, double* __restrict__ partial, const long long P, const int C)
+{
+    __shared__ double part[ROWS][2][LANES];
+    const int c = blockIdx.y * LANES + threadIdx.x;
+    float sum = 0.0f, with_z = 0.0f;
+    if (c < C) {
+        const float m = (float)mean[c], inv = (float)inv_std[c];
+        for (long long r = (long long)blockIdx.x * ROWS + threadIdx.y; r < P; r += (long long)gridDim.x * ROWS) {
+            const float g = gy[r * C + c];
+            sum += g;
+            with_z += g * ((x[r * C + c] - m) * inv);
+        }
+    }
+    part[threadIdx.y][0][threadIdx.x] = sum;
+    part[threadIdx.y][1][threadIdx.x] = with_z;
+    __syncthreads();
+    if (threadIdx.y > 1 || c >= C) return;
+    double total = 0.0;  // warp 0 adds gy, warp 1 adds gy * z
+    for (int r = 0; r < ROWS; ++r) total += part[r][threadIdx.y][threadIdx.x];
+    partial[((long long)blockIdx.x * 2 + threadIdx.y) * C + c] = total;
+}
+
+// gx = gamma * inv_std * (gy - sum gy / P - z * (sum gy z) / P) in training, gamma * inv_std * gy else; sums [2, C].
+// gx may be gy: a thread reads its entry before it writes it.
+extern "C" __global__ void __launch_bounds__(256)
+bn_backward(const float* gy, const float* __restrict__ x, const double* __restrict__ mean,
+            const double* __restrict__ inv_std, const float* __restrict__ gamma, const double* __restrict__ sums,
+            float* gx, const long long P, const int C, const int training)
+{
+    const int c = blockIdx.y * LANES + threadIdx.x;
+    if (c >= C) return;
+    const float m = (float)mean[c], inv = (float)inv_std[c], a = (float)((double)gamma[c] * inv_std[c]);
+    const float by_sum = (float)(sums[c] / (double)P), by_z = (float)(sums[C + c] / (double)P);
+    for (long long r = (long long)blockIdx.x * ROWS + threadIdx.y; r < P; r += (long long)gridDim.x * ROWS) {
+        float g = gy[r * C + c];
+        if (training) g = g - (x[r * C + c] - m) * inv * by_z - by_sum;
+        gx[r * C + c] = g * a;
+    }
+}

@@ -1,0 +1,66 @@
+"""Batch normalisation over all axes but the last, with sums in float64."""
+
+import numpy as np
+
+from snncore.backend import Array, array_module
+from snncore.kernels import reference
+from snncore.kernels.cuda.module import LANES, ROWS, grid_over_rows, launch, ready
+from snncore.kernels.cuda.reduce import sum_partials
+
+BLOCK = (LANES, ROWS)
+
+
+def batch_norm_statistics(x: Array) -> tuple[Array, Array]:
+    """As `reference.batch_norm_statistics`, in one pass over x."""
+    if not ready(x):
+        return reference.batch_norm_statistics(x)
+    xp = array_module(x)
+    x = xp.ascontiguousarray(x)
+    channels = x.shape[-1]
+    rows = x.size // channels
+    grid = grid_over_rows(rows, channels)
+    partial = xp.empty((grid[0], 3, channels), np.float64)
+    mean, var = xp.empty(channels, np.float64), xp.empty(channels, np.float64)
+    launch("batch_norm", "bn_moments", grid, BLOCK, x, partial, np.int64(rows), channels)
+    launch("batch_norm", "bn_merge_moments", grid[1:], BLOCK, partial, mean, var, grid[0], channels)
+    return mean, var
+
+
+def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta: Array) -> Array:
+    """As `reference.batch_norm_forward`, bit for bit."""
+    if not ready(x, gamma, beta):
+        return reference.batch_norm_forward(x, mean, inv_std, gamma, beta)
+    xp = array_module(x)
+    x = xp.ascontiguousarray(x)
+    y, channels = xp.empty(x.shape, x.dtype), x.shape[-1]
+    rows = x.size // channels
+    grid = grid_over_rows(rows, channels)
+    launch("batch_norm", "bn_forward", grid, BLOCK, x, mean, inv_std, gamma, beta, y, np.int64(rows), channels)
+    return y
+
+
+def batch_norm_backward(gy: Array, x: Array, mean: Array, inv_std: Array, gamma: Array) -> tuple[Array, Array, Array]:
+    """As `reference.batch_norm_backward`; two passes over gy and x."""
+    if not ready(gy, x, gamma):
+        return reference.batch_norm_backward(gy, x, mean, inv_std, gamma)
+    xp = array_module(x)
+    gy, x = xp.ascontiguousarray(gy), xp.ascontiguousarray(x)
+    channels = x.shape[-1]
+    rows = x.size // channels
+    grid = grid_over_rows(rows, channels)
+    partial = xp.empty((grid[0], 2 * channels), np.float64)
+    launch("batch_norm", "bn_gradient_sums", grid, BLOCK, gy, x, mean, inv_std, partial, np.int64(rows), channels)
+    sums = sum_partials(partial)
+    gx = xp.empty(x.shape, x.dtype)
+    from_currents(gy, x, mean, inv_std, gamma, sums, gx, training=True)
+    return gx, sums[channels:].astype(gamma.dtype), sums[:channels].astype(gamma.dtype)
+
+
+def from_currents(
+    gy: Array, x: Array, mean: Array, inv_std: Array, gamma: Array, sums: Array, gx: Array, training: bool
+) -> None:
+    """Write to gx (which may be gy) the gradient of x, with sums [2 C] float64 of gy and of gy * z."""
+    channels = x.shape[-1]
+    rows = x.size // channels
+    args = (gy, x, mean, inv_std, gamma, sums, gx, np.int64(rows), channels, training)
+    launch("batch_norm", "bn_backward", grid_over_rows(rows, channels), BLOCK, *args)

@@ -1,0 +1,25 @@
+"""Convolution: dense or from events, as asked.
+
+How many spikes there are is known on the device alone, and to ask would make the host wait. So the choice is not made
+by density: SNNCORE_KERNELS is `event` for lists of events, and anything else for products of dense matrices.
+docs/gpu.md says below which density events should pay.
+"""
+
+from snncore.backend import Array
+from snncore.kernels.choice import kernel_choice
+from snncore.kernels.cuda.columns import dense_backward_weight, dense_forward
+from snncore.kernels.cuda.events import events_backward_weight, events_forward, takes
+
+
+def conv_forward(x: Array, w: Array, stride: tuple[int, int], padding: tuple[int, int]) -> Array:
+    """As `reference.conv_forward`."""
+    run = events_forward if kernel_choice() == "event" and takes(x, w) else dense_forward
+    return run(x, w, stride, padding)
+
+
+def conv_backward_weight(
+    x: Array, gy: Array, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+) -> Array:
+    """As `reference.conv_backward_weight`."""
+    run = events_backward_weight if kernel_choice() == "event" and takes(x, gy) else dense_backward_weight
+    return run(x, gy, kernel, stride, padding)

@@ -1,0 +1,105 @@
+"""One modality of the MLIF: forward over T timesteps and backpropagation through time."""
+
+import math
+
+import numpy as np
+
+from snncore.backend import Array, array_module
+from snncore.kernels import reference
+from snncore.kernels.cuda.lif import reset_code
+from snncore.kernels.cuda.module import THREADS, blocks_for, launch, ready
+from snncore.kernels.cuda.reduce import sum_partials
+from snncore.kernels.cuda.surrogates import code_of
+from snncore.surrogate import Surrogate, spike_dtype
+
+NONE, PIXEL, CHANNEL = range(3)  # as in mlif.cu
+BLOCKS = 1024  # of the backward pass, at most, unless there are more pixels
+
+
+def weight_kind(o: Array, w: Array | None) -> int | None:
+    """Return which weight of Eq. 5 this is for o [T, N, ..., C], or None if the kernels have no such weight."""
+    if w is None:
+        return NONE
+    if o.ndim >= 3 and w.shape == (*o.shape[2:-1], 1):
+        return PIXEL
+    return CHANNEL if w.shape == o.shape[-1:] else None
+
+
+def _fits(o: Array, w: Array | None, alpha: Array, *others: Array | None) -> bool:
+    return (
+        ready(w, alpha, *others)
+        and o.dtype in (np.uint8, np.float32)
+        and o.ndim >= 2
+        and o.size > 0
+        and weight_kind(o, w) is not None
+        and spike_dtype(alpha) == np.uint8
+    )
+
+
+def _suffix(o: Array) -> str:
+    return "u8" if o.dtype == np.uint8 else "f32"
+
+
+def mlif_forward(
+    o: Array,
+    w: Array | None,
+    alpha: Array,
+    u0: Array | None,
+    decay: float,
+    v_threshold: float,
+    v_reset: float | None,
+    surrogate: Surrogate,
+) -> tuple[Array, Array]:
+    """As `reference.mlif_forward`, bit for bit; one thread a neuron."""
+    if not _fits(o, w, alpha, u0):
+        return reference.mlif_forward(o, w, alpha, u0, decay, v_threshold, v_reset, surrogate)
+    xp = array_module(o)
+    o = xp.ascontiguousarray(o)
+    s, u = xp.empty(o.shape, np.uint8), xp.empty(o.shape[1:], alpha.dtype)
+    n, pixels = o[0].size, math.prod(o.shape[2:-1])
+    weight = alpha if w is None else xp.ascontiguousarray(w)
+    first = alpha if u0 is None else xp.ascontiguousarray(u0)
+    arrays = (o, weight, weight_kind(o, w), alpha, first, u0 is not None, s, u)
+    settings = (len(o), np.int64(n), pixels, o.shape[-1], float(decay), float(v_threshold), *reset_code(v_reset))
+    launch("mlif", f"mlif_forward_{_suffix(o)}", blocks_for(n), (THREADS,), *arrays, *settings)
+    return s, u
+
+
+def mlif_backward(
+    gs: Array,
+    gu: Array | None,
+    o: Array,
+    w: Array | None,
+    alpha: Array,
+    u0: Array | None,
+    decay: float,
+    v_threshold: float,
+    v_reset: float | None,
+    surrogate: Surrogate,
+    detach_reset: bool,
+) -> tuple[Array, Array | None, Array, Array]:
+    """As `reference.mlif_backward`; a weight a channel is left to that.
+
+    A block takes one pixel in some samples, so that the gradient of its weight is a sum over the block.
+    """
+    code, kind = code_of(surrogate), weight_kind(o, w)
+    if not _fits(o, w, alpha, u0, gs, gu) or code is None or kind == CHANNEL:
+        settings = (decay, v_threshold, v_reset, surrogate, detach_reset)
+        return reference.mlif_backward(gs, gu, o, w, alpha, u0, *settings)
+    xp = array_module(o)
+    o, gs = xp.ascontiguousarray(o), xp.ascontiguousarray(gs)
+    go, gu0 = xp.empty(o.shape, alpha.dtype), xp.empty(o.shape[1:], alpha.dtype)
+    samples, pixels = o.shape[1] if o.ndim > 2 else 1, math.prod(o.shape[2:-1])
+    chunks = max(1, min(samples, BLOCKS // pixels))
+    partial = xp.empty((chunks, 2 * pixels), np.float64)
+    weight = alpha if w is None else xp.ascontiguousarray(w)
+    first = alpha if u0 is None else xp.ascontiguousarray(u0)
+    last = alpha if gu is None else xp.ascontiguousarray(gu)
+    arrays = (o, weight, kind, alpha, first, u0 is not None, gs, last, gu is not None, go, gu0, partial)
+    neuron = (float(decay), float(v_threshold), *reset_code(v_reset), *code, detach_reset)
+    sizes = (len(o), samples, pixels, o.shape[-1])
+    threads = min(THREADS, (o.shape[-1] + 31) // 32 * 32)  # whole warps for the channels of a pixel
+    launch("mlif", f"mlif_backward_{_suffix(o)}", (pixels, chunks), (threads,), *arrays, *sizes, *neuron)
+    sums = sum_partials(partial)
+    gw = None if w is None else sums[:pixels].astype(alpha.dtype).reshape(w.shape)
+    return go, gw, sums[pixels:].sum().astype(alpha.dtype), gu0

@@ -1,0 +1,54 @@
+// The step of an optimizer over one flat buffer: w, g and the averages [n]. Where *finite is 0 nothing changes, so that
+// the host need not look at the gradients before the step. Each line rounds as the NumPy code of snncore.optim does.
+// Memory-bound: 28 bytes a parameter for Adam, 20 for SGD with momentum, 12 without.
+// Registers a thread, and occupancy, on an H100: adam_step 19 (100 %), check_finite 47 (62 %), sgd_step 15 (100 %).
+
+// *finite becomes 0 if any entry of w or g, or the loss, is NaN or infinite. Integers: no order to depend on.
+extern "C" __global__ void __launch_bounds__(256)
+check_finite(const float* __restrict__ w, const float* __restrict__ g, const float* __restrict__ loss,
+             int* __restrict__ finite, const long long n)
+{
+    bool bad = false;
+    const long long step = (long long)gridDim.x * blockDim.x;
+    for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step)
+        bad |= !(fabsf(w[i]) <= 3.402823466e38f) || !(fabsf(g[i]) <= 3.402823466e38f);
+    if (blockIdx.x == 0 && threadIdx.x == 0) bad |= !(fabsf(*loss) <= 3.402823466e38f);
+    if (bad) atomicMin(finite, 0);
+}
+
+// shrink: what AdamW multiplies w with first. decay: the weight decay that enters the gradient.
+// rate = lr / (1 - beta1^k), root = sqrt(1 - beta2^k); the other factors are 1 - beta.
+extern "C" __global__ void __launch_bounds__(256)
+adam_step(float* __restrict__ w, const float* __restrict__ g, float* __restrict__ m, float* __restrict__ v,
+          const int* __restrict__ finite, const long long n, const float shrink, const float decay,
+          const float one_minus_beta1, const float beta2, const float one_minus_beta2, const float rate,
+          const float root, const float eps)
+{
+    const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n || !*finite) return;
+    float weight = w[i], gradient = g[i];
+    if (shrink != 1.0f) weight *= shrink;
+    if (decay != 0.0f) gradient = gradient + decay * weight;
+    const float mean = m[i] + one_minus_beta1 * (gradient - m[i]);
+    const float square = v[i] * beta2 + one_minus_beta2 * gradient * gradient;
+    m[i] = mean;
+    v[i] = square;
+    w[i] = weight - rate * mean / (sqrtf(square) / root + eps);
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+sgd_step(float* __restrict__ w, const float* __restrict__ g, float* __restrict__ average, const int has_average,
+         const int* __restrict__ finite, const long long n, const float lr, const float momentum, const float decay,
+         const int nesterov)
+{
+    const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n || !*finite) return;
+    float gradient = g[i];
+    if (decay != 0.0f) gradient = gradient + decay * w[i];
+    if (has_average) {
+        const float buf = average[i] * momentum + gradient;
+        average[i] = buf;
+        gradient = nesterov ? gradient + momentum * buf : buf;
+    }
+    w[i] = w[i] - lr * gradient;
+}

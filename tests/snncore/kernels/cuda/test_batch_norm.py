@@ -1,0 +1,88 @@
+"""Batch normalisation by itself and with LIF."""
+
+import numpy as np
+import pytest
+
+from snncore.surrogate import SURROGATES, Sigmoid
+from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats
+
+
+def statistics(rng, channels):
+    """mean, inv_std (float64), gamma, beta."""
+    return (
+        rng.normal(0.2, 0.3, channels),
+        1 / rng.uniform(0.5, 2, channels),
+        floats(rng, channels, mean=1.5),
+        floats(rng, channels),
+    )
+
+
+@pytest.mark.parametrize("rows", SIZES)
+@pytest.mark.parametrize("channels", [1, 33])
+def test_statistics(gpu, rng, rows, channels):
+    x = floats(rng, rows, 2, channels, mean=3)
+    expected, got = both(gpu, "batch_norm_statistics", x)
+    assert_close(expected, got, 1e-6, ("mean", "var"))
+    assert_close((x.mean((0, 1), np.float64), x.var((0, 1), np.float64)), got, 1e-6, ("mean", "var"))
+
+
+def test_statistics_of_channels_far_from_zero_and_after_an_outlier(gpu, rng):
+    x = floats(rng, 3000, 3)
+    x[:, 0] += 1000  # a sum of squares would lose the variance
+    x[0, 1] = 500  # and so would a shift by the first entry
+    x[:, 2] = 7
+    _, got = both(gpu, "batch_norm_statistics", x)
+    np.testing.assert_allclose(got[0], x.mean(0, np.float64), rtol=1e-6)
+    np.testing.assert_allclose(got[1], x.var(0, np.float64), rtol=1e-5)
+    assert got[1][2] == 0
+
+
+def test_rows_beyond_what_all_blocks_take_at_once(gpu, rng):
+    x = floats(rng, 5000, 2)  # 512 blocks of 8 rows
+    _, got = both(gpu, "batch_norm_statistics", x)  # the reference adds 5000 float32 in a row here, and is less exact
+    assert_close((x.mean(0, np.float64), x.var(0, np.float64)), got, 1e-6, ("mean", "var"))
+    mean, inv_std, gamma, beta = statistics(rng, 2)
+    args = (floats(rng, 5000, 2), x, mean, inv_std, gamma)
+    assert_close(*both(gpu, "batch_norm_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
+    expected, got = both(gpu, "batch_norm_forward", x, mean, inv_std, gamma, beta)
+    np.testing.assert_array_equal(got[0], expected[0])
+
+
+@pytest.mark.parametrize("channels", SIZES)
+def test_forward_is_the_reference_bit_for_bit(gpu, rng, channels):
+    expected, got = both(gpu, "batch_norm_forward", floats(rng, 7, 5, channels), *statistics(rng, channels))
+    np.testing.assert_array_equal(got[0], expected[0])
+
+
+@pytest.mark.parametrize("channels", SIZES)
+def test_backward(gpu, rng, channels):
+    x, gy = floats(rng, 7, 5, channels), floats(rng, 7, 5, channels)
+    mean, inv_std, gamma, _ = statistics(rng, channels)
+    args = (gy, x, mean, inv_std, gamma)
+    assert_close(*both(gpu, "batch_norm_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
+
+
+@pytest.mark.parametrize("v_reset", [None, 0.0])
+@pytest.mark.parametrize("channels", SIZES)
+def test_with_lif_forward_is_the_reference_bit_for_bit(gpu, rng, channels, v_reset):
+    x, norm = floats(rng, 5, 3, 3, channels, std=1.5), statistics(rng, channels)
+    expected, got = both(gpu, "batch_norm_lif_forward", x, *norm, 0.6, 1.0, v_reset, Sigmoid())
+    assert 0 < expected[0].mean() < 1
+    np.testing.assert_array_equal(got[0], expected[0])
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("v_reset", [None, 0.25])
+@pytest.mark.parametrize("channels", SIZES)
+def test_with_lif_backward(gpu, rng, channels, v_reset, training):
+    x, gs, norm = floats(rng, 5, 3, 3, channels), floats(rng, 5, 3, 3, channels), statistics(rng, channels)
+    for detach in (False, True):
+        args = (gs, x, *norm, 0.6, 1.0, v_reset, Sigmoid(), detach, training)
+        assert_close(*both(gpu, "batch_norm_lif_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
+
+
+@pytest.mark.parametrize("name", SURROGATES)
+def test_with_lif_backward_with_every_surrogate(gpu, rng, name):
+    x, gs, norm = floats(rng, 4, 6, 5), floats(rng, 4, 6, 5), statistics(rng, 5)
+    args = (gs, x, *norm, 0.5, 1.0, None, SURROGATES[name](1.5), False, True)
+    assert_close(*both(gpu, "batch_norm_lif_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))

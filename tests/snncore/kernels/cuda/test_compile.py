@@ -1,0 +1,84 @@
+"""The kernels compile for real GPUs, and stay within their registers."""
+
+from pathlib import Path
+
+import pytest
+
+from snncore.kernels.cuda.module import FILES, FOLDER, OPTIONS, source
+from tests.support import nvrtc
+
+GUIDE = Path(__file__).parents[4] / "docs" / "gpu.md"
+MOST_REGISTERS = 63
+
+pytestmark = pytest.mark.skipif(nvrtc.version() is None, reason=nvrtc.INSTALL)
+
+
+@pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
+@pytest.mark.parametrize("file", FILES)
+def test_no_kernel_spills_or_takes_more_than_63_registers(file, architecture):
+    found = nvrtc.measured(file, architecture)
+    assert len(found) == source(file).count("__global__")
+    for name, usage in found.items():
+        assert 0 < usage.registers <= MOST_REGISTERS, name
+        assert usage.spilled == 0, name
+        assert usage.shared <= 48 * 1024, name
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_nothing_that_decides_a_spike_is_fused(file):
+    ptx = nvrtc.to_ptx(source(file), 90)
+    for name, body in nvrtc.bodies(ptx).items():
+        fused = body.count("fma.rn.f32")
+        if "backward" not in name:  # there, the exponential function of the surrogate is made of them
+            assert fused == 0, name
+    assert ".approx" not in ptx.replace("ex2.approx", "").replace("rcp.approx", "")
+    assert "atom.global.add.f32" not in ptx  # sums of floats in no order
+    assert "red.global.add.f32" not in ptx
+
+
+def test_fused_operations_are_seen():
+    text = 'extern "C" __global__ void f(float* x) { x[0] = fmaf(x[1], x[2], x[3]); }'
+    assert nvrtc.bodies(nvrtc.to_ptx(text, 90))["f"].count("fma.rn.f32") == 1
+
+
+def test_spills_are_seen():
+    text = """extern "C" __global__ void __launch_bounds__(1024, 2) f(const float* x, float* y) {
+        float v[64];
+        for (int i = 0; i < 64; ++i) v[i] = x[i * 1024 + threadIdx.x];
+        __syncthreads();
+        for (int i = 0; i < 64; ++i) {
+            float s = 0;
+            for (int j = 0; j < 64; ++j) s += v[j] * v[(i + j) % 64];
+            y[i] = s;
+        }
+    }"""
+    assert nvrtc.usage(nvrtc.to_ptx(text, 80), 80)["f"].spilled > 0
+
+
+def test_an_error_shows_the_line():
+    with pytest.raises(RuntimeError, match=r"kernels\.cu\(1\): error: .*nothing"):
+        nvrtc.to_ptx('extern "C" __global__ void f(float* x) { x[0] = nothing; }', 90)
+
+
+def skip_unless_measured_with_this_version():
+    if f"NVRTC {nvrtc.version()}, options {' '.join(OPTIONS)}" not in GUIDE.read_text():
+        pytest.skip(
+            f"docs/gpu.md is of another version of the compiler than {nvrtc.version()}, which counts differently"
+        )
+
+
+def test_the_table_in_the_guide_is_the_one_that_is_measured():
+    skip_unless_measured_with_this_version()
+    assert nvrtc.table() in GUIDE.read_text()
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_the_head_of_each_file_is_what_is_measured(file):
+    skip_unless_measured_with_this_version()
+    assert nvrtc.head(file) in (FOLDER / f"{file}.cu").read_text()
+
+
+def test_occupancy_by_hand():
+    usage = nvrtc.Usage(40, 0, 0)
+    assert nvrtc.occupancy("lif_backward", usage) == 0.75  # 6 blocks of 8 warps: 61440 of 65536 registers
+    assert nvrtc.occupancy("conv_events_weight", nvrtc.Usage(58, 0, 32768)) == 6 * 2 / 64  # 6 tiles of 33 KiB

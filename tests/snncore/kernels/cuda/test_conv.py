@@ -1,0 +1,83 @@
+"""Convolution: by columns and a matrix product, and from lists of events."""
+
+import numpy as np
+import pytest
+
+from snncore.kernels import cuda, reference
+from snncore.kernels.cuda import columns
+from snncore.kernels.cuda.events import compact_events
+from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats, up
+
+LAYERS = [  # kernel, stride, padding
+    ((3, 3), (1, 1), (1, 1)),
+    ((3, 3), (2, 2), (1, 1)),
+    ((1, 1), (1, 1), (0, 0)),
+    ((2, 3), (2, 1), (0, 2)),
+    ((1, 1), (2, 2), (0, 0)),
+]
+RUNS = [("auto", "spikes"), ("auto", "floats"), ("event", "spikes")]
+
+
+def case(rng, kind, ci, co, layer):
+    """x [2, 6, 5, Ci] with images that fire and one that does not, w, gy."""
+    kernel, stride, padding = layer
+    x = floats(rng, 2, 6, 5, ci) if kind == "floats" else rng.choice([0, 0, 0, 1, 2], (2, 6, 5, ci)).astype(np.uint8)
+    x[1, 3] = 0
+    w = floats(rng, *kernel, ci, co)
+    return x, w, floats(rng, *reference.conv_forward(x, w, stride, padding).shape)
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+@pytest.mark.parametrize(("choice", "kind"), RUNS)
+@pytest.mark.parametrize("channels", [(3, 5), (33, 31)])
+def test_forward_and_weight_gradient(gpu, rng, monkeypatch, choice, kind, channels, layer):
+    monkeypatch.setenv("SNNCORE_KERNELS", choice)
+    x, w, gy = case(rng, kind, *channels, layer)
+    kernel, stride, padding = layer
+    assert_close(*both(gpu, "conv_forward", x, w, stride, padding), 1e-6, ("y",))
+    assert_close(*both(gpu, "conv_backward_weight", x, gy, kernel, stride, padding), 1e-6, ("gw",))
+
+
+@pytest.mark.parametrize("channels", SIZES)
+@pytest.mark.parametrize("choice", ["auto", "event"])
+def test_odd_numbers_of_channels(gpu, rng, monkeypatch, choice, channels):
+    monkeypatch.setenv("SNNCORE_KERNELS", choice)
+    for ci, co in ((channels, 2), (2, channels)):
+        layer = ((2, 2), (1, 1), (1, 0))
+        x, w, gy = case(rng, "spikes", ci, co, layer)
+        assert_close(*both(gpu, "conv_forward", x, w, *layer[1:]), 1e-6, ("y",))
+        assert_close(*both(gpu, "conv_backward_weight", x, gy, *layer), 1e-6, ("gw",))
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+@pytest.mark.parametrize("channels", [(3, 5), (33, 31)])
+def test_input_gradient(gpu, rng, channels, layer):
+    x, w, gy = case(rng, "spikes", *channels, layer)
+    assert_close(*both(gpu, "conv_backward_input", gy, w, x.shape, *layer[1:]), 1e-6, ("gx",))
+
+
+def test_columns_in_several_blocks(gpu, rng, monkeypatch):
+    monkeypatch.setattr(columns, "COLUMN_BYTES", 4 * 27 * 7)  # seven rows at a time
+    layer = LAYERS[0]
+    x, w, gy = case(rng, "spikes", 3, 4, layer)
+    assert_close(*both(gpu, "conv_forward", x, w, *layer[1:]), 1e-6, ("y",))
+    assert_close(*both(gpu, "conv_backward_weight", x, gy, *layer), 1e-6, ("gw",))
+    assert_close(*both(gpu, "conv_backward_input", gy, w, x.shape, *layer[1:]), 1e-6, ("gx",))
+
+
+@pytest.mark.parametrize("channels", SIZES)
+def test_lists_hold_every_event_in_order(gpu, rng, channels):
+    x = rng.choice([0, 0, 1, 2], (2, 3, 3, channels)).astype(np.uint8)
+    events, count = compact_events(up(gpu, x))
+    events, count = events.get(), count.get()
+    for p, row in enumerate(x.reshape(-1, channels)):
+        fired = np.flatnonzero(row)
+        assert count[p] == len(fired)
+        np.testing.assert_array_equal(events[p, : len(fired)] & 0xFFFF, fired)
+        np.testing.assert_array_equal(events[p, : len(fired)] >> 16, row[fired])
+
+
+def test_float64_is_left_to_the_reference(gpu, rng):
+    x, w, _ = case(rng, "spikes", 3, 4, LAYERS[0])
+    y = cuda.conv_forward(up(gpu, x), up(gpu, w.astype(np.float64)), (1, 1), (1, 1))
+    np.testing.assert_allclose(y.get(), reference.conv_forward(x, w.astype(np.float64), (1, 1), (1, 1)), rtol=1e-12)

@@ -1,0 +1,63 @@
+"""MLIF: spikes and membranes bit for bit, gradients to a few roundings."""
+
+import numpy as np
+import pytest
+
+from snncore.kernels.cuda import mlif
+from snncore.surrogate import SURROGATES, Sigmoid
+from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats
+
+NAMES = ("go", "gw", "galpha", "gu0")
+
+
+def case(rng, kind, shape, spikes=True):
+    """Currents o [T, N, H, W, C] and a weight of some kind, or None."""
+    o = rng.integers(0, 3, shape).astype(np.uint8) if spikes else floats(rng, *shape)
+    w = {"none": None, "pixel": floats(rng, *shape[2:4], 1, mean=1), "channel": floats(rng, shape[-1], mean=1)}[kind]
+    return o, w
+
+
+@pytest.mark.parametrize("v_reset", [None, 0.0])
+@pytest.mark.parametrize("spikes", [True, False])
+@pytest.mark.parametrize("kind", ["none", "pixel", "channel"])
+@pytest.mark.parametrize("channels", SIZES)
+def test_forward_is_the_reference_bit_for_bit(gpu, rng, channels, kind, spikes, v_reset):
+    shape = (5, 2, 3, 2, channels)
+    o, w = case(rng, kind, shape, spikes)
+    for u0 in (None, floats(rng, *shape[1:])):
+        alpha = np.array(0.7, np.float32)
+        expected, got = both(gpu, "mlif_forward", o, w, alpha, u0, 0.6, 1.0, v_reset, Sigmoid())
+        assert 0 < expected[0].mean() < 1
+        for e, g in zip(expected, got, strict=True):
+            assert g.dtype == e.dtype
+            np.testing.assert_array_equal(g, e)
+
+
+@pytest.mark.parametrize("v_reset", [None, 0.25])
+@pytest.mark.parametrize("spikes", [True, False])
+@pytest.mark.parametrize("kind", ["none", "pixel"])
+@pytest.mark.parametrize("channels", SIZES)
+def test_backward(gpu, rng, channels, kind, spikes, v_reset):
+    shape = (4, 3, 2, 3, channels)
+    o, w = case(rng, kind, shape, spikes)
+    gs, alpha = floats(rng, *shape), np.array(-0.8 if channels == 31 else 0.8, np.float32)
+    state = floats(rng, *shape[1:]), floats(rng, *shape[1:])
+    for u0, gu, detach in ((None, None, False), (*state, False), (None, state[1], True)):
+        args = (gs, gu, o, w, alpha, u0, 0.6, 1.0, v_reset, Sigmoid(), detach)
+        assert_close(*both(gpu, "mlif_backward", *args), 5e-6, NAMES)
+
+
+@pytest.mark.parametrize("name", SURROGATES)
+def test_backward_with_every_surrogate(gpu, rng, name):
+    shape = (4, 2, 3, 3, 5)
+    o, w = case(rng, "pixel", shape)
+    args = (floats(rng, *shape), None, o, w, np.array(0.9, np.float32), None, 0.5, 1.0, None, SURROGATES[name](1.5))
+    assert_close(*both(gpu, "mlif_backward", *args, False), 5e-6, NAMES)
+
+
+def test_more_samples_than_blocks_along_them(gpu, rng, monkeypatch):
+    monkeypatch.setattr(mlif, "BLOCKS", 16)  # two chunks of samples for six pixels
+    shape = (2, 9, 3, 2, 3)
+    o, w = case(rng, "pixel", shape)
+    args = (floats(rng, *shape), None, o, w, np.array(0.9, np.float32), None, 0.5, 1.0, None, Sigmoid(), False)
+    assert_close(*both(gpu, "mlif_backward", *args), 5e-6, NAMES)

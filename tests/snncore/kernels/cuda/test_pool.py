@@ -1,0 +1,57 @@
+"""Max pooling and the SEW connection: bit for bit."""
+
+import numpy as np
+import pytest
+
+from snncore.kernels import cuda
+from snncore.kernels.cuda.spikes import count_spikes
+from tests.snncore.kernels.cuda.pairs import SIZES, both, floats, up
+from tests.support.double.ledger import events
+
+WINDOWS = [((2, 2), (2, 2)), ((3, 2), (1, 2)), ((2, 3), (3, 2)), ((3, 3), (1, 1))]
+
+
+def images(rng, channels, spikes):
+    shape = (3, 7, 6, channels)
+    return rng.integers(0, 3, shape).astype(np.uint8) if spikes else floats(rng, *shape)
+
+
+@pytest.mark.parametrize(("kernel", "stride"), WINDOWS)
+@pytest.mark.parametrize("spikes", [True, False])
+@pytest.mark.parametrize("channels", SIZES)
+def test_max_pooling(gpu, rng, channels, spikes, kernel, stride):
+    x = images(rng, channels, spikes)
+    (y,), got = both(gpu, "max_pool_forward", x, kernel, stride)
+    assert got[0].dtype == x.dtype
+    np.testing.assert_array_equal(got[0], y)
+    (gx,), got = both(gpu, "max_pool_backward", floats(rng, *y.shape), x, y, kernel, stride)
+    np.testing.assert_array_equal(got[0], gx)
+
+
+def test_a_nan_is_the_largest(gpu):
+    x = np.array([[1, np.nan], [3, 2]], np.float32).reshape(1, 2, 2, 1)
+    assert np.isnan(cuda.max_pool_forward(up(gpu, x), (2, 2), (2, 2)).get()).all()
+
+
+@pytest.mark.parametrize("n", [*SIZES, 16, 4096 + 5])
+def test_sew_add_of_bytes_wraps_as_numpy_does(gpu, rng, n):
+    a, s = (rng.integers(0, 256, n).astype(np.uint8) for _ in range(2))
+    (expected,), (got,) = both(gpu, "sew_add", a, s)
+    np.testing.assert_array_equal(got, expected)
+
+
+def test_sew_add_takes_what_is_not_aligned(gpu, rng):
+    a, s = (up(gpu, rng.integers(0, 2, 50).astype(np.uint8)) for _ in range(2))
+    np.testing.assert_array_equal(cuda.sew_add(a[1:40], s[1:40]).get(), (a[1:40] + s[1:40]).get())
+
+
+@pytest.mark.parametrize("n", [*SIZES, 4096 + 5])
+def test_spikes_are_counted_without_waiting(gpu, rng, n):
+    s = up(gpu, rng.choice(np.array([0, 1, 2, 127, 128, 255], np.uint8), n))
+    count = gpu.full((), 5, np.uint64)
+    before = events.copy()
+    count_spikes(s, count)
+    count_spikes(s[n // 2 :], count)
+    assert set(events - before) == {"launch"}
+    host = s.get()
+    assert int(count) == 5 + np.count_nonzero(host) + np.count_nonzero(host[n // 2 :])

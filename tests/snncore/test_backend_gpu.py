@@ -1,0 +1,164 @@
+"""What is said when a part of the GPU's software is missing, and how a device is chosen when nothing is."""
+
+import builtins
+import os
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from snncore import BackendError, to_device
+from snncore.backend import cupy_module, memory_message, parse_device, use_device
+from tests.support import double
+from tests.support.double import device, functions, ledger
+from tests.support.double.array import ndarray
+
+INSTALL = 'install it with: pip install -e ".[cuda]"'
+
+
+@pytest.fixture(autouse=True)
+def _probe_again():
+    cupy_module.cache_clear()
+    before = os.environ.get("CUPY_TF32")
+    yield
+    cupy_module.cache_clear()
+    os.environ.pop("CUPY_TF32", None)
+    if before is not None:
+        os.environ["CUPY_TF32"] = before
+
+
+@pytest.fixture
+def modules(monkeypatch):
+    """The double's modules, to be broken."""
+    made = double.make_modules()
+    for name, module in made.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    return made
+
+
+def fails(error):
+    def call(*_, **__):
+        raise error
+
+    return call
+
+
+def said():
+    """The one sentence."""
+    with pytest.raises(BackendError) as caught:
+        parse_device("cuda")
+    text = str(caught.value)
+    assert "\n" not in text
+    assert caught.value.__suppress_context__ or caught.value.__context__ is None  # no traceback of CuPy's above it
+    assert parse_device("auto") == ("cpu", 0)
+    return text
+
+
+def test_no_cupy(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    assert said() == f'device "cuda": CuPy is not installed; {INSTALL}'
+
+
+def test_a_cupy_that_cannot_be_imported(monkeypatch):
+    real = builtins.__import__
+
+    def broken(name, *rest):
+        if name == "cupy":
+            raise ImportError("libcudart.so.12: cannot open shared object file\nmore", name="cupy_backends")
+        return real(name, *rest)
+
+    monkeypatch.setattr(builtins, "__import__", broken)
+    expected = "CuPy cannot be imported (libcudart.so.12: cannot open shared object file)"
+    assert said() == f'device "cuda": {expected}; {INSTALL}'
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (35, "there is no NVIDIA driver, or one too old for it; install NVIDIA's current driver"),
+        (100, "the driver finds no NVIDIA GPU"),
+        (999, "the CUDA driver does not answer: cudaErrorUnknown: unknown error"),
+    ],
+)
+def test_no_driver_or_device(modules, status, text):
+    error = device.CUDARuntimeError(status, "cudaErrorUnknown: unknown error\nsee the log")
+    modules["cupy"].cuda.runtime.getDeviceCount = fails(error)
+    assert text in said()
+
+
+def test_no_devices_at_all(modules):
+    modules["cupy"].cuda.runtime.getDeviceCount = lambda: 0
+    assert said() == 'device "cuda": CuPy is installed but no CUDA device was found'
+
+
+def test_a_missing_library(modules):
+    modules["cupy"].ones = fails(RuntimeError("Failure finding libnvrtc.so: tried\n  a\n  b"))
+    assert said() == (
+        'device "cuda": there is a device, but a library of CUDA is missing or fails '
+        f"(Failure finding libnvrtc.so: tried); {INSTALL}"
+    )
+
+
+def test_a_device_that_computes_wrongly(modules):
+    modules["cupy"].ones = lambda shape, dtype: functions.full(shape, 2, dtype)
+    assert said() == 'device "cuda": there is a device, but it computes wrongly: 12 came out as 36.0'
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_the_installed_cupy_on_a_machine_without_a_gpu():
+    cupy = pytest.importorskip("cupy")
+    if cupy.cuda.is_available():
+        pytest.skip("there is a GPU")
+    assert said().startswith('device "cuda": CuPy is installed but ')
+
+
+def test_devices_by_name(modules):
+    assert parse_device("auto") == parse_device("cuda") == ("cuda", 0)
+    assert parse_device("cuda:1") == ("cuda", 1)
+    with pytest.raises(BackendError, match=r"device 'cuda:2': found 2 CUDA device\(s\)"):
+        parse_device("cuda:2")
+    assert isinstance(to_device(np.ones(2), "cuda"), ndarray)
+
+
+def test_a_device_is_made_the_current_one_with_its_limit(modules):
+    assert use_device("cuda:1", memory_limit=0.5) == "cuda:1"
+    assert device.Device.current == 1
+    assert ledger.pool["limit"] == 2**29
+    assert os.environ["CUPY_TF32"] == "0"
+    use_device("cuda:0", tf32=True)
+    assert (device.Device.current, os.environ["CUPY_TF32"]) == (0, "1")
+    ledger.clear()
+
+
+def test_the_cpu_takes_the_options_and_does_not_need_them():
+    assert use_device("cpu", memory_limit=1, tf32=True) == "cpu"
+
+
+@pytest.mark.parametrize("limit", [0, -1, float("nan")])
+def test_a_limit_that_is_none_is_refused(limit):
+    with pytest.raises(ValueError, match="memory-limit: expected a positive number of GiB, found"):
+        use_device("cpu", memory_limit=limit)
+
+
+def test_running_out_of_gpu_memory_says_what_was_asked_and_what_to_lower(modules):
+    use_device("cuda", memory_limit=1 / 1024)
+    with pytest.raises(MemoryError) as caught:
+        functions.zeros((1024, 1024), np.float32)
+    ledger.clear()
+    assert memory_message(caught.value) == (
+        "out of GPU memory: 4 MiB were asked for with 0 MiB of a limit of 1 MiB in use; "
+        "lower --batch-size, --size or --timesteps, or raise --memory-limit"
+    )
+
+
+def test_running_out_of_memory_on_the_cpu():
+    text = memory_message(MemoryError("Unable to allocate 8.00 TiB for an array"))
+    assert text == "out of memory: Unable to allocate 8.00 TiB for an array; lower --batch-size, --size or --timesteps"
+
+
+def test_the_words_of_the_true_cupy_are_understood():
+    kind = types.new_class("OutOfMemoryError", (MemoryError,))
+    kind.__module__ = "cupy.cuda.memory"
+    error = kind("Out of memory allocating 3,221,225,472 bytes (allocated so far: 1,048,576 bytes).")
+    assert memory_message(error).startswith("out of GPU memory: 3,072 MiB were asked for with 1 MiB in use; lower")

@@ -1,0 +1,1 @@
+"""What tests need to run the GPU path without a GPU; never imported by the product."""

@@ -1,0 +1,88 @@
+"""A strict stand-in for the `cupy` module, for machines without a GPU.
+
+Arrays live in NumPy buffers but behave like device memory: no implicit conversion, no mixing with NumPy arrays, results
+without axes stay arrays, fresh memory is poisoned, red zones are looked at after each launch, copies and waits of the
+host are counted in `ledger.events`. Kernels run on the shim. Where the true CuPy is installed, every function, method
+and keyword that is used is checked against it. What it cannot show: how fast anything is, what runs at the same time,
+how cuBLAS rounds.
+"""
+
+import contextlib
+import sys
+import types
+from collections.abc import Iterator
+from typing import Any
+from unittest import mock
+
+from tests.support.double import array, device, functions, kernels, ledger
+
+
+class _Cupy(types.ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return functions.shared_function(name)
+
+
+MADE = [
+    "array",
+    "asarray",
+    "ascontiguousarray",
+    "asnumpy",
+    "empty",
+    "full",
+    "zeros",
+    "ones",
+    "empty_like",
+    "zeros_like",
+    "ones_like",
+    "arange",
+    "eye",
+]
+
+
+def make_modules() -> dict[str, types.ModuleType]:
+    """The modules that stand for `cupy` and `cupyx`, by name."""
+    cupy, cupyx, cuda = _Cupy("cupy"), types.ModuleType("cupyx"), types.ModuleType("cupy.cuda")
+    cupy.__dict__.update({name: getattr(functions, name) for name in MADE})
+    cupy.__dict__.update(ndarray=array.ndarray, RawModule=kernels.RawModule, cuda=cuda, __version__="double")
+    cupy.__dict__["get_default_memory_pool"] = device.Pool
+    runtime = types.SimpleNamespace(getDeviceCount=lambda: device.DEVICES, CUDARuntimeError=device.CUDARuntimeError)
+    runtime.getDeviceProperties = lambda k: {"name": b"double", "multiProcessorCount": 1, "totalGlobalMem": 2**30}
+    runtime.runtimeGetVersion = runtime.driverGetVersion = lambda: 12090
+    cuda.__dict__.update(
+        Stream=device.Stream,
+        Event=device.Event,
+        Device=device.Device,
+        runtime=runtime,
+        memory=types.SimpleNamespace(OutOfMemoryError=ledger.OutOfMemoryError),
+        get_current_stream=lambda: device.Stream.null,
+        get_elapsed_time=device.get_elapsed_time,
+        is_available=lambda: True,
+    )
+    cupyx.__dict__["empty_pinned"] = device.empty_pinned
+    return {"cupy": cupy, "cupy.cuda": cuda, "cupyx": cupyx}
+
+
+@contextlib.contextmanager
+def installed(race: bool = False, order: int = 0) -> Iterator[Any]:
+    """Put the double in the place of `cupy` inside the block; yields it.
+
+    race: watch every access of the kernels. order: of threads and blocks, see the shim.
+    """
+    from snncore import backend
+
+    modules = make_modules()
+    with (
+        mock.patch.dict(sys.modules, modules),
+        mock.patch.object(kernels.RawModule, "race", race),
+        mock.patch.object(kernels.Function, "order", order),
+    ):
+        backend.cupy_module.cache_clear()
+        try:
+            backend.cupy_module()  # tries a device once, and waits for it
+            ledger.clear()
+            yield modules["cupy"]
+        finally:
+            backend.cupy_module.cache_clear()
+            ledger.capturing = False

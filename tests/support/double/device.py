@@ -1,0 +1,158 @@
+"""Streams, events, devices, memory: what `cupy.cuda` and `cupyx` have of them, as far as it is used."""
+
+import time
+import types
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tests.support.double import ledger
+
+DEVICES = 2
+_pinned: dict[int, np.ndarray] = weakref.WeakValueDictionary()  # type: ignore[assignment]
+
+
+class CUDARuntimeError(RuntimeError):
+    """As `cupy.cuda.runtime.CUDARuntimeError`."""
+
+    def __init__(self, status: int, text: str) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+class Stream:
+    """Copies from pinned memory happen when somebody waits, so that a buffer overwritten too early shows."""
+
+    null: "Stream"
+
+    def __init__(self, non_blocking: bool = False) -> None:
+        self.waiting: list[Callable[[], None]] = []
+
+    def takes(self, host: np.ndarray) -> bool:
+        """Whether a copy from there can go on by itself."""
+        while isinstance(host.base, np.ndarray):
+            host = host.base
+        return _pinned.get(id(host)) is host
+
+    def later(self, work: Callable[[], None]) -> None:
+        """Do it when somebody waits for this stream."""
+        self.waiting.append(work)
+
+    def finish(self) -> None:
+        """Do all that waits."""
+        work, self.waiting = self.waiting, []
+        for do in work:
+            do()
+
+    def synchronize(self) -> None:
+        """The host waits."""
+        ledger.event("sync")
+        self.finish()
+
+    def record(self, event: "Event | None" = None) -> "Event":
+        """Mark where the stream stands."""
+        event = event or Event()
+        event.stream = self
+        return event
+
+    def wait_event(self, event: "Event") -> None:
+        """What this stream does from here on comes after the event; the host does not wait."""
+        if event.stream is not None:
+            event.stream.finish()
+
+    def begin_capture(self) -> None:
+        """From here on, no copies that wait and no syncs."""
+        ledger.capturing = True
+
+    def end_capture(self) -> Any:
+        """The graph of what was launched; it cannot be run again here."""
+        ledger.capturing = False
+        return types.SimpleNamespace()
+
+    def __enter__(self) -> "Stream":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+
+Stream.null = Stream()
+
+
+class Event:
+    """A place in a stream."""
+
+    def __init__(self, disable_timing: bool = False) -> None:
+        self.stream: Stream | None = None
+        self.time = 0.0
+
+    def record(self, stream: Stream | None = None) -> None:
+        """Mark where the stream stands."""
+        self.stream, self.time = stream or Stream.null, time.perf_counter()
+
+    @property
+    def done(self) -> bool:
+        """Whether what came before the event has happened; asking does not wait."""
+        return self.stream is None or not self.stream.waiting
+
+    def synchronize(self) -> None:
+        """The host waits for what came before the event."""
+        ledger.event("sync")
+        if self.stream is not None:
+            self.stream.finish()
+
+
+def get_elapsed_time(start: Event, end: Event) -> float:
+    """Milliseconds between two events: of this machine, so that they say nothing."""
+    return 1e3 * (end.time - start.time)
+
+
+class Device:
+    """One of two devices; which one is in use makes no difference here."""
+
+    current = 0
+
+    def __init__(self, device: int = 0) -> None:
+        if device >= DEVICES:
+            raise CUDARuntimeError(101, "cudaErrorInvalidDevice: invalid device ordinal")
+        self.id = device
+
+    def use(self) -> None:
+        """Make it the current one."""
+        Device.current = self.id
+
+    def synchronize(self) -> None:
+        """The host waits."""
+        ledger.event("sync")
+        Stream.null.finish()
+
+    def __enter__(self) -> "Device":
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        pass
+
+
+class Pool:
+    """The memory pool."""
+
+    def used_bytes(self) -> int:
+        """Bytes of arrays that live."""
+        return ledger.pool["used"]
+
+    def total_bytes(self) -> int:
+        """Most bytes so far: the double gives nothing back, as the pool of CuPy does not."""
+        return ledger.pool["peak"]
+
+    def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
+        """Allow no more than that."""
+        ledger.pool["limit"] = size or 0
+
+
+def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray:
+    """Host memory that the device copies from by itself."""
+    made = np.full(shape, 0, dtype, order)
+    _pinned[id(made)] = made
+    return made

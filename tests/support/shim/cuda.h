@@ -1,0 +1,101 @@
+// The names of CUDA C, for kernels that g++ compiles and scheduler.h runs. Not covered: half precision, cooperative
+// groups, waiting between blocks, asynchronous copies, tensor cores, textures, <<<>>>.
+#pragma once
+#include <cmath>
+#include <type_traits>
+#include "scheduler.h"
+
+struct alignas(8) float2 { float x, y; };
+struct alignas(16) float4 { float x, y, z, w; };
+struct alignas(16) uint4 { unsigned x, y, z, w; };
+
+#define __global__
+#define __device__
+#define __host__
+#define __constant__ static
+#define __forceinline__ inline
+#define __launch_bounds__(...)
+#define __align__(n) alignas(n)
+#define __shared__ static __attribute__((section("shim_shared")))
+#define SHIM_DYNAMIC(T, name) T* const name = reinterpret_cast<T*>(shim::S.dynamic)
+
+#define threadIdx (shim::S.lane->index)
+#define blockIdx (shim::S.block_index)
+#define blockDim (shim::S.block)
+#define gridDim (shim::S.grid)
+constexpr int warpSize = 32;
+
+namespace shim {
+
+template <class T> uint64_t bits(T v) {
+    static_assert(sizeof(T) <= 8);
+    uint64_t u = 0;
+    std::memcpy(&u, &v, sizeof v);
+    return u;
+}
+
+template <class T> T shuffle(unsigned mask, T v, int from, int line) {
+    warp_exchange(mask, bits(v), line);
+    if (from < 0 || from > 31) from = S.lane->id & 31;
+    if (!(mask >> from & 1)) {
+        const std::string lane = std::to_string(from);
+        fail("line " + std::to_string(line) + ": shuffle reads lane " + lane + ", which is not in the mask");
+        throw Abort{};
+    }
+    T r;
+    std::memcpy(&r, &S.lane->seen[from], sizeof r);
+    return r;
+}
+
+inline unsigned ballot(unsigned mask, int p, int line) {
+    warp_exchange(mask, p != 0, line);
+    unsigned r = 0;
+    for (int j = 0; j < 32; ++j)
+        if ((mask >> j & 1) && S.lane->seen[j]) r |= 1u << j;
+    return r;
+}
+
+inline int me() { return S.lane->id & 31; }
+inline unsigned mask_of(unsigned m = 0xffffffffu) { return m; }
+
+// A table of the arguments for the loader: "r*" or "w*" and the kind for a pointer, the kind for a value; f4 is float.
+template <class T> std::string kind() {
+    if constexpr (std::is_pointer_v<T>) {
+        using E = std::remove_pointer_t<T>;
+        return (std::is_const_v<E> ? "r*" : "w*") + kind<std::remove_cv_t<E>>();
+    } else if constexpr (std::is_same_v<T, bool>) return "b1";
+    else if constexpr (std::is_floating_point_v<T>) return "f" + std::to_string(sizeof(T));
+    else if constexpr (std::is_integral_v<T>) return (std::is_signed_v<T> ? "i" : "u") + std::to_string(sizeof(T));
+    else return "s" + std::to_string(sizeof(T));
+}
+
+template <class... A> const char* signature(void (*)(A...)) {
+    static std::string s;
+    const std::string kinds[] = {kind<std::decay_t<A>>()...};
+    s.clear();
+    for (const std::string& k : kinds) s += k + " ";
+    return s.c_str();
+}
+
+}  // namespace shim
+
+#define __syncthreads() shim::block_barrier(__LINE__)
+#define __syncwarp(...) shim::warp_exchange(shim::mask_of(__VA_ARGS__), 0, __LINE__)
+#define __shfl_sync(m, v, s) shim::shuffle(m, v, (s) & 31, __LINE__)
+#define __shfl_xor_sync(m, v, o) shim::shuffle(m, v, shim::me() ^ (o), __LINE__)
+#define __shfl_down_sync(m, v, o) shim::shuffle(m, v, shim::me() + (int)(o), __LINE__)
+#define __shfl_up_sync(m, v, o) shim::shuffle(m, v, shim::me() - (int)(o), __LINE__)
+#define __ballot_sync(m, p) shim::ballot(m, p, __LINE__)
+#define __any_sync(m, p) (shim::ballot(m, p, __LINE__) != 0)
+#define __all_sync(m, p) (shim::ballot(m, !(p), __LINE__) == 0)
+
+template <class T> using Same = std::type_identity_t<T>;
+template <class T> T atomicAdd(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = o + v; return o; }
+template <class T> T atomicMin(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = v < o ? v : o; return o; }
+template <class T> T atomicMax(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = o < v ? v : o; return o; }
+template <class T> T __ldg(const T* p) { return *p; }
+inline int __popc(unsigned v) { return __builtin_popcount(v); }
+inline int __ffs(int v) { return __builtin_ffs(v); }
+inline int __clz(int v) { return v ? __builtin_clz((unsigned)v) : 32; }
+using std::max;
+using std::min;

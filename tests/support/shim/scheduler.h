@@ -1,0 +1,80 @@
+// Runs the threads of a CUDA kernel on one CPU thread, each as a fiber, one block after the other.
+// A fiber takes thread after thread until one waits, so a kernel without barriers switches never. The order of threads
+// and blocks is settable (0 rising, 1 falling, above 1 shuffled by that seed), so that races show as differences.
+#pragma once
+#include <ucontext.h>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+#include <memory>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+struct uint3 { unsigned x, y, z; };
+struct dim3 { unsigned x, y, z; };
+
+namespace shim {
+
+enum Waits : int { READY, AT_BARRIER, AT_EXCHANGE, RETURNED };
+
+struct Lane {  // one CUDA thread
+    uint3 index{};
+    unsigned id = 0;
+    Waits state = READY;
+    int line = 0;
+    unsigned mask = 0, barriers = 0, exchanges = 0;
+    uint64_t value = 0, seen[32] = {};
+};
+
+struct Fiber {
+    ucontext_t context;
+    std::unique_ptr<char[]> stack;
+    Lane* lane = nullptr;
+};
+
+struct State {
+    dim3 grid{}, block{};
+    uint3 block_index{};
+    Lane* lane = nullptr;
+    std::vector<Lane> lanes;
+    std::vector<unsigned> order;
+    size_t next = 0;
+    std::vector<std::unique_ptr<Fiber>> pool;
+    std::vector<Fiber*> idle, waiting;
+    Fiber* current = nullptr;
+    ucontext_t main;
+    std::function<void()> body;
+    char* dynamic = nullptr;
+    std::string error;
+    bool abort = false;
+};
+
+extern State S;
+struct Abort {};
+
+void tell_who(int atomic = 0);  // tell the race detector who runs from here on
+void fail(const std::string& message);
+void block_barrier(int line);
+void warp_exchange(unsigned mask, uint64_t value, int line);
+const char* run_grid(const unsigned* g, const unsigned* b, size_t bytes, int how);  // of S.body; what went wrong
+
+struct Atomic {  // while one lives, the accesses are atomic
+    Atomic() { tell_who(1); }
+    ~Atomic() { tell_who(0); }
+};
+
+template <class... A, size_t... I>
+void take_arguments(void (*kernel)(A...), void** args, std::index_sequence<I...>) {
+    std::tuple<std::decay_t<A>...> values{*reinterpret_cast<std::decay_t<A>*>(args[I])...};
+    S.body = [kernel, values] { std::apply(kernel, values); };
+}
+
+template <class... A>
+const char* launch(void (*kernel)(A...), const unsigned* g, const unsigned* b, size_t bytes, int how, void** args) {
+    take_arguments(kernel, args, std::index_sequence_for<A...>{});
+    return run_grid(g, b, bytes, how);
+}
+
+}  // namespace shim

@@ -1,0 +1,161 @@
+"""Checks on a real card: every CUDA kernel against the reference, steps against the CPU's, twice the same bits."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from misnet.config import MISNetConfig
+from misnet.model import MISNet
+from misnet.training import Totals, train_step
+from snncore import to_device
+from snncore.backend import asnumpy
+from snncore.kernels import cuda, reference
+from snncore.optim import OPTIMIZERS
+from snncore.surrogate import SURROGATES, Sigmoid
+
+TOLERANCE = 1e-5  # of the largest entry; matrix products and exponentials round differently on a card
+EXACT = 0.0
+
+
+class Outcome(NamedTuple):
+    """Of one check."""
+
+    name: str
+    passed: bool
+    detail: str
+
+
+class Case(NamedTuple):
+    """A kernel with arguments on the host, and how far it may be from the reference."""
+
+    kernel: str
+    args: tuple
+    tolerance: float
+
+
+def cases(channels: int, seed: int = 0) -> dict[str, Case]:
+    """Return a case for every kernel, with so many channels."""
+    rng = np.random.default_rng(seed)
+    t, n, size = 4, 3, 6
+    shape = (t, n, size, size, channels)
+
+    def floats(*s: int, mean: float = 0.3) -> np.ndarray:
+        return rng.normal(mean, 1, s).astype(np.float32)
+
+    spikes = rng.choice(np.array([0, 0, 0, 1, 2], np.uint8), shape)
+    x, gs, images = floats(*shape), floats(*shape), spikes.reshape(-1, size, size, channels)
+    norm = (x.mean((0, 1, 2, 3), np.float64), 1 / x.std((0, 1, 2, 3), np.float64), floats(channels), floats(channels))
+    w, alpha, pixel = floats(3, 3, channels, channels), np.array(0.8, np.float32), floats(size, size, 1, mean=1)
+    neuron, same = (0.5, 1.0, None, Sigmoid()), ((1, 1), (1, 1))
+    gy, pooled = gs.reshape(images.shape), reference.max_pool_forward(images, (2, 2), (2, 2))
+    made = {
+        "lif_forward": Case("lif_forward", (x, None, *neuron), EXACT),
+        "lif_backward": Case("lif_backward", (gs, None, x, None, *neuron, False), TOLERANCE),
+        "mlif_forward": Case("mlif_forward", (spikes, pixel, alpha, None, *neuron), EXACT),
+        "mlif_backward": Case("mlif_backward", (gs, None, spikes, pixel, alpha, None, *neuron, False), TOLERANCE),
+        "mlif_forward, floats": Case("mlif_forward", (x, None, alpha, None, *neuron), EXACT),
+        "mlif_backward, floats": Case("mlif_backward", (gs, None, x, None, alpha, None, *neuron, True), TOLERANCE),
+        "batch_norm_statistics": Case("batch_norm_statistics", (x,), TOLERANCE),
+        "batch_norm_forward": Case("batch_norm_forward", (x, *norm), EXACT),
+        "batch_norm_backward": Case("batch_norm_backward", (gs, x, *norm[:3]), TOLERANCE),
+        "batch_norm_lif_forward": Case("batch_norm_lif_forward", (x, *norm, *neuron), EXACT),
+        "max_pool_forward": Case("max_pool_forward", (images, (2, 2), (2, 2)), EXACT),
+        "max_pool_backward": Case("max_pool_backward", (gy[:, ::2, ::2].copy(), images, pooled, (2, 2), (2, 2)), EXACT),
+        "sew_add": Case("sew_add", (spikes, spikes), EXACT),
+        "conv_forward": Case("conv_forward", (images, w, *same), TOLERANCE),
+        "conv_forward, floats": Case("conv_forward", (gy, w, *same), TOLERANCE),
+        "conv_backward_weight": Case("conv_backward_weight", (images, gy, (3, 3), *same), TOLERANCE),
+        "conv_backward_input": Case("conv_backward_input", (gy, w, images.shape, *same), TOLERANCE),
+    }
+    for name, kind in SURROGATES.items():
+        args = (gs, x, *norm, 0.5, 1.0, None, kind(), False, True)
+        made[f"batch_norm_lif_backward, {name}"] = Case("batch_norm_lif_backward", args, TOLERANCE)
+    return made
+
+
+def run_case(name: str, case: Case, module: Any = cuda, device: str = "cuda") -> Outcome:
+    """Compare a kernel with the reference."""
+    expected = getattr(reference, case.kernel)(*case.args)
+    on_device = (to_device(a, device) if isinstance(a, np.ndarray) else a for a in case.args)
+    got = getattr(module, case.kernel)(*on_device)
+    worst = 0.0
+    first = expected[0] if isinstance(expected, tuple) else expected
+    pairs = zip(*(r if isinstance(r, tuple) else (r,) for r in (expected, got)), strict=True)
+    for e, g in pairs:
+        if e is None:
+            continue
+        # a sum of many terms may cancel: then it is held against what such a sum grows to
+        scale = max(float(np.abs(e).max()), float(np.abs(first).max()) * (first.size / e.size) ** 0.5, 1e-30)
+        difference = np.abs(asnumpy(g).astype(np.float64) - e)
+        worst = max(worst, float(difference.max()) / scale if np.isfinite(difference).all() else float("inf"))
+    return Outcome(name, worst <= case.tolerance, f"off by {worst:.1e}, may be {case.tolerance:.0e}")
+
+
+def kernel_checks(device: str) -> list[Outcome]:
+    """Check every kernel at a common and at odd numbers of channels; the convolutions both ways."""
+    outcomes = []
+    for channels in (1, 33, 64):
+        for name, case in cases(channels).items():
+            outcomes.append(run_case(f"{name} ({channels} channels)", case, cuda, device))
+    return outcomes
+
+
+def small_config() -> MISNetConfig:
+    """Return a network that trains in seconds on a CPU."""
+    return MISNetConfig(variant="XS", channels=(8, 16), cells=(1, 1), size=16, timesteps=4)
+
+
+def batches(config: MISNetConfig, samples: int, number: int, seed: int = 0) -> list[tuple]:
+    """Return random batches (audio, video, labels)."""
+    rng = np.random.default_rng(seed)
+    shape = (config.timesteps, samples, config.size, config.size)
+    return [
+        (
+            rng.standard_normal((*shape, config.audio_channels)).astype(np.float32),
+            rng.standard_normal((*shape, config.visual_channels)).astype(np.float32),
+            rng.integers(0, config.classes, samples),
+        )
+        for _ in range(number)
+    ]
+
+
+def trained(config: MISNetConfig, device: str, samples: int, steps: int) -> tuple[list[float], int, dict]:
+    """Return losses, spikes and weights after a few steps of SGD."""
+    model = MISNet(config, seed=3).to(device)
+    optimizer = OPTIMIZERS["sgd"](model.named_parameters(), 1e-2)
+    totals, losses = Totals(), []
+    for step, batch in enumerate(batches(config, samples, steps)):
+        on_device = tuple(to_device(x, device) for x in batch)
+        losses.append(train_step(model, optimizer, 1e-2, on_device, totals, step))
+    return losses, totals.spikes, {name: asnumpy(x) for name, x in model.state_dict().items()}
+
+
+def step_checks(device: str, samples: int = 4, steps: int = 3, train: Callable[..., Any] = trained) -> list[Outcome]:
+    """Check training steps against the CPU's, and against themselves."""
+    config = small_config()
+    (losses, spikes, _), first, second = (train(config, d, samples, steps) for d in ("cpu", device, device))
+    off = max(abs(a - b) / abs(a) for a, b in zip(losses, first[0], strict=True))
+    differ = abs(spikes - first[1]) / max(1, spikes)
+    same = first[0] == second[0] and all(np.array_equal(x, second[2][name]) for name, x in first[2].items())
+    return [
+        Outcome(f"{steps} training steps, losses as on the CPU", off < 1e-3, f"off by {off:.1e}, may be 1e-03"),
+        Outcome(
+            f"{steps} training steps, spikes as on the CPU", differ < 1e-3, f"{differ:.1e} more or fewer, may be 1e-03"
+        ),
+        Outcome(f"{steps} training steps, twice", same, "every bit the same" if same else "the weights differ"),
+    ]
+
+
+def event_checks(device: str) -> list[Outcome]:
+    """Check the event-driven convolution, which SNNCORE_KERNELS=event asks for."""
+    from snncore.kernels.cuda import events
+
+    module = SimpleNamespace(conv_forward=events.events_forward, conv_backward_weight=events.events_backward_weight)
+    return [
+        run_case(f"{name} from events ({channels} channels)", case, module, device)
+        for channels in (1, 33, 64)
+        for name, case in cases(channels).items()
+        if name in ("conv_forward", "conv_backward_weight")
+    ]

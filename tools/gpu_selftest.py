@@ -1,0 +1,115 @@
+"""Try the CUDA path on the card that is here: one command, a few minutes, and a report file that can be sent back.
+
+Every kernel against the reference, training steps against the CPU's, the same bits twice over, the time of every kernel
+and of a whole step beside what the card does at best. Exit status 0 if all checks passed, 1 if one did not, 2 if there
+is no card.
+"""
+
+import argparse
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from gpu_checks import Outcome, event_checks, kernel_checks, step_checks
+from gpu_timings import Timing, kernel_timings, layer_in_pytorch, measured_card, step_timing
+from roofline import Layer
+from toolkit import UsageError, add_device_options, device_from, run_tool
+
+import snncore
+from misnet.config import MISNetConfig
+from misnet.recording import peak_memory_mib
+from snncore.backend import BackendError, cupy_module
+from snncore.files import replace_file
+
+
+def describe_machine(cupy: Any, index: int) -> str:
+    """Return the card, the driver and the versions that matter."""
+    runtime = cupy.cuda.runtime
+    card = runtime.getDeviceProperties(index)
+    return (
+        f"{card['name'].decode()}, {card['multiProcessorCount']} multiprocessors, "
+        f"{card['totalGlobalMem'] / 2**30:.1f} GiB; driver {runtime.driverGetVersion()}, "
+        f"runtime {runtime.runtimeGetVersion()}\n"
+        f"CuPy {cupy.__version__}, NumPy {np.__version__}, Python {platform.python_version()}, "
+        f"snncore {snncore.__version__}, TF32 off"
+    )
+
+
+def check_lines(outcomes: list[Outcome]) -> str:
+    """A line a check."""
+    return "\n".join(f"{'pass' if o.passed else 'FAIL'}  {o.name}: {o.detail}" for o in outcomes)
+
+
+def timing_lines(timings: list[Timing]) -> str:
+    """A line a timing."""
+    lines = [f"{'':<58} {'us':>10} {'at least':>10} {'of it':>7}"]
+    for t in timings:
+        share = 100 * t.least / max(t.microseconds, 1e-9)
+        lines.append(f"{t.name:<58} {t.microseconds:>10.1f} {t.least:>10.1f} {share:>6.1f}%")
+    return "\n".join(lines)
+
+
+def compare_lines(layer: Layer, timings: list[Timing], repeats: int) -> str:
+    """The layer as a whole, here and in PyTorch."""
+    parts = (
+        "convolution forward, dense",
+        "bn_moments",
+        "bn_lif_forward",
+        "bn_lif_backward and bn_backward",
+        "convolution, gradient of weights, dense",
+        "convolution, gradient of input",
+    )
+    ours = sum(t.microseconds for t in timings if t.name in parts)
+    theirs = layer_in_pytorch(layer, repeats)
+    shown = theirs if isinstance(theirs, str) else f"{1e6 * theirs:.1f} us"
+    return f"convolution, BatchNorm and LIF, forward and backward: {ours:.1f} us; PyTorch and SpikingJelly: {shown}"
+
+
+def main() -> int:
+    """Run everything, print it and write it; returns the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path, default=Path("gpu_selftest.txt"), metavar="FILE", help="report to write")
+    parser.add_argument("--quick", action="store_true", help="small sizes: checks as before, timings that say little")
+    add_device_options(parser)
+    options = vars(parser.parse_args())
+    if options.get("tf32"):
+        raise UsageError("--tf32: the checks need products of whole float32 numbers")
+    device = device_from({"device": "cuda"} | options)
+    if device == "cpu":
+        raise BackendError("--device: there is nothing to test on the CPU; expected cuda or cuda:<index>, found cpu")
+    cupy, quick, started = cupy_module(), options["quick"], time.perf_counter()
+    parts = [describe_machine(cupy, int(device.partition(":")[2]))]
+    print(parts[0], flush=True)
+
+    def add(text: str) -> None:
+        parts.append(text)
+        print(f"\n{text}", flush=True)
+
+    outcomes = kernel_checks(device) + event_checks(device)
+    outcomes += step_checks(device, samples=2, steps=2) if quick else step_checks(device)
+    add(check_lines(outcomes))
+    layer = Layer(2, 2, 4, 8, 8) if quick else Layer()
+    repeats = 1 if quick else 20
+    card = measured_card(cupy, *((1, 64) if quick else (1024, 4096)))
+    add(f"measured: copy {card.bandwidth / 1e9:,.0f} GB/s, product of matrices {card.peak / 1e9:,.0f} GFLOP/s")
+    timings = kernel_timings(cupy, card, layer, device, repeats)
+    configs = [MISNetConfig(variant="XS", channels=(4, 4), cells=(1, 1), size=4, timesteps=2)]
+    if not quick:
+        configs = [MISNetConfig(variant=variant) for variant in ("XS", "S")]
+    timings += [step_timing(cupy, card, config, 2 if quick else 32, device, repeats) for config in configs]
+    add(timing_lines(timings))
+    add(compare_lines(layer, timings, repeats))
+    failed = sum(not o.passed for o in outcomes)
+    add(
+        f"{len(outcomes) - failed} checks passed, {failed} failed; most memory {peak_memory_mib(device):,.0f} MiB; "
+        f"{time.perf_counter() - started:.0f} s"
+    )
+    replace_file(options["output"], ("\n\n".join(parts) + "\n").encode())
+    print(f"report: {options['output']}")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    run_tool(main)
