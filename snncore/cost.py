@@ -16,6 +16,7 @@ Value = int | np.ndarray
 """A count for each cell [T, N]: one number for all of them, or int64 that broadcasts to it."""
 
 LIMIT = 2**62
+SMALL = 64
 
 
 class CostError(RuntimeError):
@@ -109,8 +110,8 @@ def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]
         fits = len(value.shape) == len(lead) and all(a in (1, b) for a, b in zip(value.shape, lead, strict=True))
         if not fits:
             raise CostError(f"column {name}: expected counts that broadcast to {lead}, found {value.shape}")
-        if value.size and value.min() < 0:
-            raise CostError(f"column {name}: expected counts of at least 0, found {value.min()}")
+        if value.size and (least := _ends(value)[0]) < 0:
+            raise CostError(f"column {name}: expected counts of at least 0, found {least}")
         good[name] = value
     return good
 
@@ -122,16 +123,24 @@ def exact_sum(value: Value, lead: tuple[int, ...]) -> int:
         return value * cells
     if value.size == 0:
         return 0
-    safe = value.dtype.kind != "O" and int(value.max()) < LIMIT // value.size
-    total = int(value.sum(dtype=np.int64)) if safe else sum(int(v) for v in value.ravel().tolist())
+    safe = value.size > SMALL and value.dtype.kind != "O" and int(value.max()) < LIMIT // value.size
+    total = int(value.sum(dtype=np.int64)) if safe else sum(value.ravel().tolist())
     return total * (cells // value.size)
+
+
+def _ends(value: np.ndarray) -> tuple[int, int]:
+    """Least and largest entry."""
+    if value.size > SMALL:
+        return int(value.min()), int(value.max())
+    entries = value.ravel().tolist()  # for a few entries faster than a reduction of NumPy
+    return min(entries), max(entries)
 
 
 def times(value: Value, factor: int) -> Value:
     """value * factor, as Python integers where int64 could overflow."""
     if isinstance(value, int):
         return value * factor
-    if value.size and int(value.max()) * factor >= LIMIT:
+    if value.size and _ends(value)[1] * factor >= LIMIT:
         return value.astype(object) * factor
     return value * factor
 

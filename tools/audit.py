@@ -161,8 +161,9 @@ def main() -> None:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     measured: float | None = None
     found: dict[str, Any] = {}
+    written: list[Path] = []
     try:
-        if args.run_dir or "variant" in given or "preset" in given or not args.paper:
+        if args.run_dir or "variant" in given or "preset" in given or args.html or not args.paper:
             found, lines, about, title = audit(args, given)
             print("\n".join(lines))
             if about:
@@ -170,6 +171,7 @@ def main() -> None:
             measured = found["rules"].get("paper", {}).get("extra", {}).get("mean_rate")
             if args.html:
                 replace_file(args.html, page(title, found, about).encode())
+                written.append(args.html)
         if args.paper:
             prices = load_prices(args.prices or TABLES[0])
             rows = printed_energies(prices, given.get("preset", "paper"))
@@ -179,9 +181,9 @@ def main() -> None:
         raise UsageError(f"--prices: {error}") from None
     if args.json:
         replace_file(args.json, (json.dumps(found, indent=2) + "\n").encode())
-    for path in (args.json, args.html):
-        if path and (path.exists()):
-            print(f"\nwrote {path}")
+        written.append(args.json)
+    for path in written:
+        print(f"\nwrote {path}")
 
 
 if __name__ == "__main__":

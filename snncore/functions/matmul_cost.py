@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from snncore.backend import Array, array_module
+from snncore.backend import Array, array_module, asnumpy
 from snncore.cost import Facts, OpCount, Value, exact_sum, lead_of, times
 from snncore.functions.counting import entries, events, traffic, values
 
@@ -59,7 +59,7 @@ def matmul_cost(a: Array, b: Array, y: Array) -> OpCount:
 def _meetings(a: Array, b: Array, lead: tuple[int, ...]) -> Value:
     """Sum of the entries of the integer product a @ b in each cell: a column of a meets a row of b, entry by entry."""
     left, right = a.sum(axis=-2, dtype=np.int64), b.sum(axis=-1, dtype=np.int64)  # [.., k]
-    counts = (left * right).reshape(math.prod(lead), entries(left.shape, lead)).sum(axis=-1)
+    counts = asnumpy((left * right).reshape(math.prod(lead), entries(left.shape, lead)).sum(axis=-1))
     return int(counts.sum()) if lead == () else counts.reshape(lead)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module, asnumpy
-from snncore.kernels.count_words import count_pair, count_words, in_words
+from snncore.kernels.count_words import BLOCK, count_pair, count_words, in_words, weigh_words
 
 __all__ = ["flat_events", "pair_events", "weighted_events", "weighted_events_plain"]
 
@@ -31,6 +31,10 @@ def weighted_events(x: Array, weight: np.ndarray) -> np.ndarray:
     if x.shape[-1] >= CHUNK:  # the compiled loop adds one pixel's channels in 32 bits
         parts = (x[..., i : i + CHUNK - 1].copy() for i in range(0, x.shape[-1], CHUNK - 1))
         return np.sum([weighted_events(part, weight) for part in parts], axis=0)
+    if in_words(x) and x.shape[-1] <= 8 * BLOCK and (binary := weigh_words(x, weight)) is not None:
+        plain = np.zeros((2, 3, len(x)), np.int64)
+        plain[:, 0] = binary.T
+        return plain
     if isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.flags.c_contiguous:
         counts = _compiled()(x, weight)  # [M, 2, 3]
         return np.ascontiguousarray(counts.transpose(1, 2, 0))

@@ -170,6 +170,12 @@ def test_a_cost_that_is_none_is_refused(columns, message):
         OpCount((2, 1) if "broadcast" in message else (1,), **columns)
 
 
+@pytest.mark.parametrize("method", ["cost", "cost_backward"])
+def test_every_function_of_the_engine_states_its_cost(method):
+    for name in F.__all__:
+        assert getattr(getattr(F, name), method) is not getattr(Function, method), name
+
+
 def test_a_cost_of_another_type_is_refused(monkeypatch):
     monkeypatch.setattr(Twice, "cost", lambda self, inputs, outputs: 3)
     with pytest.raises(CostError, match=r"Twice\.cost: expected an OpCount, found int"), count_ops():
