@@ -126,23 +126,27 @@ def step_timing(cupy: Any, card: Card, config: MISNetConfig, samples: int, devic
     return Timing(name, 1e6 * seconds, 1e6 * least)
 
 
-def layer_in_pytorch(layer: Layer, repeats: int) -> float | str:
-    """Return the seconds of convolution, BatchNorm and LIF, forward and backward, in PyTorch and SpikingJelly.
+def pytorch_layer(layer: Layer) -> Any:
+    """Return convolution, BatchNorm and LIF of PyTorch and SpikingJelly, with its CuPy kernels if it lets one ask."""
+    import torch
+    from spikingjelly.activation_based import layer as sj_layer
+    from spikingjelly.activation_based import neuron, surrogate
 
-    SpikingJelly runs its own CuPy kernels. Returns the reason as text where they are not installed or fail.
-    """
+    settings = {"tau": 2.0, "decay_input": False, "surrogate_function": surrogate.Sigmoid(), "step_mode": "m"}
+    try:
+        lif = neuron.LIFNode(**settings, backend="cupy")
+    except TypeError:  # from version 2 on it has no such choice
+        lif = neuron.LIFNode(**settings)
+    conv = sj_layer.Conv2d(layer.inputs, layer.outputs, 3, padding=1, bias=False, step_mode="m")
+    return torch.nn.Sequential(conv, sj_layer.BatchNorm2d(layer.outputs, step_mode="m"), lif)
+
+
+def layer_in_pytorch(layer: Layer, repeats: int) -> float | str:
+    """Return the seconds of `pytorch_layer`, forward and backward, or why there are none."""
     try:
         import torch
-        from spikingjelly.activation_based import layer as sj_layer
-        from spikingjelly.activation_based import neuron, surrogate
-    except ImportError as error:
-        return f"not compared: {error}"
-    try:
-        net = torch.nn.Sequential(
-            sj_layer.Conv2d(layer.inputs, layer.outputs, 3, padding=1, bias=False, step_mode="m"),
-            sj_layer.BatchNorm2d(layer.outputs, step_mode="m"),
-            neuron.LIFNode(2.0, False, surrogate_function=surrogate.Sigmoid(), step_mode="m", backend="cupy"),
-        ).cuda()
+
+        net = pytorch_layer(layer).cuda()
         shape = (layer.timesteps, layer.samples, layer.inputs, layer.size, layer.size)
         x = (torch.rand(shape, device="cuda") < 0.15).float().requires_grad_()
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -155,5 +159,5 @@ def layer_in_pytorch(layer: Layer, repeats: int) -> float | str:
             end.synchronize()
             seconds.append(1e-3 * start.elapsed_time(end))
         return float(np.median(seconds[3:]))
-    except Exception as error:  # whatever another library raises must not end the report
-        return f"not compared: {type(error).__name__}: {error}"
+    except Exception as error:  # not installed, or whatever another library raises: it must not end the report
+        return f"not compared: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"

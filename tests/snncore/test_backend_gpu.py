@@ -11,7 +11,7 @@ import pytest
 from snncore import BackendError, to_device
 from snncore.backend import cupy_module, memory_message, parse_device, use_device
 from tests.support import double
-from tests.support.double import device, functions, ledger
+from tests.support.double import device, functions, ledger, truth
 from tests.support.double.array import ndarray
 
 INSTALL = 'install it with: pip install -e ".[cuda]"'
@@ -105,10 +105,9 @@ def test_a_device_that_computes_wrongly(modules):
     assert said() == 'device "cuda": there is a device, but it computes wrongly: 12 came out as 36.0'
 
 
-@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(truth.real is None, reason="CuPy is not installed")
 def test_the_installed_cupy_on_a_machine_without_a_gpu():
-    cupy = pytest.importorskip("cupy")
-    if cupy.cuda.is_available():
+    if truth.real.cuda.is_available():
         pytest.skip("there is a GPU")
     assert said().startswith('device "cuda": CuPy is installed but ')
 

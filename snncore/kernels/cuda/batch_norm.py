@@ -28,10 +28,10 @@ def batch_norm_statistics(x: Array) -> tuple[Array, Array]:
 
 def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta: Array) -> Array:
     """As `reference.batch_norm_forward`, bit for bit."""
-    if not ready(x, gamma, beta):
+    if not ready(x, gamma, beta) or not ready(mean, inv_std, dtype=np.float64):
         return reference.batch_norm_forward(x, mean, inv_std, gamma, beta)
     xp = array_module(x)
-    x = xp.ascontiguousarray(x)
+    x, gamma, beta = (xp.ascontiguousarray(a) for a in (x, gamma, beta))
     y, channels = xp.empty(x.shape, x.dtype), x.shape[-1]
     rows = x.size // channels
     grid = grid_over_rows(rows, channels)
@@ -41,10 +41,10 @@ def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta
 
 def batch_norm_backward(gy: Array, x: Array, mean: Array, inv_std: Array, gamma: Array) -> tuple[Array, Array, Array]:
     """As `reference.batch_norm_backward`; two passes over gy and x."""
-    if not ready(gy, x, gamma):
+    if not ready(gy, x, gamma) or not ready(mean, inv_std, dtype=np.float64):
         return reference.batch_norm_backward(gy, x, mean, inv_std, gamma)
     xp = array_module(x)
-    gy, x = xp.ascontiguousarray(gy), xp.ascontiguousarray(x)
+    gy, x, gamma = (xp.ascontiguousarray(a) for a in (gy, x, gamma))
     channels = x.shape[-1]
     rows = x.size // channels
     grid = grid_over_rows(rows, channels)

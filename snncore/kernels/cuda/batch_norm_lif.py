@@ -12,6 +12,10 @@ from snncore.kernels.cuda.surrogates import code_of
 from snncore.surrogate import Surrogate, spike_dtype
 
 
+def _fits(x: Array, mean: Array, inv_std: Array, gamma: Array, beta: Array) -> bool:
+    return ready(x, gamma, beta) and ready(mean, inv_std, dtype=np.float64) and spike_dtype(x) == np.uint8
+
+
 def batch_norm_lif_forward(
     x: Array,
     mean: Array,
@@ -25,10 +29,10 @@ def batch_norm_lif_forward(
 ) -> Array:
     """As `reference.batch_norm_lif_forward`, bit for bit, without storing the normalised currents."""
     neuron = (decay, v_threshold, v_reset, surrogate)
-    if not ready(x, gamma, beta) or spike_dtype(x) != np.uint8:
+    if not _fits(x, mean, inv_std, gamma, beta):
         return reference.batch_norm_lif_forward(x, mean, inv_std, gamma, beta, *neuron)
     xp = array_module(x)
-    x = xp.ascontiguousarray(x)
+    x, gamma, beta = (xp.ascontiguousarray(a) for a in (x, gamma, beta))
     s, channels = xp.empty(x.shape, np.uint8), x.shape[-1]
     pixels = x[0].size // channels
     settings = (len(x), np.int64(pixels), channels, float(decay), float(v_threshold), *reset_code(v_reset))
@@ -53,11 +57,11 @@ def batch_norm_lif_backward(
 ) -> tuple[Array, Array, Array]:
     """As `reference.batch_norm_lif_backward`; gradients of currents and of x share one array."""
     code = code_of(surrogate)
-    if not ready(gs, x, gamma, beta) or spike_dtype(x) != np.uint8 or code is None:
+    if not _fits(x, mean, inv_std, gamma, beta) or not ready(gs) or code is None:
         neuron = (decay, v_threshold, v_reset, surrogate, detach_reset, training)
         return reference.batch_norm_lif_backward(gs, x, mean, inv_std, gamma, beta, *neuron)
     xp = array_module(x)
-    gs, x = xp.ascontiguousarray(gs), xp.ascontiguousarray(x)
+    gs, x, gamma, beta = (xp.ascontiguousarray(a) for a in (gs, x, gamma, beta))
     channels = x.shape[-1]
     pixels = x[0].size // channels
     grid = grid_over_rows(pixels, channels)

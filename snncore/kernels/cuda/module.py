@@ -41,8 +41,12 @@ def launch(file: str, name: str, grid: tuple[int, ...], block: tuple[int, ...], 
     """Start kernel `name` of `file`.cu on the current stream.
 
     args: GPU arrays, C-contiguous; Python bools and ints become int32, floats float32; NumPy scalars stay as they are.
+    Raises ValueError for an array that is not contiguous: a kernel would ignore its strides, and CuPy says nothing.
     """
     xp = array_module(*args)
+    for k, a in enumerate(args):
+        if hasattr(a, "flags") and not a.flags.c_contiguous:
+            raise ValueError(f"{name}: argument {k} of shape {a.shape} is not C-contiguous")
     _kernel(xp, file, name)(grid, block, tuple(_argument(a) for a in args))
 
 
@@ -62,6 +66,6 @@ def grid_over_rows(rows: int, channels: int) -> tuple[int, int]:
     return max(1, min((rows + ROWS - 1) // ROWS, ROW_BLOCKS)), (channels + LANES - 1) // LANES
 
 
-def ready(*arrays: Array | None) -> bool:
-    """Whether the kernels take these arrays: float32, at least one entry each, or None."""
-    return all(x is None or (x.dtype == np.float32 and x.size > 0) for x in arrays)
+def ready(*arrays: Array | None, dtype: type = np.float32) -> bool:
+    """Whether the kernels take these arrays: of the type, at least one entry each, or None."""
+    return all(x is None or (x.dtype == dtype and x.size > 0) for x in arrays)

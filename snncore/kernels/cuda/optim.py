@@ -14,7 +14,8 @@ def all_finite(w: Array, g: Array, loss: Array) -> Array:
     """Return int32 of shape (), 1 if every entry of w and g, flat float32, and the loss is finite, else 0."""
     finite = array_module(w).ones((), np.int32)
     grid = (min(blocks_for(w.size)[0], CHECK_BLOCKS),)
-    launch("optim", "check_finite", grid, (THREADS,), w, g, loss, finite, np.int64(w.size))
+    value = loss.astype(np.float32, copy=False)
+    launch("optim", "check_finite", grid, (THREADS,), w, g, value, finite, np.int64(w.size))
     return finite
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from snncore.kernels import cuda, reference
 from snncore.surrogate import SURROGATES, Sigmoid
-from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats
+from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats, up
 
 
 def statistics(rng, channels):
@@ -79,6 +80,20 @@ def test_with_lif_backward(gpu, rng, channels, v_reset, training):
     for detach in (False, True):
         args = (gs, x, *norm, 0.6, 1.0, v_reset, Sigmoid(), detach, training)
         assert_close(*both(gpu, "batch_norm_lif_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
+
+
+def test_parameters_with_strides_and_statistics_in_float32_are_taken(gpu, rng):
+    x, (mean, inv_std, gamma, beta) = floats(rng, 3, 4, 5), statistics(rng, 5)
+    expected = reference.batch_norm_forward(x, mean, inv_std, gamma, beta)
+    every_second = [up(gpu, np.repeat(a, 2))[::2] for a in (gamma, beta)]
+    got = cuda.batch_norm_forward(up(gpu, x), up(gpu, mean), up(gpu, inv_std), *every_second)
+    np.testing.assert_array_equal(got.get(), expected)
+    narrow = [up(gpu, a.astype(np.float32)) for a in (mean, inv_std)]
+    for run in (cuda.batch_norm_forward, cuda.batch_norm_lif_forward):
+        neuron = () if run is cuda.batch_norm_forward else (0.5, 1.0, None, Sigmoid())
+        got = run(up(gpu, x), *narrow, up(gpu, gamma), up(gpu, beta), *neuron)
+        assert got.shape == x.shape
+    np.testing.assert_allclose(cuda.batch_norm_forward(up(gpu, x), *narrow, *every_second).get(), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("name", SURROGATES)

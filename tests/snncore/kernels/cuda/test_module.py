@@ -52,6 +52,13 @@ def test_arguments_have_the_sizes_that_the_kernels_expect():
     assert [a.dtype.name for a in arguments] == ["int32", "int32", "float32", "int64", "float32"]
 
 
+def test_an_array_with_strides_is_refused_not_read_wrongly():
+    with double.installed() as cupy:
+        x, out = cupy.zeros((4, 6), np.float32), cupy.zeros((), np.uint64)
+        with pytest.raises(ValueError, match=r"count_spikes: argument 0 of shape \(6, 4\) is not C-contiguous"):
+            module.launch("spikes", "count_spikes", (1,), (32,), x.T, out, np.int64(24))
+
+
 @pytest.mark.parametrize(
     ("rows", "channels", "grid"), [(1, 1, (1, 1)), (8, 32, (1, 1)), (9, 33, (2, 2)), (10**6, 256, (512, 8))]
 )
