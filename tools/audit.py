@@ -23,7 +23,7 @@ from misnet.config import MISNetConfig
 from misnet.model import MISNet
 from misnet.options import SWITCHES, add_model_options, model_config
 from misnet.run import load_model, read_config
-from snncore.energy import OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
+from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
 from snncore.files import replace_file
 
 UNITS = {"J": 1e3, "mJ": 1.0, "uJ": 1e-3, "nJ": 1e-6, "pJ": 1e-9}
@@ -120,7 +120,7 @@ def prepare(args: argparse.Namespace, given: dict[str, Any]) -> tuple[MISNet, An
 def audit(args: argparse.Namespace, given: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str], str]:
     """Count and return (report, lines to print, lines on the claim, title)."""
     names = chosen_rules(args.rule)
-    prices = {name: load_prices(args.prices or OWN_TABLES.get(name, TABLES[0])) for name in names}
+    prices = {name: load_prices(args.prices or OWN_TABLES.get(name, DEFAULT_TABLE)) for name in names}
     claim = None if args.claim is None else parse_claim(args.claim)
     device = device_of(args.device)
     model, data, weights = prepare(args, given)
@@ -134,7 +134,7 @@ def audit(args: argparse.Namespace, given: dict[str, Any]) -> tuple[dict[str, An
     found["data"] = {"name": data.name, "split": args.split, "fingerprint": data.fingerprint()}
     about: list[str] = []
     if claim is not None:
-        checked = energy_claim(claim, ops, readings, load_prices(args.prices or TABLES[0]))
+        checked = energy_claim(claim, ops, readings, load_prices(args.prices or DEFAULT_TABLE))
         about = claim_lines(checked)
         about.append(f"this run: {config.size}x{config.size} pixels, T={config.timesteps}, {data.name}; a claim for")
         about.append("other inputs needs a run on them: operations grow with the pixels, rates differ by data")
@@ -173,7 +173,7 @@ def main() -> None:
                 replace_file(args.html, page(title, found, about).encode())
                 written.append(args.html)
         if args.paper:
-            prices = load_prices(args.prices or TABLES[0])
+            prices = load_prices(args.prices or DEFAULT_TABLE)
             rows = printed_energies(prices, given.get("preset", "paper"))
             print("\n".join(paper_lines(rows, measured)))
             found["paper"] = rows

@@ -12,12 +12,14 @@ try:
 except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 
-__all__ = ["TABLES", "PriceError", "Prices", "load_prices"]
+__all__ = ["DEFAULT_TABLE", "TABLES", "PriceError", "Prices", "load_prices"]
 
 FOLDER = Path(__file__).parent / "tables"
 
 TABLES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 """Names of the tables that come with the package."""
+
+DEFAULT_TABLE = "horowitz-45nm-fp32"
 
 OPERATIONS = ("mac", "add", "mul", "compare")
 
@@ -62,7 +64,7 @@ class Prices:
         return self.sram_access(capacity) / self.access_bytes
 
 
-def load_prices(name: str | os.PathLike = "horowitz-45nm-fp32") -> Prices:
+def load_prices(name: str | os.PathLike = DEFAULT_TABLE) -> Prices:
     """Return the price table of that name (one of TABLES), or from the TOML file at that path.
 
     Raises PriceError for an unknown name, a file that is none, or a price that is missing, negative or not a number.
