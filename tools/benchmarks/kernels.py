@@ -208,15 +208,18 @@ def limits() -> dict[str, float]:
     """Measure the machine: float32 multiply-adds in registers and caches, and bytes copied per second."""
     from snncore.kernels.cpu import winograd
 
-    k = 256
-    v, u = (np.ones(s, np.float32) for s in ((36, 120, k), (36, 1, k, winograd.COLUMNS)))
-    products = np.empty((36, 120, winograd.COLUMNS), np.float32)
-    flops = 2 * 36 * 120 * k * winograd.COLUMNS
+    k, n, rows = 256, winograd.COLUMNS, 120
+    v, u = np.ones((36, rows, k), np.float32), np.ones((36, 1, k, n), np.float32)
+    products = np.empty((36, rows, n), np.float32)
+    flops = 2 * 36 * rows * k * n
     x, y = np.ones(1 << 26, np.uint8), np.empty(1 << 26, np.uint8)
     best = {"gemm": 1e9, "copy": 1e9}
     for _ in range(20):
         for name, run in (
-            ("gemm", lambda: winograd.multiply(v, 120 * k, u, products, 120 * winograd.COLUMNS, 120)),
+            (
+                "gemm",
+                lambda: winograd.multiply(v, rows * k, u, k * n, products, rows * n, rows),
+            ),
             ("copy", lambda: np.copyto(y, x)),
         ):
             started = time.perf_counter()

@@ -1,11 +1,31 @@
-"""Arrays that start on a cache line."""
+"""Arrays that start on a cache line, and memory that is not given back to the system between two of them."""
 
+import ctypes
+import sys
 import threading
 from typing import Any
 
 import numpy as np
 
 LINE = 64  # bytes
+KEPT = 1 << 30  # bytes that are free but not given back
+LARGEST = 1 << 25  # bytes of an allocation that may come from them, the most that glibc takes
+
+
+def keep_memory() -> bool:
+    """Ask the C library to keep what is freed; returns whether it does (glibc only).
+
+    A training step frees and asks again for all its activations. Given back to the system in between, each page must be
+    mapped and zeroed anew, which costs about as much as a kernel's pass over it, and more with several threads.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):  # another C library
+        return False
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    return bool(mallopt(trim_threshold, KEPT)) and bool(mallopt(mmap_threshold, LARGEST))
 
 
 def aligned(shape: tuple[int, ...], dtype: Any, zero: bool = False) -> np.ndarray:

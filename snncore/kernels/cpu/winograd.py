@@ -11,6 +11,8 @@ Error against the direct sum in float32, relative to the largest entry: about 1e
 gradients, and 5e-7 for F(2x2), as good as the direct sum, which a forward pass needs: spikes depend on it.
 """
 
+import math
+
 import numpy as np
 from numba import prange
 
@@ -29,7 +31,7 @@ FILTER_2 = ((1, 0, 0), (1 / 2, 1 / 2, 1 / 2), (1 / 2, -1 / 2, 1 / 2), (0, 0, 1))
 
 LANES = 16 if AVX512 else 8  # channels in a transform
 ROWS, COLUMNS = (6, 64) if AVX512 else (6, 16)  # of a register tile: 24 or 12 sums
-GROUP_BYTES = 1 << 22  # of transformed input, for a group of images
+GROUP_BYTES = 4 << 20  # most of transformed input, for a group of images
 FLOAT = 4  # bytes
 SKEW = 80  # floats between the matrices of two tile positions, or their rows would all fall into one set of the cache
 
@@ -40,8 +42,8 @@ gemm_tile = make_gemm_tile(ROWS, COLUMNS)
 
 
 @compiled(parallel=True)
-def transform_filter(w, m, u):
-    """u [a * a, N / COLUMNS, K, COLUMNS] from w [3, 3, K, N]."""
+def transform_filter(w, m, u, step):
+    """u: a * a matrices [N / COLUMNS, K, COLUMNS], `step` floats apart, from w [3, 3, K, N]."""
     k, n = w.shape[2:]
     a = m + 2
     plane = k * n * FLOAT
@@ -51,9 +53,9 @@ def transform_filter(w, m, u):
         at = source + i * LANES * FLOAT
         place = target + ((column // COLUMNS * k + row) * COLUMNS + column % COLUMNS) * FLOAT
         if m == 4:
-            filter_4(at, 3 * plane, plane, place, a * plane, plane)
+            filter_4(at, 3 * plane, plane, place, a * step * FLOAT, step * FLOAT)
         else:
-            filter_2(at, 3 * plane, plane, place, a * plane, plane)
+            filter_2(at, 3 * plane, plane, place, a * step * FLOAT, step * FLOAT)
 
 
 @compiled(parallel=True)
@@ -115,14 +117,14 @@ def transform_input(x, m, padding, tiles_y, tiles_x, v, step):
 
 
 @compiled(parallel=True)
-def multiply(v, v_step, u, products, step, tiles):
+def multiply(v, v_step, u, u_step, products, step, tiles):
     """products[p] [tiles, N] = v[p] [tiles, K] @ u[p] [K, N] for each position p of a tile."""
     positions, blocks, k, _ = u.shape
     n = blocks * COLUMNS
     left, right, target = v.ctypes.data, u.ctypes.data, products.ctypes.data
     for item in prange(positions * blocks):
         p, block = item // blocks, item % blocks
-        w = right + item * k * COLUMNS * FLOAT
+        w = right + (p * u_step + block * k * COLUMNS) * FLOAT
         for t in range(0, tiles, ROWS):
             place = target + (p * step + t * n + block * COLUMNS) * FLOAT
             gemm_tile(place, n * FLOAT, left + (p * v_step + t * k) * FLOAT, k * FLOAT, w, COLUMNS * FLOAT, k)
@@ -159,6 +161,13 @@ def transform_output(products, step, m, tiles_y, tiles_x, y):
                                 y[image, ty * m + i, tx * m + j, c + d] = tile[i, j, d]
 
 
+def as_matrices(name: str, count: int, step: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Return scratch memory as `count` arrays of a shape, `step` floats apart."""
+    room = scratch(name, count * step)
+    strides = [FLOAT * math.prod(shape[i + 1 :]) for i in range(len(shape))]
+    return np.lib.stride_tricks.as_strided(room, (count, *shape), (step * FLOAT, *strides))
+
+
 def conv3x3(x: np.ndarray, w: np.ndarray, padding: tuple[int, int], m: int) -> np.ndarray:
     """y [M, Ho, Wo, Co] = x [M, H, W, Ci] convolved with w [3, 3, Ci, Co], stride 1, padding 0 to 2 on either axis."""
     images, height, width, channels_in = x.shape
@@ -169,20 +178,23 @@ def conv3x3(x: np.ndarray, w: np.ndarray, padding: tuple[int, int], m: int) -> n
     if (k, n) != (channels_in, channels_out):
         w = np.pad(w, ((0, 0), (0, 0), (0, k - channels_in), (0, n - channels_out)))
     positions = (m + 2) ** 2
-    u = scratch("filter", positions * k * n).reshape(positions, n // COLUMNS, k, COLUMNS)
-    transform_filter(np.ascontiguousarray(w), m, u)
+    u_step = k * n + SKEW
+    u = as_matrices("filter", positions, u_step, (n // COLUMNS, k, COLUMNS))
+    transform_filter(np.ascontiguousarray(w), m, u, u_step)
     y = aligned((images, *out, channels_out), np.float32)
     x = np.ascontiguousarray(x)
-    group = max(1, min(images, GROUP_BYTES // (positions * tiles_y * tiles_x * k * FLOAT)))
+    # Each group reads the whole filter, and what it holds is to stay in the cache: as much of one as of the other.
+    room = min(GROUP_BYTES, positions * k * n * FLOAT)
+    most = max(1, min(images, room // (positions * tiles_y * tiles_x * k * FLOAT)))
+    group = -(-images // -(-images // most))  # of one size
     rows = round_up(group * tiles_y * tiles_x, ROWS)
     v_step, step = rows * k + SKEW, rows * n + SKEW
-    v_room, room = scratch("input", positions * v_step), scratch("products", positions * step)
-    v = np.lib.stride_tricks.as_strided(v_room, (positions, rows, k), (v_step * FLOAT, k * FLOAT, FLOAT))
-    products = np.lib.stride_tricks.as_strided(room, (positions, rows, n), (step * FLOAT, n * FLOAT, FLOAT))
+    v = as_matrices("input", positions, v_step, (rows, k))
+    products = as_matrices("products", positions, step, (rows, n))
     for first in range(0, images, group):
         part = slice(first, min(images, first + group))
         tiles = (part.stop - first) * tiles_y * tiles_x
         transform_input(x[part], m, padding, tiles_y, tiles_x, v, v_step)
-        multiply(v, v_step, u, products, step, tiles)
+        multiply(v, v_step, u, u_step, products, step, tiles)
         transform_output(products, step, m, tiles_y, tiles_x, y[part])
     return y

@@ -1,0 +1,45 @@
+"""Arrays on cache lines, scratch memory, and memory that is kept."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from snncore.kernels.cpu.memory import LINE, aligned, aligned_copy, keep_memory, round_up, scratch
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("shape", [(3, 5), (0, 4), (1,), (2, 3, 7)])
+def test_arrays_start_on_a_line(shape, dtype):
+    for _ in range(5):
+        x = aligned(shape, dtype, zero=True)
+        assert (x.shape, x.dtype) == (shape, np.dtype(dtype))
+        assert x.size == 0 or x.ctypes.data % LINE == 0
+        assert not x.any()
+        assert x.flags.c_contiguous
+
+
+def test_a_copy_is_made_only_where_it_is_needed():
+    x = aligned((4, 6), np.float32)
+    assert aligned_copy(x) is x
+    y = aligned_copy(x.T)
+    np.testing.assert_array_equal(y, x.T)
+    assert y.ctypes.data % LINE == 0
+
+
+def test_scratch_memory_grows_and_is_used_again():
+    small = scratch("test of scratch", 10)
+    small[:] = 7
+    assert scratch("test of scratch", 4).tolist() == [7] * 4
+    assert scratch("test of scratch", 100).size == 100
+    assert scratch("another test of scratch", 4) is not small
+
+
+def test_multiples():
+    assert [round_up(n, 6) for n in (0, 1, 6, 7)] == [0, 6, 6, 12]
+
+
+def test_memory_is_kept_where_the_c_library_can(monkeypatch):
+    assert keep_memory() in (True, False)
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert keep_memory() is False
