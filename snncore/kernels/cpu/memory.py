@@ -63,8 +63,10 @@ def scratch(name: str, size: int) -> np.ndarray:
     """Return `size` floats that the next call with this name (on this thread) will overwrite.
 
     For what lives only inside one kernel call: fresh memory would have to be mapped and zeroed by the system each time.
+    It begins as zeros: a kernel may compute on rows that it then ignores, and bytes of old spikes read as floats are
+    subnormal numbers, on which a multiplication takes a hundred times as long.
     """
     room = _scratch.rooms.get(name)
     if room is None or room.size < size:
-        room = _scratch.rooms[name] = aligned((size,), np.float32)
+        room = _scratch.rooms[name] = aligned((size,), np.float32, zero=True)
     return room[:size]
