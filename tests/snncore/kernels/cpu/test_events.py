@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snncore.kernels.cpu.events import list_by_channel, list_by_pixel, look_at
+from snncore.kernels.cpu.events import count_values, list_by_channel, list_by_pixel, look_at
 from tests.snncore.kernels.cpu.layers import draw_spikes
 
 
@@ -44,3 +44,13 @@ def test_each_channel_lists_its_pixels_in_each_band(rng, channels):
         here = x[m, 2 * k : 2 * k + 2, :, c]
         rows, columns = np.indices(here.shape)
         np.testing.assert_array_equal(found, 4 * np.repeat(10 * rows + columns, here.ravel()))
+
+
+@pytest.mark.parametrize("largest", [1, 2, 255])
+def test_values_are_counted_by_kind(rng, largest):
+    x = ((rng.random((3, 192)) < 0.4) * rng.integers(1, largest + 1, (3, 192))).astype(np.uint8)
+    x[0, :2] = largest
+    counts = np.empty((3, 3), np.int64)
+    count_values(x, counts)
+    wide = x.astype(np.int64)
+    np.testing.assert_array_equal(counts, [(wide == 1).sum(1), (wide > 1).sum(1), (wide * (wide > 1)).sum(1)])
