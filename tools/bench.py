@@ -91,18 +91,8 @@ def check_peer(config: MISNetConfig) -> None:
     if missing := [name for name in PEER_PARTS if importlib.util.find_spec(name) is None]:
         raise UsageError(f'--peers: {missing[0]} is not installed; install it with: pip install -e ".[peers]"')
     plain = MISNetConfig().to_dict()
-    free = (
-        "variant",
-        "channels",
-        "cells",
-        "classes",
-        "size",
-        "timesteps",
-        "audio_channels",
-        "visual_channels",
-        "alpha",
-    )
-    free += ("tau", "v_threshold", "mlif_v_threshold")
+    free = {"variant", "channels", "cells", "classes", "size", "timesteps", "audio_channels", "visual_channels"}
+    free |= {"alpha", "tau", "v_threshold", "mlif_v_threshold"}
     if other := [k for k, v in config.to_dict().items() if k not in free and v != plain[k]]:
         raise UsageError(f"--peers: the network in PyTorch has the default {other[0]} only")
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module, asnumpy
-from snncore.kernels.count_words import BLOCK, count_pair, count_words, in_words, weigh_words
+from snncore.kernels.count_words import BLOCK, count_pair, in_words, weigh_words
 
 __all__ = ["flat_events", "pair_events", "weighted_events", "weighted_events_plain"]
 
@@ -52,11 +52,11 @@ def weighted_events_plain(x: Array, weight: np.ndarray) -> np.ndarray:
 
 def flat_events(x: Array) -> np.ndarray:
     """Events of x [cells, n]: entries that are 1, entries above 1, the sum of those above 1; int64 [3, cells]."""
-    if in_words(x):
-        if x.shape[-1] % 64:
-            return count_words(x)
+    if isinstance(x, np.ndarray) and x.dtype == np.uint8 and x.flags.c_contiguous and x.size:
+        from snncore.kernels.cpu.events import count_values  # imports Numba, which takes half a second
+
         counts = np.empty((3, len(x)), np.int64)
-        _count_values()(x, counts)
+        count_values(x, counts)
         return counts
     return weighted_events(x[:, None], np.ones(1, np.int64))[1]
 
@@ -71,13 +71,6 @@ def pair_events(a: Array, b: Array) -> np.ndarray:
     both = asnumpy(((a != 0) & (b != 0)).sum(axis=-1)).astype(np.int64)
     counts = flat_events(a) + flat_events(b)
     return np.stack([both, counts[0] + counts[1], counts[1]])
-
-
-@functools.cache
-def _count_values() -> Any:
-    from snncore.kernels.cpu.events import count_values  # imports Numba, which takes half a second
-
-    return count_values
 
 
 @functools.cache

@@ -7,7 +7,7 @@ import numpy as np
 
 from snncore.backend import Array
 
-__all__ = ["BLOCK", "count_pair", "count_words", "in_words", "weigh_words"]
+__all__ = ["BLOCK", "count_pair", "in_words", "weigh_words"]
 
 U = np.uint64
 LOW7, ONE, ALL_BUT_ONE = U(0x7F7F7F7F7F7F7F7F), U(0x0101010101010101), U(0xFEFEFEFEFEFEFEFE)
@@ -23,17 +23,12 @@ def in_words(*arrays: Array) -> bool:
     )
 
 
-def count_words(x: np.ndarray) -> np.ndarray:
-    """Of x, uint8 [cells, n]: entries that are 1, entries above 1, the sum of those above 1; int64 [3, cells]."""
-    return np.ascontiguousarray(_compiled()[0](x.view(np.uint64)).T)
-
-
 def weigh_words(x: np.ndarray, weight: np.ndarray) -> np.ndarray | None:
     """Of x, uint8 [M, P, C] of binary spikes: their number in each image, weight [P] times, and plain; int64 [M, 2].
 
     None if an entry is above 1. C is a multiple of 8, and at most 8 * BLOCK.
     """
-    counts = _compiled()[2](x.view(np.uint64), weight)
+    counts = _compiled()[1](x.view(np.uint64), weight)
     return None if counts[0, 0] < 0 else counts
 
 
@@ -42,59 +37,17 @@ def count_pair(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
     Returns int64 [3, cells].
     """
-    return np.ascontiguousarray(_compiled()[1](a.view(np.uint64), b.view(np.uint64)).T)
+    return np.ascontiguousarray(_compiled()[0](a.view(np.uint64), b.view(np.uint64)).T)
 
 
 @functools.cache
-def _compiled() -> tuple[Any, Any, Any]:
+def _compiled() -> tuple[Any, Any]:
     import numba as nb
 
     @nb.njit(cache=True, nogil=True)
     def add_lanes(lanes):  # type: ignore[no-untyped-def]
         pairs = (lanes & EVEN) + ((lanes >> U(8)) & EVEN)
         return np.int64((pairs * FOLD) >> U(48))
-
-    @nb.njit(cache=True, nogil=True)
-    def add_pairs(pairs):  # type: ignore[no-untyped-def]
-        total = np.int64(0)
-        for shift in (U(0), U(16), U(32), U(48)):
-            total += np.int64((pairs >> shift) & U(0xFFFF))
-        return total
-
-    @nb.njit(cache=True, nogil=True)
-    def graded_cell(words, out):  # type: ignore[no-untyped-def]
-        n = len(words)
-        for start in range(0, n, BLOCK):
-            events, graded, total = U(0), U(0), U(0)
-            for k in range(start, min(n, start + BLOCK)):
-                x = words[k]
-                high = x & ALL_BUT_ONE
-                events += ((((x & LOW7) + LOW7) | x) >> U(7)) & ONE  # the top bit of a lane: it is not zero
-                graded += ((((high & LOW7) + LOW7) | high) >> U(7)) & ONE
-                total += (x & EVEN) + ((x >> U(8)) & EVEN)
-            more = add_lanes(graded)
-            ones = add_lanes(events) - more
-            out[0] += ones
-            out[1] += more
-            out[2] += add_pairs(total) - ones
-
-    @nb.njit(cache=True, nogil=True)
-    def one(words):  # type: ignore[no-untyped-def]
-        cells, n = words.shape
-        out = np.zeros((cells, 3), np.int64)
-        for m in range(cells):
-            bits, sums = U(0), np.int64(0)
-            for start in range(0, n, BLOCK):
-                total = U(0)
-                for k in range(start, min(n, start + BLOCK)):
-                    total += words[m, k]  # lanes of bytes, if they are 0 and 1
-                    bits |= words[m, k]
-                sums += add_lanes(total)
-            if bits & ALL_BUT_ONE == U(0):  # binary spikes, the usual case: their sum is their number
-                out[m, 0] = sums
-            else:
-                graded_cell(words[m], out[m])
-        return out
 
     @nb.njit(cache=True, nogil=True)
     def graded_pair(a, b, out):  # type: ignore[no-untyped-def]
@@ -153,4 +106,4 @@ def _compiled() -> tuple[Any, Any, Any]:
                 return out
         return out
 
-    return one, pair, weigh
+    return pair, weigh

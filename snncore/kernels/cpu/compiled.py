@@ -1,7 +1,7 @@
 """The decorator of compiled kernels: what Numba may assume, a cache on disk, and word of the first compilation.
 
 Numba compiles a kernel at its first call and keeps it beside the source (or in the user's cache folder if that cannot
-be written). It looks for changes in the kernel's own file only; the intrinsics are in another, so `CACHE_KEY` says when
+be written). It looks for changes in the kernel's own file only; the intrinsics are in another, so `cache_key` says when
 any file of this folder changed, and what was kept before is then removed.
 """
 

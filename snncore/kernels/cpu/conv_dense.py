@@ -63,7 +63,7 @@ def conv_forward(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> n
     kh, kw, channels_in, channels_out = w.shape
     out = tuple(conv_output_size(*sizes) for sizes in zip(x.shape[1:3], (kh, kw), stride, padding, strict=True))
     deep, n = kh * kw * channels_in, round_up(channels_out, COLUMNS)
-    packed = aligned((n // COLUMNS, deep, COLUMNS), np.float32, zero=True)
+    packed = aligned((n // COLUMNS, deep, COLUMNS), np.float32)
     wide = np.zeros((deep, n), np.float32)
     wide[:, :channels_out] = w.reshape(deep, channels_out)
     packed[...] = wide.reshape(deep, n // COLUMNS, COLUMNS).transpose(1, 0, 2)

@@ -37,15 +37,6 @@ def aligned(shape: tuple[int, ...], dtype: Any, zero: bool = False) -> np.ndarra
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def aligned_copy(x: np.ndarray) -> np.ndarray:
-    """Return x in C order on a cache line: x itself if it lies so, else a copy."""
-    if x.flags.c_contiguous and x.ctypes.data % LINE == 0:
-        return x
-    y = aligned(x.shape, x.dtype)
-    y[...] = x
-    return y
-
-
 def round_up(n: int, multiple: int) -> int:
     """Smallest multiple that is at least n."""
     return -(-n // multiple) * multiple

@@ -46,9 +46,10 @@ def test_each_channel_lists_its_pixels_in_each_band(rng, channels):
         np.testing.assert_array_equal(found, 4 * np.repeat(10 * rows + columns, here.ravel()))
 
 
+@pytest.mark.parametrize("n", [7, 192, 200])
 @pytest.mark.parametrize("largest", [1, 2, 255])
-def test_values_are_counted_by_kind(rng, largest):
-    x = ((rng.random((3, 192)) < 0.4) * rng.integers(1, largest + 1, (3, 192))).astype(np.uint8)
+def test_values_are_counted_by_kind(rng, largest, n):
+    x = ((rng.random((3, n)) < 0.4) * rng.integers(1, largest + 1, (3, n))).astype(np.uint8)
     x[0, :2] = largest
     counts = np.empty((3, 3), np.int64)
     count_values(x, counts)

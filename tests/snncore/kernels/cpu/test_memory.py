@@ -5,7 +5,7 @@ import sys
 import numpy as np
 import pytest
 
-from snncore.kernels.cpu.memory import LINE, aligned, aligned_copy, keep_memory, round_up, scratch
+from snncore.kernels.cpu.memory import LINE, aligned, keep_memory, round_up, scratch
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
@@ -17,14 +17,6 @@ def test_arrays_start_on_a_line(shape, dtype):
         assert x.size == 0 or x.ctypes.data % LINE == 0
         assert not x.any()
         assert x.flags.c_contiguous
-
-
-def test_a_copy_is_made_only_where_it_is_needed():
-    x = aligned((4, 6), np.float32)
-    assert aligned_copy(x) is x
-    y = aligned_copy(x.T)
-    np.testing.assert_array_equal(y, x.T)
-    assert y.ctypes.data % LINE == 0
 
 
 def test_scratch_memory_grows_and_is_used_again():
