@@ -5,11 +5,11 @@ for audio, video, labels in BatchIterator(train, 32).epoch(0):    # [T, N, H, W,
     ...
 """
 
-from datasets.augment import AUGMENTATIONS, Augmentation
-from datasets.base import AudioVisualDataset, DataError, Subset
-from datasets.batches import BatchIterator
-from datasets.prefetch import Prefetch
-from datasets.registry import DATASET_NAMES, describe, load_dataset
+from misnet.datasets.base import AudioVisualDataset, DataError, Subset
+from misnet.datasets.batching.augment import AUGMENTATIONS, Augmentation
+from misnet.datasets.batching.batches import BatchIterator
+from misnet.datasets.batching.prefetch import Prefetch
+from misnet.datasets.registry import DATASET_NAMES, describe, load_dataset
 
 __all__ = [
     "AUGMENTATIONS",

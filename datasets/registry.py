@@ -5,18 +5,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from datasets import ave, cifar10_av, crema_d, event_recordings, folder, mnist_fsdd, urbansound8k_av
-from datasets.ave import Ave
-from datasets.base import AudioVisualDataset, DataError, Subset
-from datasets.cache import open_cache
-from datasets.cifar10_av import Cifar10Av
-from datasets.crema_d import CremaD
-from datasets.dialpad import Dialpad
-from datasets.folder import FolderDataset
-from datasets.manifest import is_cache
-from datasets.mnist_dvs_ntidigits import MnistDvsNtidigits
-from datasets.mnist_fsdd import MnistFsdd
-from datasets.urbansound8k_av import UrbanSound8kAv
+from misnet.datasets.base import AudioVisualDataset, DataError, Subset
+from misnet.datasets.prepared.cache import open_cache
+from misnet.datasets.prepared.manifest import is_cache
+from misnet.datasets.sets import ave, cifar10_av, crema_d, event_recordings, folder, mnist_fsdd, urbansound8k_av
+from misnet.datasets.sets.ave import Ave
+from misnet.datasets.sets.cifar10_av import Cifar10Av
+from misnet.datasets.sets.crema_d import CremaD
+from misnet.datasets.sets.dialpad import Dialpad
+from misnet.datasets.sets.folder import FolderDataset
+from misnet.datasets.sets.mnist_dvs_ntidigits import MnistDvsNtidigits
+from misnet.datasets.sets.mnist_fsdd import MnistFsdd
+from misnet.datasets.sets.urbansound8k_av import UrbanSound8kAv
 from snncore.rng import named_rng
 
 __all__ = ["DATASET_NAMES", "data_options", "data_splits", "describe", "load_dataset"]

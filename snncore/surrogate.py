@@ -7,7 +7,6 @@ In *relaxed* mode (`with relaxed():`) neurons emit `primitive(x)` instead of the
 backward computes is the true one and finite differences can check it.
 """
 
-import contextvars
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -17,32 +16,28 @@ from dataclasses import dataclass
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.context import changed, context
 
 __all__ = ["SURROGATES", "ATan", "Erf", "FastSigmoid", "Rectangle", "Sigmoid", "Surrogate", "Triangle", "relaxed"]
-
-_relaxed = contextvars.ContextVar("relaxed", default=False)
 
 
 @contextmanager
 def relaxed() -> Iterator[None]:
     """Make every neuron in the block emit the primitive of its surrogate (float) instead of spikes (uint8)."""
-    token = _relaxed.set(True)
-    try:
+    with changed("relaxed", True):
         yield
-    finally:
-        _relaxed.reset(token)
 
 
 def fire(x: Array, surrogate: "Surrogate") -> Array:
     """Return step(x) as uint8, or `surrogate.primitive(x)` in relaxed mode."""
-    if _relaxed.get():
+    if context.relaxed:
         return surrogate.primitive(x)
     return (x >= 0).view("uint8")  # a bool is a byte 0 or 1: no copy
 
 
 def spike_dtype(x: Array) -> np.dtype:
     """Return the type of what neurons emit for currents `x`: uint8, or the type of x in relaxed mode."""
-    return x.dtype if _relaxed.get() else np.dtype(np.uint8)
+    return x.dtype if context.relaxed else np.dtype(np.uint8)
 
 
 @dataclass(frozen=True)

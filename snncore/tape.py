@@ -10,7 +10,6 @@ import functools
 import heapq
 import inspect
 import itertools
-import threading
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ import numpy as np
 
 from snncore import backend
 from snncore.backend import Array
+from snncore.context import changed, context
 from snncore.kernels import kernels_for
 
 __all__ = ["Function", "GraphError", "Tensor", "at_timestep", "no_grad", "observe"]
@@ -30,49 +30,31 @@ class GraphError(RuntimeError):
     """A backward pass that cannot be done, or a backward that returned something impossible."""
 
 
-class _State(threading.local):
-    grad_enabled = True
-
-    def __init__(self) -> None:
-        self.observers: list[Callable] = []
-        self.scope: list[Any] = []  # the modules whose forward is running, outermost first
-        self.step: int | None = None  # the timestep that arrays [N, ...] belong to, while a network loops over them
-
-
-state = _State()
-
-
 @contextmanager
 def no_grad() -> Iterator[None]:
     """Record nothing inside the block: no tape, nothing saved for backward."""
-    before, state.grad_enabled = state.grad_enabled, False
-    try:
+    with changed("grad_enabled", False):
         yield
-    finally:
-        state.grad_enabled = before
 
 
 @contextmanager
 def at_timestep(t: int) -> Iterator[None]:
     """Say that the arrays in the block are [N, ...] of timestep t, where a network loops over time by itself."""
-    before, state.step = state.step, t
-    try:
+    with changed("timestep", t):
         yield
-    finally:
-        state.step = before
 
 
 @contextmanager
 def observe(callback: Callable[["Function", tuple, tuple], None]) -> Iterator[None]:
     """Call `callback(function, inputs, outputs)` after every forward in the block; inputs and outputs are arrays.
 
-    `snncore.tape.state.scope` holds, during the call, the modules whose forward is running.
+    `snncore.context.context.scope` holds, during the call, the modules whose forward is running.
     """
-    state.observers.append(callback)
+    context.observers.append(callback)
     try:
         yield
     finally:
-        state.observers.remove(callback)
+        context.observers.remove(callback)
 
 
 class Tensor:
@@ -244,11 +226,11 @@ class Function(ABC):
         arrays = tuple(None if x is None else x.data for x in tensors)
         call = copy.copy(self)  # the instance stays a template: a neuron layer calls it once a batch
         call._kernels = kernels_for(*arrays)
-        call.needs = tuple(x is not None and state.grad_enabled and x.requires_grad for x in tensors)
+        call.needs = tuple(x is not None and context.grad_enabled and x.requires_grad for x in tensors)
         result = call.forward(*arrays)
         xp = backend.array_module(*(x for x in arrays if x is not None))
         outputs = tuple(xp.asarray(y) for y in (result if isinstance(result, tuple) else (result,)))  # no NumPy scalars
-        for callback in state.observers:
+        for callback in context.observers:
             callback(call, arrays, outputs)
         recorded = any(call.needs)
         made = tuple(Tensor(y, requires_grad=recorded) for y in outputs)

@@ -4,25 +4,27 @@
 (its batch statistics those of some training samples), which says what its shapes cost and little about its spikes.
 """
 
+if not __package__:  # run as a script, perhaps from a checkout that was never installed
+    import _checkout as _checkout
+
 import argparse
 import json
 import re
 from pathlib import Path
 from typing import Any
 
-from settings import check_settings
-from toolkit import UsageError, add_data_options, device_of, load_split, progress, run_tool
-
-from datasets import BatchIterator
 from misnet.audit.html_page import page
-from misnet.audit.paper import printed_energies
-from misnet.audit.paper_text import paper_lines
 from misnet.audit.report import calibrate, count_batches, energy_claim, report
 from misnet.audit.text import claim_lines, layer_table, rule_table
-from misnet.config import MISNetConfig
-from misnet.model import MISNet
-from misnet.options import SWITCHES, add_model_options, model_config
-from misnet.run import load_model, read_config
+from misnet.datasets import BatchIterator
+from misnet.models.misnet.config import MISNetConfig
+from misnet.models.misnet.model import MISNet
+from misnet.models.options import SWITCHES, add_model_options, model_config
+from misnet.paper.energies import printed_energies
+from misnet.paper.text import paper_lines
+from misnet.tools.settings import check_settings
+from misnet.tools.toolkit import UsageError, add_data_options, device_of, load_split, progress, run_tool
+from misnet.training.run import load_model, read_config
 from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
 from snncore.files import replace_file
 

@@ -9,6 +9,9 @@ Ratios in the JSON file: train_speedup, infer_speedup (peer eager over ours, sam
 the imports, peer over ours), threads_speedup (ours, one thread over two); null without --peers where one is needed.
 """
 
+if not __package__:  # run as a script, perhaps from a checkout that was never installed
+    import _checkout as _checkout
+
 import argparse
 import importlib.util
 import json
@@ -21,19 +24,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from benchmarks.figures import line_of, ratios, text
-from benchmarks.kernels import DENSITIES
-from benchmarks.pictures import plot_density
-from benchmarks.turns import THREAD_VARIABLES, Worker, WorkerError, take_turns
 from safetensors.numpy import save_file
-from settings import check_settings
-from toolkit import UsageError, load_split, run_tool
 from tqdm import tqdm
 
-from datasets import BatchIterator
-from misnet.config import MISNetConfig
-from misnet.model import MISNet
-from misnet.run import load_model, read_config
+from misnet.datasets import BatchIterator
+from misnet.models.misnet.config import MISNetConfig
+from misnet.models.misnet.model import MISNet
+from misnet.tools.benchmarks.figures import line_of, ratios, text
+from misnet.tools.benchmarks.kernels import DENSITIES
+from misnet.tools.benchmarks.pictures import plot_density
+from misnet.tools.benchmarks.turns import THREAD_VARIABLES, Worker, WorkerError, take_turns
+from misnet.tools.settings import check_settings
+from misnet.tools.toolkit import UsageError, load_split, run_tool
+from misnet.training.run import load_model, read_config
 from snncore.files import replace_file
 
 PEER_PARTS = ("torch", "spikingjelly")
@@ -80,7 +83,7 @@ def network_and_batch(args: argparse.Namespace) -> tuple[MISNet, tuple[np.ndarra
     batch = next(BatchIterator(data, args.batch_size).epoch(0))
     weights = f"weights of {args.run}" if args.run else "fresh weights"
     if args.density is not None:
-        from benchmarks.ours import shift_to_density  # imports the kernels, which may have to be compiled
+        from misnet.tools.benchmarks.ours import shift_to_density  # imports the kernels, which may have to be compiled
 
         weights += f", biases shifted by {shift_to_density(model, batch, args.density):.3f} for density {args.density}"
     return model, batch, f"MISNet-{config.variant}, {weights}, {args.batch_size} samples of {settings['dataset']}"

@@ -1,22 +1,25 @@
 """Evaluate a trained run: accuracy, a table by class, firing rates by layer, and a picture of the confusion matrix."""
 
+if not __package__:  # run as a script, perhaps from a checkout that was never installed
+    import _checkout as _checkout
+
 import argparse
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from settings import check_settings, override
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-from toolkit import add_data_options, add_device_options, device_from, load_split, progress, run_tool
 
-from datasets import BatchIterator, Prefetch
-from misnet.config import MISNetConfig
-from misnet.model import MISNet
-from misnet.plots import plot_confusion
-from misnet.recording import FiringRates
-from misnet.run import load_model, read_config
-from misnet.training import Totals, evaluate
+from misnet.datasets import BatchIterator, Prefetch
+from misnet.models.misnet.config import MISNetConfig
+from misnet.models.misnet.model import MISNet
+from misnet.tools.settings import check_settings, override
+from misnet.tools.toolkit import add_data_options, add_device_options, device_from, load_split, progress, run_tool
+from misnet.training.plots import plot_confusion
+from misnet.training.recording import FiringRates
+from misnet.training.run import load_model, read_config
+from misnet.training.step import Totals, evaluate
 from snncore.backend import asnumpy
 from snncore.files import replace_file
 

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from misnet.config import MISNetConfig
-from misnet.model import MISNet
-from misnet.training import Totals, train_step
+from misnet.models.misnet.config import MISNetConfig
+from misnet.models.misnet.model import MISNet
+from misnet.training.step import Totals, train_step
 from snncore import to_device
 from snncore.backend import asnumpy
 from snncore.kernels import cuda, reference

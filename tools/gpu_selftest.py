@@ -5,6 +5,9 @@ and of a whole step beside what the card does at best. Exit status 0 if all chec
 is no card.
 """
 
+if not __package__:  # run as a script, perhaps from a checkout that was never installed
+    import _checkout as _checkout
+
 import argparse
 import platform
 import time
@@ -12,14 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from gpu_checks import Outcome, event_checks, kernel_checks, step_checks
-from gpu_timings import Timing, kernel_timings, layer_in_pytorch, measured_card, step_timing
-from roofline import Layer
-from toolkit import UsageError, add_device_options, device_from, run_tool
 
 import snncore
-from misnet.config import MISNetConfig
-from misnet.recording import peak_memory_mib
+from misnet.models.misnet.config import MISNetConfig
+from misnet.tools.gpu_checks import Outcome, event_checks, kernel_checks, step_checks
+from misnet.tools.gpu_timings import Timing, kernel_timings, layer_in_pytorch, measured_card, step_timing
+from misnet.tools.roofline import Layer
+from misnet.tools.toolkit import UsageError, add_device_options, device_from, run_tool
+from misnet.training.recording import peak_memory_mib
 from snncore.backend import BackendError, cupy_module
 from snncore.files import replace_file
 

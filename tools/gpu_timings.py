@@ -4,12 +4,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from gpu_checks import batches
-from roofline import Card, Layer, kernels, step_work
 
-from misnet.config import MISNetConfig
-from misnet.model import MISNet
-from misnet.training import Totals, train_step
+from misnet.models.misnet.config import MISNetConfig
+from misnet.models.misnet.model import MISNet
+from misnet.tools.gpu_checks import batches
+from misnet.tools.roofline import Card, Layer, kernels, step_work
+from misnet.training.step import Totals, train_step
 from snncore import to_device
 from snncore.kernels import cuda
 from snncore.kernels.cuda import events, optim

@@ -12,6 +12,9 @@ belongs to the settings it was made with (--size, --timesteps, --seed, --data-op
 that are in two splits are a warning.
 """
 
+if not __package__:  # run as a script, perhaps from a checkout that was never installed
+    import _checkout as _checkout
+
 import argparse
 import os
 import time
@@ -19,16 +22,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from toolkit import DATA, STOPPED, StopRequest, UsageError, add_data_option, complain, run_tool, wrong_usage
-
-from datasets import DATASET_NAMES, describe
-from datasets.cache import verify_cache
-from datasets.checking import Report, check
-from datasets.decoding import Request
-from datasets.manifest import Manifest
-from datasets.preparing import Interrupted, prepare
-from datasets.preview import draw_preview
-from datasets.registry import data_splits
+from misnet.datasets import DATASET_NAMES, describe
+from misnet.datasets.prepared.cache import verify_cache
+from misnet.datasets.prepared.checking import Report, check
+from misnet.datasets.prepared.decoding import Request
+from misnet.datasets.prepared.manifest import Manifest
+from misnet.datasets.prepared.preparing import Interrupted, prepare
+from misnet.datasets.prepared.preview import draw_preview
+from misnet.datasets.registry import data_splits
+from misnet.tools.toolkit import (
+    DATA,
+    STOPPED,
+    StopRequest,
+    UsageError,
+    add_data_option,
+    complain,
+    run_tool,
+    wrong_usage,
+)
 
 SHOWN = 20  # of each kind of duplicate; faults are all shown
 

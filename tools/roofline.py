@@ -5,13 +5,15 @@ sizes of a layer, and divided by the bandwidth and the peak of a card as its mak
 measures the same kernels on a card that is there. The tables of docs/gpu.md come from here.
 """
 
+if not __package__:  # run as a script, perhaps from a checkout that was never installed
+    import _checkout as _checkout
+
 import argparse
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from toolkit import UsageError, run_tool
-
-from misnet.config import MISNetConfig
+from misnet.models.misnet.config import MISNetConfig
+from misnet.tools.toolkit import UsageError, run_tool
 
 DENSITY = 0.15  # of spikes, where the work depends on it
 
@@ -173,7 +175,7 @@ def report(card: Card, layer: Layer, config: MISNetConfig, parameters: int) -> s
 
 def main() -> None:
     """Print the tables."""
-    from misnet.model import MISNet
+    from misnet.models.misnet.model import MISNet
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--card", choices=tuple(CARDS), default="h100", help="whose figures to use (default: h100)")

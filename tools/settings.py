@@ -4,10 +4,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from toolkit import UsageError
-
-from datasets import AUGMENTATIONS, DATASET_NAMES
-from misnet.run import read_config
+from misnet.datasets import AUGMENTATIONS, DATASET_NAMES
+from misnet.tools.toolkit import UsageError
+from misnet.training.run import read_config
 from snncore.optim import OPTIMIZERS
 
 RECIPES: dict[str, dict[str, Any]] = {

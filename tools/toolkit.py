@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from datasets import DATASET_NAMES, AudioVisualDataset, DataError, load_dataset
-from datasets.registry import COMMON
-from misnet.config import ConfigError
-from misnet.training import Diverged
+from misnet.datasets import DATASET_NAMES, AudioVisualDataset, DataError, load_dataset
+from misnet.datasets.registry import COMMON
+from misnet.models.misnet.config import ConfigError
+from misnet.training.step import Diverged
 from snncore import BackendError, CheckpointError
 from snncore.backend import memory_message, use_device
 

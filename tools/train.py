@@ -5,14 +5,21 @@ config.json, metrics.csv, last.safetensors, best.safetensors and curves.png; Ctr
 `--resume RUN_DIR` goes on to the same weights as a run that was never stopped.
 """
 
+if not __package__:  # run as a script, perhaps from a checkout that was never installed
+    import _checkout as _checkout
+
 import argparse
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from settings import EPOCHS, RECIPES, SCHEDULES, gather
-from toolkit import (
+from misnet.datasets import AUGMENTATIONS, DATASET_NAMES, Augmentation, BatchIterator, DataError, Prefetch, describe
+from misnet.models.misnet.config import MISNetConfig
+from misnet.models.misnet.model import MISNet
+from misnet.models.options import add_model_options, model_config
+from misnet.tools.settings import EPOCHS, RECIPES, SCHEDULES, gather
+from misnet.tools.toolkit import (
     STOPPED,
     StopRequest,
     UsageError,
@@ -23,13 +30,8 @@ from toolkit import (
     progress,
     run_tool,
 )
-
-from datasets import AUGMENTATIONS, DATASET_NAMES, Augmentation, BatchIterator, DataError, Prefetch, describe
-from misnet.config import MISNetConfig
-from misnet.model import MISNet
-from misnet.options import add_model_options, model_config
-from misnet.plots import plot_curves
-from misnet.run import Run, Stopped, read_config, write_config
+from misnet.training.plots import plot_curves
+from misnet.training.run import Run, Stopped, read_config, write_config
 from snncore.optim import OPTIMIZERS
 from snncore.schedules import Constant, Cosine, Schedule
 

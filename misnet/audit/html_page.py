@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from misnet.audit.plots import plot_energy_by_layer, plot_energy_by_rule, plot_rates
-from snncore.columns import COLUMNS
 from snncore.energy import RULES
+from snncore.opcount.columns import COLUMNS
 
 __all__ = ["page"]
 

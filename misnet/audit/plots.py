@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.patches import Patch
 
-from misnet.plots import make_figure, png
+from misnet.training.plots import make_figure, png
 
 __all__ = ["plot_energy_by_layer", "plot_energy_by_rule", "plot_rates"]
 

@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from misnet.config import MISNetConfig
-from misnet.model import MISNet
+from misnet.models.misnet.config import MISNetConfig
+from misnet.models.misnet.model import MISNet
 from snncore import Ops, Tensor, count_ops, no_grad, to_device
-from snncore.cost import exact_sum
 from snncore.energy import Prices, Reading, apply_rule
 from snncore.nn import BatchNorm
+from snncore.opcount.cost import exact_sum
 
 __all__ = ["Claim", "calibrate", "count_batches", "dense_operations", "energy_claim", "report"]
 

@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.cost import OpCount
 from snncore.functions.arithmetic_cost import add_cost, elementwise, mul_cost, shrink_adds
+from snncore.opcount.cost import OpCount
 from snncore.tape import Function
 
 

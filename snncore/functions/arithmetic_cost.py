@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
-from snncore.cost import Facts, OpCount, Value, exact_sum, lead_of
-from snncore.functions.counting import entries, events
 from snncore.kernels.count import pair_events
+from snncore.opcount.cost import Facts, OpCount, Value, exact_sum, lead_of
+from snncore.opcount.events import entries, events
 
 __all__ = ["add_cost", "elementwise", "mul_cost", "reduction_cost", "residual_cost", "shrink_adds", "softmax_cost"]
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
-from snncore.cost import OpCount
 from snncore.functions.checks import check_float, check_shape
 from snncore.functions.neuron_cost import batch_norm_backward_cost, batch_norm_cost
+from snncore.opcount.cost import OpCount
 from snncore.tape import Function
 
 

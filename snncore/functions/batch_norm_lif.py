@@ -3,10 +3,10 @@
 from typing import Any
 
 from snncore.backend import Array
-from snncore.cost import OpCount
 from snncore.functions.batch_norm import BatchNorm
 from snncore.functions.checks import check_currents, check_threshold
 from snncore.functions.neuron_cost import neuron_backward, neuron_cost
+from snncore.opcount.cost import OpCount
 from snncore.surrogate import Sigmoid, Surrogate
 
 

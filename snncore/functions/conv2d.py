@@ -3,9 +3,9 @@
 from typing import Any
 
 from snncore.backend import Array
-from snncore.cost import OpCount
 from snncore.functions.checks import check_float, check_shape, pair
 from snncore.functions.synapse_cost import conv_cost, weights_backward
+from snncore.opcount.cost import OpCount
 from snncore.tape import Function
 
 

@@ -3,8 +3,8 @@
 import math
 
 from snncore.backend import Array
-from snncore.cost import Facts, OpCount, lead_of
-from snncore.functions.counting import entries, events
+from snncore.opcount.cost import Facts, OpCount, lead_of
+from snncore.opcount.events import entries, events
 from snncore.surrogate import Sigmoid, Surrogate, fire
 from snncore.tape import Function
 

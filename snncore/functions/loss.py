@@ -5,8 +5,8 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.cost import OpCount
 from snncore.functions.checks import check_float
+from snncore.opcount.cost import OpCount
 from snncore.tape import Function
 
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.cost import OpCount
 from snncore.functions.arithmetic_cost import softmax_cost
 from snncore.functions.matmul_cost import matmul_backward, matmul_cost
+from snncore.opcount.cost import OpCount
 from snncore.tape import Function
 
 

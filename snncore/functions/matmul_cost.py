@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module, asnumpy
-from snncore.cost import Facts, OpCount, Value, exact_sum, lead_of, times
-from snncore.functions.counting import entries, events, traffic, values
+from snncore.opcount.cost import Facts, OpCount, Value, exact_sum, lead_of, times
+from snncore.opcount.events import entries, events, traffic, values
 
 __all__ = ["matmul_backward", "matmul_cost"]
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from snncore.backend import Array
-from snncore.cost import OpCount
 from snncore.functions.checks import check_shape, check_threshold
 from snncore.functions.mlif_cost import mlif_backward_cost, mlif_cost
+from snncore.opcount.cost import OpCount
 from snncore.surrogate import Sigmoid, Surrogate
 from snncore.tape import Function
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
-from snncore.cost import OpCount, Value
-from snncore.functions.counting import entries, events
 from snncore.functions.neuron_cost import charged_entries, neuron_backward, neuron_cost, neuron_lead
+from snncore.opcount.cost import OpCount, Value
+from snncore.opcount.events import entries, events
 
 __all__ = ["mlif_backward_cost", "mlif_cost"]
 

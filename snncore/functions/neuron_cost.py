@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
-from snncore.cost import Facts, OpCount, Value, lead_of, times
-from snncore.functions.counting import entries, events, traffic
+from snncore.opcount.cost import Facts, OpCount, Value, lead_of, times
+from snncore.opcount.events import entries, events, traffic
 
 __all__ = ["batch_norm_cost", "charged_entries", "neuron_backward", "neuron_cost", "neuron_lead"]
 

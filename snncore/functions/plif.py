@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
-from snncore.cost import OpCount
 from snncore.functions.checks import check_currents
 from snncore.functions.lif import LIF
 from snncore.kernels.reference.membrane import sigmoid
+from snncore.opcount.cost import OpCount
 
 
 class PLIF(LIF):

@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from snncore.backend import Array
-from snncore.cost import Facts, OpCount, Value, lead_of
-from snncore.functions.counting import entries, events, mapped_events, taps, traffic, values
+from snncore.opcount.cost import Facts, OpCount, Value, lead_of
+from snncore.opcount.events import entries, events, mapped_events, taps, traffic, values
 
 __all__ = ["avg_pool_cost", "global_pool_cost", "max_pool_cost"]
 

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
-from snncore.cost import OpCount
 from snncore.functions.checks import pair
 from snncore.functions.pool_cost import avg_pool_cost, global_pool_cost, max_pool_cost
+from snncore.opcount.cost import OpCount
 from snncore.tape import Function
 
 

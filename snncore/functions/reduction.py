@@ -5,8 +5,8 @@ import math
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.cost import OpCount
 from snncore.functions.arithmetic_cost import reduction_cost
+from snncore.opcount.cost import OpCount
 from snncore.tape import Function
 
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from snncore.backend import Array
-from snncore.cost import OpCount, lead_of
 from snncore.functions.arithmetic_cost import residual_cost
-from snncore.functions.counting import events, traffic
+from snncore.opcount.cost import OpCount, lead_of
+from snncore.opcount.events import events, traffic
 from snncore.tape import Function
 
 CONNECTS = ("add", "and", "iand")

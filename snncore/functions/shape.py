@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.cost import OpCount
+from snncore.opcount.cost import OpCount
 from snncore.tape import Function
 
 

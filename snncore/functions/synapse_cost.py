@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.cost import Facts, OpCount, exact_sum, lead_of, times
-from snncore.functions.counting import Triple, entries, events, mapped_events, taps, traffic, values
+from snncore.opcount.cost import Facts, OpCount, exact_sum, lead_of, times
+from snncore.opcount.events import Triple, entries, events, mapped_events, taps, traffic, values
 
 __all__ = ["conv_cost", "linear_cost", "weights_backward"]
 

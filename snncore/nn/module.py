@@ -7,7 +7,8 @@ import numpy as np
 
 from snncore import backend
 from snncore.backend import Array
-from snncore.tape import Tensor, state
+from snncore.context import context
+from snncore.tape import Tensor
 
 __all__ = ["Buffer", "Module", "ModuleDict", "ModuleList", "Parameter"]
 
@@ -41,12 +42,12 @@ class Module:
         raise TypeError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *inputs: Any) -> Any:
-        """Run forward, with this module on `snncore.tape.state.scope` meanwhile."""
-        state.scope.append(self)
+        """Run forward, with this module on `snncore.context.context.scope` meanwhile."""
+        context.scope.append(self)
         try:
             return self.forward(*inputs)
         finally:
-            state.scope.pop()
+            context.scope.pop()
 
     # -- walking the tree --
 

@@ -1,6 +1,5 @@
 """Neuron layers: hold the settings, the learnable constants and, only if asked, the membrane between calls."""
 
-import contextvars
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from snncore import functions as F
+from snncore.context import changed, context
 from snncore.nn.layers import BatchNorm
 from snncore.nn.module import Buffer, Module, Parameter
 from snncore.surrogate import Surrogate
@@ -16,17 +16,12 @@ from snncore.tape import Tensor
 
 __all__ = ["CLIF", "IF", "LIF", "MLIF", "PLIF", "Neuron", "WithAlpha", "decay_of", "unfused"]
 
-_fused = contextvars.ContextVar("fused", default=True)
-
 
 @contextmanager
 def unfused() -> Iterator[None]:
     """Run BatchNorm and the neuron after it as two operations in the block, to look at what passes between them."""
-    token = _fused.set(False)
-    try:
+    with changed("fused", False):
         yield
-    finally:
-        _fused.reset(token)
 
 
 def decay_of(tau: float | None, decay: float | None) -> float:
@@ -105,7 +100,7 @@ class LIF(Neuron):
         self.settings = (v_threshold, v_reset, surrogate, detach_reset)
 
     def forward(self, c: Tensor, norm: BatchNorm | None = None) -> Tensor:
-        if norm is None or self.stateful or not _fused.get():
+        if norm is None or self.stateful or not context.fused:
             return self.run(F.LIF(self.decay, *self.settings), (c if norm is None else norm(c),))
         settings = (*norm.settings(), self.decay, *self.settings)
         return F.BatchNormLIF(*settings)(c, norm.weight, norm.bias)

@@ -22,16 +22,16 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
-from datasets import DataError
-from datasets.archives import read_archive
-from datasets.ave_annotations import read_annotations, read_order
-from datasets.cifar10_av import find_sounds
-from datasets.cifar10_images import read_batch, read_images
-from datasets.crema_d import read_split
-from datasets.files import read_bytes
-from datasets.images import decode_image
-from datasets.sources import Sound, Video
-from datasets.urbansound8k_av import read_metadata
+from misnet.datasets import DataError
+from misnet.datasets.formats.archives import read_archive
+from misnet.datasets.formats.files import read_bytes
+from misnet.datasets.media.images import decode_image
+from misnet.datasets.media.sources import Sound, Video
+from misnet.datasets.sets.ave_annotations import read_annotations, read_order
+from misnet.datasets.sets.cifar10_av import find_sounds
+from misnet.datasets.sets.cifar10_images import read_batch, read_images
+from misnet.datasets.sets.crema_d import read_split
+from misnet.datasets.sets.urbansound8k_av import read_metadata
 from tests.datasets.tiny_media import cifar_batch, write_tone, write_video
 
 SECONDS = 10.0  # of CPU time that one mutant may take; a shared machine may stand still for longer

@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets import AudioVisualDataset, Subset, load_dataset
-from datasets.base import content_hash
+from misnet.datasets import AudioVisualDataset, Subset, load_dataset
+from misnet.datasets.base import content_hash
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from datasets import DataError
+from misnet.datasets import DataError
 from tests.datasets import fuzzing
 from tests.datasets.conftest import real_folder
 

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from datasets import DATASET_NAMES, AudioVisualDataset, DataError, Subset, describe, load_dataset
+from misnet.datasets import DATASET_NAMES, AudioVisualDataset, DataError, Subset, describe, load_dataset
 
 
 def small(split="test", **settings):

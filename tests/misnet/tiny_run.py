@@ -5,7 +5,7 @@ import csv
 import numpy as np
 
 from misnet import MISNet
-from misnet.run import Run
+from misnet.training.run import Run
 from snncore.optim import OPTIMIZERS
 from snncore.rng import named_rng
 from snncore.schedules import Cosine

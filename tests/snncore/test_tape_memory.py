@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from snncore import Function, Tensor, nn, no_grad, observe, relaxed
+from snncore.context import context
 from snncore.functions import Add, Fire, Mul
-from snncore.tape import Node, state
+from snncore.tape import Node
 
 
 def leaf(*values):
@@ -193,7 +194,7 @@ def test_observers_see_every_call_with_its_arrays_and_the_modules_around_it():
     net, seen = Net(), []
 
     def note(function, inputs, outputs):
-        seen.append((function.name, [np.shape(a) for a in inputs], [y.shape for y in outputs], list(state.scope)))
+        seen.append((function.name, [np.shape(a) for a in inputs], [y.shape for y in outputs], list(context.scope)))
 
     x = np.ones((4, 2), np.float32)
     with observe(note):
@@ -205,14 +206,14 @@ def test_observers_see_every_call_with_its_arrays_and_the_modules_around_it():
         ("LIF", [(4, 3), ()], [(4, 3)], [net, net.inner, lif[1]]),
         ("Add", [(4, 3), ()], [(4, 3)], [net]),
     ]
-    assert state.scope == []
+    assert context.scope == []
 
 
 def test_scope_is_left_also_by_an_error():
     linear = nn.Linear(2, 3)
     with pytest.raises(ValueError, match="Linear"):
         linear(np.ones((4, 5), np.float32))
-    assert state.scope == []
+    assert context.scope == []
 
 
 def test_observers_see_calls_under_no_grad_and_nest():

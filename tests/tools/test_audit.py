@@ -5,8 +5,8 @@ import re
 
 import pytest
 
-from snncore.columns import COLUMNS
 from snncore.energy import RULES
+from snncore.opcount.columns import COLUMNS
 
 SMALL = ("--variant", "XS", "--channels", "4,6,8", "--cells", "1,1,1", "--timesteps", "2", "--limit-eval", "6")
 
@@ -69,7 +69,7 @@ def test_fresh_weights_one_rule_and_a_table_of_the_user(call, tmp_path):
 
 
 def test_a_run_beside_the_paper(call, trained, monkeypatch):
-    monkeypatch.setattr("misnet.audit.paper.DATA", ("CREMA-D",))
+    monkeypatch.setattr("misnet.paper.energies.DATA", ("CREMA-D",))
     result = call("audit", trained[0], "--rule", "paper", "--paper")
     assert result.status == 0
     assert "CREMA-D, MISNet-XL" in result.out

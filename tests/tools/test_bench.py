@@ -14,7 +14,7 @@ from tests.tools.command_line import ROOT, shell
 
 sys.path.insert(0, str(ROOT / "tools"))
 
-from benchmarks.figures import line_of, ratios
+from misnet.tools.benchmarks.figures import line_of, ratios
 
 HAS_PEERS = all(importlib.util.find_spec(name) for name in ("torch", "spikingjelly"))
 
@@ -65,7 +65,7 @@ def test_peers_that_are_not_installed_are_named_with_the_command():
 
 @pytest.mark.skipif(not HAS_PEERS, reason='needs the extra "peers"')
 def test_the_peer_is_the_same_network():
-    from benchmarks.peer import PeerRun
+    from misnet.tools.benchmarks.peer import PeerRun
 
     config = MISNetConfig(variant="XS", channels=(4, 6), cells=(1, 2), size=8, timesteps=3, visual_channels=2)
     model = MISNet(config, seed=1).eval()
@@ -98,7 +98,7 @@ def test_arguments_that_cannot_be_used(arguments, message):
 
 
 def test_biases_are_shifted_until_the_spikes_have_the_density():
-    from benchmarks.ours import densities, recorded_calls, shift_to_density
+    from misnet.tools.benchmarks.ours import densities, recorded_calls, shift_to_density
 
     model = MISNet(MISNetConfig(variant="XS", channels=(8, 16), cells=(1, 1), size=8, timesteps=3, visual_channels=1))
     rng = np.random.default_rng(0)

@@ -56,7 +56,7 @@ def test_on_the_double_every_check_passes_and_a_report_is_written(call, tmp_path
 def checks(monkeypatch):
     """The module of the checks."""
     monkeypatch.syspath_prepend(ROOT / "tools")
-    import gpu_checks
+    from misnet.tools import gpu_checks
 
     with double.installed():
         yield gpu_checks
@@ -90,8 +90,8 @@ COMPARISON = """
 import sys
 import torch
 sys.path.insert(0, sys.argv[1])
-from gpu_timings import layer_in_pytorch, pytorch_layer
-from roofline import Layer
+from misnet.tools.gpu_timings import layer_in_pytorch, pytorch_layer
+from misnet.tools.roofline import Layer
 layer = Layer(timesteps=2, samples=3, size=4, inputs=5, outputs=6)
 x = torch.ones(2, 3, 5, 4, 4, requires_grad=True)
 spikes = pytorch_layer(layer)(x)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from datasets import load_dataset
-from datasets.manifest import MANIFEST, Manifest
-from tests.datasets.test_mnist_dvs_ntidigits import damage
-from tests.datasets.test_workers import alive, wait_for
+from misnet.datasets import load_dataset
+from misnet.datasets.prepared.manifest import MANIFEST, Manifest
+from tests.datasets.prepared.test_workers import alive, wait_for
+from tests.datasets.sets.test_mnist_dvs_ntidigits import damage
 from tests.datasets.tiny_events import write_event_digits
 from tests.tools.command_line import TINY, command, environment
 from tests.tools.test_train import metrics, without_times

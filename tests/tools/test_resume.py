@@ -92,7 +92,7 @@ def test_data_that_changed_meanwhile_are_refused(copy_of_run, call):
 
 def test_the_second_ctrl_c_stops_at_once(monkeypatch, capsys):
     monkeypatch.syspath_prepend(ROOT / "tools")
-    import toolkit
+    from misnet.tools import toolkit
 
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
@@ -114,7 +114,7 @@ def test_the_second_ctrl_c_stops_at_once(monkeypatch, capsys):
 )
 def test_an_interrupt_and_an_error_of_the_system_are_one_line(monkeypatch, capsys, raised, status, message):
     monkeypatch.syspath_prepend(ROOT / "tools")
-    import toolkit
+    from misnet.tools import toolkit
 
     def main():
         raise raised

@@ -9,7 +9,7 @@ from tests.tools.command_line import ROOT
 @pytest.fixture
 def roofline(monkeypatch):
     monkeypatch.syspath_prepend(ROOT / "tools")
-    import roofline
+    from misnet.tools import roofline
 
     return roofline
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from misnet import MISNet, MISNetConfig
-from misnet.run import load_model
+from misnet.training.run import load_model
 from snncore.checkpoint import load_checkpoint
 from tests.tools.command_line import TINY
 

@@ -69,7 +69,7 @@ def test_memory_that_runs_out_is_one_sentence(call, tmp_path, monkeypatch):
     def full(*_):
         raise MemoryError("Unable to allocate 8.00 TiB")
 
-    monkeypatch.setattr("misnet.model.MISNet.to", full)
+    monkeypatch.setattr("misnet.models.misnet.model.MISNet.to", full)
     result = call("train", *TINY, "--output-dir", tmp_path / "run")
     assert result.status == 1
     assert (

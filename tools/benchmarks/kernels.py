@@ -169,7 +169,7 @@ def layer_rows(spec: dict[str, Any], rounds: int) -> tuple[list[Row], dict[str, 
     """Time each kind of layer of the network on its real input, forward and backward, against the reference kernels."""
     from safetensors.numpy import load_file
 
-    from benchmarks.ours import OurRun, densities, recorded_calls
+    from misnet.tools.benchmarks.ours import OurRun, densities, recorded_calls
     from snncore.tape import Tensor
 
     batch = np.load(spec["batch"])
@@ -233,7 +233,7 @@ def limits() -> dict[str, float]:
 
 def main() -> None:
     spec = json.loads(sys.argv[1])
-    sys.path.insert(0, str(Path(__file__).parents[1]))
+    sys.path.insert(0, str(Path(__file__).parents[2]))
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     if spec["peers"]:

@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 
 import snncore.kernels.cpu  # noqa: F401  so that the memory of its imports counts as that of imports
-from misnet.config import MISNetConfig
-from misnet.model import MISNet
-from misnet.training import Totals, predict, train_step
+from misnet.models.misnet.config import MISNetConfig
+from misnet.models.misnet.model import MISNet
+from misnet.training.step import Totals, predict, train_step
 from snncore import Tensor, no_grad, observe
 from snncore import functions as F
+from snncore.context import context
 from snncore.nn import BatchNorm
 from snncore.optim import SGD
-from snncore.tape import state
 
 
 class OurRun:
@@ -39,7 +39,7 @@ def recorded_calls(model: MISNet, batch: tuple[np.ndarray, ...]) -> list[tuple[s
     calls: list[tuple[str, Any, tuple]] = []
 
     def keep(function: Any, inputs: tuple, outputs: tuple) -> None:
-        calls.append((names[id(state.scope[-1])], function, inputs))
+        calls.append((names[id(context.scope[-1])], function, inputs))
 
     model.train()
     with no_grad(), observe(keep):

@@ -29,13 +29,13 @@ def make_run(spec: dict[str, Any]) -> tuple[Any, float]:
     if spec["kind"] == "peer":
         import torch
 
-        from benchmarks.peer import PeerRun
+        from misnet.tools.benchmarks.peer import PeerRun
 
         torch.set_num_threads(spec["threads"])
         before = memory_mib("VmRSS")
         shape = (tuple(spec["channels"]), tuple(spec["cells"]))
         return PeerRun(spec["network"], shape, arrays, data, spec["format"], spec["compiled"]), before
-    from benchmarks.ours import OurRun
+    from misnet.tools.benchmarks.ours import OurRun
 
     before = memory_mib("VmRSS")
     return OurRun(spec["network"], arrays, data), before
@@ -43,7 +43,7 @@ def make_run(spec: dict[str, Any]) -> tuple[Any, float]:
 
 def main() -> None:
     spec = json.loads(sys.argv[1])
-    sys.path.insert(0, str(Path(__file__).parents[1]))
+    sys.path.insert(0, str(Path(__file__).parents[2]))
     run, before = make_run(spec)
     step = getattr(run, spec["mode"])
     channel = os.fdopen(os.dup(1), "w")

@@ -1,9 +1,9 @@
 """Operations, addressing and memory: the analytical model of Lemaire et al. 2022."""
 
-from snncore.cost import Facts
 from snncore.energy.prices import Prices
 from snncore.energy.reading import Reading
 from snncore.opcount import Ops
+from snncore.opcount.cost import Facts
 
 __all__ = ["lemaire"]
 

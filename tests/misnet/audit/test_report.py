@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 
 from misnet import MISNet
-from misnet.audit.contradictions import between_tables, energy_scaling, parameter_counts
 from misnet.audit.html_page import page
-from misnet.audit.paper import printed_energies
-from misnet.audit.paper_text import paper_lines
 from misnet.audit.report import calibrate, count_batches, dense_operations, energy_claim, report
 from misnet.audit.text import claim_lines, layer_table, rule_table
-from misnet.config import preset
-from snncore.columns import COLUMNS
+from misnet.models.misnet.config import preset
+from misnet.paper.contradictions import between_tables, energy_scaling, parameter_counts
+from misnet.paper.energies import printed_energies
+from misnet.paper.text import paper_lines
 from snncore.energy import RULES, apply_rule, load_prices
+from snncore.opcount.columns import COLUMNS
 from tests.misnet.tiny import lively, make_batch, tiny_config
 from tests.misnet.tiny_run import Batches
 

@@ -1,0 +1,1 @@
+"""From samples to batches: order, augmentation, a thread that works ahead."""

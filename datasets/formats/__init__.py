@@ -1,0 +1,1 @@
+"""Files of a format, read whole into arrays or texts: archives, IDX, pickles, events, HDF5."""

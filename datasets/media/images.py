@@ -1,0 +1,87 @@
+"""Images: decoding a file to RGB, fitting it to a square, and resizing as two matrix products."""
+
+import io
+from functools import lru_cache
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from misnet.datasets.base import DataError
+from misnet.datasets.formats.files import looks_like_text, reason
+
+__all__ = ["FITS", "IMAGE_SUFFIXES", "decode_image", "fit_square", "resize_bilinear", "resize_matrix"]
+
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".gif", ".webp", ".tif", ".tiff"})
+FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")  # Pillow knows more, of which some run other programs
+FITS = ("crop", "stretch")
+MAX_PIXELS = 64_000_000
+PIXELS_PER_BYTE = {"PPM": 8, "BMP": 256}  # that can be packed in a byte; in the other formats 8256, by deflate's limit
+EXPECTED = "an image (png, jpg, ...)"
+
+
+def decode_image(data: bytes, where: object) -> np.ndarray:
+    """Return the image in the bytes of a PNG, JPEG, BMP, PPM, GIF, WebP or TIFF file, in RGB.
+
+    where: file name for the messages. Images with a palette, gray, CMYK or 16 bits become RGB of 8 bits,
+    transparency is left out, and the orientation that a camera noted is applied.
+    Returns uint8 [H, W, 3].
+    Raises DataError for bytes that are no such image, for one cut short or damaged, and for more pixels than such
+    a file can hold, or than 64 million.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            most = min(MAX_PIXELS, len(data) * PIXELS_PER_BYTE.get(image.format or "", 8256))
+            if image.width * image.height > most:
+                found = f"an image of {image.width}x{image.height}"
+                raise DataError(f"{where}: found {found}, expected at most {most} pixels")
+            image.load()
+            if image.mode.startswith("I"):  # 16 bits, which Pillow would clip instead of scale
+                return np.repeat((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+            upright = ImageOps.exif_transpose(image)
+            if "transparency" in upright.info:  # of a palette; Pillow warns when it is left out
+                upright = upright.convert("RGBA")
+            return np.asarray(upright.convert("RGB"))
+    except DataError:
+        raise
+    except Image.UnidentifiedImageError:
+        found = "text" if looks_like_text(data) else f"bytes {data[:8].hex(' ')}"
+        raise DataError(f"{where}: found {len(data)} bytes starting with {found}, expected {EXPECTED}") from None
+    except Exception as error:  # Pillow lets errors of many kinds through when a file is damaged
+        raise DataError(f"{where}: cannot be decoded ({reason(error)}); expected {EXPECTED}") from error
+
+
+def fit_square(image: np.ndarray, size: int, fit: str = "crop") -> np.ndarray:
+    """Return an image as a square, by Pillow's bilinear filter.
+
+    fit: "crop" takes the middle square, "stretch" the whole image, whose sides then change their proportion.
+    image: uint8 [H, W, 3]. Returns uint8 [size, size, 3].
+    """
+    height, width = image.shape[:2]
+    side = min(height, width)
+    left, top = ((width - side) / 2, (height - side) / 2) if fit == "crop" else (0, 0)
+    box = (left, top, width - left, height - top)
+    if (height, width) == (size, size):
+        return image
+    return np.asarray(Image.fromarray(image).resize((size, size), Image.Resampling.BILINEAR, box=box))
+
+
+@lru_cache(maxsize=64)
+def resize_matrix(n_in: int, n_out: int) -> np.ndarray:
+    """Return the matrix R, float32 [n_out, n_in], with which Pillow's bilinear filter resizes a column: y = R x.
+
+    Pillow resizes rows and columns one after the other, each linearly, so that an image is resized by R X R'. R is what
+    Pillow makes of the identity; the filter is widened when shrinking, so that no pixel is passed over.
+    """
+    identity = Image.fromarray(np.eye(n_in, dtype=np.float32))
+    matrix = np.asarray(identity.resize((n_in, n_out), Image.Resampling.BILINEAR))
+    matrix.setflags(write=False)
+    return matrix
+
+
+def resize_bilinear(images: np.ndarray, size: int) -> np.ndarray:
+    """Return images resized to `size` x `size` as Pillow's bilinear filter in mode "F" does, to float32 rounding.
+
+    images: float32 [..., H, W]. Returns float32 [..., size, size].
+    """
+    rows, columns = images.shape[-2:]
+    return resize_matrix(rows, size) @ images @ resize_matrix(columns, size).T

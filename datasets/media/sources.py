@@ -1,0 +1,118 @@
+"""What a sample is decoded from: a sound, and a video, a folder of frames or a still image."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from misnet.datasets.formats.files import read_bytes
+from misnet.datasets.media.audio import read_audio
+from misnet.datasets.media.images import EXPECTED, decode_image
+from misnet.datasets.media.video import VIDEO_SUFFIXES, read_frames, read_sound_track
+
+__all__ = ["FrameFolder", "Pixels", "Sound", "Still", "Video", "Vision"]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """A sound file or the sound track of a video, or of either the part from `start` to `stop` seconds."""
+
+    path: Path
+    start: float = 0.0
+    stop: float | None = None
+
+    @property
+    def in_container(self) -> bool:
+        """Whether it is in a file that FFmpeg reads, and libsndfile does not."""
+        return self.path.suffix.lower() in VIDEO_SUFFIXES | {".m4a"}
+
+    def read(self) -> tuple[np.ndarray, int]:
+        """Return the samples, float32 [n], and their rate in Hz; raises DataError."""
+        reader = read_sound_track if self.in_container else read_audio
+        return reader(self.path, self.start, self.stop)
+
+
+class Vision(Protocol):
+    """Something that is seen."""
+
+    still: bool  # the same at any moment
+
+    def frames(self, moments: Sequence[float]) -> tuple[list[np.ndarray], float | None]:
+        """Return what is seen at `moments`, and how long the whole lasts.
+
+        moments: from 0, the beginning, to below 1, the end; ascending.
+        Returns a frame for each moment, uint8 [H, W, 3], and seconds, None if that is not known. Raises DataError.
+        """
+        ...
+
+    def files(self, moments: Sequence[float]) -> tuple[Path, ...]:
+        """Return the files that `frames(moments)` reads; an archive that holds other images too is none of them."""
+        ...
+
+
+@dataclass(frozen=True)
+class Video:
+    """A video file, or the part of it from `start` to `stop` seconds."""
+
+    path: Path
+    start: float = 0.0
+    stop: float | None = None
+    still = False
+
+    def frames(self, moments: Sequence[float]) -> tuple[list[np.ndarray], float | None]:
+        return read_frames(self.path, moments, self.start, self.stop)
+
+    def files(self, moments: Sequence[float]) -> tuple[Path, ...]:
+        return (self.path,)
+
+
+@dataclass(frozen=True)
+class FrameFolder:
+    """Image files that are frames at equal distances, in order; the part from `start` to `stop`, each from 0 to 1."""
+
+    paths: tuple[Path, ...]
+    start: float = 0.0
+    stop: float = 1.0
+    still = False
+
+    def frames(self, moments: Sequence[float]) -> tuple[list[np.ndarray], float | None]:
+        return [decode_image(read_bytes(path, EXPECTED), path) for path in self._at(moments)], None
+
+    def files(self, moments: Sequence[float]) -> tuple[Path, ...]:
+        return tuple(dict.fromkeys(self._at(moments)))
+
+    def _at(self, moments: Sequence[float]) -> list[Path]:
+        places = [self.start + m * (self.stop - self.start) for m in moments]
+        return [self.paths[min(int(place * len(self.paths)), len(self.paths) - 1)] for place in places]
+
+
+@dataclass(frozen=True)
+class Still:
+    """An image file, or the content of one that was read from an archive."""
+
+    path: Path
+    content: bytes | None = field(default=None, repr=False)
+    still = True
+
+    def frames(self, moments: Sequence[float]) -> tuple[list[np.ndarray], float | None]:
+        content = read_bytes(self.path, EXPECTED) if self.content is None else self.content
+        return [decode_image(content, self.path)] * len(moments), None
+
+    def files(self, moments: Sequence[float]) -> tuple[Path, ...]:
+        return () if self.content is not None else (self.path,)
+
+
+@dataclass(frozen=True, eq=False)
+class Pixels:
+    """An image in memory, uint8 [H, W, 3]."""
+
+    pixels: np.ndarray
+    still = True
+
+    def frames(self, moments: Sequence[float]) -> tuple[list[np.ndarray], float | None]:
+        return [self.pixels] * len(moments), None
+
+    def files(self, moments: Sequence[float]) -> tuple[Path, ...]:
+        return ()

@@ -1,0 +1,184 @@
+"""A data set that was decoded once, read from memory-mapped arrays; `datasets/prepared/preparing.py` writes it."""
+
+import hashlib
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from misnet.datasets.base import AudioVisualDataset, DataError, content_hash
+from misnet.datasets.prepared.manifest import ARRAYS, Manifest
+
+__all__ = [
+    "CachedDataset",
+    "array_header",
+    "array_path",
+    "as_json",
+    "mapped",
+    "open_cache",
+    "sha256_of",
+    "verify_cache",
+]
+
+
+class CachedDataset(AudioVisualDataset):
+    """A split of a prepared cache: the samples of the data set it was made from, bit for bit, without those left out.
+
+    folder: has a finished manifest. Sizes and headers of the arrays are checked here; their content only by
+    `verify_cache`, as that reads all of it. The arrays are mapped, not read: a sample costs its own bytes.
+    The fingerprint is that of the data set itself where no sample was left out, so that a run that began on one goes on
+    with the other.
+    Raises DataError if the cache is unfinished, damaged or of another version.
+    """
+
+    def __init__(self, folder: str | Path, split: str):
+        folder = Path(folder)
+        manifest = _finished(folder)
+        if split not in manifest.splits:
+            raise DataError(f"{folder}: holds no {split} split, but {', '.join(manifest.splits)}")
+        self.record = manifest.splits[split]
+        self.name, self.split = manifest.dataset, split
+        self.class_names = tuple(self.record.class_names)
+        self.timesteps, self.size = manifest.settings["timesteps"], manifest.settings["size"]
+        self.audio_channels, self.visual_channels = self.record.audio_channels, self.record.visual_channels
+        maps = [mapped(folder, manifest, split, array) for array in ARRAYS]
+        self._audio, self._video, labels = maps
+        left_out = self.record.skipped()
+        self._rows = np.delete(np.arange(self.record.samples), np.array(sorted(left_out), dtype=np.int64))
+        self.skipped = len(left_out) + len(self.record.left_out)
+        self.skipped_reasons = (*self.record.left_out, *left_out.values())
+        self._labels = labels[self._rows]
+        if len(self._labels) and not 0 <= self._labels.min() <= self._labels.max() < len(self.class_names):
+            raise DataError(
+                f"{array_path(folder, split, 'labels')}: found labels beyond {len(self.class_names)} classes"
+            )
+        self._labels.setflags(write=False)
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self._labels
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
+        row = self._rows[self.checked(index)]
+        return np.array(self._audio[row]), np.array(self._video[row]), int(self._labels[index])
+
+    def fingerprint(self) -> str:
+        """That of the data set, or if samples were left out SHA-256 over it and their indices."""
+        left_out = sorted(self.record.skipped())
+        if not left_out:
+            return self.record.fingerprint
+        return content_hash({"prepared_from": self.record.fingerprint, "left_out": left_out})
+
+
+def open_cache(
+    folder: str | Path,
+    split: str,
+    name: str,
+    timesteps: int,
+    size: int | None,
+    seed: int,
+    options: dict[str, Any],
+) -> CachedDataset:
+    """Return a split of a cache if it was prepared as asked for.
+
+    size: None takes the cache's. options: those given, of which each must be the cache's (`on_bad_sample` is of no
+    matter here). Raises ValueError naming the first setting that differs; DataError as CachedDataset does.
+    """
+    manifest = _finished(Path(folder))
+    _of_this_set(folder, manifest, name)
+    asked = {"timesteps": timesteps, "size": size, "seed": seed}
+    asked = {key: value for key, value in asked.items() if value is not None}
+    asked |= {key: value for key, value in options.items() if key != "on_bad_sample"}
+    made = manifest.settings | manifest.options
+    for key, value in asked.items():
+        if made.get(key) != as_json(value):
+            raise ValueError(
+                f"{key}: {folder} was prepared with {made.get(key)!r}, found {value!r}; ask for the same, or prepare "
+                "another cache"
+            )
+    return CachedDataset(folder, split)
+
+
+def verify_cache(folder: str | Path, name: str | None = None) -> int:
+    """Compare every byte of a cache's arrays with its manifest and return how many there are.
+
+    name: of the data set, if the cache must be one of it, which is a ValueError otherwise.
+    Raises DataError naming all files that differ, and as CachedDataset does.
+    """
+    folder = Path(folder)
+    manifest = _finished(folder)
+    _of_this_set(folder, manifest, manifest.dataset if name is None else name)
+    total, wrong = 0, []
+    for split, record in manifest.splits.items():
+        for array in ARRAYS:
+            path = array_path(folder, split, array)
+            mapped(folder, manifest, split, array)
+            with open(path, "rb") as file:
+                found = sha256_of(file)
+            total += path.stat().st_size
+            wrong += [path.name] if found != record.files.get(array) else []
+    if wrong:
+        raise DataError(f"{folder}: {', '.join(wrong)} changed since preparing: the content differs from the manifest")
+    return total
+
+
+def array_path(folder: Path, split: str, array: str) -> Path:
+    """Return where an array of a split lies."""
+    return folder / f"{split}-{array}.npy"
+
+
+def array_header(shape: tuple[int, ...], array: str) -> bytes:
+    """Return the bytes that a .npy file of this shape starts with: float32, and int64 for labels."""
+    header = io.BytesIO()
+    descr = "<i8" if array == "labels" else "<f4"
+    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+    return header.getvalue()
+
+
+def sha256_of(file: Any) -> str:
+    """Return the SHA-256 of what is left of an open file, in hex."""
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def as_json(value: Any) -> Any:
+    """Return the value as it comes back from JSON: tuples as lists."""
+    return json.loads(json.dumps(value))
+
+
+def _finished(folder: Path) -> Manifest:
+    manifest = Manifest.read(folder)
+    if not manifest.complete:
+        done = ", ".join(f"{r.done()} of {r.samples} {split} samples" for split, r in manifest.splits.items())
+        raise DataError(f"{folder}: was not finished ({done}); go on with the tools/prepare.py command that began it")
+    return manifest
+
+
+def _of_this_set(folder: str | Path, manifest: Manifest, name: str) -> None:
+    if name != manifest.dataset:
+        raise ValueError(f"{folder} is a prepared cache of {manifest.dataset}, found {name}")
+
+
+def mapped(folder: Path, manifest: Manifest, split: str, array: str) -> np.ndarray:
+    """Return an array of a cache, mapped read-only; raises DataError unless its size and header are right."""
+    path, shape = array_path(folder, split, array), manifest.shape(split, array)
+    header = array_header(shape, array)
+    dtype = np.dtype("<i8" if array == "labels" else "<f4")
+    expected = len(header) + int(np.prod(shape, dtype=object)) * dtype.itemsize
+    try:
+        found = path.stat().st_size
+        with open(path, "rb") as file:
+            start = file.read(len(header))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror}); expected an array of the cache") from None
+    if found != expected:
+        raise DataError(f"{path}: found {found} bytes, expected {expected} for shape {shape}")
+    if start != header:
+        raise DataError(f"{path}: does not start with the header of a .npy file of shape {shape} and type {dtype}")
+    if not shape[0]:
+        return np.zeros(shape, dtype)
+    return np.asarray(np.memmap(path, dtype, "r", len(header), shape))

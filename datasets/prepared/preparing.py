@@ -1,0 +1,223 @@
+"""Decoding a whole data set once, in parallel processes, into the memory-mapped arrays of a cache.
+
+The arrays are made at full size at once, and filled chunk by chunk. A worker decodes a chunk, writes it at its place
+and waits until it is on disk; only then does the parent note it in the manifest, which it replaces in one step. So a
+kill at any moment loses the chunks that were under way and nothing else, and what is noted is there.
+"""
+
+import errno
+import hashlib
+import importlib.metadata
+import platform
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+
+import snncore
+from misnet.datasets.base import DataError
+from misnet.datasets.prepared import decoding
+from misnet.datasets.prepared.cache import array_header, array_path, as_json, mapped, sha256_of
+from misnet.datasets.prepared.decoding import Request, decode_chunk, make_array, write_rows
+from misnet.datasets.prepared.manifest import ARRAYS, MANIFEST, Manifest, SplitRecord, is_cache
+from misnet.datasets.prepared.workers import run_tasks
+from misnet.datasets.registry import data_options, data_splits
+
+__all__ = ["Interrupted", "prepare"]
+
+CHUNK_BYTES = 16 << 20  # of a worker's memory, and at most this is lost to a kill
+CHUNK_SAMPLES = 512
+LIBRARIES = ("numpy", "scipy", "soundfile", "pillow", "av", "h5py")  # which decode, and so decide what is in a sample
+LOCK = ".lock"
+
+
+class Interrupted(Exception):
+    """Preparing was asked to stop; what is finished is kept."""
+
+
+def prepare(
+    folder: str | Path,
+    request: Request,
+    *,
+    jobs: int = 1,
+    stop: Callable[[], bool] = lambda: False,
+    advance: Callable[[str, int, int], None] = lambda split, done, total: None,
+) -> Manifest:
+    """Fill `folder` with a cache of all splits of a data set, going on where an earlier call was stopped.
+
+    jobs: processes that decode; with 1 it is this one. stop: asked between chunks; True leaves with Interrupted.
+    advance: called with split, samples done and samples in all, at the start and after each chunk.
+    Returns the finished manifest. Raises ValueError if the folder was prepared with other settings or versions;
+    DataError for a sample that cannot be read (unless they are skipped), for data that changed meanwhile, a disk that
+    is full, a worker that died, and another process at work in the folder. What was finished is kept in every case.
+    """
+    folder = Path(folder)
+    if jobs < 1:
+        raise ValueError(f"jobs: expected at least 1, found {jobs}")
+    if request.data_dir is not None and is_cache(request.data_dir):
+        raise ValueError(f"data_dir: {request.data_dir} is a prepared cache; expected the files of {request.name}")
+    decoding.forget()  # files may have changed since an earlier call
+    try:
+        with _disk_full_is_a_data_error(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with _only_here(folder):
+                manifest = _begin(folder, request)
+                for split in manifest.splits:
+                    _fill(folder, manifest, split, request, jobs, stop, advance)
+                if not manifest.complete:
+                    for split in manifest.splits:
+                        _seal(folder, manifest, split)
+                    manifest.complete = True
+                    manifest.write(folder)
+    finally:
+        decoding.forget()
+    return manifest
+
+
+def _begin(folder: Path, request: Request) -> Manifest:
+    """The manifest to go on with: the folder's if it fits, or a new one, with arrays of the right size on disk."""
+    splits = {split: decoding.loaded(request, split) for split in data_splits(request.name)}
+    known = data_options(request.name)
+    options = as_json({k: v for k, v in (known | request.options).items() if k != "on_bad_sample"})
+    first = splits["train"]
+    settings = {"timesteps": first.timesteps, "size": first.size, "seed": request.seed}
+    settings["on_bad_sample"] = request.on_bad_sample
+    manifest = Manifest(request.name, settings, options, _versions())
+    for split, dataset in splits.items():
+        unnamed = dataset.skipped - len(dataset.skipped_reasons)
+        manifest.splits[split] = SplitRecord(
+            samples=len(dataset),
+            fingerprint=dataset.fingerprint(),
+            class_names=list(dataset.class_names),
+            audio_channels=dataset.audio_channels,
+            visual_channels=dataset.visual_channels,
+            left_out=[*dataset.skipped_reasons, *["left out by the data set, which does not say why"] * unnamed],
+        )
+    if is_cache(folder):
+        return _earlier(folder, manifest)
+    ours = {array_path(folder, split, array).name for split in splits for array in ARRAYS} | {LOCK}
+    others = [path.name for path in folder.iterdir() if path.name not in ours and path.suffix != ".tmp"]
+    if others:
+        raise ValueError(f"{folder}: holds {others[0]} and no {MANIFEST}; expected an empty folder or a cache")
+    for split, dataset in splits.items():
+        for array in ARRAYS:
+            make_array(array_path(folder, split, array), manifest.shape(split, array), array)
+        labels = np.asarray(dataset.labels, "<i8")
+        write_rows(array_path(folder, split, "labels"), "labels", 0, labels, len(labels))
+    manifest.write(folder)
+    return manifest
+
+
+def _earlier(folder: Path, asked: Manifest) -> Manifest:
+    found = Manifest.read(folder)
+    was = {"dataset": found.dataset} | found.settings | found.options
+    now = {"dataset": asked.dataset} | asked.settings | asked.options
+    if not found.complete:  # a finished cache stays what it is when a library is updated
+        was, now = was | found.versions, now | asked.versions
+    for key in sorted(was.keys() | now.keys()):
+        if was.get(key) != now.get(key):
+            raise ValueError(
+                f"{key}: {folder} was prepared with {was.get(key)!r}, found {now.get(key)!r}; ask for the same, or "
+                "choose another folder"
+            )
+    for split, record in asked.splits.items():
+        if found.splits[split].fingerprint != record.fingerprint:
+            raise DataError(
+                f"{folder}: the files of the {split} split are not those that it was prepared from; prepare them into "
+                "another folder"
+            )
+        for array in ARRAYS:
+            mapped(folder, found, split, array)  # of the right size
+    return found
+
+
+def _fill(
+    folder: Path,
+    manifest: Manifest,
+    split: str,
+    request: Request,
+    jobs: int,
+    stop: Callable[[], bool],
+    advance: Callable[[str, int, int], None],
+) -> None:
+    record = manifest.splits[split]
+    advance(split, record.done(), record.samples)
+    sample_bytes = sum(4 * int(np.prod(manifest.shape(split, array)[1:])) for array in ("audio", "video"))
+    length = max(1, min(CHUNK_SAMPLES, CHUNK_BYTES // sample_bytes))
+    tasks = [(request, split, str(folder), start, end) for start, end in _missing(record, length)]
+    for chunk in run_tasks(decode_chunk, tasks, max(1, min(jobs, len(tasks))), stop):
+        record.chunks = sorted([*record.chunks, chunk], key=lambda c: c.start)
+        manifest.write(folder)
+        advance(split, record.done(), record.samples)
+    if record.done() < record.samples:
+        raise Interrupted(f"{folder}: stopped after {record.done()} of {record.samples} {split} samples")
+
+
+def _missing(record: SplitRecord, length: int) -> Iterator[tuple[int, int]]:
+    """Ranges of samples in no chunk, none longer than `length`."""
+    gap_start = 0
+    for gap_end, following in [*((c.start, c.stop) for c in record.chunks), (record.samples, record.samples)]:
+        for start in range(gap_start, gap_end, length):
+            yield start, min(start + length, gap_end)
+        gap_start = following
+
+
+def _seal(folder: Path, manifest: Manifest, split: str) -> None:
+    """Read everything back, compare it with what the workers wrote, and note the SHA-256 of each file."""
+    record = manifest.splits[split]
+    good = list(record.chunks)
+    for array in ARRAYS:
+        path, shape = array_path(folder, split, array), manifest.shape(split, array)
+        header = array_header(shape, array)
+        with open(path, "rb") as file:
+            record.files[array] = sha256_of(file)
+            row = (path.stat().st_size - len(header)) // max(1, record.samples)
+            for chunk in record.chunks if array != "labels" else ():
+                file.seek(len(header) + chunk.start * row)
+                read = hashlib.sha256(file.read((chunk.stop - chunk.start) * row)).hexdigest()
+                if read != getattr(chunk, array) and chunk in good:
+                    good.remove(chunk)
+    if len(good) < len(record.chunks):
+        lost = len(record.chunks) - len(good)
+        record.chunks, record.files = good, {}
+        manifest.write(folder)
+        raise DataError(
+            f"{folder}: {lost} chunks of the {split} split are not on disk as written; run the command again"
+        )
+
+
+def _versions() -> dict[str, str]:
+    versions = {"snncore": snncore.__version__, "python": ".".join(platform.python_version_tuple()[:2])}
+    for library in LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            versions[library] = importlib.metadata.version(library)
+    return versions
+
+
+@contextmanager
+def _only_here(folder: Path) -> Iterator[None]:
+    """Keep other processes from preparing into the folder; the system lets go of the lock when this one dies."""
+    try:
+        import fcntl
+    except ImportError:  # no such locks on Windows
+        yield
+        return
+    with open(folder / LOCK, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DataError(f"{folder}: another process is preparing into this folder") from None
+        yield
+
+
+@contextmanager
+def _disk_full_is_a_data_error(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise DataError(
+            f"{folder}: no space left on the disk; what is finished is kept: make room, and run the same command again"
+        ) from error

@@ -1,0 +1,100 @@
+"""A picture of samples: key frames beside the spectrogram, with the label, so that a person sees that they fit."""
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from misnet.datasets.base import AudioVisualDataset, DataError, MissingPackage
+from snncore.files import replace_file
+from snncore.rng import named_rng
+
+__all__ = ["draw_preview", "pick_samples"]
+
+
+def pick_samples(dataset: AudioVisualDataset, count: int, seed: int = 0, first: int = 0) -> list[int]:
+    """Return up to `count` sample indices, drawn with the seed: one of each class, then a second of each, and so on.
+
+    first: class to begin with. Samples that cannot be read are passed over.
+    """
+    rng = named_rng(seed, "preview", dataset.name, dataset.split)
+    order = rng.permutation(len(dataset))
+    rank = np.zeros(len(dataset), dtype=np.int64)  # how many of its class come before it
+    for label in np.unique(dataset.labels):
+        mine = order[dataset.labels[order] == label]
+        rank[mine] = np.arange(len(mine))
+    picked: list[int] = []
+    turn = (dataset.labels - first) % len(dataset.class_names)
+    for index in order[np.lexsort((turn[order], rank[order]))]:
+        if len(picked) == count:
+            break
+        try:
+            dataset[int(index)]
+        except MissingPackage:
+            raise
+        except DataError:
+            continue
+        picked.append(int(index))
+    return picked
+
+
+def as_pictures(video: np.ndarray) -> np.ndarray:
+    """Return frames as RGB from 0 to 1, spread over the sample's own range.
+
+    video: float [T, H, W, C]; C = 1 is gray, C = 3 is RGB, C = 2 are the OFF (blue) and ON (red) events of a camera.
+    Returns float [T, H, W, 3].
+    """
+    low, high = video.min(), video.max()
+    x = (video - low) / (high - low if high > low else 1)
+    if x.shape[-1] == 2:
+        return np.stack([x[..., 1], np.zeros_like(x[..., 0]), x[..., 0]], axis=-1)
+    return np.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x[..., :3]
+
+
+def draw_preview(datasets: Sequence[AudioVisualDataset], path: str | Path, count: int = 12, seed: int = 0) -> int:
+    """Draw up to `count` samples, shared among the splits given, into a PNG; return how many were drawn.
+
+    Each has its label, its T frames side by side and its T spectrograms side by side, low bands at the bottom.
+    Raises DataError if no sample can be read, OSError if the file cannot be written.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    share = -(-count // len(datasets))
+    shown: list[tuple[AudioVisualDataset, int]] = []
+    for dataset in datasets:
+        wanted = min(share, count - len(shown))
+        shown += [(dataset, i) for i in pick_samples(dataset, wanted, seed, first=len(shown))]
+    if not shown:
+        raise DataError(f"{datasets[0].name}: no sample can be read, so that there is none to draw")
+    rows = -(-len(shown) // 2)
+    timesteps = datasets[0].timesteps
+    figure = Figure(figsize=(4.4 * min(timesteps, 5) * 0.9, 1.25 * rows + 0.6), layout="constrained")
+    FigureCanvasAgg(figure)  # draws without a display
+    figure.suptitle(f"{datasets[0].name}: frames, and spectrograms beside them, in {timesteps} timesteps", fontsize=10)
+    axes = figure.subplots(rows, 4, squeeze=False)
+    for place in axes.flat:
+        place.set_axis_off()
+    for k, (dataset, i) in enumerate(shown):
+        left, right = axes[k // 2, 2 * (k % 2) : 2 * (k % 2) + 2]
+        audio, video, label = dataset[i]
+        pictures = _side_by_side(as_pictures(video))
+        left.imshow(np.nan_to_num(pictures, nan=1.0), interpolation="nearest", aspect="equal")
+        right.imshow(
+            _side_by_side(audio[..., :1])[..., 0], interpolation="nearest", origin="lower", cmap="magma", aspect="equal"
+        )
+        left.set_title(f"{dataset.class_names[label]}  ({dataset.split} {i})", fontsize=8, loc="left")
+        names = ", ".join(file.name for file in dataset.files(i))
+        right.set_title(names if len(names) < 50 else names[:47] + "...", fontsize=6, loc="left")
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=110)
+    replace_file(path, content.getvalue())
+    return len(shown)
+
+
+def _side_by_side(frames: np.ndarray) -> np.ndarray:
+    """[T, H, W, C] -> [H, T * W + gaps, C]; NaN in the gaps, which is drawn as nothing."""
+    gap = max(1, frames.shape[2] // 32)
+    padded = np.pad(frames[:-1], [(0, 0), (0, 0), (0, gap), (0, 0)], constant_values=np.nan)
+    return np.concatenate([*padded, frames[-1]], axis=1)

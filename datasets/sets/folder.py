@@ -1,0 +1,117 @@
+"""`folder`: videos, or sounds and images, of your own, in a folder for each class."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from misnet.datasets.base import DataError
+from misnet.datasets.formats.files import first_folder, sorted_files, sorted_folders
+from misnet.datasets.media.audio import AUDIO_SUFFIXES
+from misnet.datasets.media.images import IMAGE_SUFFIXES
+from misnet.datasets.media.sources import Sound, Video
+from misnet.datasets.media.video import VIDEO_SUFFIXES
+from misnet.datasets.sets.media import Sample
+from misnet.datasets.sets.pairing import Item, PairedDataset, draw_splits, images_by_class, sounds_by_class
+
+__all__ = ["FolderDataset"]
+
+NEEDS = """\
+train/<class>/*.mp4 with test/<class>/*.mp4 (or val/; also .flv, .mpg, .avi, .mkv, .mov, .webm): videos, with the
+    sound in them, or beside each in a sound file of the same name; or
+train/audio/<class>/*.wav and train/vision/<class>/*.jpg with test/audio/ and test/vision/: sounds and images (or
+    folders of frames); either also without train and test, which are then drawn with the seed"""
+
+SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
+IMAGE_FOLDERS = ("vision", "images", "image", "visual")
+
+
+class FolderDataset(PairedDataset):
+    """Clips whose folder is their class: videos, or sounds paired with images.
+
+    Classes are the folders' names, sorted; those of the test split must be among those of the training split.
+    Videos: T key frames and the sound around each. Sounds and images: those with the same names but for the ending, if
+    that is so of all of a split, are pairs; otherwise each sound gets an image of its class, drawn with the seed.
+    Without folders for the splits, `test_part` of each class is drawn for testing with the seed (ignored with them).
+
+    Options of all clips: see `View` (`window` is its `seconds`, by default 1 for aligned spectrograms and 4 for whole
+    ones), and `MediaDataset` for on_bad_sample.
+    Raises DataError for files that are missing or damaged; ValueError for an option out of range.
+    """
+
+    name = "folder"
+
+    def __init__(
+        self,
+        split: str,
+        *,
+        data_dir: str | Path,
+        timesteps: int = 4,
+        size: int = 64,
+        seed: int = 0,
+        test_part: float = 0.2,
+        spectrogram: str = "aligned",
+        window: float | None = None,
+        key_frames: str = "even",
+        fit: str = "crop",
+        on_bad_sample: str = "error",
+    ):
+        super().__init__(split, data_dir, on_bad_sample, timesteps, size, seed, spectrogram, window, key_frames, fit)
+        if isinstance(test_part, bool) or not isinstance(test_part, int | float) or not 0 < test_part < 1:
+            raise ValueError(f"test_part: expected a part between 0 and 1, found {test_part!r}")
+        places = {name: first_folder(self.data_dir, folders) for name, folders in SPLITS.items()}
+        if (places["train"] is None) != (places["test"] is None):
+            there, absent = ("train", "test") if places["test"] is None else ("test", "train")
+            raise DataError(f"{data_dir}: found {there} but none of {', '.join(SPLITS[absent])}; expected\n{NEEDS}")
+        roots = {name: place or self.data_dir for name, place in places.items()}
+        self.class_names = class_names(roots["train"], roots["test"])
+        known = None if places[split] is None else split == "test"
+        paired = paired_folders(roots[split])
+        if paired is not None:
+            sounds = [replace(item, test=known) for item in sounds_by_class(paired[0], self._label)]
+            images = [replace(item, test=known) for item in images_by_class(paired[1], self._label)]
+            self._take_pairs(sounds, images, each_image=False, test_part=test_part)
+        else:
+            clips = [replace(item, test=known) for item in self._videos(roots[split])]
+            clips = [clip for clip in draw_splits(clips, test_part, seed, self.name) if clip.test == (split == "test")]
+            self._take([Sample(clip.label, *clip.source, clip.key) for clip in clips])
+
+    def _label(self, name: str, folder: Path) -> int:
+        return self.class_names.index(name)
+
+    def _videos(self, folder: Path) -> list[Item]:
+        """The videos, each with its sound: a file of the same name if there is one."""
+        items = []
+        for place in _class_folders(folder):
+            sounds = {path.stem: path for path in sorted_files(place, AUDIO_SUFFIXES)}
+            for path in sorted_files(place, VIDEO_SUFFIXES):
+                source = (Sound(sounds.get(path.stem, path)), Video(path))
+                items.append(Item(source, self._label(place.name, folder), f"{place.name}/{path.name}"))
+        return items
+
+
+def paired_folders(root: Path) -> tuple[Path, Path] | None:
+    """Return the folders of sounds and of images in `root`, None if it has none such."""
+    images = first_folder(root, IMAGE_FOLDERS)
+    return None if images is None or not (root / "audio").is_dir() else (root / "audio", images)
+
+
+def class_names(train: Path, test: Path) -> tuple[str, ...]:
+    """Return the names of the class folders for training, sorted.
+
+    Raises DataError if there are fewer than two, and if those for testing have others among them.
+    """
+    names, others = ({place.name for place in _class_folders(root)} for root in (train, test))
+    if len(names) < 2:
+        raise DataError(f"{train}: found {len(names)} folders of classes, expected two or more; it needs\n{NEEDS}")
+    if extra := sorted(others - names):
+        raise DataError(f"{test / extra[0]}: found a class that {train} has not; expected {', '.join(sorted(names))}")
+    return tuple(sorted(names))
+
+
+def _class_folders(root: Path) -> list[Path]:
+    """The folders in `root` that hold what a class has: other folders, of runs for instance, are none."""
+    paired = paired_folders(root)
+    if paired is None:
+        return [place for place in sorted_folders(root) if sorted_files(place, VIDEO_SUFFIXES)]
+    sounds, images = map(sorted_folders, paired)
+    heard = [place for place in sounds if sorted_files(place, AUDIO_SUFFIXES)]
+    return heard + [place for place in images if sorted_files(place, IMAGE_SUFFIXES) or sorted_folders(place)]

@@ -1,0 +1,151 @@
+"""The base of data sets of sound and video files: samples found by a scan, decoded when they are asked for."""
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from misnet.datasets.base import AudioVisualDataset, DataError, MissingPackage, content_hash
+from misnet.datasets.media.audio import trim_silence
+from misnet.datasets.media.sources import Sound, Video, Vision
+from misnet.datasets.media.video import require_pyav
+from misnet.datasets.media.views import View
+
+__all__ = ["MediaDataset", "Sample"]
+
+CACHE_BYTES = 64 << 20  # of spectrograms of sounds that many images share
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A labelled clip: what is heard, what is seen, a key that tells it from all others, and who or what it shows."""
+
+    label: int
+    sound: Sound
+    vision: Vision
+    key: str
+    group: str | None = None
+
+
+class MediaDataset(AudioVisualDataset):
+    """Samples that are decoded from sound and video or image files each time they are asked for.
+
+    A subclass scans names and metadata, which is quick, and ends with `self._take(samples)`. Corrupt samples show when
+    they are decoded: `on_bad_sample="error"` then raises DataError, while "skip" decodes everything once in the
+    beginning, leaves out what cannot be, and counts it in `skipped`.
+
+    Video: key frames, (x / 255 - mean) / std with the mean and deviation of ImageNet's photographs unless a subclass
+    has its own. Audio: see `View.audio`; with still images, silence at the ends of a sound is cut off first.
+    """
+
+    visual_channels = 3
+    image_mean: Sequence[float] = (0.485, 0.456, 0.406)
+    image_std: Sequence[float] = (0.229, 0.224, 0.225)
+    aligned_seconds = 1.0
+    whole_seconds = 4.0
+
+    def __init__(
+        self,
+        split: str,
+        data_dir: str | Path,
+        on_bad_sample: str,
+        timesteps: int,
+        size: int,
+        seed: int,
+        spectrogram: str,
+        window: float | None,
+        key_frames: str,
+        fit: str,
+    ):
+        if on_bad_sample not in ("error", "skip"):
+            raise ValueError(f"on_bad_sample: expected 'error' or 'skip', found {on_bad_sample!r}")
+        if window is None:
+            window = self.aligned_seconds if spectrogram == "aligned" else self.whole_seconds
+        self.view = View(timesteps, size, seed, spectrogram, window, key_frames, fit)
+        self.split, self.timesteps, self.size, self.seed = split, timesteps, size, seed
+        self.data_dir, self.skip = Path(data_dir), on_bad_sample == "skip"
+        self.samples: list[Sample] = []
+        self.containers: list[Path] = []  # files that hold many samples
+        self._spectrograms: dict[Sound, np.ndarray] = {}
+
+    @property
+    def labels(self) -> np.ndarray:
+        return self._labels
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
+        sample = self.samples[self.checked(index)]
+        return *self._decode(sample), sample.label
+
+    def files(self, index: int) -> tuple[Path, ...]:
+        sample = self.samples[self.checked(index)]
+        return tuple(dict.fromkeys((sample.sound.path, *sample.vision.files(self.view.moments(sample.key)))))
+
+    def group(self, index: int) -> str | None:
+        return self.samples[self.checked(index)].group
+
+    def fingerprint(self) -> str:
+        """SHA-256 over settings, names and labels, and over the whole content of every file of the split."""
+        samples = [(sample.key, sample.label) for sample in self.samples]
+        settings = {"name": self.name, "split": self.split, "view": asdict(self.view), "samples": samples}
+        files = dict.fromkeys(path for index in range(len(self)) for path in self.files(index))
+        return content_hash(settings, (*self.containers, *files))
+
+    def _take(self, samples: list[Sample], *, readable: bool = False) -> None:
+        """Take the samples of the split; `readable`: they were decoded already."""
+        if any(isinstance(sample.vision, Video) or sample.sound.in_container for sample in samples):
+            require_pyav()  # before a run begins
+        if self.skip and not readable:
+            samples = self._readable(samples, self._decode)
+        if not samples:
+            why = f" ({self.skipped} were left out)" if self.skipped else ""
+            raise DataError(f"{self.data_dir}: found no sample for the {self.split} split of {self.name}{why}")
+        self.samples = samples
+        self._labels = np.array([sample.label for sample in samples], dtype=np.int64)
+        self._labels.setflags(write=False)
+
+    def _bad(self, *errors: DataError) -> None:
+        """Raise the first error, or count samples that are left out, and say why."""
+        if not self.skip and errors:
+            raise errors[0]
+        self.skipped += len(errors)
+        self.skipped_reasons = (*self.skipped_reasons, *map(str, errors))
+
+    def _readable(self, items: Sequence[Item], read: Callable[[Item], object]) -> list[Item]:
+        """Those of `items` that can be read; the others are left out. Decoders leave Python's lock, hence threads."""
+
+        def fault(item: Item) -> DataError | None:
+            try:
+                read(item)
+            except MissingPackage:
+                raise
+            except DataError as error:
+                return error
+            return None
+
+        with ThreadPoolExecutor(os.cpu_count()) as threads:
+            faults = list(threads.map(fault, items))
+        self._bad(*(error for error in faults if error is not None))
+        return [item for item, error in zip(items, faults, strict=True) if error is None]
+
+    def _relative(self, path: Path) -> str:
+        return path.relative_to(self.data_dir).as_posix()
+
+    def _decode(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        moments = self.view.moments(sample.key)
+        frames, duration = sample.vision.frames(moments)
+        video = self.view.video(frames, self.image_mean, self.image_std)
+        audio = self._spectrograms.get(sample.sound)
+        if audio is None:
+            samples, rate = sample.sound.read()
+            if sample.vision.still:
+                samples = trim_silence(samples)
+            audio = self.view.audio(samples, rate, moments, duration)
+            shared = sample.vision.still and (self.view.spectrogram == "whole" or self.view.key_frames == "even")
+            if shared and (len(self._spectrograms) + 1) * audio.nbytes <= CACHE_BYTES:
+                self._spectrograms[sample.sound] = audio
+        return audio.copy(), video

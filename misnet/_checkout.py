@@ -1,0 +1,29 @@
+"""Where `misnet.datasets` and `misnet.tools` are in a checkout: the folders datasets/ and tools/ beside this package.
+
+An installation puts both folders into the package, since `datasets` as a top-level name belongs to another project.
+In a checkout, installed or not, they stand at the root, and a finder of two entries says so.
+"""
+
+import importlib.machinery
+import importlib.util
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = {f"misnet.{name}": ROOT / name for name in ("datasets", "tools") if not (ROOT / "misnet" / name).exists()}
+
+
+class CheckoutFinder:
+    """Finds the packages in FOLDERS, where the folder is there."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> importlib.machinery.ModuleSpec | None:
+        """Return where a package is, or None if it is not one of ours."""
+        start = FOLDERS.get(name, ROOT) / "__init__.py"
+        if name not in FOLDERS or not start.is_file():
+            return None
+        return importlib.util.spec_from_file_location(name, start, submodule_search_locations=[str(start.parent)])
+
+
+if not any(getattr(finder, "__name__", "") == "CheckoutFinder" for finder in sys.meta_path):
+    sys.meta_path.append(CheckoutFinder)  # type: ignore[arg-type]

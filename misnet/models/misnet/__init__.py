@@ -1,0 +1,1 @@
+"""The paper's network: configuration, blocks, fusion, heads, model."""

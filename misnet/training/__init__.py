@@ -1,0 +1,1 @@
+"""Training any model: a step, a run and its folder, what is recorded, pictures."""

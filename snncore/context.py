@@ -1,0 +1,45 @@
+"""All ambient state of the engine, by thread, in one place; this module imports nothing of the project.
+
+What runs deep inside a network must know things that no argument carries: whether a tape is wanted, who watches, which
+module is running, which timestep an array belongs to. Everything of that kind is a field of `context`; the functions
+that change a field for the length of a `with` block stand beside the subject that they belong to.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["changed", "context"]
+
+
+class Context(threading.local):
+    """The fields, each with its value in a thread that has changed nothing."""
+
+    grad_enabled = True
+    """False under `no_grad()`: nothing is recorded."""
+    timestep: int | None = None
+    """The timestep that arrays [N, ...] belong to, while a network loops over time (`at_timestep`)."""
+    relaxed = False
+    """True under `relaxed()`: neurons emit the primitive of their surrogate instead of spikes."""
+    fused = True
+    """False under `nn.unfused()`: BatchNorm and the neuron after it run as two operations."""
+
+    def __init__(self) -> None:
+        self.observers: list[Callable] = []
+        self.scope: list[Any] = []  # the modules whose forward is running, outermost first
+
+
+context = Context()
+"""The state of the running thread."""
+
+
+@contextmanager
+def changed(field: str, value: Any) -> Iterator[None]:
+    """Give a field of `context` another value inside the block."""
+    before = getattr(context, field)
+    setattr(context, field, value)
+    try:
+        yield
+    finally:
+        setattr(context, field, before)

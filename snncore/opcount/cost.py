@@ -1,0 +1,156 @@
+"""What a Function states about one call: an OpCount, resolved by timestep and sample where the layout tells."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from snncore.context import context
+from snncore.opcount.columns import COLUMNS
+
+__all__ = ["CostError", "Facts", "OpCount", "Value", "exact_sum", "lead_of", "times"]
+
+Value = int | np.ndarray
+"""A count for each cell [T, N]: one number for all of them, or int64 that broadcasts to it."""
+
+LIMIT = 2**62
+SMALL = 64
+
+
+class CostError(RuntimeError):
+    """An operation that states no cost, or a cost that is none."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the counting rules of others ask of one call, beyond exact counts.
+
+    kind: conv, linear, matmul, batch_norm, neuron, pool, residual, reduction. layer: name of the function.
+    in_size, out_size: entries of input and output. cells: timesteps x samples, 1 if the call is one piece.
+    spikes: the input has an integer type. events: entries of it that are not zero; of a neuron, its spikes; of a
+    residual (an addition of spikes), those of both inputs.
+    value_sum: sum of the input. value_taps: the same, each entry times the outputs that it reaches.
+    unit: all input is 0 or 1, whatever its type; signed_unit: -1, 0 or 1.
+    kernel, stride: of a convolution or of pooling. channels: of input and output. weights, bias: entries of them.
+    leak: of a neuron. outside: the input was made by no operation that was counted.
+    """
+
+    kind: str
+    layer: str
+    in_size: int
+    out_size: int
+    cells: int = 1
+    spikes: bool = False
+    events: int = 0
+    value_sum: float = 0.0
+    value_taps: float = 0.0
+    unit: bool = False
+    signed_unit: bool = False
+    kernel: tuple[int, int] = (1, 1)
+    stride: tuple[int, int] = (1, 1)
+    channels: tuple[int, int] = (0, 0)
+    weights: int = 0
+    bias: int = 0
+    leak: bool = False
+    outside: bool = False
+
+
+class OpCount:
+    """Exact counts of one call, by column.
+
+    lead: () for a call that is one piece; (T, N), from `lead_of`, for one whose counts are given for each timestep
+    and sample; (N,) for one inside `snncore.opcount.at_timestep`. Each column: an integer, which holds for every
+    cell of `lead`, or an integer array that broadcasts to it. once: counts that belong to the call as a whole.
+    facts: for the rules of others; an operation of your own may leave them out.
+    Raises CostError for a column that does not exist, a count that is negative or not an integer, or another shape.
+    """
+
+    def __init__(
+        self,
+        lead: tuple[int, ...] = (),
+        once: Mapping[str, int] | None = None,
+        facts: tuple[Facts, ...] = (),
+        **columns: Value,
+    ) -> None:
+        self.blocks: list[tuple[tuple[int, ...], dict[str, Value]]] = [(lead, _checked(lead, columns))]
+        if once:
+            self.blocks.append(((), _checked((), dict(once))))
+        self.facts = facts
+
+    def __add__(self, other: "OpCount") -> "OpCount":
+        both = OpCount(facts=self.facts + other.facts)
+        both.blocks = self.blocks + other.blocks
+        return both
+
+    def totals(self) -> dict[str, int]:
+        """Sum of every column over timesteps and samples, Python integers; columns that are zero are absent."""
+        sums: dict[str, int] = {}
+        for lead, columns in self.blocks:
+            for name, value in columns.items():
+                if total := exact_sum(value, lead):
+                    sums[name] = sums.get(name, 0) + total
+        return sums
+
+
+def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]:
+    good: dict[str, Value] = {}
+    for name, value in columns.items():
+        if name not in COLUMNS:
+            raise CostError(f"column: expected one of {', '.join(COLUMNS)}, found {name!r}")
+        if isinstance(value, int | np.integer):
+            if value < 0:
+                raise CostError(f"column {name}: expected a count of at least 0, found {value}")
+            if value:
+                good[name] = int(value)
+            continue
+        if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuO":
+            raise CostError(f"column {name}: expected integers, found {type(value).__name__} {value!r:.60}")
+        fits = len(value.shape) == len(lead) and all(a in (1, b) for a, b in zip(value.shape, lead, strict=True))
+        if not fits:
+            raise CostError(f"column {name}: expected counts that broadcast to {lead}, found {value.shape}")
+        if value.size and (least := _ends(value)[0]) < 0:
+            raise CostError(f"column {name}: expected counts of at least 0, found {least}")
+        good[name] = value
+    return good
+
+
+def exact_sum(value: Value, lead: tuple[int, ...]) -> int:
+    """Sum of `value` broadcast to `lead`, as a Python integer that cannot overflow."""
+    cells = math.prod(lead)
+    if isinstance(value, int):
+        return value * cells
+    if value.size == 0:
+        return 0
+    safe = value.size > SMALL and value.dtype.kind != "O" and int(value.max()) < LIMIT // value.size
+    total = int(value.sum(dtype=np.int64)) if safe else sum(value.ravel().tolist())
+    return total * (cells // value.size)
+
+
+def _ends(value: np.ndarray) -> tuple[int, int]:
+    """Least and largest entry."""
+    if value.size > SMALL:
+        return int(value.min()), int(value.max())
+    entries = value.ravel().tolist()  # for a few entries faster than a reduction of NumPy
+    return min(entries), max(entries)
+
+
+def times(value: Value, factor: int) -> Value:
+    """value * factor, as Python integers where int64 could overflow."""
+    if isinstance(value, int):
+        return value * factor
+    if value.size and _ends(value)[1] * factor >= LIMIT:
+        return value.astype(object) * factor
+    return value * factor
+
+
+def lead_of(shape: tuple[int, ...], features: int = 1) -> tuple[int, ...]:
+    """The cells by which a call on an array of `shape` is resolved.
+
+    (T, N) if at least two axes come before the last `features`, those of one sample at one timestep: the layout of
+    the engine is [T, N, ...]. Inside `at_timestep` arrays are [N, ...], and it is (N,). Otherwise (): the call counts
+    in the totals, and in no timestep or sample.
+    """
+    axes = 2 if context.timestep is None else 1
+    return tuple(shape[:axes]) if len(shape) - features >= axes else ()

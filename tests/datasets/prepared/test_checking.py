@@ -1,0 +1,125 @@
+"""The check of a data set: clean ones are clean, and each fault that was put in is found and named."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from misnet.datasets.prepared.checking import check, shortened
+from misnet.datasets.prepared.decoding import Request
+from tests.datasets.sets.test_mnist_dvs_ntidigits import damage
+from tests.datasets.tiny_events import aedat2_bytes, random_events, write_event_digits
+from tests.datasets.tiny_files import LFS_POINTER
+
+NAME = "mnist-dvs-ntidigits"
+
+
+@pytest.fixture
+def source(tmp_path):
+    return write_event_digits(tmp_path / "digits")
+
+
+def checked(source, name=NAME, **settings):
+    return check(Request(name, str(source), **{"timesteps": 2, "size": 16, **settings}))
+
+
+def dvs(source, digit, number):
+    return source / f"mnist-dvs/grabbed_data{digit}/scale4/mnist_{digit}_scale04_{number:04}.aedat"
+
+
+def test_a_clean_set(source):
+    calls = []
+    report = check(Request(NAME, str(source), timesteps=2, size=16), advance=lambda *a: calls.append(a))
+    assert (report.faults, report.duplicates, report.warnings, report.problems) == ([], [], [], 0)
+    assert report.counts == {"train": [2] * 10, "test": [1] * 10}
+    assert report.class_names == tuple("0123456789")
+    assert calls == [("train", 0, 20), ("train", 20, 20), ("test", 0, 10), ("test", 10, 10)]
+
+
+def test_two_processes_find_the_same(source):
+    damage(source)
+    one, two = (check(Request(NAME, str(source), timesteps=2, size=16), jobs=jobs) for jobs in (1, 2))
+    assert one == two
+    assert one.problems >= 1
+
+
+def test_all_damaged_files_are_named(source):
+    bad = [dvs(source, 3, 9), dvs(source, 5, 11), dvs(source, 7, 10)]
+    bad[0].write_bytes(bad[0].read_bytes()[:-3])
+    bad[1].write_bytes(LFS_POINTER)
+    bad[2].write_bytes(b"")
+    report = checked(source)
+    assert len(report.faults) == 3
+    for path, what in zip(bad, ("truncated", "Git LFS pointer", "empty"), strict=True):
+        assert any(str(path) in fault and what in fault for fault in report.faults)
+
+
+def test_files_that_a_set_reads_at_the_start_are_all_named(digits_dir):
+    names = ("3_ann_5.wav", "7_bob_6.wav", "2_ann_0.wav")
+    for name in names:
+        (digits_dir / "fsdd/recordings" / name).write_bytes(LFS_POINTER)
+    report = checked(digits_dir, "mnist-fsdd")
+    assert len(report.faults) == 3
+    assert all(any(name in fault for fault in report.faults) for name in names)
+    assert report.counts["train"] == [4] * 10
+
+
+def test_a_split_that_cannot_be_made_is_a_fault_and_the_other_is_checked(source):
+    for path in (source / "mnist-dvs").rglob("*0010.aedat"):
+        path.unlink()
+    report = checked(source)
+    assert "found no visual recording of the test split" in report.faults[0]
+    assert report.counts == {"train": [2] * 10}
+
+
+def test_a_file_in_both_splits_is_found_whatever_its_name(source):
+    shutil.copy(dvs(source, 4, 9), dvs(source, 4, 10))
+    report = checked(source)
+    assert f"{dvs(source, 4, 10)} (test) has the content of {dvs(source, 4, 9)} (train)" in report.duplicates
+    assert any("has the video of train sample" in d for d in report.duplicates)
+    assert report.problems == 2
+
+
+def test_the_same_content_in_another_file_is_found(source):
+    path = dvs(source, 4, 10)
+    events = dvs(source, 4, 11).read_bytes()
+    path.write_bytes(events.replace(b"# created by a test\r\n", b"# created by another\r\n"))
+    report = checked(source)
+    assert len(report.duplicates) == 1
+    assert report.duplicates[0].startswith(f"test sample 4 ({path}) has the video of train sample 9 (")
+
+
+def test_speakers_of_both_splits_are_a_warning(digits_dir):
+    report = checked(digits_dir, "mnist-fsdd")
+    assert report.faults == []
+    assert report.warnings == [
+        "2 of 2 groups (speakers, actors, recordings) of the test split are also in train, in 20 of 20 test samples: "
+        "ann, bob"
+    ]
+    report = checked(digits_dir, "mnist-fsdd", options={"fsdd_split": "speaker"})
+    assert report.warnings == []
+
+
+def test_classes_out_of_balance_are_a_warning(source):
+    for i in range(20):
+        (source / f"mnist-dvs/mnist_1_scale08_{i * 10 + 101:04}.aedat").write_bytes(
+            aedat2_bytes(*random_events(np.random.default_rng(i), 1, 128))
+        )
+    dvs(source, 6, 10).unlink()
+    report = checked(source)
+    assert report.warnings == [
+        "the largest class of the train split has 22 samples, the smallest 2",
+        "no test sample of 6",
+    ]
+    assert report.problems == 0
+
+
+def test_constant_content_is_no_duplicate():
+    report = check(Request("dialpad", timesteps=1))  # hundreds of lost sounds and images
+    assert report.problems == 0
+    assert sum(report.counts["train"]) == 1437
+
+
+def test_names_are_shortened():
+    assert shortened(["a", "b"]) == "a, b"
+    assert shortened(map(str, range(25)), 3) == "0, 1, 2 and 22 more"

@@ -1,0 +1,59 @@
+"""The pictures can be read, have a sensible size, and show the data."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from misnet.training.plots import plot_confusion, plot_curves
+
+NAMES = ("loss", "accuracy_av", "accuracy_a", "accuracy_v", "firing_rate")
+
+
+def make_rows(epochs):
+    return [
+        {"epoch": e + 1}
+        | {f"{split}_{name}": 0.5 / (e + 1 + i) for split in ("train", "test") for i, name in enumerate(NAMES)}
+        for e in range(epochs)
+    ]
+
+
+def pixels(path):
+    with Image.open(path) as image:
+        assert image.format == "PNG"
+        return np.asarray(image.convert("RGB")).astype(int)
+
+
+@pytest.mark.parametrize("epochs", [1, 5])
+def test_curves_are_a_picture_with_three_panels(tmp_path, epochs):
+    plot_curves(make_rows(epochs), tmp_path / "curves.png")
+    x = pixels(tmp_path / "curves.png")
+    assert x.shape == (456, 1560, 3)  # 13 x 3.8 inches at 120 dots
+    for panel in np.array_split(x, 3, axis=1):
+        assert panel.max() == 255
+        coloured = (panel.max(2) - panel.min(2)) > 60
+        assert coloured.sum() > 30  # the curves; axes and letters are grey
+        assert (panel.max(2) < 80).sum() > 200
+
+
+def test_another_epoch_changes_the_picture(tmp_path):
+    for epochs in (4, 5):
+        plot_curves(make_rows(epochs), tmp_path / f"{epochs}.png")
+    assert (pixels(tmp_path / "4.png") != pixels(tmp_path / "5.png")).mean() > 0.001
+
+
+@pytest.mark.parametrize("names", ["0123456789", ("dog barking", "siren", "never seen")])
+def test_a_confusion_matrix_is_darkest_where_a_class_was_told_right(tmp_path, names):
+    n = len(names)
+    matrix = np.diag([7] * (n - 1) + [0])  # the last class has no sample
+    plot_confusion(matrix, names, tmp_path / "confusion.png", "title")
+    x = pixels(tmp_path / "confusion.png")
+    assert x.shape[0] == int((3.2 + 0.42 * n) * 120)
+    blue = (x[..., 2] - x[..., 0]) > 40
+    assert blue.sum() > 500 * (n - 1)
+    y, right = np.nonzero(blue[:, : int(0.75 * x.shape[1])])  # without the colour bar
+    assert np.corrcoef(y, right)[0, 1] > 0.7  # along the diagonal
+
+
+def test_an_empty_confusion_matrix_is_drawn(tmp_path):
+    plot_confusion(np.zeros((3, 3), int), ("a", "b", "c"), tmp_path / "empty.png", "nothing")
+    assert pixels(tmp_path / "empty.png").std() > 5
