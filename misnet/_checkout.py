@@ -26,4 +26,4 @@ class CheckoutFinder:
 
 
 if not any(getattr(finder, "__name__", "") == "CheckoutFinder" for finder in sys.meta_path):
-    sys.meta_path.append(CheckoutFinder)  # type: ignore[arg-type]
+    sys.meta_path.insert(0, CheckoutFinder)  # type: ignore[arg-type]
