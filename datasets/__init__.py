@@ -5,9 +5,9 @@ for audio, video, labels in BatchIterator(train, 32).epoch(0):    # [T, N, H, W,
     ...
 """
 
-from misnet.datasets.base import AudioVisualDataset, DataError, Subset
+from misnet.datasets.base import AudioVisualDataset, DataError, Dataset, Stream, Subset
 from misnet.datasets.batching.augment import AUGMENTATIONS, Augmentation
-from misnet.datasets.batching.batches import BatchIterator
+from misnet.datasets.batching.batches import Batch, BatchIterator
 from misnet.datasets.batching.prefetch import Prefetch
 from misnet.datasets.registry import DATASET_NAMES, describe, load_dataset
 
@@ -16,9 +16,12 @@ __all__ = [
     "DATASET_NAMES",
     "AudioVisualDataset",
     "Augmentation",
+    "Batch",
     "BatchIterator",
     "DataError",
+    "Dataset",
     "Prefetch",
+    "Stream",
     "Subset",
     "describe",
     "load_dataset",
