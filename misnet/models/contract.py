@@ -18,7 +18,8 @@ class Model(nn.Module):
     """A network that can be trained, evaluated and audited: what goes in, what comes out, what is minimised.
 
     config: everything that defines it; `config.shapes()` names the streams it takes. heads: name of each head that
-    forward returns, in its order, with words for printed tables.
+    forward returns, in its order, with words for printed tables. forward also works on no samples, which tells the
+    shapes of all layers (`python -m misnet`): write out the sizes of a reshape, as -1 cannot be found from no entries.
     Calling it raises ValueError, before anything runs, if a stream has another shape than the configuration says, or
     if the streams do not have the same number of timesteps and samples.
     """
