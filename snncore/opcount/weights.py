@@ -1,4 +1,4 @@
-"""Cost of operations that apply weights: events accumulate, analog input multiplies, taps outside the image do not count.
+"""Cost of operations that apply weights: events accumulate, analog input multiplies, exactly at the borders.
 
 `Conv2d`, `GroupedConv2d` and `Linear` state their costs with it, and so may an operation of your own; the counting
 rules of others then read it like theirs.
