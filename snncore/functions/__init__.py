@@ -10,13 +10,14 @@ from snncore.functions.fire import Fire
 from snncore.functions.lif import LIF
 from snncore.functions.linear import Linear
 from snncore.functions.loss import MSE, CrossEntropy
-from snncore.functions.matmul import MatMul, Softmax
+from snncore.functions.matmul import MatMul
 from snncore.functions.mlif import MLIF
 from snncore.functions.plif import PLIF
 from snncore.functions.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from snncore.functions.reduction import Mean, Sum
 from snncore.functions.sew import SEW
 from snncore.functions.shape import Concat, GetItem, Reshape, Stack, Transpose
+from snncore.functions.softmax import Softmax
 
 __all__ = [
     "CLIF",

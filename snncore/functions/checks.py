@@ -1,5 +1,7 @@
 """What operations ask of their settings and inputs, with errors that say what was found."""
 
+import numpy as np
+
 from snncore.backend import Array
 
 
@@ -17,6 +19,11 @@ def check_float(owner: str, **arrays: Array) -> None:
     for name, x in arrays.items():
         if x.dtype.kind != "f":
             raise TypeError(f"{owner}: expected {name} to be floating point, found {x.dtype} of shape {x.shape}")
+
+
+def as_float(x: Array, beside: Array) -> Array:
+    """Return x if it is floating point, else as the float type of the array `beside` it, or as float32."""
+    return x if x.dtype.kind == "f" else x.astype(beside.dtype if beside.dtype.kind == "f" else np.float32)
 
 
 def check_shape(owner: str, shape: tuple[int, ...], **arrays: Array | None) -> None:

@@ -4,8 +4,9 @@ from typing import Any
 
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape, pair
-from snncore.functions.synapse_cost import conv_cost, weights_backward
 from snncore.opcount.cost import OpCount
+from snncore.opcount.events import conv_taps
+from snncore.opcount.weights import weights_backward, weights_cost
 from snncore.tape import Function
 
 
@@ -59,8 +60,10 @@ class Conv2d(Function):
         return gx, gw, gb
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        """Count, for each entry, Co outputs in each of the windows that it lies in."""
         x, w, b = inputs
-        return conv_cost(x, outputs[0], w, b, self.stride, self.padding)
+        taps = conv_taps(x.shape[-3:-1], w.shape[:2], self.stride, self.padding)  # [H, W]
+        return weights_cost("Conv2d", x, outputs[0], w, b, w.shape[3], taps, self.stride)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return weights_backward(self.needs, self.cost(inputs, outputs), outputs[0])

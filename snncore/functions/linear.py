@@ -4,8 +4,8 @@ from typing import Any
 
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape
-from snncore.functions.synapse_cost import linear_cost, weights_backward
 from snncore.opcount.cost import OpCount
+from snncore.opcount.weights import weights_backward, weights_cost
 from snncore.tape import Function
 
 
@@ -39,8 +39,9 @@ class Linear(Function):
         return gx, gw, gb
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        """Count, for each entry, Co outputs."""
         x, w, b = inputs
-        return linear_cost(x, outputs[0], w, b)
+        return weights_cost("Linear", x, outputs[0], w, b, w.shape[1])
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return weights_backward(self.needs, self.cost(inputs, outputs), outputs[0])

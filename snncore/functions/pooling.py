@@ -1,13 +1,14 @@
 """Max, average and global average pooling."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array
 from snncore.functions.checks import pair
-from snncore.functions.pool_cost import avg_pool_cost, global_pool_cost, max_pool_cost
-from snncore.opcount.cost import OpCount
+from snncore.opcount.cost import Facts, OpCount, Value, lead_of
+from snncore.opcount.events import conv_taps, entries, events, mapped_events, traffic, values
 from snncore.tape import Function
 
 
@@ -44,7 +45,10 @@ class MaxPool2d(_Pool):
         return gx.reshape(x.shape)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
-        return max_pool_cost(inputs[0], outputs[0], self.kernel)
+        """Count k - 1 comparisons for each output of a window of k; of binary spikes they are ORs."""
+        x, y = inputs[0], outputs[0]
+        per = entries(y.shape, lead_of(x.shape, features=3))
+        return _with_facts("MaxPool2d", x, y, self.kernel, pool_compare=per * (self.kernel[0] * self.kernel[1] - 1))
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_add=outputs[0].size)
@@ -77,7 +81,16 @@ class AvgPool2d(_Pool):
         return self.kernels.avg_pool_backward(gy, images, self.kernel, self.stride).reshape(self.shape)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
-        return avg_pool_cost(inputs[0], outputs[0], self.kernel, self.stride)
+        """Count, of spikes, an addition for each event and window; of analog input k - 1 a window; and a scaling."""
+        x, y = inputs[0], outputs[0]
+        lead = lead_of(x.shape, features=3)
+        per = entries(y.shape, lead)
+        adds: Value = per * (self.kernel[0] * self.kernel[1] - 1)
+        if x.dtype.kind != "f":
+            taps = conv_taps(x.shape[-3:-1], self.kernel, self.stride)
+            found, _ = mapped_events(x.reshape(-1, taps.size, x.shape[-1]), lead, taps.ravel())
+            adds = found.ones + found.graded
+        return _with_facts("AvgPool2d", x, y, self.kernel, pool_add=adds, pool_mul=per)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size, back_add=outputs[0].size * self.kernel[0] * self.kernel[1])
@@ -103,7 +116,23 @@ class GlobalAvgPool(Function):
         return (gy / pixels)[..., None, None, :].repeat(self.shape[-3], axis=-3).repeat(self.shape[-2], axis=-2)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
-        return global_pool_cost(inputs[0], outputs[0])
+        """Count, of spikes, an addition for each event; of analog input H W - 1 for each output; and a scaling each."""
+        x, y = inputs[0], outputs[0]
+        lead = lead_of(x.shape, features=3)
+        per = entries(y.shape, lead)
+        adds: Value = per * (x.shape[-3] * x.shape[-2] - 1)
+        if x.dtype.kind != "f":
+            found = events(x, lead)
+            adds = found.ones + found.graded
+        return _with_facts("GlobalAvgPool", x, y, x.shape[-3:-1], pool_add=adds, pool_mul=per)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size)
+
+
+def _with_facts(layer: str, x: Array, y: Array, kernel: tuple[int, int], **columns: Value) -> OpCount:
+    """Return the columns of a pooling layer with the bytes that it moves and its facts for the rules of others."""
+    lead = lead_of(x.shape, features=3)
+    found = values(x, events(x, lead), lead)
+    facts = Facts("pool", layer, in_size=x.size, out_size=y.size, cells=math.prod(lead), kernel=kernel, **found)
+    return OpCount(lead, None, (facts,), **columns, **traffic(x, lead, "read"), **traffic(y, lead, "write"))

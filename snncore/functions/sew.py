@@ -1,11 +1,12 @@
 """Spike-element-wise connection of a residual block (Eq. 4 of the paper)."""
 
+import math
 from typing import Any
 
 from snncore.backend import Array
-from snncore.functions.arithmetic_cost import residual_cost
-from snncore.opcount.cost import OpCount, lead_of
-from snncore.opcount.events import events, traffic
+from snncore.kernels.count import pair_events
+from snncore.opcount.cost import Facts, OpCount, exact_sum, lead_of
+from snncore.opcount.events import entries, events, traffic
 from snncore.tape import Function
 
 CONNECTS = ("add", "and", "iand")
@@ -57,3 +58,14 @@ class SEW(Function):
         if self.connect == "add":
             return OpCount()
         return OpCount(back_mul=2 * outputs[0].size)
+
+
+def residual_cost(name: str, a: Array, b: Array, o: Array, lead: tuple[int, ...]) -> OpCount:
+    """Cost of o = a + b of two spike trains: an addition where both have an event; elsewhere one passes as it is."""
+    cells = (math.prod(lead), entries(a.shape, lead))
+    counts = pair_events(a.reshape(cells), b.reshape(cells))
+    both, coming, graded = (exact_sum(v, v.shape) for v in counts)
+    facts = Facts("residual", name, 2 * o.size, o.size, math.prod(lead), spikes=True, events=coming, unit=graded == 0)
+    if lead:
+        return OpCount(lead, facts=(facts,), residual_add=counts[0].reshape(lead))
+    return OpCount(lead, facts=(facts,), residual_add=both)

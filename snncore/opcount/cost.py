@@ -33,7 +33,8 @@ class Facts:
     residual (an addition of spikes), those of both inputs.
     value_sum: sum of the input. value_taps: the same, each entry times the outputs that it reaches.
     unit: all input is 0 or 1, whatever its type; signed_unit: -1, 0 or 1.
-    kernel, stride: of a convolution or of pooling. channels: of input and output. weights, bias: entries of them.
+    kernel, stride: of a convolution or of pooling. channels: of input and output. groups: parts of the channels that do
+    not see each other. weights, bias: entries of them.
     leak: of a neuron. outside: the input was made by no operation that was counted.
     """
 
@@ -51,6 +52,7 @@ class Facts:
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     channels: tuple[int, int] = (0, 0)
+    groups: int = 1
     weights: int = 0
     bias: int = 0
     leak: bool = False

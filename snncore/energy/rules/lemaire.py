@@ -55,13 +55,14 @@ def _operations(reading: Reading, layer: str, part: str, adds: float, macs: floa
 def _weights(reading: Reading, layer: str, facts: Facts, prices: Prices) -> None:
     (kh, kw), co = facts.kernel, facts.channels[1]
     dense = facts.out_size // max(1, co) * facts.weights
+    reached = co // facts.groups  # channels of the output that one of the input goes into
     biases = facts.out_size if facts.bias else 0
     parameters = _word_price(prices, facts.weights + facts.bias)
     conv = facts.kind == "conv"
     if facts.spikes:
         reach = -(-kh // facts.stride[0]) * -(-kw // facts.stride[1])
-        _operations(reading, layer, "operations", facts.events * co * reach + biases, 0, prices)
-        touched = facts.events * co * kh * kw
+        _operations(reading, layer, "operations", facts.events * reached * reach + biases, 0, prices)
+        touched = facts.events * reached * kh * kw
         _operations(reading, layer, "addressing", touched, 2 * facts.events if conv else 0, prices)
         reading.charge(layer, "memory: in and out", facts.events, _word_price(prices, FIFO))
         reading.charge(layer, "memory: parameters", touched + biases, parameters)
