@@ -24,6 +24,8 @@ class Context(threading.local):
     """True under `relaxed()`: neurons emit the primitive of their surrogate instead of spikes."""
     fused = True
     """False under `nn.unfused()`: BatchNorm and the neuron after it run as two operations."""
+    kernels: str | None = None
+    """Which kernels run (`kernels.choice.use_kernels`); None: what the environment variable SNNCORE_KERNELS says."""
 
     def __init__(self) -> None:
         self.observers: list[Callable] = []

@@ -11,6 +11,7 @@ from snncore.kernels.reference.batch_norm_lif import batch_norm_lif_backward, ba
 from snncore.kernels.reference.broadcast import sum_to
 from snncore.kernels.reference.clif import clif_backward, clif_forward
 from snncore.kernels.reference.conv import conv_backward_input, conv_backward_weight, conv_forward
+from snncore.kernels.reference.count import flat_events, pair_events, weighted_events
 from snncore.kernels.reference.lif import lif_backward, lif_forward
 from snncore.kernels.reference.mlif import mlif_backward, mlif_forward
 from snncore.kernels.reference.pool import avg_pool_backward, avg_pool_forward, max_pool_backward, max_pool_forward
@@ -29,12 +30,15 @@ __all__ = [
     "conv_backward_input",
     "conv_backward_weight",
     "conv_forward",
+    "flat_events",
     "lif_backward",
     "lif_forward",
     "max_pool_backward",
     "max_pool_forward",
     "mlif_backward",
     "mlif_forward",
+    "pair_events",
     "sew_add",
     "sum_to",
+    "weighted_events",
 ]
