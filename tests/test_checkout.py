@@ -75,6 +75,25 @@ def test_a_package_that_is_missing_is_named_when_a_file_is_read(bare, tmp_path, 
     assert "MissingPackage" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.parametrize("code", ["import datasets", "import datasets.more", "import misnet.datasets, datasets"])
+def test_a_script_at_the_root_gets_another_projects_datasets(bare, tmp_path, code):
+    python, checkout = bare
+    (tmp_path / "elsewhere" / "datasets").mkdir(parents=True)
+    (tmp_path / "elsewhere" / "datasets" / "__init__.py").write_text("from datasets.more import name\n")
+    (tmp_path / "elsewhere" / "datasets" / "more.py").write_text("name = 'that of another project'\n")
+    script = checkout / "own.py"
+    script.write_text(f"{code}\nprint(datasets.name, datasets.more.__file__)\n")
+    done = run([python, script], tmp_path, PYTHONPATH=str(tmp_path / "elsewhere"))
+    assert done.stdout == f"that of another project {tmp_path}/elsewhere/datasets/more.py\n", done.stderr
+
+
+def test_without_another_project_datasets_is_not_found(bare):
+    python, checkout = bare
+    done = run([python, "-c", "import datasets"], checkout)
+    ours = f"the folder {checkout / 'datasets'} is imported as misnet.datasets"
+    assert done.stderr.splitlines()[-1] == f"ModuleNotFoundError: No module named 'datasets'; {ours}"
+
+
 def test_the_extras_that_messages_name_exist():
     from misnet.datasets.formats.packages import PACKAGES
 
