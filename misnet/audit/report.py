@@ -21,8 +21,8 @@ def count_batches(model: MISNet, batches: Iterable[tuple[Any, Any, Any]], device
     ops = Ops()
     ops.batches = 0
     model.eval()
-    for x_a, x_v, _ in batches:
-        with no_grad(), count_ops() as of_batch:
+    for x_a, x_v, labels in batches:
+        with no_grad(), count_ops(samples=len(labels), timesteps=len(x_a)) as of_batch:
             model(Tensor(to_device(x_a, device)), Tensor(to_device(x_v, device)))
         ops.extend(of_batch)
     return ops
@@ -50,7 +50,7 @@ def dense_operations(config: MISNetConfig) -> dict[str, int]:
     """
     shape = (config.timesteps, 0, config.size, config.size)
     model = MISNet(config).eval()
-    with no_grad(), count_ops() as ops:
+    with no_grad(), count_ops(samples=0, timesteps=config.timesteps) as ops:
         x_a = Tensor(np.zeros((*shape, config.audio_channels), np.float32))
         model(x_a, Tensor(np.zeros((*shape, config.visual_channels), np.float32)))
     sums = dict.fromkeys(("dense_mac", "dense_mac_padded", "first_padded"), 0)
@@ -106,9 +106,10 @@ def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
         if row.get("places_in"):
             line["input_rate"] = row.get("events_in", 0) / row["places_in"]
         if row.get("places"):
-            spikes, places = (ops.by_timestep(name, layer) for name in ("spikes", "places"))
             line["firing_rate"] = row.get("spikes", 0) / row["places"]
-            line["firing_rate_by_timestep"] = [s / max(1, p) for s, p in zip(spikes, places, strict=True)]
+            if not ops.unresolved("places", layer):
+                spikes, places = (ops.by_timestep(name, layer) for name in ("spikes", "places"))
+                line["firing_rate_by_timestep"] = [s / max(1, p) for s, p in zip(spikes, places, strict=True)]
         line["energy_mj_per_sample"] = {name: of[layer] / samples for name, of in energy.items() if layer in of}
         table.append(line)
     return table
@@ -139,7 +140,8 @@ def report(config: MISNetConfig, ops: Ops, readings: dict[str, Reading], prices:
     }
     dense = totals["dense_mac"] / samples
     price = next(iter(prices.values()))
-    by_sample = [ops.by_sample(name) for name in ("ac_binary", "ac_graded")]
+    events_of = [name for name in ("ac_binary", "ac_graded") if not ops.unresolved(name, by="sample")]
+    by_sample = [ops.by_sample(name) for name in events_of] if len(events_of) == 2 else []
     events = [sum(counts) for counts in zip(*by_sample, strict=True)]
     return {
         "network": config.to_dict(),

@@ -33,6 +33,11 @@ class Sum(Function):
         xp = array_module(gy)
         return xp.broadcast_to(gy if self.keepdims else xp.expand_dims(gy, self.axes), self.shape)
 
+    def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
+        if axis in self.axes and not self.keepdims:
+            return None
+        return axis if self.keepdims else axis - sum(a < axis for a in self.axes)
+
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         """Count, of floats, n - 1 additions for each sum of n; of spikes, one for each event; of means, a scaling each.
 
@@ -41,7 +46,7 @@ class Sum(Function):
         x, y = inputs[0], outputs[0]
         lead = lead_of(x.shape)
         facts = Facts("reduction", self.name, x.size, y.size, math.prod(lead))
-        cells = lead if len(lead) == 2 and 1 not in self.axes and x.size else ()
+        cells = lead if x.size and lead and len(lead) - 1 not in self.axes else ()
         return OpCount(cells, facts=(facts,), elem_add=self._additions(x, y, cells), elem_mul=self._scalings(y, cells))
 
     def _additions(self, x: Array, y: Array, cells: tuple[int, ...]) -> Value:
@@ -49,9 +54,9 @@ class Sum(Function):
             found = events(x, cells)
             return found.ones + found.graded
         if not cells:
-            return x.size - y.size
+            return max(0, x.size - y.size)  # a sum of nothing adds nothing
         per = entries(x.shape, cells)
-        if 0 not in self.axes:
+        if len(cells) == 1 or 0 not in self.axes:
             return per - y.size // math.prod(cells)
         adds: np.ndarray[Any, Any] = np.full((cells[0], 1), per, np.int64)
         adds[0] -= y.size // cells[1]  # the first timestep begins the sums of each sample, the others add to them
@@ -77,7 +82,7 @@ class Mean(Sum):
     def _scalings(self, y: Array, cells: tuple[int, ...]) -> Value:
         if not cells:
             return y.size
-        if 0 not in self.axes:
+        if len(cells) == 1 or 0 not in self.axes:
             return y.size // math.prod(cells)
         muls: np.ndarray[Any, Any] = np.zeros((cells[0], 1), np.int64)
         muls[-1] = y.size // cells[1]  # each sample is scaled when its last timestep is in

@@ -27,7 +27,8 @@ class Softmax(Function):
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         """Count, for each row of n: n - 1 comparisons, n subtractions, n exponentials, n - 1 additions, n divisions."""
         y = outputs[0]
-        lead = lead_of(y.shape) if self.axis % y.ndim >= 2 else ()
+        lead = lead_of(y.shape)
+        lead = lead if self.axis % y.ndim >= len(lead) else ()
         per = entries(y.shape, lead)
         rows = per // max(1, y.shape[self.axis])
         return OpCount(lead, elem_compare=per - rows, elem_add=2 * per - rows, special=per, elem_div=per)

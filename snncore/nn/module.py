@@ -43,6 +43,8 @@ class Module:
 
     def __call__(self, *inputs: Any) -> Any:
         """Run forward, with this module on `snncore.context.context.scope` meanwhile."""
+        if not context.scope:
+            context.forwards += 1
         context.scope.append(self)
         try:
             return self.forward(*inputs)
