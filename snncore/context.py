@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["changed", "context"]
+__all__ = ["changed", "context", "current_path"]
 
 
 class Context(threading.local):
@@ -39,6 +39,7 @@ class Context(threading.local):
     def __init__(self) -> None:
         self.observers: list[Callable] = []
         self.scope: list[Any] = []  # the modules whose forward is running, outermost first
+        self.paths: dict[int, str] | None = None  # of the modules below the outermost one, by id, if asked for
 
 
 context = Context()
@@ -54,3 +55,17 @@ def changed(field: str, value: Any) -> Iterator[None]:
         yield
     finally:
         setattr(context, field, before)
+
+
+def current_path() -> str:
+    """Return the path of the module whose forward is running, such as `stages.0.conv`.
+
+    It is "" in the outermost module itself and outside of all; the name of its class for a module that the outermost
+    one does not hold. For observers (`snncore.observe`), which are called inside.
+    """
+    if not context.scope:
+        return ""
+    root, module = context.scope[0], context.scope[-1]
+    if context.paths is None or id(module) not in context.paths:
+        context.paths = {id(m): path for path, m in root.named_modules()}
+    return context.paths.get(id(module), type(module).__name__)

@@ -10,7 +10,7 @@ import numpy as np
 from snncore import backend
 from snncore.backend import Array
 from snncore.flat import FlatParameters, flat_parameters
-from snncore.tape import Tensor
+from snncore.tape import Tensor, bump
 
 __all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm", "clip_grad_value"]
 
@@ -70,6 +70,7 @@ class Optimizer(ABC):
             if g.shape != w.shape:
                 raise ValueError(f"{name}: expected a gradient of shape {w.shape}, found {g.shape}")
         self._counted = [name for name, _, _ in ready]
+        bump(self.parameters[name] for name in self._counted)
         if self.flat is not None:
             self.flat.gather()
         self.steps += 1

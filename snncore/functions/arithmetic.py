@@ -129,6 +129,8 @@ class ReLU(Function):
 class Cast(Function):
     """The same values as another float type, such as spikes as float32; gx = gy."""
 
+    takes_half = True
+
     def __init__(self, dtype: Any) -> None:
         self.dtype = np.dtype(dtype)
         if self.dtype.kind != "f":

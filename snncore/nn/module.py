@@ -8,23 +8,23 @@ import numpy as np
 from snncore import backend
 from snncore.backend import Array
 from snncore.context import context
-from snncore.tape import Tensor
+from snncore.tape import Tensor, bump
 
 __all__ = ["Buffer", "Module", "ModuleDict", "ModuleList", "Parameter"]
 
 
 class Parameter(Tensor):
-    """A tensor that training changes."""
+    """A tensor that training changes. A number or a list becomes float32, the type in which layers are made."""
 
     def __init__(self, data: Any) -> None:
-        super().__init__(data, requires_grad=True)
+        super().__init__(data if hasattr(data, "dtype") else np.asarray(data, np.float32), requires_grad=True)
 
 
 class Buffer:
     """An array that belongs to the state of a module but has no gradient, such as a running mean."""
 
     def __init__(self, data: Array) -> None:
-        self.data = data
+        self.data: Array = np.asarray(data) if isinstance(data, np.generic) else data  # which weights are loaded into
 
 
 class Module:
@@ -110,6 +110,7 @@ class Module:
         check_tensors(arrays, own, what or type(self).__name__)
         for name, x in own.items():
             x[...] = backend.array_module(x).asarray(arrays[name])
+        bump(self.parameters())
 
     def train(self, mode: bool = True) -> "Module":
         """Switch to training (batch statistics) or, with False, to evaluation (running statistics)."""
@@ -143,6 +144,7 @@ class Module:
 
     def _convert(self, change: Any) -> "Module":
         self.reset()
+        bump(self.parameters())
         for kind in (Parameter, Buffer):
             for _, x in self._named(kind):
                 x.data = change(x.data)
