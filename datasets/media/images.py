@@ -11,7 +11,12 @@ from misnet.datasets.formats.files import looks_like_text, reason
 
 __all__ = ["FITS", "IMAGE_SUFFIXES", "decode_image", "fit_square", "resize_bilinear", "resize_matrix"]
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".gif", ".webp", ".tif", ".tiff"})
+# fmt: off
+IMAGE_SUFFIXES = frozenset({
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".ppm", ".pgm", ".pbm", ".gif", ".webp", ".tif",
+    ".tiff",
+})
+# fmt: on
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")  # Pillow knows more, of which some run other programs
 FITS = ("crop", "stretch")
 MAX_PIXELS = 64_000_000
