@@ -15,7 +15,12 @@ from misnet.datasets.formats.packages import require
 
 __all__ = ["AUDIO_SUFFIXES", "check_samples", "normalise_level", "read_audio", "resample", "trim_silence", "window"]
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".m4a"})
+# fmt: off
+AUDIO_SUFFIXES = frozenset({
+    ".wav", ".wave", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc",
+    ".au", ".snd", ".caf", ".m4a", ".mka", ".wma",
+})
+# fmt: on
 SAMPLE_RATES = range(1000, 384_001)  # Hz; a rate outside is a damaged header
 MAX_SECONDS = 600  # that a sample's sound may last: compressed silence can stand for hours
 BLOCK = 1 << 18  # values decoded at a time, so that memory follows the samples found and not those announced

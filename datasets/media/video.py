@@ -15,7 +15,12 @@ from misnet.datasets.media.audio import MAX_SECONDS, SAMPLE_RATES, check_samples
 
 __all__ = ["VIDEO_SUFFIXES", "read_frames", "read_sound_track", "require_pyav"]
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".flv", ".mpg", ".mpeg", ".avi", ".mkv", ".webm"})
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".flv", ".mpg", ".mpeg", ".mpe", ".ts", ".mts", ".m2ts", ".avi", ".mkv",
+    ".webm", ".ogv", ".wmv", ".asf",
+})
+# fmt: on
 MAX_PIXELS = 36_000_000  # in a frame: 8K has 33 million
 EXPECTED = "a video file (mp4, flv, mpg, avi, mkv, ...)"
 

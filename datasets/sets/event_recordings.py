@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from misnet.datasets.base import DataError
 from misnet.datasets.formats.event_files import read_aedat2, read_nmnist
+from misnet.datasets.formats.files import is_hidden
 from misnet.datasets.media.events import Events
 
 __all__ = ["NEEDS", "Recording", "find_recordings", "find_spoken", "read_recording"]
@@ -69,7 +70,8 @@ def find_recordings(data_dir: Path, split: str, sensor: str, scale: str) -> list
 
 def _find_dvs(data_dir: Path, split: str, scale: str) -> list[Recording]:
     for folder in DVS_FOLDERS:
-        paths = sorted((data_dir / folder).rglob("mnist_*.aedat"))
+        root = data_dir / folder
+        paths = sorted(path for path in root.rglob("mnist_*.aedat") if not is_hidden(path, root))
         if not paths:
             continue
         names = [DVS_NAME.fullmatch(path.name) for path in paths]
@@ -87,7 +89,8 @@ def _find_dvs(data_dir: Path, split: str, scale: str) -> list[Recording]:
 def _find_nmnist(data_dir: Path, split: str) -> list[Recording]:
     for folder in NMNIST_FOLDERS:
         root = data_dir / folder / split.capitalize()
-        found = [Recording(path, int(path.parent.name), 0) for path in sorted(root.glob("[0-9]/*.bin"))]
+        paths = sorted(path for path in root.glob("[0-9]/*.bin") if not is_hidden(path, root))
+        found = [Recording(path, int(path.parent.name), 0) for path in paths]
         if found:
             return found
     return []
