@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from snncore.kernels import reference
+from snncore.kernels.choice import use_kernels
 from snncore.kernels.cpu import conv, conv_dense, conv_event, winograd
 from tests.snncore.kernels.agreement import assert_agrees
 from tests.snncore.kernels.cpu.layers import draw_spikes
@@ -44,10 +45,10 @@ def weights(rng, kernel=3, channels=16):
         ("dense", 0.1, "winograd"),
     ],
 )
-def test_forward_follows_the_density_unless_forced(rng, monkeypatch, called, choice, density, kernel):
-    monkeypatch.setenv("SNNCORE_KERNELS", choice)
+def test_forward_follows_the_density_unless_forced(rng, called, choice, density, kernel):
     x, w = draw_spikes(rng, (2, 6, 6, 16), density), weights(rng)
-    y = conv.conv_forward(x, w, ONE, ONE)
+    with use_kernels(choice):
+        y = conv.conv_forward(x, w, ONE, ONE)
     assert called == [kernel]
     assert_agrees(y, reference.conv_forward(x, w.astype(np.float64), ONE, ONE), 2e-6)
 
