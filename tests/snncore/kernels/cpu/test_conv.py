@@ -97,3 +97,18 @@ def test_other_types_are_the_reference_to_the_bit(rng):
 def test_no_images_make_no_output():
     y = conv.conv_forward(np.zeros((0, 6, 6, 16), np.uint8), np.ones((3, 3, 16, 4), np.float32), ONE, ONE)
     assert y.shape == (0, 6, 6, 4)
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (0, 1), (2, 0), (1, 2), (2, 1)])
+@pytest.mark.parametrize("channels", [3, 16, 40])
+def test_each_axis_has_its_own_padding(rng, called, padding, channels):
+    x = rng.standard_normal((2, 5, 8, 16), np.float32)
+    w = rng.standard_normal((3, 3, 16, channels), np.float32)
+    wide = w.astype(np.float64)
+    exact = reference.conv_forward(x, wide, ONE, padding)
+    gy = rng.standard_normal(exact.shape).astype(np.float32)
+    exact_gx = reference.conv_backward_input(gy.astype(np.float64), wide, x.shape, ONE, padding)
+    called.clear()
+    assert_agrees(conv.conv_forward(x, w, ONE, padding), exact, 2e-6)
+    assert_agrees(conv.conv_backward_input(gy, w, x.shape, ONE, padding), exact_gx, 3e-5)
+    assert called == ["winograd", "winograd" if channels >= 16 else "dense"]
