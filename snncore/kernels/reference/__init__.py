@@ -4,6 +4,9 @@ Runs on NumPy and CuPy arrays. No loop goes over pixels, channels or samples: on
 timesteps, and over blocks of images whose im2col buffer is to stay small.
 
 Spikes are uint8; the step of a neuron is `fire(x, surrogate)`, which emits floats in relaxed mode.
+
+NaN and infinities follow the arithmetic that stands here: 0 * NaN is NaN, the largest of a window with a NaN is NaN,
+a membrane that is NaN never fires. docs/performance.md says where a faster kernel may differ.
 """
 
 from snncore.kernels.reference.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
