@@ -104,6 +104,7 @@ def mlif(n, f, o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v):
 
 RULES = {
     "Conv2d": layers.conv,
+    "GroupedConv2d": layers.conv,
     "Linear": layers.linear,
     "MatMul": layers.matmul,
     "MaxPool2d": layers.max_pool,
