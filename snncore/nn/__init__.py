@@ -1,9 +1,11 @@
 """Layers: hold parameters and state, call functions."""
 
+from snncore.nn.containers import ModuleDict, ModuleList, Sequential
 from snncore.nn.init import fan_in_uniform, kaiming_normal
-from snncore.nn.layers import AvgPool2d, BatchNorm, Conv2d, GlobalAvgPool, Linear, MaxPool2d, Sequential
-from snncore.nn.module import Buffer, Module, ModuleDict, ModuleList, Parameter
+from snncore.nn.layers import AvgPool2d, BatchNorm, Conv1d, Conv2d, GlobalAvgPool, LayerNorm, Linear, MaxPool2d
+from snncore.nn.module import Buffer, Module, Parameter
 from snncore.nn.neurons import CLIF, IF, LIF, MLIF, PLIF, Neuron, WithAlpha, decay_of, unfused
+from snncore.nn.shaping import Dropout, Flatten, ReLU, Sigmoid, Tanh
 
 __all__ = [
     "CLIF",
@@ -14,8 +16,12 @@ __all__ = [
     "AvgPool2d",
     "BatchNorm",
     "Buffer",
+    "Conv1d",
     "Conv2d",
+    "Dropout",
+    "Flatten",
     "GlobalAvgPool",
+    "LayerNorm",
     "Linear",
     "MaxPool2d",
     "Module",
@@ -23,7 +29,10 @@ __all__ = [
     "ModuleList",
     "Neuron",
     "Parameter",
+    "ReLU",
     "Sequential",
+    "Sigmoid",
+    "Tanh",
     "WithAlpha",
     "decay_of",
     "fan_in_uniform",
