@@ -6,6 +6,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.functions.arithmetic_cost import elementwise
+from snncore.functions.checks import check_float
 from snncore.kernels.reference.membrane import sigmoid
 from snncore.opcount.cost import OpCount
 from snncore.tape import Function
@@ -15,8 +16,11 @@ class _Curve(Function):
     """Base of functions of one number. Spikes become float32. What NumPy warns of (log of 0) warns here too."""
 
     back_muls, back_adds = 1, 0  # of backward, an entry
+    takes_spikes = True
 
     def forward(self, x: Array) -> Array:
+        if not self.takes_spikes:
+            check_float(self.name, x=x)
         x = x if x.dtype.kind == "f" else x.astype(np.float32)
         y = self.value(x)
         self.keep(x, y)
@@ -50,7 +54,9 @@ class Exp(_Curve):
 
 
 class Log(_Curve):
-    """y = ln x; gx = gy / x."""
+    """y = ln x; gx = gy / x. Raises TypeError for spikes, most of which are 0."""
+
+    takes_spikes = False
 
     def value(self, x: Array) -> Array:
         return array_module(x).log(x)
@@ -90,9 +96,9 @@ class Sigmoid(_Curve):
 
 
 class Sqrt(_Curve):
-    """y = square root of x; gx = gy / (2 y)."""
+    """y = square root of x; gx = gy / (2 y). Raises TypeError for spikes: at 0 there is no gradient."""
 
-    back_muls = 2
+    back_muls, takes_spikes = 2, False
 
     def value(self, x: Array) -> Array:
         return array_module(x).sqrt(x)
