@@ -13,6 +13,13 @@ from typing import Any
 __all__ = ["changed", "context", "current_path"]
 
 
+class Process:
+    """What all threads share."""
+
+    weights: Any = None
+    """The random stream (a NumPy Generator) of layers that are made without one; None before the first."""
+
+
 class Context(threading.local):
     """The fields, each with its value in a thread that has changed nothing."""
 
@@ -35,11 +42,17 @@ class Context(threading.local):
 
     forwards = 0
     """Counts the calls of modules that no other module made: of whole networks."""
+    seed: int | None = None
+    """The seed of the run, inside `training_step`: what is drawn depends on it, the step and the module alone."""
+    train_step: int = 0
+    """The number of the step, inside `training_step`."""
+    process = Process()
 
     def __init__(self) -> None:
         self.observers: list[Callable] = []
         self.scope: list[Any] = []  # the modules whose forward is running, outermost first
         self.paths: dict[int, str] | None = None  # of the modules below the outermost one, by id, if asked for
+        self.draws: dict[Any, int] = {}  # how often each module has drawn random numbers in this step
 
 
 context = Context()

@@ -131,6 +131,23 @@ class Tensor:
         """Return the value of a tensor with one entry as a Python number."""
         return self.data.item()
 
+    def numpy(self) -> np.ndarray:
+        """Return the array as one of NumPy: the same array on a CPU, a copy from a GPU."""
+        return backend.asnumpy(self.data)
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len: expected a tensor with axes, found one of shape ()")
+        return self.shape[0]
+
+    def __bool__(self) -> bool:
+        return bool(self.data)  # as NumPy: of one entry, or an error
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        if self.requires_grad:
+            raise TypeError("Tensor: NumPy would cut the gradient off; use .data, or .detach() first, to say so")
+        return np.array(self.numpy(), dtype=dtype, copy=copy)
+
     def detach(self) -> "Tensor":
         """Return the same array with no past: gradients stop here."""
         y = Tensor(self.data)
@@ -190,6 +207,22 @@ class Tensor:
         transpose: Callable[..., "Tensor"]
         sum: Callable[..., "Tensor"]
         mean: Callable[..., "Tensor"]
+        __pow__: Callable[[Any, float], "Tensor"]
+        __abs__: Callable[..., "Tensor"]
+        __lt__: Callable[..., Array]  # comparisons give arrays of booleans, and no gradient
+        __le__: Callable[..., Array]
+        __gt__: Callable[..., Array]
+        __ge__: Callable[..., Array]
+        abs: Callable[..., "Tensor"]
+        exp: Callable[..., "Tensor"]
+        log: Callable[..., "Tensor"]
+        tanh: Callable[..., "Tensor"]
+        sigmoid: Callable[..., "Tensor"]
+        sqrt: Callable[..., "Tensor"]
+        max: Callable[..., "Tensor"]
+        argmax: Callable[..., Array]
+        flatten: Callable[..., "Tensor"]
+        T: Any
 
 
 class Function(ABC):

@@ -1,4 +1,7 @@
-"""Layers with weights, pooling, and a chain of modules."""
+"""Layers with weights, and pooling.
+
+A layer made without `rng` draws its weights from the stream of the process, see `snncore.manual_seed`.
+"""
 
 from typing import Any
 
@@ -8,9 +11,20 @@ from snncore import functions as F
 from snncore.functions.checks import pair
 from snncore.nn.init import fan_in_uniform
 from snncore.nn.module import Buffer, Module, Parameter
+from snncore.rng import weight_rng
 from snncore.tape import Tensor
 
-__all__ = ["AvgPool2d", "BatchNorm", "Conv2d", "GlobalAvgPool", "GroupedConv2d", "Linear", "MaxPool2d", "Sequential"]
+__all__ = [
+    "AvgPool2d",
+    "BatchNorm",
+    "Conv1d",
+    "Conv2d",
+    "GlobalAvgPool",
+    "GroupedConv2d",
+    "LayerNorm",
+    "Linear",
+    "MaxPool2d",
+]
 
 
 class Conv2d(Module):
@@ -27,7 +41,7 @@ class Conv2d(Module):
         rng: np.random.Generator | None = None,
         dilation: int | tuple[int, int] = 1,
     ) -> None:
-        rng = rng or np.random.default_rng(0)
+        rng = weight_rng(rng)
         kh, kw = pair("kernel", kernel)
         fan_in = kh * kw * in_channels
         self.function = F.Conv2d(stride, padding, dilation)
@@ -62,12 +76,35 @@ class GroupedConv2d(Module):
             raise ValueError(
                 f"groups: expected a number that divides {in_channels} and {out_channels} channels, found {groups}"
             )
-        rng = rng or np.random.default_rng(0)
+        rng = weight_rng(rng)
         kh, kw = pair("kernel", kernel)
         per_group = in_channels // groups
         fan_in = kh * kw * per_group
         self.function = F.GroupedConv2d(stride, padding, dilation)
         self.weight = Parameter(fan_in_uniform(rng, (kh, kw, per_group, out_channels), fan_in))
+        self.bias = Parameter(fan_in_uniform(rng, (out_channels,), fan_in)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, self.weight, self.bias)
+
+
+class Conv1d(Module):
+    """Convolution along a sequence [..., L, Ci] with weight [k, Ci, Co] and optional bias; see `functions.Conv1d`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 3,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        rng = weight_rng(rng)
+        fan_in = kernel * in_channels
+        self.function = F.Conv1d(stride, padding)
+        self.weight = Parameter(fan_in_uniform(rng, (kernel, in_channels, out_channels), fan_in))
         self.bias = Parameter(fan_in_uniform(rng, (out_channels,), fan_in)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -80,7 +117,7 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, rng: np.random.Generator | None = None
     ) -> None:
-        rng = rng or np.random.default_rng(0)
+        rng = weight_rng(rng)
         self.function = F.Linear()
         self.weight = Parameter(fan_in_uniform(rng, (in_features, out_features), in_features))
         self.bias = Parameter(fan_in_uniform(rng, (out_features,), in_features)) if bias else None
@@ -105,6 +142,18 @@ class BatchNorm(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.BatchNorm(*self.settings())(x, self.weight, self.bias)
+
+
+class LayerNorm(Module):
+    """Layer normalisation over the last axis; see `functions.LayerNorm`."""
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        self.function = F.LayerNorm(eps)
+        self.weight = Parameter(np.ones(channels, np.float32))
+        self.bias = Parameter(np.zeros(channels, np.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, self.weight, self.bias)
 
 
 class MaxPool2d(Module):
@@ -137,17 +186,3 @@ class GlobalAvgPool(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.GlobalAvgPool(self.dtype)(x)
-
-
-class Sequential(Module):
-    """Modules one after the other, named 0, 1, 2, ..."""
-
-    def __init__(self, *modules: Module) -> None:
-        self._items = modules
-        for i, module in enumerate(modules):
-            setattr(self, str(i), module)
-
-    def forward(self, x: Any) -> Any:
-        for module in self._items:
-            x = module(x)
-        return x

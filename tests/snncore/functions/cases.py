@@ -112,5 +112,16 @@ CASES = dict(
         ("GetItem single", Case(F.GetItem((1, 0)), ((3, 4),), (0,))),
         ("Concat", Case(F.Concat(), ((3, 4), (3, 2)), (0, 1))),
         ("Stack", Case(F.Stack(1), ((3, 4), (3, 4)), (0, 1))),
+        *((kind.__name__, Case(kind(), ((3, 4),), (0,))) for kind in (F.Exp, F.Tanh, F.Sigmoid, F.Abs)),
+        ("Log", Case(F.Log(), ((3, 4),))),
+        ("Sqrt", Case(F.Sqrt(), ((3, 4),))),
+        ("Power", Case(F.Power(3), ((3, 4),), (0,))),
+        ("Power of two", Case(F.Power(2), ((3, 4),), (0,))),
+        ("Max", Case(F.Max(), ((3, 4),), (0,))),
+        ("Max axis", Case(F.Max(2, keepdims=True), (IMAGES,), (0,))),
+        ("LayerNorm", Case(F.LayerNorm(), ((3, 2, 4), (4,), (4,)))),
+        ("Dropout", Case(F.Dropout(0.4, (0, "mask"), shared=True), (IMAGES,), (0,))),
+        ("Dropout of events", Case(F.Dropout(0.4, (0, "mask"), scale=False), (IMAGES,), (0,))),
+        ("Conv1d", Case(F.Conv1d(2, 1), ((3, 2, 5, 2), (3, 2, 4), (4,)), (0,))),
     ]
 )
