@@ -11,7 +11,7 @@ from misnet.models.misnet.model import MISNet
 from snncore import Ops, Tensor, count_ops, no_grad, to_device
 from snncore.energy import Prices, Reading, apply_rule
 from snncore.nn import BatchNorm
-from snncore.opcount.cost import exact_sum
+from snncore.opcount.cost import WEIGHTED, exact_sum
 
 __all__ = ["Claim", "calibrate", "count_batches", "dense_operations", "energy_claim", "report"]
 
@@ -46,7 +46,7 @@ def dense_operations(config: MISNetConfig) -> dict[str, int]:
     """Dense multiply-accumulates of one sample, all timesteps, by shape alone: a pass over no samples counts them.
 
     dense_mac: taps inside the image only. dense_mac_padded: taps on the padding too, as FLOP counters have it.
-    first_padded: of it, the first convolution of each input.
+    first_padded: of it, the first layer of each input.
     """
     shape = (config.timesteps, 0, config.size, config.size)
     model = MISNet(config).eval()
@@ -59,7 +59,7 @@ def dense_operations(config: MISNetConfig) -> dict[str, int]:
         lead = (lead[0], 1) if len(lead) == 2 else (1,) * len(lead)  # one sample in place of none
         for name in ("dense_mac", "dense_mac_padded"):
             sums[name] += exact_sum(columns.get(name, 0), lead)
-        if any(facts.kind == "conv" and facts.outside for facts in call.cost.facts):
+        if any(facts.kind in WEIGHTED and facts.outside for facts in call.cost.facts):
             sums["first_padded"] += exact_sum(columns["dense_mac_padded"], lead)
     return sums
 

@@ -8,9 +8,9 @@ import numpy as np
 
 from snncore.backend import Array
 from snncore.kernels.count import flat_events, weighted_events
-from snncore.opcount.cost import Value, exact_sum
+from snncore.opcount.cost import CostError, Facts, Value, exact_sum
 
-__all__ = ["Events", "conv_taps", "entries", "events", "mapped_events", "taps", "traffic", "values"]
+__all__ = ["Events", "conv_taps", "entries", "events", "facts_of", "mapped_events", "taps", "traffic", "values"]
 
 Pair = tuple[int, int]
 
@@ -51,7 +51,7 @@ def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> tuple[
 
     Of a float array, entries that are not zero count as events of 1.
     """
-    counted = (x != 0) if x.dtype.kind == "f" else x
+    counted = _countable(x)
     if x.size == 0:
         counts = np.zeros((2, 3, 0), np.int64)
     else:
@@ -66,18 +66,39 @@ def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> tuple[
 
 
 def events(x: Array, lead: tuple[int, ...]) -> Events:
-    """Events of x [*lead, ...] in each cell; of a float array, entries that are not zero count as events of 1."""
-    counted = (x != 0) if x.dtype.kind == "f" else x
+    """Events of x [*lead, ...] in each cell; of a float array, entries that are not zero count as events of 1.
+
+    Raises CostError for an integer below 0: an event is there once or several times.
+    """
+    counted = _countable(x)
     counts = flat_events(counted.reshape(math.prod(lead), entries(x.shape, lead)))
     if lead == ():
         return Events(*(int(v) for v in counts[:, 0]))
     return Events(*counts.reshape(3, *lead))
 
 
+def _countable(x: Array) -> Array:
+    if x.dtype.kind == "f":
+        return x != 0
+    if x.dtype.kind == "i" and x.size and int(x.min()) < 0:
+        raise CostError(f"events: expected integers of at least 0, found {int(x.min())} in an array of {x.dtype}")
+    return x
+
+
 def traffic(x: Array, lead: tuple[int, ...], way: str) -> dict[str, Any]:
     """Bytes of reading or writing (`way`) each entry of x once: of spikes if it is of an integer type, else analog."""
     kind = "analog" if x.dtype.kind == "f" else "spike"
     return {f"{kind}_{way}_bytes": entries(x.shape, lead) * x.dtype.itemsize}
+
+
+def facts_of(kind: str, layer: str, x: Array, y: Array, lead: tuple[int, ...], seen: Events, **more: Any) -> Facts:
+    """What the rules of others ask of a call that makes y from x: sizes, cells, and what the values of x are.
+
+    kind: one of `snncore.opcount.cost.KINDS`. layer: name of the operation. seen: the events of x in each cell of lead.
+    more: the other fields of `snncore.opcount.cost.Facts`, such as the channels of a layer with weights.
+    """
+    found = values(x, seen, lead) | more
+    return Facts(kind, layer, in_size=x.size, out_size=y.size, cells=math.prod(lead), **found)
 
 
 def values(x: Array, seen: Events, lead: tuple[int, ...]) -> dict[str, Any]:
@@ -99,5 +120,6 @@ def values(x: Array, seen: Events, lead: tuple[int, ...]) -> dict[str, Any]:
         "events": x.size - zeros,
         "value_sum": float(x.sum(dtype=np.float64)),
         "unit": zeros + ones == x.size,
+        "negative": bool((x < 0).any()),
         "signed_unit": zeros + ones + minus == x.size,
     }

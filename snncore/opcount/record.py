@@ -34,7 +34,7 @@ class _Recorder:
         self.names: dict[int, tuple[Any, dict[int, str]]] = {}  # id of a root module -> the module, its paths
         self.arrays: dict[int, _Made] = {}  # by id
         self.forward = context.forwards
-        self.seen: set[tuple[int, int | None]] = set()  # whole networks and timesteps of this batch
+        self.seen: set[tuple[int, int, int | None]] = set()  # batch, id of a whole network, timestep
 
     def __call__(self, function: Function, inputs: tuple, outputs: tuple) -> None:
         given = [(x, self._known(x)) for x in inputs if x is not None]
@@ -62,10 +62,10 @@ class _Recorder:
             return
         self.forward = context.forwards
         run = id(context.scope[0]), context.timestep
-        if run in self.seen and outside and self.ops.told.get(self.ops.batches - 1) is not None:
+        batch = self.ops.batches - 1
+        if (batch, *run) in self.seen and outside and self.ops.told.get(batch) is not None:
             self.ops.next_batch()
-            self.seen.clear()
-        self.seen.add(run)
+        self.seen.add((self.ops.batches - 1, *run))
 
     def _source(self, given: list[tuple[Array, _Made | None]]) -> tuple[Array | None, Layout | None]:
         """The input whose layout is that of the call: of those that are known, the one with the most axes."""

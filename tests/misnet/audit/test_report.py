@@ -50,7 +50,7 @@ def test_dense_operations_by_shape_equal_those_of_a_run(switches):
     assert {k: 2 * v for k, v in static.items() if k != "first_padded"} == {
         k: ops.totals()[k] for k in ("dense_mac", "dense_mac_padded")
     }
-    assert 2 * static["first_padded"] == apply_rule("paper", ops).mac
+    assert 2 * static["first_padded"] == apply_rule("paper", ops).extra["first_mac"]
 
 
 def test_dense_operations_of_the_public_code():
