@@ -17,7 +17,7 @@ def test_by_hand():
     assert plain.tolist() == [[2, 0], [1, 2], [2, 6]]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=5 * settings().max_examples)
 @given(
     st.integers(0, 3),
     st.integers(1, 4),
@@ -61,7 +61,7 @@ def test_a_count_that_might_not_fit_is_refused():
         weighted_events(np.zeros((1, 1, 4), np.uint8), np.array([2**60]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(
     st.integers(1, 3), st.integers(0, 1700), st.sampled_from([1, 2, 3, 255]), st.integers(0, 2**32 - 1), st.booleans()
 )
