@@ -60,7 +60,8 @@ class GetItem(Function):
     def __init__(self, index: Any) -> None:
         self.index = index if isinstance(index, tuple) else (index,)
         for part in self.index:
-            if part is not None and part is not Ellipsis and not isinstance(part, int | slice):
+            good = part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)
+            if not good or isinstance(part, bool):  # NumPy takes True for a mask, Python for the index 1
                 raise TypeError(f"index: expected integers, slices, ... or None, found {type(part).__name__}")
 
     def forward(self, x: Array) -> Array:
