@@ -90,6 +90,24 @@ def test_uninstalling_leaves_another_projects_datasets(wheel, tmp_path):
     assert start.read_text() == FOREIGN
 
 
+def test_hugging_faces_datasets_is_left_to_the_last_byte(wheel, tmp_path):
+    python = clean_python(tmp_path / "venv", hidden=("datasets",))
+    (packages,) = python.parents[1].glob("lib/python*/site-packages")
+
+    def contents():
+        paths = (path for path in (packages / "datasets").rglob("*") if path.is_file() and path.suffix != ".pyc")
+        return {path.relative_to(packages).as_posix(): path.read_bytes() for path in paths}
+
+    pip("--python", python, "install", "--quiet", "--no-deps", "--no-compile", "datasets>=2", cwd=tmp_path)
+    theirs = contents()
+    assert b"HuggingFace" in theirs["datasets/__init__.py"]
+    pip("--python", python, "install", "--quiet", "--no-deps", wheel, cwd=tmp_path)
+    assert run([python, "-c", "import misnet.datasets"], tmp_path).returncode == 0
+    assert contents() == theirs
+    pip("--python", python, "uninstall", "--quiet", "--yes", "snncore", cwd=tmp_path)
+    assert contents() == theirs
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_command_prints_its_help(installed, tmp_path, name):
     done = run([installed.parent / name, "--help"], tmp_path)
