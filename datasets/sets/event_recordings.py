@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.event_files import read_aedat2, read_nmnist
+from misnet.datasets.formats.event_files import read_aedat, read_nmnist
 from misnet.datasets.formats.files import is_hidden
 from misnet.datasets.media.events import Events
 
@@ -37,7 +37,7 @@ class Recording(NamedTuple):
 
 def read_recording(recording: Recording) -> Events:
     """Return the events of a recording; raises DataError as its reader does, and for a file without events."""
-    events = read_aedat2(recording.path) if recording.scale else read_nmnist(recording.path)
+    events = read_aedat(recording.path) if recording.scale else read_nmnist(recording.path)
     if not len(events):
         raise DataError(f"{recording.path}: found no events, expected a recording of a digit")
     return events
