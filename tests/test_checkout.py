@@ -50,6 +50,15 @@ def test_dialpad_trains_and_the_run_lies_in_the_current_folder(bare, tmp_path):
     assert f"look closer with: python tools/evaluate.py runs/{folder.name}" in done.stdout
 
 
+@pytest.mark.slow
+def test_processes_that_prepare_find_the_checkout(bare, tmp_path):
+    python, checkout = bare
+    prepare = [python, checkout / "tools" / "prepare.py", "dialpad", "--out", "cache", "--jobs", "2"]
+    done = run(prepare, tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "train with: python tools/train.py --dataset dialpad --data-dir cache" in done.stdout
+
+
 @pytest.mark.parametrize(
     ("code", "message"),
     [

@@ -124,7 +124,7 @@ def test_the_commands_work_together_and_have_the_exit_statuses_of_the_tools(inst
         assert "tools/" not in done.stdout + done.stderr
         return done
 
-    made = call("prepare", "dialpad", "--out", "cache", "--jobs", "1")
+    made = call("prepare", "dialpad", "--out", "cache", "--jobs", "2")
     assert "train with: misnet-train --dataset dialpad --data-dir cache" in made.stdout, made.stderr
     trained = call("train", *small.split(), "--output-dir", "run")
     assert (trained.returncode, (tmp_path / "run" / "last.safetensors").exists()) == (0, True), trained.stderr

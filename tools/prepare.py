@@ -66,7 +66,11 @@ def make_parser() -> argparse.ArgumentParser:
     how.add_argument("--seed", type=int, default=0, help="of what the data set draws, such as pairs (default: 0)")
     add_data_option(how)
     parser.add_argument(
-        "--jobs", type=int, default=processors(), metavar="N", help="processes (default: %(default)s, one a processor)"
+        "--jobs",
+        type=int,
+        default=processors(),
+        metavar="N",
+        help="processes (default: one per processor, here %(default)s)",
     )
     return parser
 
