@@ -51,6 +51,7 @@ def test_the_repeatable_profile_draws_the_same(tmp_path):
     assert len(one) == 25
 
 
+@pytest.mark.slow
 def test_the_nightly_profile_draws_thousands(tmp_path):
     drawn, _ = examples(tmp_path, profile="nightly")
     assert len(drawn) == 2000
