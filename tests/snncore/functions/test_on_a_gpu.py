@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from snncore import Tensor
 from snncore import functions as F
 from snncore.backend import asnumpy
+from snncore.kernels import cpu as cpu  # Numba is to be loaded before the double, which forgets what is loaded after it
 from tests.support import double
 from tests.support.double.ledger import events
 from tests.support.shim.build import compiler
@@ -32,8 +34,6 @@ def cupy():
 
 def called(function, arrays):
     """Outputs and gradients of one call on the arrays, which may be the device's."""
-    from snncore import Tensor
-
     leaves = [Tensor(x, requires_grad=True) for x in arrays]
     y = function(*leaves)
     gy = y.data.astype(np.float32) * 0 + 1
