@@ -1,4 +1,4 @@
-"""Operations that have no kernel in CUDA C run on arrays of the device, and make nobody wait."""
+"""Operations that have no kernel in CUDA C of their own run on arrays of the device, and make nobody wait."""
 
 import numpy as np
 import pytest
@@ -21,6 +21,11 @@ CALLS = [
     (F.MatMul(), ((3, 2, 4), (4, 5))),
     (F.MatMul(), ((3, 2, 4), (3, 4, 5))),
     (F.SEW("iand"), ((3, 4), (3, 4))),
+    (F.SEW("add"), ((3, 4), (3, 4))),
+    (F.SEW("and"), ((3, 4), (3, 4))),
+    (F.Add(), ((3, 4), (4,))),
+    (F.Mul(), ((3, 4), (3, 4))),
+    (F.Div(), ((3, 4), (3, 4))),
 ]
 
 
@@ -45,7 +50,7 @@ def called(function, arrays):
 @pytest.mark.parametrize(("function", "shapes"), CALLS)
 def test_the_device_gives_what_the_host_gives_and_nothing_waits(cupy, rng, function, shapes, spikes):
     arrays = [rng.standard_normal(shape).astype(np.float32) for shape in shapes]
-    for i in range(2 if function.name == "SEW" else 1) if spikes else ():
+    for i in range(2 if function.name in ("SEW", "Add", "Mul") else 1) if spikes else ():
         arrays[i] = rng.integers(0, 3, shapes[i]).astype(np.uint8)
     expected = called(function, arrays)
     on_device = [cupy.asarray(x) for x in arrays]
