@@ -27,11 +27,11 @@ def elementwise(column, operation):
 
 def count_one(n, column, spikes):
     """One entry of an elementwise operation; `spikes` are the events among its inputs."""
-    if len(spikes) == 2:
-        n["residual_add"] += all(spikes)
-    elif spikes and column == "elem_mul":
+    if spikes and column == "elem_mul":  # of two trains, the first picks from the second
         n["w_select"] += spikes[0] == 1
         n["w_mul"] += spikes[0] > 1
+    elif len(spikes) == 2:
+        n["residual_add"] += all(spikes)
     elif spikes and column == "elem_add":
         n["elem_add"] += spikes[0] != 0
     else:
