@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
@@ -31,7 +32,8 @@ class AudioVisualDataset(ABC):
 
     with T = `timesteps` and H = W = `size`. Indices run from 0 to `len(dataset) - 1`; any other raises IndexError.
     `skipped` counts the corrupt samples that were left out, which is 0 unless the data set was told to skip them;
-    `skipped_reasons` says of each, in a sentence that names it, what was wrong.
+    `skipped_reasons` says of each, in a sentence that names it, what was wrong. `notes` are sentences on the whole that
+    a person should read: how sounds and images were paired, which files were passed over.
     """
 
     name: str
@@ -43,6 +45,7 @@ class AudioVisualDataset(ABC):
     visual_channels: int
     skipped: int = 0
     skipped_reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -97,6 +100,7 @@ class Subset(AudioVisualDataset):
         self.name, self.split, self.class_names = dataset.name, dataset.split, dataset.class_names
         self.timesteps, self.size = dataset.timesteps, dataset.size
         self.skipped, self.skipped_reasons = dataset.skipped, dataset.skipped_reasons
+        self.notes = dataset.notes
         self.audio_channels, self.visual_channels = dataset.audio_channels, dataset.visual_channels
         self._labels = dataset.labels[self.indices]
         self._labels.setflags(write=False)
@@ -134,7 +138,7 @@ def content_hash(settings: dict, files: Iterable[Path] = (), arrays: Iterable[np
 
     add(json.dumps(settings, sort_keys=True).encode())
     for path in files:
-        add(path.name.encode())
+        add(os.fsencode(path.name))
         digest.update(path.stat().st_size.to_bytes(8, "big"))
         with open(path, "rb") as file:
             while block := file.read(1 << 20):  # a file may be larger than memory

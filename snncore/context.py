@@ -29,10 +29,21 @@ class Context(threading.local):
     """False under `no_grad()`: nothing is recorded."""
     timestep: int | None = None
     """The timestep that arrays [N, ...] belong to, while a network loops over time (`at_timestep`)."""
+    samples: int | None = None
+    """How many samples the operation that is asked for its cost sees, if `count_ops` was told."""
+    timesteps: int | None = None
+    """How many timesteps, if `count_ops` was told; 0 in a network that has no axis of time."""
+    leading: int | None = None
+    """How many of the first axes are time and samples, where the counting knows how the arrays were made."""
     relaxed = False
     """True under `relaxed()`: neurons emit the primitive of their surrogate instead of spikes."""
     fused = True
     """False under `nn.unfused()`: BatchNorm and the neuron after it run as two operations."""
+    kernels: str | None = None
+    """Which kernels run (`kernels.choice.use_kernels`); None: what the environment variable SNNCORE_KERNELS says."""
+
+    forwards = 0
+    """Counts the calls of modules that no other module made: of whole networks."""
     seed: int | None = None
     """The seed of the run, inside `training_step`: what is drawn depends on it, the step and the module alone."""
     train_step: int = 0

@@ -25,7 +25,7 @@ def named_rng(seed: int, *names: object) -> np.random.Generator:
     """
     if seed < 0:
         raise ValueError(f"seed: expected a non-negative integer, found {seed}")
-    key = tuple(zlib.crc32(str(name).encode()) for name in names)
+    key = tuple(zlib.crc32(str(name).encode("utf-8", "surrogateescape")) for name in names)
     return np.random.default_rng(np.random.SeedSequence(entropy=int(seed), spawn_key=key))
 
 

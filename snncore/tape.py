@@ -277,6 +277,13 @@ class Function(ABC):
         """State the operations of the backward of that call, as an OpCount; asked by `count_ops(backward=True)`."""
         raise NotImplementedError
 
+    def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
+        """Say which axis of an output [new_ndim axes] is axis `axis` of the input [ndim axes]; None if it is gone.
+
+        Counting follows the axes of time and samples by it; asked after forward. An operation that moves axes says so.
+        """
+        return axis + max(0, new_ndim - ndim)
+
     @property
     def name(self) -> str:
         """The name that messages use."""

@@ -22,6 +22,7 @@ from misnet.models.misnet.model import MISNet
 from misnet.models.options import SWITCHES, add_model_options, model_config
 from misnet.paper.energies import printed_energies
 from misnet.paper.text import paper_lines
+from misnet.tools.naming import Parser
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, add_data_options, device_of, load_split, progress, run_tool
 from misnet.training.run import load_model, read_config
@@ -35,7 +36,7 @@ CALIBRATION = 32  # training samples whose batch statistics a network with fresh
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         usage="%(prog)s [RUN_DIR | --variant {XS,S,L,XL}] [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

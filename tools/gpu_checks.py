@@ -50,13 +50,21 @@ def cases(channels: int, seed: int = 0) -> dict[str, Case]:
     w, alpha, pixel = floats(3, 3, channels, channels), np.array(0.8, np.float32), floats(size, size, 1, mean=1)
     neuron, same = (0.5, 1.0, None, Sigmoid()), ((1, 1), (1, 1))
     gy, pooled = gs.reshape(images.shape), reference.max_pool_forward(images, (2, 2), (2, 2))
+    fired, _ = reference.lif_forward(x, None, *neuron)
+    mlif_fired, _ = reference.mlif_forward(spikes, pixel, alpha, None, *neuron)
+    floats_fired, _ = reference.mlif_forward(x, None, alpha, None, *neuron)
+    norm_fired = reference.batch_norm_lif_forward(x, *norm, *neuron)
     made = {
         "lif_forward": Case("lif_forward", (x, None, *neuron), EXACT),
-        "lif_backward": Case("lif_backward", (gs, None, x, None, *neuron, False), TOLERANCE),
+        "lif_backward": Case("lif_backward", (gs, None, x, fired, None, *neuron, False), TOLERANCE),
         "mlif_forward": Case("mlif_forward", (spikes, pixel, alpha, None, *neuron), EXACT),
-        "mlif_backward": Case("mlif_backward", (gs, None, spikes, pixel, alpha, None, *neuron, False), TOLERANCE),
+        "mlif_backward": Case(
+            "mlif_backward", (gs, None, spikes, mlif_fired, pixel, alpha, None, *neuron, False), TOLERANCE
+        ),
         "mlif_forward, floats": Case("mlif_forward", (x, None, alpha, None, *neuron), EXACT),
-        "mlif_backward, floats": Case("mlif_backward", (gs, None, x, None, alpha, None, *neuron, True), TOLERANCE),
+        "mlif_backward, floats": Case(
+            "mlif_backward", (gs, None, x, floats_fired, None, alpha, None, *neuron, True), TOLERANCE
+        ),
         "batch_norm_statistics": Case("batch_norm_statistics", (x,), TOLERANCE),
         "batch_norm_forward": Case("batch_norm_forward", (x, *norm), EXACT),
         "batch_norm_backward": Case("batch_norm_backward", (gs, x, *norm[:3]), TOLERANCE),
@@ -70,7 +78,7 @@ def cases(channels: int, seed: int = 0) -> dict[str, Case]:
         "conv_backward_input": Case("conv_backward_input", (gy, w, images.shape, *same), TOLERANCE),
     }
     for name, kind in SURROGATES.items():
-        args = (gs, x, *norm, 0.5, 1.0, None, kind(), False, True)
+        args = (gs, x, norm_fired, *norm, 0.5, 1.0, None, kind(), False, True)
         made[f"batch_norm_lif_backward, {name}"] = Case("batch_norm_lif_backward", args, TOLERANCE)
     return made
 

@@ -18,6 +18,7 @@ from misnet.datasets import AUGMENTATIONS, DATASET_NAMES, Augmentation, BatchIte
 from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.model import MISNet
 from misnet.models.options import add_model_options, model_config
+from misnet.tools.naming import Parser, called
 from misnet.tools.settings import EPOCHS, RECIPES, SCHEDULES, gather
 from misnet.tools.toolkit import (
     STOPPED,
@@ -39,7 +40,7 @@ from snncore.schedules import Constant, Cosine, Schedule
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser; options not given are absent from the namespace."""
     epochs = ", ".join(f"{n} for {name}" for name, n in EPOCHS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         usage="%(prog)s [--variant {XS,S,L,XL}] [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -175,13 +176,13 @@ def main() -> int:
     try:
         run.run()
     except Stopped:
-        print(f"stopped and saved; go on with: python tools/train.py --resume {folder}", file=sys.stderr)
+        print(f"stopped and saved; go on with: {called('train')} --resume {folder}", file=sys.stderr)
         return STOPPED
     finally:
         if run.rows:
             plot_curves(run.rows, folder / "curves.png")
     print(f"best test accuracy {100 * run.best:.2f} %; see {folder / 'curves.png'}")
-    print(f"look closer with: python tools/evaluate.py {folder}")
+    print(f"look closer with: {called('evaluate')} {folder}")
     return 0
 
 

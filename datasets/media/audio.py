@@ -4,17 +4,23 @@ import io
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.signal
-import soundfile
 
 from misnet.datasets.base import DataError
 from misnet.datasets.formats.files import looks_like_text, read_bytes
+from misnet.datasets.formats.packages import require
 
 __all__ = ["AUDIO_SUFFIXES", "check_samples", "normalise_level", "read_audio", "resample", "trim_silence", "window"]
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".m4a"})
+# fmt: off
+AUDIO_SUFFIXES = frozenset({
+    ".wav", ".wave", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc",
+    ".au", ".snd", ".caf", ".m4a", ".mka", ".wma",
+})
+# fmt: on
 SAMPLE_RATES = range(1000, 384_001)  # Hz; a rate outside is a damaged header
 MAX_SECONDS = 600  # that a sample's sound may last: compressed silence can stand for hours
 BLOCK = 1 << 18  # values decoded at a time, so that memory follows the samples found and not those announced
@@ -27,8 +33,9 @@ def read_audio(path: str | Path, start: float = 0.0, stop: float | None = None) 
     Returns `(samples, sample_rate)`: float32 [n] with full scale 1.0, the mean of the channels, and an int in Hz.
     Raises DataError for a missing or empty file, a Git LFS pointer, text or anything else that is no audio, a WAV file
     shorter than its header says, a rate outside 1 to 384 kHz, more than 600 s, no samples, and samples that are NaN or
-    infinite.
+    infinite; MissingPackage if soundfile is not installed.
     """
+    soundfile = require("soundfile", "reading sound")
     expected = "an audio file (WAV, FLAC, OGG, ...)"
     data = read_bytes(path, expected)
     try:
@@ -62,7 +69,7 @@ def check_samples(samples: np.ndarray, path: str | Path, start: float = 0.0) -> 
     return samples
 
 
-def _decode(file: soundfile.SoundFile, path: str | Path, rate: int, start: float, stop: float | None) -> np.ndarray:
+def _decode(file: Any, path: str | Path, rate: int, start: float, stop: float | None) -> np.ndarray:
     """The mean of the channels from `start` to `stop` seconds, float32 [n]."""
     first, last = round(start * rate), math.inf if stop is None else round(stop * rate)
     frames = max(1, BLOCK // file.channels)

@@ -4,19 +4,23 @@ import contextlib
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import numpy as np
 
-from misnet.datasets.base import DataError, MissingPackage
+from misnet.datasets.base import DataError
 from misnet.datasets.formats.files import check_head, reason
+from misnet.datasets.formats.packages import require
 from misnet.datasets.media.audio import MAX_SECONDS, SAMPLE_RATES, check_samples
 
 __all__ = ["VIDEO_SUFFIXES", "read_frames", "read_sound_track", "require_pyav"]
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".flv", ".mpg", ".mpeg", ".avi", ".mkv", ".webm"})
-INSTALL = 'pip install "snncore[video]"'
+# fmt: off
+VIDEO_SUFFIXES = frozenset({
+    ".mp4", ".m4v", ".mov", ".3gp", ".3g2", ".flv", ".mpg", ".mpeg", ".mpe", ".ts", ".mts", ".m2ts", ".avi", ".mkv",
+    ".webm", ".ogv", ".wmv", ".asf",
+})
+# fmt: on
 MAX_PIXELS = 36_000_000  # in a frame: 8K has 33 million
 EXPECTED = "a video file (mp4, flv, mpg, avi, mkv, ...)"
 
@@ -101,13 +105,9 @@ def read_sound_track(path: str | Path, start: float = 0.0, stop: float | None = 
     return check_samples(samples, path, start), rate
 
 
-def require_pyav() -> ModuleType:
+def require_pyav() -> Any:
     """Return PyAV; raises MissingPackage with the command that installs it."""
-    try:
-        import av
-    except ImportError:
-        raise MissingPackage(f"reading videos needs PyAV, which is not installed; install it with: {INSTALL}") from None
-    return av
+    return require("av", "reading videos")
 
 
 @contextlib.contextmanager

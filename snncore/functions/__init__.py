@@ -10,17 +10,19 @@ from snncore.functions.conv2d import Conv2d
 from snncore.functions.dropout import Dropout
 from snncore.functions.extremes import Abs, Max
 from snncore.functions.fire import Fire
+from snncore.functions.grouped_conv2d import GroupedConv2d
 from snncore.functions.layer_norm import LayerNorm
 from snncore.functions.lif import LIF
 from snncore.functions.linear import Linear
-from snncore.functions.loss import MSE, CrossEntropy
-from snncore.functions.matmul import MatMul, Softmax
+from snncore.functions.loss import MSE, CrossEntropy, one_hot
+from snncore.functions.matmul import MatMul
 from snncore.functions.mlif import MLIF
 from snncore.functions.plif import PLIF
 from snncore.functions.pooling import AvgPool2d, GlobalAvgPool, MaxPool2d
 from snncore.functions.reduction import Mean, Sum
 from snncore.functions.sew import SEW
 from snncore.functions.shape import Concat, GetItem, Reshape, Stack, Transpose
+from snncore.functions.softmax import Softmax
 from snncore.functions.transcendental import Exp, Log, Power, Sigmoid, Sqrt, Tanh
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Fire",
     "GetItem",
     "GlobalAvgPool",
+    "GroupedConv2d",
     "LayerNorm",
     "Linear",
     "Log",
@@ -65,4 +68,5 @@ __all__ = [
     "Sum",
     "Tanh",
     "Transpose",
+    "one_hot",
 ]

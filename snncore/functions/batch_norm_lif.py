@@ -20,7 +20,7 @@ class BatchNormLIF(BatchNorm):
     never stored, neither for backward nor in between.
 
     x: float [T, ..., C]. gamma, beta: [C]. running_mean, running_var: arrays [C], changed in place in training.
-    Returns s: uint8, shape of x. Kept for backward: x, gamma and beta; c and the membrane are recomputed.
+    Returns s: uint8, shape of x. Kept for backward: x, s, gamma and beta; c and the membrane are recomputed.
     Raises what BatchNorm and LIF raise.
     """
 
@@ -47,13 +47,14 @@ class BatchNormLIF(BatchNorm):
     def forward(self, x: Array, gamma: Array, beta: Array) -> Array:
         check_currents(self.name, x)
         self.choose_statistics(x, gamma, beta)
-        self.save(x, gamma, beta)
-        return self.kernels.batch_norm_lif_forward(x, self.mean, self.inv_std, gamma, beta, *self.neuron)
+        s: Array = self.kernels.batch_norm_lif_forward(x, self.mean, self.inv_std, gamma, beta, *self.neuron)
+        self.save(x, s, gamma, beta)
+        return s
 
     def backward(self, gs: Array) -> Any:
-        x, gamma, beta = self.saved
+        x, s, gamma, beta = self.saved
         return self.kernels.batch_norm_lif_backward(
-            gs, x, self.mean, self.inv_std, gamma, beta, *self.neuron, self.detach_reset, self.training
+            gs, x, s, self.mean, self.inv_std, gamma, beta, *self.neuron, self.detach_reset, self.training
         )
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:

@@ -22,7 +22,7 @@ class CLIF(Function):
     through the s[t] of the reset, not the one of m.
 
     c: float [T, ...]. v0, m0: state left by an earlier call, or None. Returns s: uint8; with
-    `return_state=True` (s, v[T], m[T]). Kept for backward: c.
+    `return_state=True` (s, v[T], m[T]). Kept for backward: c and s.
     Source: Huang et al., CLIF: Complementary Leaky Integrate-and-Fire Neuron, ICML 2024.
     Raises ValueError if tau < 1, the threshold is not positive or a state has another shape, TypeError if c is not
     float.
@@ -47,14 +47,14 @@ class CLIF(Function):
 
     def forward(self, c: Array, v0: Array | None = None, m0: Array | None = None) -> Any:
         check_currents("CLIF", c, v0=v0, m0=m0)
-        self.save(c, v0, m0)
         out = self.kernels.clif_forward(c, v0, m0, self.decay, self.tau, self.v_threshold, self.surrogate)
+        self.save(c, out[0], v0, m0)
         return out if self.return_state else out[0]
 
     def backward(self, gs: Array, gv: Array | None = None, gm: Array | None = None) -> Any:
-        c, v0, m0 = self.saved
+        c, s, v0, m0 = self.saved
         return self.kernels.clif_backward(
-            gs, gv, gm, c, v0, m0, self.decay, self.tau, self.v_threshold, self.surrogate, self.detach_reset
+            gs, gv, gm, c, s, v0, m0, self.decay, self.tau, self.v_threshold, self.surrogate, self.detach_reset
         )
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.functions.arithmetic_cost import mul_cost
+from snncore.functions.arithmetic import mul_cost
 from snncore.opcount.cost import OpCount, lead_of
 from snncore.opcount.events import events
 from snncore.rng import named_rng

@@ -3,7 +3,7 @@
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.functions.arithmetic_cost import elementwise
+from snncore.functions.arithmetic import elementwise
 from snncore.opcount.cost import OpCount, lead_of
 from snncore.opcount.events import entries
 from snncore.tape import Function

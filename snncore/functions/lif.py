@@ -29,7 +29,7 @@ class LIF(Function):
     c: float [T, ...], in units of the threshold. v0: membrane left by an earlier call, [...], or None.
     Returns s: uint8, shape of c; with `return_state=True` (s, v[T]).
     Raises TypeError if c is not float, ValueError if v0 has another shape or the threshold is not positive.
-    Kept for backward: c alone; h is recomputed, which costs less than storing it.
+    Kept for backward: c and s, which the next layer holds as well; h is recomputed, which costs less than storing it.
     """
 
     spiking = True
@@ -50,14 +50,14 @@ class LIF(Function):
 
     def forward(self, c: Array, v0: Array | None = None) -> Any:
         check_currents("LIF", c, v0=v0)
-        self.save(c, v0)
         s, v = self.kernels.lif_forward(c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate)
+        self.save(c, s, v0)
         return (s, v) if self.return_state else s
 
     def backward(self, gs: Array, gv: Array | None = None) -> Any:
-        c, v0 = self.saved
+        c, s, v0 = self.saved
         gc, gv0, _ = self.kernels.lif_backward(
-            gs, gv, c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate, self.detach_reset
+            gs, gv, c, s, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate, self.detach_reset
         )
         return gc, gv0
 

@@ -28,7 +28,7 @@ class MLIF(Function):
     o_a, o_v: [T, N, H, W, C], uint8 spikes or float. alpha_a, alpha_v: float, one entry each.
     w_a, w_v: float, [H, W, 1], [C] or None for none (all ones). u_a, u_v: membranes left by an earlier call, or None.
     Returns (s_a, s_v): uint8, shape of o; with `return_state=True` (s_a, s_v, u_a[T], u_v[T]).
-    Kept for backward: o_m (uint8 if spikes), w_m, alpha_m; the membranes are recomputed.
+    Kept for backward: o_m (uint8 if spikes), s_m, w_m, alpha_m; the membranes are recomputed.
     """
 
     spiking = True
@@ -61,16 +61,16 @@ class MLIF(Function):
         check_shape("MLIF", o_v.shape[1:], u_v=u_v)
         self.alpha_shapes = alpha_a.shape, alpha_v.shape
         alpha_a, alpha_v = alpha_a.reshape(()), alpha_v.reshape(())
-        self.save(o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v)
-        s_a, u_a = self.kernels.mlif_forward(o_a, w_a, alpha_a, u_a, *self.settings)
-        s_v, u_v = self.kernels.mlif_forward(o_v, w_v, alpha_v, u_v, *self.settings)
-        return (s_a, s_v, u_a, u_v) if self.return_state else (s_a, s_v)
+        s_a, after_a = self.kernels.mlif_forward(o_a, w_a, alpha_a, u_a, *self.settings)
+        s_v, after_v = self.kernels.mlif_forward(o_v, w_v, alpha_v, u_v, *self.settings)
+        self.save(o_a, o_v, s_a, s_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v)
+        return (s_a, s_v, after_a, after_v) if self.return_state else (s_a, s_v)
 
     def backward(self, gs_a: Array, gs_v: Array, gu_a: Array | None = None, gu_v: Array | None = None) -> Any:
-        o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v = self.saved
+        o_a, o_v, s_a, s_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v = self.saved
         backward, settings = self.kernels.mlif_backward, (*self.settings, self.detach_reset)
-        go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, o_a, w_a, alpha_a, u_a, *settings)
-        go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, o_v, w_v, alpha_v, u_v, *settings)
+        go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, o_a, s_a, w_a, alpha_a, u_a, *settings)
+        go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, o_v, s_v, w_v, alpha_v, u_v, *settings)
         galpha_a, galpha_v = galpha_a.reshape(self.alpha_shapes[0]), galpha_v.reshape(self.alpha_shapes[1])
         return go_a, go_v, galpha_a, galpha_v, gw_a, gw_v, gu_a, gu_v
 

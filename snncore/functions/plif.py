@@ -22,15 +22,15 @@ class PLIF(LIF):
 
     def forward(self, c: Array, w: Array, v0: Array | None = None) -> Any:  # type: ignore[override]
         check_currents("PLIF", c, v0=v0)
-        self.save(c, w, v0)
         self.decay = 1.0 - sigmoid(w.astype(np.float64)).item()
         s, v = self.kernels.lif_forward(c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate)
+        self.save(c, s, w, v0)
         return (s, v) if self.return_state else s
 
     def backward(self, gs: Array, gv: Array | None = None) -> Any:
-        c, w, v0 = self.saved
+        c, s, w, v0 = self.saved
         gc, gv0, gdecay = self.kernels.lif_backward(
-            gs, gv, c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate, self.detach_reset
+            gs, gv, c, s, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate, self.detach_reset
         )
         gw = -self.decay * (1 - self.decay) * gdecay
         return gc, gw.reshape(w.shape).astype(w.dtype), gv0

@@ -22,6 +22,9 @@ class Reshape(Function):
     def backward(self, gy: Array) -> Array:
         return gy.reshape(self.shape)
 
+    def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
+        return axis  # of the first axes, as long as their sizes are the same
+
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount()  # entries move, nothing is computed
 
@@ -40,6 +43,9 @@ class Transpose(Function):
 
     def backward(self, gy: Array) -> Array:
         return gy.transpose(np.argsort([a % gy.ndim for a in self.axes]).tolist() if self.axes else None)
+
+    def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
+        return [a % ndim for a in self.axes].index(axis) if self.axes else ndim - 1 - axis
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount()  # entries move, nothing is computed
@@ -66,6 +72,16 @@ class GetItem(Function):
         gx = array_module(gy).zeros(self.shape, gy.dtype)
         gx[self.index] = gy
         return gx
+
+    def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
+        old = new = 0  # axes of x and y that were passed
+        for part in self.index:
+            skipped = ndim - sum(p is not None and p is not Ellipsis for p in self.index) if part is Ellipsis else 0
+            if part is not None and old <= axis < old + (skipped if part is Ellipsis else 1):
+                return None if isinstance(part, int) else new + axis - old
+            old += skipped if part is Ellipsis else int(part is not None)
+            new += skipped if part is Ellipsis else int(not isinstance(part, int))
+        return new + axis - old
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount()  # entries move, nothing is computed
@@ -105,6 +121,9 @@ class Stack(Function):
 
     def backward(self, gy: Array) -> Any:
         return tuple(array_module(gy).moveaxis(gy, self.axis, 0))
+
+    def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
+        return axis + (self.axis % new_ndim <= axis)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount()  # entries move, nothing is computed

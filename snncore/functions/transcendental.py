@@ -5,7 +5,7 @@ from abc import abstractmethod
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.functions.arithmetic_cost import elementwise
+from snncore.functions.arithmetic import elementwise
 from snncore.functions.checks import check_float
 from snncore.kernels.reference.membrane import sigmoid
 from snncore.opcount.cost import OpCount

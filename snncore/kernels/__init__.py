@@ -6,7 +6,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
-from snncore.kernels.choice import kernel_choice
+from snncore.kernels.choice import kernel_choice, runs_compiled
 
 __all__ = ["kernels_for"]
 
@@ -25,6 +25,8 @@ def kernels_for(*arrays: Array) -> ModuleType:
         from snncore.kernels import cuda
 
         return cuda
+    if not runs_compiled():
+        return reference
     from snncore.kernels import cpu  # imports Numba, which takes half a second
 
     return cpu

@@ -2,7 +2,17 @@
 
 from snncore.nn.containers import ModuleDict, ModuleList, Sequential
 from snncore.nn.init import fan_in_uniform, kaiming_normal
-from snncore.nn.layers import AvgPool2d, BatchNorm, Conv1d, Conv2d, GlobalAvgPool, LayerNorm, Linear, MaxPool2d
+from snncore.nn.layers import (
+    AvgPool2d,
+    BatchNorm,
+    Conv1d,
+    Conv2d,
+    GlobalAvgPool,
+    GroupedConv2d,
+    LayerNorm,
+    Linear,
+    MaxPool2d,
+)
 from snncore.nn.module import Buffer, Module, Parameter
 from snncore.nn.neurons import CLIF, IF, LIF, MLIF, PLIF, Neuron, WithAlpha, decay_of, unfused
 from snncore.nn.shaping import Dropout, Flatten, ReLU, Sigmoid, Tanh
@@ -21,6 +31,7 @@ __all__ = [
     "Dropout",
     "Flatten",
     "GlobalAvgPool",
+    "GroupedConv2d",
     "LayerNorm",
     "Linear",
     "MaxPool2d",

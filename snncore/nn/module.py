@@ -52,6 +52,7 @@ class Module:
         The message of an error that forward raises begins with the path of the innermost module that was running.
         """
         if not context.scope:
+            context.forwards += 1
             context.paths = None  # the tree may have changed since the last call
         context.scope.append(self)
         try:

@@ -59,6 +59,11 @@ def test_a_negative_seed_is_refused():
         named_rng(-1, "a")
 
 
+def test_a_name_that_is_no_unicode_gives_a_stream_of_its_own():
+    """File names are bytes: one that is not UTF-8 comes as text with surrogates in it."""
+    assert draws(0, "caf\udce9") == draws(0, "caf\udce9") != draws(0, "caf\u00e9")
+
+
 def test_a_negative_seed_of_the_process_is_refused():
     with pytest.raises(ValueError, match="seed: expected a non-negative integer, found -1"):
         manual_seed(-1)

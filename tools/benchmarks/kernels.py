@@ -145,8 +145,8 @@ def neuron_row(channels: int, size: int, peers: bool, rounds: int) -> Row:
         def run() -> Any:
             mean, var = k.batch_norm_statistics(x)
             norm = (mean, 1 / np.sqrt(var + 1e-5), gamma, beta)
-            k.batch_norm_lif_forward(x, *norm, *neuron)
-            return k.batch_norm_lif_backward(gs, x, *norm, *neuron, False, True)
+            s = k.batch_norm_lif_forward(x, *norm, *neuron)
+            return k.batch_norm_lif_backward(gs, x, s, *norm, *neuron, False, True)
 
         return run
 

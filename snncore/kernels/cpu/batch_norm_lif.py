@@ -7,6 +7,7 @@ over groups of blocks whose size does not depend on the number of threads, and s
 the same bits with any number of threads.
 
 The forward pass is compiled without fused multiply-add: from the same x, its spikes are those of the reference kernels.
+The backward pass may recompute a membrane with it, which rounds differently; what fired it takes from the forward pass.
 """
 
 import numpy as np
@@ -34,13 +35,8 @@ def repeated(x: np.ndarray, length: int) -> np.ndarray:
 
 
 def runs_here(x: np.ndarray, *constants: np.ndarray) -> bool:
-    """Whether the compiled kernels take this call: float32 and real spikes; the rest is left to the reference."""
-    return (
-        x.size > 0
-        and x.dtype == np.float32
-        and all(c.dtype == np.float32 for c in constants)
-        and spike_dtype(x) == np.uint8
-    )
+    """Whether the compiled kernels take these types: float32; the rest is left to the reference."""
+    return x.size > 0 and x.dtype == np.float32 and all(c.dtype == np.float32 for c in constants)
 
 
 @compiled(parallel=True)
@@ -107,7 +103,7 @@ def batch_norm_lif_forward(
     surrogate: Surrogate,
 ) -> np.ndarray:
     """Spikes as `reference.batch_norm_lif_forward`."""
-    if not runs_here(x, gamma, beta):
+    if not runs_here(x, gamma, beta) or spike_dtype(x) != np.uint8:
         args = (mean, inv_std, gamma, beta, decay, v_threshold, v_reset, surrogate)
         return reference.batch_norm_lif_forward(x, *args)
     flat = np.ascontiguousarray(x).reshape(len(x), -1)  # [T, P * C]
@@ -121,7 +117,7 @@ def batch_norm_lif_forward(
 
 @compiled(parallel=True)
 def backward(
-    gs, x, mean, scale, shift, decay, v_threshold, hard, v_reset, detach_reset, code, slope, gc, total, centred
+    gs, x, s, mean, scale, shift, decay, v_threshold, hard, v_reset, detach_reset, code, slope, gc, total, centred
 ):
     """BPTT: gc [T, n]; by group of blocks, total [groups, length] sums gc and centred sums gc * (x - mean)."""
     steps, n = x.shape
@@ -139,15 +135,14 @@ def backward(
             v[:] = 0
             gv[:] = 0
             for t in range(steps):
-                xt, ht = x[t, first:last], slopes[t]
+                xt, st, ht = x[t, first:last], s[t, first:last], slopes[t]
                 for i in range(size):
                     h = decay * v[i] + ((xt[i] - mean[i]) * scale[i] + shift[i])
-                    fired = h >= v_threshold
                     ht[i] = h - v_threshold
                     if hard:
-                        v[i] = v_reset if fired else h
+                        v[i] = v_reset if st[i] else h
                     else:
-                        v[i] = h - (v_threshold if fired else f32(0))
+                        v[i] = h - (v_threshold if st[i] else f32(0))
                 if hard:
                     charged[t, :size] = ht[:size]
                 derivative(code, slope, ht[:size])
@@ -155,10 +150,10 @@ def backward(
                 t = steps - 1 - back
                 g, dt, out, xt = gs[t, first:last], slopes[t], gc[t, first:last], x[t, first:last]
                 if hard:
-                    ct = charged[t]
+                    ct, st = charged[t], s[t, first:last]
                     for i in range(size):
                         by_s = f32(0) if detach_reset else v_reset - (ct[i] + v_threshold)
-                        through = f32(0) if ct[i] >= f32(0) else gv[i]
+                        through = f32(0) if st[i] else gv[i]
                         value = (g[i] + gv[i] * by_s) * dt[i] + through
                         gv[i] = decay * value
                         out[i] = value
@@ -187,6 +182,7 @@ def through_norm(gc, x, mean, a, b, d):
 def batch_norm_lif_backward(
     gs: np.ndarray,
     x: np.ndarray,
+    s: np.ndarray,
     mean: np.ndarray,
     inv_std: np.ndarray,
     gamma: np.ndarray,
@@ -200,18 +196,18 @@ def batch_norm_lif_backward(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients (gx, ggamma, gbeta) as `reference.batch_norm_lif_backward`."""
     coded = code_of(surrogate)
-    if coded is None or not runs_here(x, gamma, beta, gs):
+    if coded is None or not runs_here(x, gamma, beta, gs) or s.dtype != np.uint8:
         args = (mean, inv_std, gamma, beta, decay, v_threshold, v_reset, surrogate, detach_reset, training)
-        return reference.batch_norm_lif_backward(gs, x, *args)
+        return reference.batch_norm_lif_backward(gs, x, s, *args)
     channels = x.shape[-1]
-    flat, gs = (np.ascontiguousarray(a).reshape(len(x), -1) for a in (x, gs))  # [T, P * C]
+    flat, gs, s = (np.ascontiguousarray(a).reshape(len(x), -1) for a in (x, gs, s))  # [T, P * C]
     length = block_length(channels, flat.shape[1])
     groups = -(-flat.shape[1] // (length * GROUP))
     gc = aligned(flat.shape, np.float32)
     total, centred = np.empty((groups, length), np.float32), np.empty((groups, length), np.float32)
     constants = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
     neuron = (f32(decay), f32(v_threshold), v_reset is not None, f32(v_reset or 0), detach_reset)
-    backward(gs, flat, *constants, *neuron, *coded, gc, total, centred)
+    backward(gs, flat, s, *constants, *neuron, *coded, gc, total, centred)
     one, two = (s.sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0) for s in (total, centred))
     gbeta, ggamma = one, two * inv_std
     a, count = gamma * inv_std, flat.size // channels

@@ -13,7 +13,7 @@ from snncore.surrogate import Surrogate, spike_dtype
 
 
 def _fits(x: Array, mean: Array, inv_std: Array, gamma: Array, beta: Array) -> bool:
-    return ready(x, gamma, beta) and ready(mean, inv_std, dtype=np.float64) and spike_dtype(x) == np.uint8
+    return ready(x, gamma, beta) and ready(mean, inv_std, dtype=np.float64)
 
 
 def batch_norm_lif_forward(
@@ -29,7 +29,7 @@ def batch_norm_lif_forward(
 ) -> Array:
     """As `reference.batch_norm_lif_forward`, bit for bit, without storing the normalised currents."""
     neuron = (decay, v_threshold, v_reset, surrogate)
-    if not _fits(x, mean, inv_std, gamma, beta):
+    if not _fits(x, mean, inv_std, gamma, beta) or spike_dtype(x) != np.uint8:
         return reference.batch_norm_lif_forward(x, mean, inv_std, gamma, beta, *neuron)
     xp = array_module(x)
     x, gamma, beta = (xp.ascontiguousarray(a) for a in (x, gamma, beta))
@@ -44,6 +44,7 @@ def batch_norm_lif_forward(
 def batch_norm_lif_backward(
     gs: Array,
     x: Array,
+    s: Array,
     mean: Array,
     inv_std: Array,
     gamma: Array,
@@ -55,11 +56,14 @@ def batch_norm_lif_backward(
     detach_reset: bool,
     training: bool,
 ) -> tuple[Array, Array, Array]:
-    """As `reference.batch_norm_lif_backward`; gradients of currents and of x share one array."""
+    """As `reference.batch_norm_lif_backward`; gradients of currents and of x share one array.
+
+    The kernel finds the spikes s again by the same roundings.
+    """
     code = code_of(surrogate)
-    if not _fits(x, mean, inv_std, gamma, beta) or not ready(gs) or code is None:
+    if not _fits(x, mean, inv_std, gamma, beta) or not ready(gs) or s.dtype != np.uint8 or code is None:
         neuron = (decay, v_threshold, v_reset, surrogate, detach_reset, training)
-        return reference.batch_norm_lif_backward(gs, x, mean, inv_std, gamma, beta, *neuron)
+        return reference.batch_norm_lif_backward(gs, x, s, mean, inv_std, gamma, beta, *neuron)
     xp = array_module(x)
     gs, x, gamma, beta = (xp.ascontiguousarray(a) for a in (gs, x, gamma, beta))
     channels = x.shape[-1]

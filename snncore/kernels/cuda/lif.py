@@ -35,6 +35,7 @@ def lif_backward(
     gs: Array,
     gv: Array | None,
     c: Array,
+    s: Array,
     v0: Array | None,
     decay: float,
     v_threshold: float,
@@ -42,10 +43,10 @@ def lif_backward(
     surrogate: Surrogate,
     detach_reset: bool,
 ) -> tuple[Array, Array, Array]:
-    """As `reference.lif_backward`; one thread a neuron."""
+    """As `reference.lif_backward`; one thread a neuron, which finds the spikes s again by the same roundings."""
     code = code_of(surrogate)
-    if not ready(gs, gv, c, v0) or spike_dtype(c) != np.uint8 or code is None:
-        return reference.lif_backward(gs, gv, c, v0, decay, v_threshold, v_reset, surrogate, detach_reset)
+    if not ready(gs, gv, c, v0) or s.dtype != np.uint8 or code is None:
+        return reference.lif_backward(gs, gv, c, s, v0, decay, v_threshold, v_reset, surrogate, detach_reset)
     xp = array_module(c)
     c, gs = xp.ascontiguousarray(c), xp.ascontiguousarray(gs)
     first = c if v0 is None else xp.ascontiguousarray(v0)

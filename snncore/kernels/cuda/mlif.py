@@ -32,7 +32,6 @@ def _fits(o: Array, w: Array | None, alpha: Array, *others: Array | None) -> boo
         and o.ndim >= 2
         and o.size > 0
         and weight_kind(o, w) is not None
-        and spike_dtype(alpha) == np.uint8
     )
 
 
@@ -51,7 +50,7 @@ def mlif_forward(
     surrogate: Surrogate,
 ) -> tuple[Array, Array]:
     """As `reference.mlif_forward`, bit for bit; one thread a neuron."""
-    if not _fits(o, w, alpha, u0):
+    if not _fits(o, w, alpha, u0) or spike_dtype(alpha) != np.uint8:
         return reference.mlif_forward(o, w, alpha, u0, decay, v_threshold, v_reset, surrogate)
     xp = array_module(o)
     o = xp.ascontiguousarray(o)
@@ -69,6 +68,7 @@ def mlif_backward(
     gs: Array,
     gu: Array | None,
     o: Array,
+    s: Array,
     w: Array | None,
     alpha: Array,
     u0: Array | None,
@@ -80,12 +80,13 @@ def mlif_backward(
 ) -> tuple[Array, Array | None, Array, Array]:
     """As `reference.mlif_backward`; a weight a channel is left to that.
 
-    A block takes one pixel in some samples, so that the gradient of its weight is a sum over the block.
+    A block takes one pixel in some samples, so that the gradient of its weight is a sum over the block. It finds the
+    spikes s again by the same roundings.
     """
     code, kind = code_of(surrogate), weight_kind(o, w)
-    if not _fits(o, w, alpha, u0, gs, gu) or code is None or kind == CHANNEL:
+    if not _fits(o, w, alpha, u0, gs, gu) or s.dtype != np.uint8 or code is None or kind == CHANNEL:
         settings = (decay, v_threshold, v_reset, surrogate, detach_reset)
-        return reference.mlif_backward(gs, gu, o, w, alpha, u0, *settings)
+        return reference.mlif_backward(gs, gu, o, s, w, alpha, u0, *settings)
     xp = array_module(o)
     o, gs = xp.ascontiguousarray(o), xp.ascontiguousarray(gs)
     go, gu0 = xp.empty(o.shape, alpha.dtype), xp.empty(o.shape[1:], alpha.dtype)

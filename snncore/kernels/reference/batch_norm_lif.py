@@ -25,6 +25,7 @@ def batch_norm_lif_forward(
 def batch_norm_lif_backward(
     gs: Array,
     x: Array,
+    s: Array,
     mean: Array,
     inv_std: Array,
     gamma: Array,
@@ -36,8 +37,8 @@ def batch_norm_lif_backward(
     detach_reset: bool,
     training: bool,
 ) -> tuple[Array, Array, Array]:
-    """Gradients (gx, ggamma, gbeta); `training` says that mean and inv_std are those of x."""
+    """Gradients (gx, ggamma, gbeta) with the spikes s of forward; `training`: mean and inv_std are those of x."""
     c = batch_norm_forward(x, mean, inv_std, gamma, beta)
-    gc, _, _ = lif_backward(gs, None, c, None, decay, v_threshold, v_reset, surrogate, detach_reset)
+    gc, _, _ = lif_backward(gs, None, c, s, None, decay, v_threshold, v_reset, surrogate, detach_reset)
     gx, ggamma, gbeta = batch_norm_backward(gc, x, mean, inv_std, gamma)
     return (gx if training else gc * (gamma * inv_std).astype(gc.dtype)), ggamma, gbeta

@@ -26,6 +26,7 @@ def clif_backward(
     gv: Array | None,
     gm: Array | None,
     c: Array,
+    s: Array,
     v0: Array | None,
     m0: Array | None,
     decay: float,
@@ -34,9 +35,9 @@ def clif_backward(
     surrogate: Surrogate,
     detach_reset: bool,
 ) -> tuple[Array, Array, Array]:
-    """BPTT of `clif_forward`: (gc, gv0, gm0), with a = sigmoid(h / tau) and r = sigmoid(m).
+    """BPTT of `clif_forward`, whose spikes are s: (gc, gv0, gm0), with a = sigmoid(h / tau) and r = sigmoid(m).
 
-    gm[t] -= gv[t] * s * r * (1 - r)
+    gm[t] -= gv[t] * s[t] * r * (1 - r)
     gtotal = gs[t] + gm[t] - gv[t] * (v_threshold + r)   (detach_reset: without the last term)
     gc[t] = gtotal * g + gv[t] + gm[t] * m[t-1] * a * (1 - a) / tau
     gv[t-1] = decay * gc[t];  gm[t-1] = gm[t] * a
@@ -47,18 +48,17 @@ def clif_backward(
     m = xp.zeros_like(c[0]) if m0 is None else m0
     for t in range(len(c)):
         h = decay * v + c[t]
-        s = fire(h - v_threshold, surrogate)
         a, before = sigmoid(h / tau), m
-        m = m * a + s
+        m = m * a + s[t]
         r = sigmoid(m)
-        v = h - s * (v_threshold + r)
-        steps.append((h, s, a, before, r))
+        v = h - s[t] * (v_threshold + r)
+        steps.append((h, a, before, r))
     gc = xp.empty_like(c)
     gv = xp.zeros_like(c[0]) if gv is None else gv
     gm = xp.zeros_like(c[0]) if gm is None else gm
     for t in reversed(range(len(c))):
-        h, s, a, before, r = steps.pop()
-        gm = gm - gv * s * r * (1 - r)
+        h, a, before, r = steps.pop()
+        gm = gm - gv * s[t] * r * (1 - r)
         gtotal = gs[t] + gm if detach_reset else gs[t] + gm - gv * (v_threshold + r)
         gc[t] = gtotal * surrogate.derivative(h - v_threshold) + gv + gm * before * a * (1 - a) / tau
         gv, gm = decay * gc[t], gm * a

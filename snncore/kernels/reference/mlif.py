@@ -34,6 +34,7 @@ def mlif_backward(
     gs: Array,
     gu: Array | None,
     o: Array,
+    s: Array,
     w: Array | None,
     alpha: Array,
     u0: Array | None,
@@ -43,7 +44,9 @@ def mlif_backward(
     surrogate: Surrogate,
     detach_reset: bool,
 ) -> tuple[Array, Array | None, Array, Array]:
-    """BPTT of `mlif_forward`: (go, gw, galpha, gu0). As `lif_backward`, with g taken at alpha * h - v_threshold:
+    """BPTT of `mlif_forward`, whose spikes are s: (go, gw, galpha, gu0).
+
+    As `lif_backward`, with g taken at alpha * h - v_threshold:
 
     gtotal = gs[t] + gu[t] * du/ds          (detach_reset: without the second term)
     gc[t] = gtotal * g * alpha + gu[t] * du/dh
@@ -51,21 +54,19 @@ def mlif_backward(
     """
     xp = array_module(o)
     dtype = alpha.dtype
-    charged, spikes = [], []
+    charged = []
     u = xp.zeros(o.shape[1:], dtype) if u0 is None else u0
     for t in range(len(o)):
         h = decay * u + (o[t] if w is None else o[t] * w)
-        s = fire(alpha * h - v_threshold, surrogate)
         charged.append(h)
-        spikes.append(s)
-        u = reset(h, s, v_threshold, v_reset)
+        u = reset(h, s[t], v_threshold, v_reset)
     go = xp.empty(o.shape, dtype)
     galpha = xp.zeros((), np.float64)
     gw = None if w is None else xp.zeros(w.shape, np.float64)
     gu = xp.zeros(o.shape[1:], dtype) if gu is None else gu
     for t in reversed(range(len(o))):
-        h, s = charged.pop(), spikes.pop()
-        by_h, by_s = reset_slopes(h, s, v_threshold, v_reset)
+        h = charged.pop()
+        by_h, by_s = reset_slopes(h, s[t], v_threshold, v_reset)
         gtotal = gs[t] if detach_reset else gs[t] + gu * by_s
         gfire = gtotal * surrogate.derivative(alpha * h - v_threshold)
         gc = gfire * alpha + gu * by_h

@@ -36,7 +36,7 @@ def test_spikes_to_the_bit_and_gradients_to_rounding(shape, surrogate, v_reset):
     np.testing.assert_array_equal(s, right)
     for detach_reset in (False, True):
         for training in (False, True):
-            args = (gs, x, *norm, *neuron, detach_reset, training)
+            args = (gs, x, s, *norm, *neuron, detach_reset, training)
             for found, expected in zip(
                 cpu.batch_norm_lif_backward(*args), reference.batch_norm_lif_backward(*args), strict=True
             ):
@@ -94,7 +94,8 @@ class Own(S.Sigmoid):
 def test_what_is_not_compiled_is_the_reference(rng):
     x, norm, gs = problem((3, 4, 5))
     neuron = (0.5, 1.0, None)
-    args = (gs, x, *norm, *neuron, Own(), False, True)
+    s = reference.batch_norm_lif_forward(x, *norm, *neuron, Own())
+    args = (gs, x, s, *norm, *neuron, Own(), False, True)
     expected = reference.batch_norm_lif_backward(*args)
     for found, right in zip(cpu.batch_norm_lif_backward(*args), expected, strict=True):
         np.testing.assert_array_equal(found, right)

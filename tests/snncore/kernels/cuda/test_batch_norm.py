@@ -78,7 +78,8 @@ def test_with_lif_forward_is_the_reference_bit_for_bit(gpu, rng, channels, v_res
 def test_with_lif_backward(gpu, rng, channels, v_reset, training):
     x, gs, norm = floats(rng, 5, 3, 3, channels), floats(rng, 5, 3, 3, channels), statistics(rng, channels)
     for detach in (False, True):
-        args = (gs, x, *norm, 0.6, 1.0, v_reset, Sigmoid(), detach, training)
+        neuron = (*norm, 0.6, 1.0, v_reset, Sigmoid())
+        args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron, detach, training)
         assert_close(*both(gpu, "batch_norm_lif_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
 
 
@@ -99,5 +100,6 @@ def test_parameters_with_strides_and_statistics_in_float32_are_taken(gpu, rng):
 @pytest.mark.parametrize("name", SURROGATES)
 def test_with_lif_backward_with_every_surrogate(gpu, rng, name):
     x, gs, norm = floats(rng, 4, 6, 5), floats(rng, 4, 6, 5), statistics(rng, 5)
-    args = (gs, x, *norm, 0.5, 1.0, None, SURROGATES[name](1.5), False, True)
+    neuron = (*norm, 0.5, 1.0, None, SURROGATES[name](1.5))
+    args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron, False, True)
     assert_close(*both(gpu, "batch_norm_lif_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snncore.kernels import cuda
+from snncore.kernels import cuda, reference
 from snncore.surrogate import SURROGATES, Sigmoid, relaxed
 from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats, up
 from tests.support.double.ledger import events
@@ -33,14 +33,16 @@ def test_a_membrane_exactly_on_the_threshold_fires(gpu):
 def test_backward(gpu, rng, n, v_reset):
     c, gs = floats(rng, 5, n), floats(rng, 5, n)
     for v0, gv, detach in ((None, None, False), (floats(rng, n), floats(rng, n), False), (None, floats(rng, n), True)):
-        args = (gs, gv, c, v0, 0.6, 1.0, v_reset, Sigmoid(3.0), detach)
+        neuron = (v0, 0.6, 1.0, v_reset, Sigmoid(3.0))
+        args = (gs, gv, c, reference.lif_forward(c, *neuron)[0], *neuron, detach)
         assert_close(*both(gpu, "lif_backward", *args), 3e-6, ("gc", "gv0", "gdecay"))
 
 
 @pytest.mark.parametrize("name", SURROGATES)
 def test_backward_with_every_surrogate(gpu, rng, name):
     surrogate = SURROGATES[name](1.3)
-    args = (floats(rng, 4, 67), None, floats(rng, 4, 67), None, 0.5, 1.0, None, surrogate, False)
+    gs, c, neuron = floats(rng, 4, 67), floats(rng, 4, 67), (None, 0.5, 1.0, None, surrogate)
+    args = (gs, None, c, reference.lif_forward(c, *neuron)[0], *neuron, False)
     expected, got = both(gpu, "lif_backward", *args)
     assert np.abs(expected[0]).max() > 0.1
     assert_close(expected, got, 3e-6, ("gc", "gv0", "gdecay"))
@@ -52,8 +54,8 @@ def test_arrays_that_are_not_contiguous_are_taken(gpu, rng):
     copied, _ = cuda.lif_forward(gpu.ascontiguousarray(c), None, 0.5, 1.0, None, Sigmoid())
     np.testing.assert_array_equal(s.get(), copied.get())
     spread = gpu.broadcast_to(gs[:, None], (4, 9, 5))
-    gc, _, _ = cuda.lif_backward(spread, None, c, None, 0.5, 1.0, None, Sigmoid(), False)
-    same, _, _ = cuda.lif_backward(gpu.ascontiguousarray(spread), None, c, None, 0.5, 1.0, None, Sigmoid(), False)
+    gc, _, _ = cuda.lif_backward(spread, None, c, s, None, 0.5, 1.0, None, Sigmoid(), False)
+    same, _, _ = cuda.lif_backward(gpu.ascontiguousarray(spread), None, c, s, None, 0.5, 1.0, None, Sigmoid(), False)
     np.testing.assert_array_equal(gc.get(), same.get())
 
 
@@ -74,5 +76,6 @@ def test_a_surrogate_of_ones_own_is_left_to_the_reference(gpu, rng):
             return 0 * x + 2
 
     c, gs = up(gpu, floats(rng, 1, 8)), up(gpu, floats(rng, 1, 8))
-    gc, _, _ = cuda.lif_backward(gs, None, c, None, 0.5, 1.0, None, Own(), False)
+    s, _ = cuda.lif_forward(c, None, 0.5, 1.0, None, Own())
+    gc, _, _ = cuda.lif_backward(gs, None, c, s, None, 0.5, 1.0, None, Own(), False)
     np.testing.assert_array_equal(gc.get(), 2 * gs.get())

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from snncore.kernels import reference
 from snncore.kernels.cuda import mlif
 from snncore.surrogate import SURROGATES, Sigmoid
 from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats
@@ -15,6 +16,11 @@ def case(rng, kind, shape, spikes=True):
     o = rng.integers(0, 3, shape).astype(np.uint8) if spikes else floats(rng, *shape)
     w = {"none": None, "pixel": floats(rng, *shape[2:4], 1, mean=1), "channel": floats(rng, shape[-1], mean=1)}[kind]
     return o, w
+
+
+def backward_args(gs, gu, o, *neuron):
+    """Arguments of the backward of `mlif_forward(o, *neuron)`, with the spikes of that."""
+    return gs, gu, o, reference.mlif_forward(o, *neuron)[0], *neuron
 
 
 @pytest.mark.parametrize("v_reset", [None, 0.0])
@@ -43,15 +49,16 @@ def test_backward(gpu, rng, channels, kind, spikes, v_reset):
     gs, alpha = floats(rng, *shape), np.array(-0.8 if channels == 31 else 0.8, np.float32)
     state = floats(rng, *shape[1:]), floats(rng, *shape[1:])
     for u0, gu, detach in ((None, None, False), (*state, False), (None, state[1], True)):
-        args = (gs, gu, o, w, alpha, u0, 0.6, 1.0, v_reset, Sigmoid(), detach)
-        assert_close(*both(gpu, "mlif_backward", *args), 5e-6, NAMES)
+        args = backward_args(gs, gu, o, w, alpha, u0, 0.6, 1.0, v_reset, Sigmoid())
+        assert_close(*both(gpu, "mlif_backward", *args, detach), 5e-6, NAMES)
 
 
 @pytest.mark.parametrize("name", SURROGATES)
 def test_backward_with_every_surrogate(gpu, rng, name):
     shape = (4, 2, 3, 3, 5)
     o, w = case(rng, "pixel", shape)
-    args = (floats(rng, *shape), None, o, w, np.array(0.9, np.float32), None, 0.5, 1.0, None, SURROGATES[name](1.5))
+    neuron = (w, np.array(0.9, np.float32), None, 0.5, 1.0, None, SURROGATES[name](1.5))
+    args = backward_args(floats(rng, *shape), None, o, *neuron)
     assert_close(*both(gpu, "mlif_backward", *args, False), 5e-6, NAMES)
 
 
@@ -59,5 +66,6 @@ def test_more_samples_than_blocks_along_them(gpu, rng, monkeypatch):
     monkeypatch.setattr(mlif, "BLOCKS", 16)  # two chunks of samples for six pixels
     shape = (2, 9, 3, 2, 3)
     o, w = case(rng, "pixel", shape)
-    args = (floats(rng, *shape), None, o, w, np.array(0.9, np.float32), None, 0.5, 1.0, None, Sigmoid(), False)
-    assert_close(*both(gpu, "mlif_backward", *args), 5e-6, NAMES)
+    neuron = (w, np.array(0.9, np.float32), None, 0.5, 1.0, None, Sigmoid())
+    args = backward_args(floats(rng, *shape), None, o, *neuron)
+    assert_close(*both(gpu, "mlif_backward", *args, False), 5e-6, NAMES)
