@@ -10,14 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 __all__ = ["changed", "context", "current_path"]
 
 
 class Process:
     """What all threads share."""
 
-    weights: Any = None
-    """The random stream (a NumPy Generator) of layers that are made without one; None before the first."""
+    weights: np.random.Generator | None = None
+    """The random stream of layers that are made without one; None before the first."""
 
 
 class Context(threading.local):
@@ -52,7 +54,7 @@ class Context(threading.local):
         self.observers: list[Callable] = []
         self.scope: list[Any] = []  # the modules whose forward is running, outermost first
         self.paths: dict[int, str] | None = None  # of the modules below the outermost one, by id, if asked for
-        self.draws: dict[Any, int] = {}  # how often each module has drawn random numbers in this step
+        self.draws: dict[tuple[object, ...], int] = {}  # how often each module has drawn random numbers in this step
 
 
 context = Context()

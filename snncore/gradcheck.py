@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from snncore.backend import Array
 from snncore.surrogate import relaxed as relaxed_mode
 from snncore.tape import Function, Tensor, no_grad, observe
 
@@ -25,7 +26,7 @@ class GradientError(AssertionError):
 
 def check_gradients(
     function: Callable[..., Any],
-    inputs: Sequence[Any],
+    inputs: Sequence[Tensor | Array | None],
     *,
     names: Sequence[str] | None = None,
     wrt: Sequence[int] | None = None,
@@ -85,12 +86,12 @@ def check_gradients(
     return worst
 
 
-def _as_float64(x: Any) -> np.ndarray:
+def _as_float64(x: Tensor | Array) -> np.ndarray:
     x = np.asarray(x.data if isinstance(x, Tensor) else x)
     return _locked(x.astype(np.float64)) if x.dtype.kind == "f" else x
 
 
-def _locked(x: Any) -> np.ndarray:
+def _locked(x: Array) -> np.ndarray:
     """The array, which then cannot be written to: forward and backward may only read what they are given."""
     x = np.asarray(x)
     x.flags.writeable = False
@@ -150,7 +151,7 @@ def _difference(function: Callable, arrays: list, i: int, step: np.ndarray) -> l
 
 def _jacobians(
     function: Callable, arrays: list, i: int, shapes: list, eps: float, name: str
-) -> tuple[Any, Any, list[str]]:
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     size = arrays[i].size
     numeric = np.empty((sum(int(np.prod(s)) for s in shapes), size))
     for j in range(size):
@@ -180,7 +181,7 @@ def _projections(
     directions: int,
     rng: np.random.Generator,
     name: str,
-) -> tuple[Any, Any, list[str]]:
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     numeric, analytic = np.empty(directions), np.empty(directions)
     for k in range(directions):
         grads = [rng.standard_normal(s) for s in shapes]

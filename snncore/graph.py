@@ -37,10 +37,16 @@ def _owner(x: Array) -> Array:
 def share_versions(made: Sequence["Tensor"], inputs: Sequence["Tensor | None"]) -> None:
     """Give each output that is a view of an input the version of that input: a change of one changes both."""
     for y in made:
+        base = getattr(y.data, "base", None)
         for x in inputs:
-            if x is not None and (y.data is x.data or (y.data.base is not None and y.data.base is _owner(x.data))):
+            if x is not None and (y.data is x.data or (base is not None and base is _owner(x.data))):
                 y.version = x.version
                 break
+
+
+def _saved(function: "Function") -> tuple[Array | None, ...]:
+    """What forward kept, also where it was assigned to `self.saved` and is one array."""
+    return function.saved if isinstance(function.saved, tuple) else (function.saved,)
 
 
 class Node:
@@ -62,8 +68,8 @@ class Node:
         self.retained: dict[int, weakref.ref[Tensor]] = {}
         # what was saved, and how often it had been changed by then: (what it is called, version, count)
         self.watched: list[tuple[str, Version, int]] = []
-        if function.saved:
-            owners = {id(_owner(x)) for x in function.saved if x is not None}
+        if saved := _saved(function):
+            owners = {id(_owner(x)) for x in saved if x is not None}
             self.watched = [
                 (f"{kind} {i}", x.version, x.version.count)
                 for kind, tensors in (("input", inputs), ("output", outputs))
@@ -113,7 +119,7 @@ class Node:
             if g.shape != shape:
                 raise GraphError(f"{function.name}.backward: input {i} has shape {shape}, its gradient {g.shape}")
             gradients[i] = g
-        if not retain_graph and function.saved:
+        if not retain_graph and _saved(function):
             function.saved = None  # only what was kept is freed: an operation that kept nothing may go back again
         return gradients
 

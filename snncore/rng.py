@@ -43,7 +43,7 @@ def weight_rng(rng: np.random.Generator | None = None) -> np.random.Generator:
     if rng is not None:
         return rng
     if context.process.weights is None:
-        manual_seed(0)
+        context.process.weights = named_rng(0, "weights")
     return context.process.weights
 
 

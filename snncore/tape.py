@@ -12,9 +12,11 @@ import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from snncore import backend
 from snncore.backend import Array
@@ -53,7 +55,7 @@ def at_timestep(t: int) -> Iterator[None]:
 
 
 @contextmanager
-def observe(callback: Callable[["Function", tuple, tuple], None]) -> Iterator[None]:
+def observe(callback: Callable[["Function", tuple[Array | None, ...], tuple[Array, ...]], None]) -> Iterator[None]:
     """Call `callback(function, inputs, outputs)` after every forward in the block; inputs and outputs are arrays.
 
     `current_path()` is, during the call, the path of the module whose forward is running.
@@ -123,7 +125,7 @@ class Tensor:
         return self._data.size
 
     @property
-    def dtype(self) -> Any:
+    def dtype(self) -> np.dtype:
         """Type of the entries; an integer type means spikes."""
         return self._data.dtype
 
@@ -143,7 +145,7 @@ class Tensor:
     def __bool__(self) -> bool:
         return bool(self.data)  # as NumPy: of one entry, or an error
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> np.ndarray:
         if self.requires_grad:
             raise TypeError("Tensor: NumPy would cut the gradient off; use .data, or .detach() first, to say so")
         return np.array(self.numpy(), dtype=dtype, copy=copy)
@@ -222,7 +224,7 @@ class Tensor:
         max: Callable[..., "Tensor"]
         argmax: Callable[..., Array]
         flatten: Callable[..., "Tensor"]
-        T: Any
+        T: Any  # a Tensor, by a property
 
 
 class Function(ABC):
@@ -251,7 +253,7 @@ class Function(ABC):
 
     saved: Any = ()  # a tuple of arrays; None when it is freed
     needs: tuple[bool, ...] = ()
-    _kernels: Any = None
+    _kernels: ModuleType
 
     @abstractmethod
     def forward(self, *inputs: Array) -> Any:
@@ -288,7 +290,7 @@ class Function(ABC):
         return type(self).__name__
 
     @property
-    def kernels(self) -> Any:
+    def kernels(self) -> ModuleType:
         """The kernels that run on the arrays of this call."""
         return self._kernels
 

@@ -3,11 +3,10 @@
 A layer made without `rng` draws its weights from the stream of the process, see `snncore.manual_seed`.
 """
 
-from typing import Any
-
 import numpy as np
 
 from snncore import functions as F
+from snncore.backend import Array
 from snncore.functions.checks import pair
 from snncore.nn.init import fan_in_uniform
 from snncore.nn.module import Buffer, Module, Parameter
@@ -136,7 +135,7 @@ class BatchNorm(Module):
         self.running_mean = Buffer(np.zeros(channels, np.float32))
         self.running_var = Buffer(np.ones(channels, np.float32))
 
-    def settings(self) -> tuple[Any, ...]:
+    def settings(self) -> tuple[Array, Array, bool, float, float]:
         """Return what `functions.BatchNorm` is made with, in its order."""
         return self.running_mean.data, self.running_var.data, self.training, self.momentum, self.eps
 

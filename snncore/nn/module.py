@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from snncore import backend
 from snncore.backend import Array
@@ -169,7 +170,7 @@ class Module:
         for p in self.parameters():
             p.zero_grad()
 
-    def astype(self, dtype: Any) -> "Module":
+    def astype(self, dtype: DTypeLike) -> "Module":
         """Convert parameters, buffers and everything computed from spikes alone to float32 or float64.
 
         Raises TypeError for another type: there are no kernels for it.

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snncore import GraphError, Tensor, nn, relaxed
+from snncore import Function, GraphError, Tensor, nn, relaxed
 from snncore.functions import LIF, Add, Linear, Mul, Reshape, Softmax
 from snncore.optim import SGD
 from snncore.tape import bump
@@ -101,6 +101,27 @@ def test_a_saved_output_is_watched():
     y.data *= 3
     with pytest.raises(GraphError, match=r"(Softmax: its output 0|Mul: its input 0) was saved"):
         z.backward()
+
+
+def test_an_array_that_was_assigned_to_saved_is_watched_and_freed_like_one_given_to_save():
+    class Square(Function):
+        def forward(self, x):
+            self.saved = x
+            return x * x
+
+        def backward(self, gy):
+            return 2 * self.saved * gy
+
+    w = parameter(1.0, 2.0)
+    y = Square()(w).sum()
+    y.backward()
+    np.testing.assert_array_equal(w.grad, [2.0, 4.0])
+    with pytest.raises(GraphError, match=r"Square: backward\(\) was called a second time"):
+        y.backward()
+    y = Square()(w).sum()
+    w.data += 1
+    with pytest.raises(GraphError, match="Square: its input 0 was saved"):
+        y.backward()
 
 
 def test_what_was_not_saved_may_change():
