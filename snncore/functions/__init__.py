@@ -7,9 +7,10 @@ from snncore.functions.batch_norm_lif import BatchNormLIF
 from snncore.functions.clif import CLIF
 from snncore.functions.conv2d import Conv2d
 from snncore.functions.fire import Fire
+from snncore.functions.grouped_conv2d import GroupedConv2d
 from snncore.functions.lif import LIF
 from snncore.functions.linear import Linear
-from snncore.functions.loss import MSE, CrossEntropy
+from snncore.functions.loss import MSE, CrossEntropy, one_hot
 from snncore.functions.matmul import MatMul
 from snncore.functions.mlif import MLIF
 from snncore.functions.plif import PLIF
@@ -38,6 +39,7 @@ __all__ = [
     "Fire",
     "GetItem",
     "GlobalAvgPool",
+    "GroupedConv2d",
     "Linear",
     "MatMul",
     "MaxPool2d",
@@ -50,4 +52,5 @@ __all__ = [
     "Sub",
     "Sum",
     "Transpose",
+    "one_hot",
 ]

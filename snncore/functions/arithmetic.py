@@ -1,11 +1,13 @@
 """Elementwise arithmetic with broadcasting."""
 
+import operator
 from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.functions.sew import residual_cost
+from snncore.functions.widening import combine_spikes
 from snncore.opcount.cost import OpCount, lead_of
 from snncore.opcount.events import entries, events
 from snncore.tape import Function
@@ -28,10 +30,12 @@ class _Binary(Function):
 
 
 class Add(_Binary):
-    """y = a + b; ga = gy, gb = gy. Two uint8 arrays stay uint8."""
+    """y = a + b; ga = gy, gb = gy. Two uint8 arrays stay uint8 where it holds their sum (`combine_spikes`)."""
 
     def forward(self, a: Array, b: Array) -> Array:
         self.shapes = a.shape, b.shape
+        if a.dtype.kind != "f" and b.dtype.kind != "f":
+            return combine_spikes("Add", operator.add, a, b)
         return a + b
 
     def backward(self, gy: Array) -> Any:
@@ -65,11 +69,13 @@ class Sub(_Binary):
 
 
 class Mul(_Binary):
-    """y = a * b; ga = gy * b, gb = gy * a."""
+    """y = a * b; ga = gy * b, gb = gy * a. Two uint8 arrays stay uint8 where it holds their product."""
 
     def forward(self, a: Array, b: Array) -> Array:
         self.shapes = a.shape, b.shape
         self.save(a, b)
+        if a.dtype.kind != "f" and b.dtype.kind != "f":
+            return combine_spikes("Mul", operator.mul, a, b)
         return a * b
 
     def backward(self, gy: Array) -> Any:
@@ -96,7 +102,8 @@ class Div(_Binary):
 
     def backward(self, gy: Array) -> Any:
         a, b = self.saved
-        return self.shrink(gy / b, -gy * a / (b * b))
+        square = b * b if b.dtype.kind == "f" else b.astype(gy.dtype) ** 2  # in its own type the square would wrap
+        return self.shrink(gy / b, -gy * a / square)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return elementwise(outputs[0], "elem_div")

@@ -33,6 +33,16 @@ def check_shape(owner: str, shape: tuple[int, ...], **arrays: Array | None) -> N
             raise ValueError(f"{owner}: expected {name} of shape {shape}, found {x.shape}")
 
 
+def check_window(
+    owner: str, x: Array, kernel: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> None:
+    """Raise ValueError unless a window whose taps are `dilation` apart fits the padded images x [..., H, W, C]."""
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    if any(n + 2 * p < span for n, p, span in zip(x.shape[-3:-1], padding, spans, strict=True)):
+        apart = "" if dilation == (1, 1) else f" with a dilation of {dilation}"
+        raise ValueError(f"{owner}: a window of {kernel}{apart} does not fit x {x.shape} padded by {padding}")
+
+
 def check_currents(owner: str, c: Array, **membranes: Array | None) -> None:
     """Raise TypeError or ValueError unless c is float [T, ...], T >= 1, and every membrane given is [...]."""
     check_float(owner, c=c)

@@ -15,20 +15,34 @@ from snncore.tape import Function
 class MatMul(Function):
     """y = a @ b over the last two axes, the others broadcast; ga = gy @ b^T, gb = a^T @ gy.
 
-    Spikes become the float type of the other array, or float32. Raises ValueError for shapes that do not fit.
+    Spikes are taken as the float type of the other array, or float32; spikes times one matrix are accumulated where
+    they are few. Kept for backward: a and b as they are, so that spikes stay bytes.
+    Raises ValueError for shapes that do not fit.
     """
 
     def forward(self, a: Array, b: Array) -> Array:
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
             raise ValueError(f"MatMul: expected [..., n, k] and [..., k, m], found {a.shape} and {b.shape}")
-        a, b = as_float(a, b), as_float(b, a)
         self.save(a, b)
-        return a @ b
+        if self._is_linear(a, b):
+            return self.kernels.linear_forward(a, b)
+        return as_float(a, b) @ as_float(b, a)
 
     def backward(self, gy: Array) -> Any:
         a, b = self.saved
-        sum_to = self.kernels.sum_to
-        return sum_to(gy @ b.swapaxes(-1, -2), a.shape), sum_to(a.swapaxes(-1, -2) @ gy, b.shape)
+        ga = gb = None
+        if self.needs[0]:
+            ga = self.kernels.sum_to(gy @ as_float(b, a).swapaxes(-1, -2), a.shape)
+        if self.needs[1] and self._is_linear(a, b):
+            gb = self.kernels.linear_backward_weight(a, gy)
+        elif self.needs[1]:
+            gb = self.kernels.sum_to(as_float(a, b).swapaxes(-1, -2) @ gy, b.shape)
+        return ga, gb
+
+    @staticmethod
+    def _is_linear(a: Array, b: Array) -> bool:
+        """Whether every row of a, spikes or floats, is multiplied by one matrix of weights."""
+        return b.ndim == 2 and b.dtype.kind == "f" and (a.dtype.kind != "f" or a.dtype == b.dtype)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         """Count y [.., n, m] = a [.., n, k] @ b [.., k, m].

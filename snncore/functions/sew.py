@@ -1,9 +1,11 @@
 """Spike-element-wise connection of a residual block (Eq. 4 of the paper)."""
 
 import math
+import operator
 from typing import Any
 
 from snncore.backend import Array
+from snncore.functions.widening import combine_spikes
 from snncore.kernels.count import pair_events
 from snncore.opcount.cost import Facts, OpCount, exact_sum, lead_of
 from snncore.opcount.events import entries, events, traffic
@@ -19,7 +21,10 @@ class SEW(Function):
         and:   o = a * s          ga = go * s        gs = go * a
         iand:  o = (1 - a) * s    ga = -go * s       gs = go * (1 - a)
 
-    a, s: uint8, same shape (float in relaxed mode). Returns o: uint8; `add` of 0/1 spikes gives 0, 1 or 2.
+    Of graded spikes a (above 1), iand takes 0 for 1 - a: an event of any value stops s.
+
+    a, s: uint8, same shape (float in relaxed mode). Returns o: uint8; `add` of 0/1 spikes gives 0, 1 or 2. Where the
+    values could leave uint8, o gets a wider type (`combine_spikes`).
     Source: Fang et al., Deep Residual Learning in Spiking Neural Networks, NeurIPS 2021; the paper uses add.
     Raises ValueError for another connection or other shapes.
     """
@@ -32,10 +37,14 @@ class SEW(Function):
     def forward(self, a: Array, s: Array) -> Array:
         if a.shape != s.shape:
             raise ValueError(f"SEW: expected two arrays of one shape, found {a.shape} and {s.shape}")
+        floats = "f" in (a.dtype.kind, s.dtype.kind)
         if self.connect == "add":
-            return self.kernels.sew_add(a, s)
+            add = self.kernels.sew_add
+            return add(a, s) if floats else combine_spikes("SEW", add, a, s)
         self.save(a, s)
-        return a * s if self.connect == "and" else (1 - a) * s
+        if self.connect == "and":
+            return a * s if floats else combine_spikes("SEW", operator.mul, a, s)
+        return (1 - a) * s if a.dtype.kind == "f" else s * (a == 0)
 
     def backward(self, go: Array) -> Any:
         if self.connect == "add":
@@ -43,7 +52,7 @@ class SEW(Function):
         a, s = self.saved
         if self.connect == "and":
             return go * s, go * a
-        return -go * s, go * (1 - a)
+        return -go * s, go * ((1 - a) if a.dtype.kind == "f" else (a == 0))
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         a, s = inputs

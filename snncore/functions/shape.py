@@ -60,7 +60,8 @@ class GetItem(Function):
     def __init__(self, index: Any) -> None:
         self.index = index if isinstance(index, tuple) else (index,)
         for part in self.index:
-            if part is not None and part is not Ellipsis and not isinstance(part, int | slice):
+            whole = isinstance(part, int | slice) and not isinstance(part, bool)  # True would be a mask
+            if part is not None and part is not Ellipsis and not whole:
                 raise TypeError(f"index: expected integers, slices, ... or None, found {type(part).__name__}")
 
     def forward(self, x: Array) -> Array:

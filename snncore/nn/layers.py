@@ -10,7 +10,7 @@ from snncore.nn.init import fan_in_uniform
 from snncore.nn.module import Buffer, Module, Parameter
 from snncore.tape import Tensor
 
-__all__ = ["AvgPool2d", "BatchNorm", "Conv2d", "GlobalAvgPool", "Linear", "MaxPool2d", "Sequential"]
+__all__ = ["AvgPool2d", "BatchNorm", "Conv2d", "GlobalAvgPool", "GroupedConv2d", "Linear", "MaxPool2d", "Sequential"]
 
 
 class Conv2d(Module):
@@ -25,12 +25,49 @@ class Conv2d(Module):
         padding: int | tuple[int, int] = 0,
         bias: bool = True,
         rng: np.random.Generator | None = None,
+        dilation: int | tuple[int, int] = 1,
     ) -> None:
         rng = rng or np.random.default_rng(0)
         kh, kw = pair("kernel", kernel)
         fan_in = kh * kw * in_channels
-        self.function = F.Conv2d(stride, padding)
+        self.function = F.Conv2d(stride, padding, dilation)
         self.weight = Parameter(fan_in_uniform(rng, (kh, kw, in_channels, out_channels), fan_in))
+        self.bias = Parameter(fan_in_uniform(rng, (out_channels,), fan_in)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, self.weight, self.bias)
+
+
+class GroupedConv2d(Module):
+    """Convolution in groups of channels, weight [kh, kw, Ci / groups, Co]; see `functions.GroupedConv2d`.
+
+    groups: by default as many as there are input channels, which is a depthwise convolution.
+    Raises ValueError unless both numbers of channels are multiples of it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int | tuple[int, int] = 3,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        bias: bool = True,
+        rng: np.random.Generator | None = None,
+        dilation: int | tuple[int, int] = 1,
+        groups: int | None = None,
+    ) -> None:
+        groups = in_channels if groups is None else groups
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups: expected a number that divides {in_channels} and {out_channels} channels, found {groups}"
+            )
+        rng = rng or np.random.default_rng(0)
+        kh, kw = pair("kernel", kernel)
+        per_group = in_channels // groups
+        fan_in = kh * kw * per_group
+        self.function = F.GroupedConv2d(stride, padding, dilation)
+        self.weight = Parameter(fan_in_uniform(rng, (kh, kw, per_group, out_channels), fan_in))
         self.bias = Parameter(fan_in_uniform(rng, (out_channels,), fan_in)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -73,8 +110,13 @@ class BatchNorm(Module):
 class MaxPool2d(Module):
     """Max pooling; see `functions.MaxPool2d`."""
 
-    def __init__(self, kernel: int | tuple[int, int] = 2, stride: int | tuple[int, int] | None = None) -> None:
-        self.function = F.MaxPool2d(kernel, stride)
+    def __init__(
+        self,
+        kernel: int | tuple[int, int] = 2,
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] = 0,
+    ) -> None:
+        self.function = F.MaxPool2d(kernel, stride, padding)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x)

@@ -2,29 +2,30 @@
 
 import numpy as np
 
+from tests.reference.conv import group
 from tests.reference.count_layers import places
 
 
 def conv(n, f, x, w, b, gy):
     """Gradients of a convolution: only those that f.needs."""
-    (sy, sx), (ph, pw) = f.stride, f.padding
+    (sy, sx), (ph, pw), (dy, dx) = f.stride, f.padding, f.dilation
     gx, gw = np.zeros(x.shape), np.zeros(w.shape)
     gb = None if b is None else np.zeros(b.shape)
     for place in places(gy):
         *image, i, j, o = place
-        for ky, kx, c in places(w[..., 0]):
-            row, col = i * sy + ky - ph, j * sx + kx - pw
+        for ky, kx, k in places(w[..., 0]):
+            row, col, c = i * sy + ky * dy - ph, j * sx + kx * dx - pw, group(o, x, w)[k]
             if not (0 <= row < x.shape[-3] and 0 <= col < x.shape[-2]):
                 continue
             v = x[(*image, row, col, c)]
             if f.needs[0]:
-                gx[(*image, row, col, c)] += gy[place] * w[ky, kx, c, o]
+                gx[(*image, row, col, c)] += gy[place] * w[ky, kx, k, o]
                 n["back_mac"] += 1
             if f.needs[1] and x.dtype.kind == "f":
-                gw[ky, kx, c, o] += gy[place] * v
+                gw[ky, kx, k, o] += gy[place] * v
                 n["back_mac"] += 1
             elif f.needs[1] and v:
-                gw[ky, kx, c, o] += gy[place] * float(v)  # an event: gy is added, as often as it counts
+                gw[ky, kx, k, o] += gy[place] * float(v)  # an event: gy is added, as often as it counts
                 n["back_ac"] += 1
         if f.needs[2]:
             gb[o] += gy[place]

@@ -45,7 +45,8 @@ def sew(n, f, a, s):
             o[place] = a[place] + s[place]
         elif s[place]:
             n["residual_logic"] += 1
-            o[place] = s[place] * (a[place] if f.connect == "and" else 1 - a[place])
+            stopped = a[place] if a.dtype.kind == "f" else a[place] != 0  # an event of any value stops s
+            o[place] = s[place] * (a[place] if f.connect == "and" else 1 - float(stopped))
     read(n, a)
     read(n, s)
     write(n, o)
@@ -104,6 +105,7 @@ def mlif(n, f, o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v):
 
 RULES = {
     "Conv2d": layers.conv,
+    "GroupedConv2d": layers.conv,
     "Linear": layers.linear,
     "MatMul": layers.matmul,
     "MaxPool2d": layers.max_pool,

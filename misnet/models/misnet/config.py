@@ -21,6 +21,9 @@ VARIANTS = {
 }
 """Table 1: channels of each stage and number of InteractCells in it."""
 
+MOST_CELLS = 254
+"""Cells of a stage with a residual around each: spikes begin as 1, each cell adds 1, and a byte holds 255."""
+
 HEADS = ("concat", "sum", "hadamard", "mlp", "attention")
 
 
@@ -151,6 +154,11 @@ class MISNetConfig:
             raise ConfigError("decay: PLIF learns a tau above 1 and cannot start from decay 0")
         if self.neuron == "clif" and self.reset == "hard":
             raise ConfigError("reset: CLIF defines a soft reset only, found 'hard'")
+        most = max(self.stage_cells)
+        if self.cell_residual and most > MOST_CELLS:
+            raise ConfigError(
+                f"cells: expected at most {MOST_CELLS} a stage with cell_residual, to fit a byte, found {most}"
+            )
 
     @property
     def stage_channels(self) -> tuple[int, ...]:

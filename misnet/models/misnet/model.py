@@ -7,7 +7,7 @@ from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.head import FeaturePool, FusionHead
 from snncore import functions as F
 from snncore import named_rng, nn
-from snncore.backend import Array, array_module
+from snncore.backend import Array
 from snncore.tape import Tensor
 
 __all__ = ["MISNet", "Outputs", "loss"]
@@ -58,18 +58,13 @@ class MISNet(nn.Module):
         return Outputs(self.head(g_a, g_v).mean(0), self.head_a(g_a).mean(0), self.head_v(g_v).mean(0))
 
 
-def one_hot(labels: Array, classes: int, dtype: object) -> Array:
-    """Return [N, classes] with a 1 at each label."""
-    return array_module(labels).eye(classes, dtype=dtype)[labels]
-
-
 def loss(outputs: Outputs, labels: Array, config: MISNetConfig) -> Tensor:
     """L = L_mm + beta_a L_a + beta_v L_v, each the MSE against one-hot labels (Eqs. 14 to 16), or cross-entropy.
 
-    labels: integers [N]. Returns a tensor with one entry.
+    labels: integers [N]. Returns a tensor with one entry. Raises ValueError for a label that is no class.
     """
     if config.loss == "mse":
-        target = one_hot(labels, config.classes, outputs.p.dtype)
+        target = F.one_hot(labels, config.classes, outputs.p.dtype)
         losses = [F.MSE()(x, target) for x in outputs]
     else:
         losses = [F.CrossEntropy()(x, labels) for x in outputs]

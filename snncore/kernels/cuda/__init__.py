@@ -14,7 +14,18 @@ from snncore.kernels.cuda.lif import lif_backward, lif_forward
 from snncore.kernels.cuda.mlif import mlif_backward, mlif_forward
 from snncore.kernels.cuda.pool import max_pool_backward, max_pool_forward
 from snncore.kernels.cuda.spikes import sew_add
-from snncore.kernels.reference import avg_pool_backward, avg_pool_forward, clif_backward, clif_forward, sum_to
+from snncore.kernels.reference import (
+    avg_pool_backward,
+    avg_pool_forward,
+    clif_backward,
+    clif_forward,
+    grouped_conv_backward_input,
+    grouped_conv_backward_weight,
+    grouped_conv_forward,
+    linear_backward_weight,
+    linear_forward,
+    sum_to,
+)
 
 __all__ = [
     "avg_pool_backward",
@@ -29,8 +40,13 @@ __all__ = [
     "conv_backward_input",
     "conv_backward_weight",
     "conv_forward",
+    "grouped_conv_backward_input",
+    "grouped_conv_backward_weight",
+    "grouped_conv_forward",
     "lif_backward",
     "lif_forward",
+    "linear_backward_weight",
+    "linear_forward",
     "max_pool_backward",
     "max_pool_forward",
     "mlif_backward",

@@ -11,7 +11,13 @@ from snncore.kernels.reference.batch_norm_lif import batch_norm_lif_backward, ba
 from snncore.kernels.reference.broadcast import sum_to
 from snncore.kernels.reference.clif import clif_backward, clif_forward
 from snncore.kernels.reference.conv import conv_backward_input, conv_backward_weight, conv_forward
+from snncore.kernels.reference.grouped_conv import (
+    grouped_conv_backward_input,
+    grouped_conv_backward_weight,
+    grouped_conv_forward,
+)
 from snncore.kernels.reference.lif import lif_backward, lif_forward
+from snncore.kernels.reference.linear import linear_backward_weight, linear_forward
 from snncore.kernels.reference.mlif import mlif_backward, mlif_forward
 from snncore.kernels.reference.pool import avg_pool_backward, avg_pool_forward, max_pool_backward, max_pool_forward
 from snncore.kernels.reference.sew import sew_add
@@ -29,8 +35,13 @@ __all__ = [
     "conv_backward_input",
     "conv_backward_weight",
     "conv_forward",
+    "grouped_conv_backward_input",
+    "grouped_conv_backward_weight",
+    "grouped_conv_forward",
     "lif_backward",
     "lif_forward",
+    "linear_backward_weight",
+    "linear_forward",
     "max_pool_backward",
     "max_pool_forward",
     "mlif_backward",

@@ -35,6 +35,22 @@ def test_random_convolutions(seed):
         assert check(calls, ops) == 1
 
 
+@pytest.mark.parametrize("seed", range(12))
+def test_random_groups_and_dilations(seed):
+    rng = np.random.default_rng(100 + seed)
+    kh, kw, ci, co, groups = (int(v) for v in rng.integers(1, 4, 5))
+    (dy, dx), (ph, pw) = rng.integers(1, 4, 2).tolist(), rng.integers(0, 3, 2).tolist()
+    spans = [max(1, d * (k - 1) + 1 - 2 * p) for k, d, p in ((kh, dy, ph), (kw, dx, pw))]
+    h, w = (span + int(rng.integers(0, 4)) for span in spans)
+    x = rng.integers(0, 3, (2, 2, h, w, ci * groups)) * (rng.random((2, 2, h, w, ci * groups)) < 0.5)
+    weight = rng.standard_normal((kh, kw, ci, co * groups))
+    settings = (tuple(rng.integers(1, 4, 2).tolist()), (ph, pw), (dy, dx))
+    for function in [F.GroupedConv2d(*settings), *([F.Conv2d(*settings)] if groups == 1 else [])]:
+        for x_of_type in (x.astype(np.uint8), x.astype(np.float64)):
+            calls, ops = record(lambda x=x_of_type, f=function: f(x, weight, None))
+            assert check(calls, ops) == 1
+
+
 def test_losses_by_hand():
     """MSE of 6 entries: 6 - 1 + 6 additions, 6 squares, 1 / 6. Cross-entropy of 2 rows of 3."""
     p, y = np.ones((2, 3)), np.zeros((2, 3))
