@@ -4,14 +4,13 @@
 rules of others then read it like theirs.
 """
 
-import math
 from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.opcount.cost import Facts, OpCount, exact_sum, lead_of, times
-from snncore.opcount.events import Events, entries, events, mapped_events, traffic, values
+from snncore.opcount.cost import OpCount, exact_sum, lead_of, times
+from snncore.opcount.events import Events, entries, events, facts_of, mapped_events, traffic
 
 __all__ = ["weights_backward", "weights_cost"]
 
@@ -48,12 +47,13 @@ def weights_cost(
         columns["bias_add"] = entries(y.shape, lead)
     columns |= {"events_in": seen.ones + seen.graded, "places_in": entries(x.shape, lead)}
     columns |= traffic(x, lead, "read") | traffic(y, lead, "write")
-    facts = Facts(
+    facts = facts_of(
         "linear" if taps is None else "conv",
         layer,
-        in_size=x.size,
-        out_size=y.size,
-        cells=math.prod(lead),
+        x,
+        y,
+        lead,
+        seen,
         kernel=(1, 1) if taps is None else w.shape[:2],
         stride=stride,
         channels=(x.shape[-1], y.shape[-1]),
@@ -61,7 +61,6 @@ def weights_cost(
         weights=w.size,
         bias=0 if b is None else b.size,
         value_taps=value_taps,
-        **values(x, seen, lead),
     )
     once = {"weight_bytes_once": w.nbytes + (0 if b is None else b.nbytes)}
     return OpCount(lead, once, (facts,), **columns)

@@ -15,7 +15,7 @@ from misnet.paper.energies import printed_energies
 from misnet.paper.text import paper_lines
 from snncore.energy import RULES, apply_rule, load_prices
 from snncore.opcount.columns import COLUMNS
-from tests.misnet.tiny import lively, make_batch, tiny_config
+from tests.misnet.tiny import lively, make_batch, shaken, tiny_config
 from tests.misnet.tiny_run import Batches
 
 
@@ -126,7 +126,7 @@ def test_text_and_page_show_what_was_found(audited):
 def test_neuron_operations_leave_no_column_out(switches, columns, monkeypatch):
     monkeypatch.setattr("misnet.audit.text.millions", lambda count: f"{4 * count:.0f}")  # of all 4 samples, all digits
     config = tiny_config(v_threshold=0.3, mlif_v_threshold=0.3, **switches)
-    ops = count_batches(lively(config), Batches(config, 4, 4, shuffle=False).epoch(0))
+    ops = count_batches(shaken(MISNet(config)).eval(), Batches(config, 4, 4, shuffle=False).epoch(0))
     assert all(ops.totals()[name] > 0 for name in columns)
     heading, *lines = layer_table(report(config, ops, {"exact": apply_rule("exact", ops)}, {"exact": load_prices()}))
     end = heading.index("neuron ops (M)") + len("neuron ops (M)")

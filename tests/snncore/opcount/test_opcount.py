@@ -166,8 +166,10 @@ def test_a_cost_that_is_none_is_refused(columns, message):
 
 @pytest.mark.parametrize("method", ["cost", "cost_backward"])
 def test_every_function_of_the_engine_states_its_cost(method):
-    for name in F.__all__:
-        assert getattr(getattr(F, name), method) is not getattr(Function, method), name
+    operations = [f for f in vars(F).values() if isinstance(f, type) and f.__name__ in F.__all__]
+    assert len(operations) > 25
+    for operation in operations:
+        assert getattr(operation, method) is not getattr(Function, method), operation
 
 
 def test_a_cost_of_another_type_is_refused(monkeypatch):
