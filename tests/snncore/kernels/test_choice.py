@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from snncore import BackendError
+from snncore.firing import Firing
 from snncore.functions import LIF
 from snncore.kernels import kernels_for, reference
 
@@ -12,7 +13,7 @@ def test_reference_kernels_may_be_forced(monkeypatch):
     for choice in ("auto", "reference"):
         monkeypatch.setenv("SNNCORE_KERNELS", choice)
         module = kernels_for(np.ones(2))
-        assert module.lif_forward(np.array([[1.0]]), None, 0.5, 1.0, None, None)[0].tolist() == [[1]]
+        assert module.lif_forward(np.array([[1.0]]), None, Firing())[0].tolist() == [[1]]
     assert module is reference
 
 
