@@ -3,8 +3,11 @@
 Runs on NumPy and CuPy arrays. No loop goes over pixels, channels or samples: only over kernel taps, over
 timesteps, and over blocks of images whose im2col buffer is to stay small.
 
+The list below is that of all kernels: the other sets have some of them, and take the rest from here by name.
 Spikes are uint8; the step of a neuron is `fire(x, surrogate)`, which emits floats in relaxed mode.
 """
+
+from typing import Any
 
 from snncore.kernels.reference.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
 from snncore.kernels.reference.batch_norm_lif import batch_norm_lif_backward, batch_norm_lif_forward
@@ -38,3 +41,10 @@ __all__ = [
     "sew_add",
     "sum_to",
 ]
+
+
+def kernel(name: str) -> Any:
+    """Return the kernel of that name, for a set that has none of its own; raises AttributeError if there is none."""
+    if name not in __all__:
+        raise AttributeError(f"no kernel is called {name!r}")
+    return globals()[name]
