@@ -49,9 +49,3 @@ def check_currents(owner: str, c: Array, **membranes: Array | None) -> None:
     if c.ndim == 0 or len(c) == 0:
         raise ValueError(f"{owner}: expected c [T, ...] with at least one timestep, found {c.shape}")
     check_shape(owner, c.shape[1:], **membranes)
-
-
-def check_threshold(owner: str, v_threshold: float) -> None:
-    """Raise ValueError unless the threshold is positive."""
-    if not v_threshold > 0:
-        raise ValueError(f"{owner}: v_threshold must be positive, found {v_threshold}")

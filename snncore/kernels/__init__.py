@@ -1,4 +1,7 @@
-"""The inner loops behind the functions: the same signatures in each module, and the choice between them."""
+"""The inner loops behind the functions: the same signatures in each set, and the choice between the sets.
+
+A set is a module. `cpu.x` and `cuda.x` are the set's own kernel x where it has one, and else `reference.x`.
+"""
 
 from types import ModuleType
 

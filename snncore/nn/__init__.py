@@ -14,7 +14,7 @@ from snncore.nn.layers import (
     MaxPool2d,
 )
 from snncore.nn.module import Buffer, Module, Parameter
-from snncore.nn.neurons import CLIF, IF, LIF, MLIF, PLIF, Neuron, WithAlpha, decay_of, unfused
+from snncore.nn.neurons import CLIF, IF, LIF, MLIF, NEURONS, PLIF, Neuron, decay_of, unfused
 from snncore.nn.shaping import Dropout, Flatten, ReLU, Sigmoid, Tanh
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "IF",
     "LIF",
     "MLIF",
+    "NEURONS",
     "PLIF",
     "AvgPool2d",
     "BatchNorm",
@@ -44,7 +45,6 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Tanh",
-    "WithAlpha",
     "decay_of",
     "fan_in_uniform",
     "kaiming_normal",

@@ -58,38 +58,38 @@ def linear(n, f, x, w, b, gy):
 def lif(n, f, c, v0, gs):
     """BPTT, entry by entry: the forward again, then back in time."""
     gc = np.zeros(c.shape)
-    soft = f.v_reset is None
+    soft = f.firing.v_reset is None
     for place in places(c[0]):
         v, charged, spikes = None if v0 is None else v0[place], [], []
         for t in range(len(c)):
             h = c[(t, *place)]
             if v is not None:
-                n["back_mul"] += f.decay != 1
+                n["back_mul"] += f.firing.decay != 1
                 n["back_add"] += 1
-                h = f.decay * v + h
-            s = h - f.v_threshold >= 0
+                h = f.firing.decay * v + h
+            s = h - f.firing.v_threshold >= 0
             if s and soft:
                 n["back_add"] += 1
-            v = (h - f.v_threshold if soft else f.v_reset) if s else h
+            v = (h - f.firing.v_threshold if soft else f.firing.v_reset) if s else h
             charged.append(h)
             spikes.append(s)
         gv = 0.0
         for t in reversed(range(len(c))):
             h, s = charged[t], spikes[t]
             total = gs[(t, *place)]
-            if not f.detach_reset:
+            if not f.firing.detach_reset:
                 n["back_add"] += 0 if soft else 1  # v_reset - h
                 n["back_mul"] += 1
                 n["back_add"] += 1
-                total = total + gv * (-f.v_threshold if soft else f.v_reset - h)
+                total = total + gv * (-f.firing.v_threshold if soft else f.firing.v_reset - h)
             n["back_special"] += 1
             n["back_mul"] += 1
-            g = total * f.surrogate.derivative(np.asarray(h - f.v_threshold))
+            g = total * f.firing.surrogate.derivative(np.asarray(h - f.firing.v_threshold))
             n["back_mul"] += 0 if soft else 1  # gv * (1 - s)
             n["back_add"] += 1
             g = g + gv * (1 if soft else 1 - s)
             gc[(t, *place)] = g
             if t or v0 is not None:
-                n["back_mul"] += f.decay != 1
-                gv = f.decay * g
+                n["back_mul"] += f.firing.decay != 1
+                gv = f.firing.decay * g
     return gc

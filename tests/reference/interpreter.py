@@ -96,7 +96,6 @@ def softmax(n, f, x):
 
 
 def batch_norm_lif(n, f, x, gamma, beta):
-    f.decay, f.v_threshold, f.v_reset, _ = f.neuron
     return neurons.lif(n, f, neurons.batch_norm(n, f, x, gamma, beta))
 
 

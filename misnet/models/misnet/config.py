@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from snncore.functions.sew import CONNECTS
-from snncore.nn import decay_of
+from snncore.nn import NEURONS, decay_of
 from snncore.surrogate import SURROGATES, Surrogate
 
 __all__ = ["PRESETS", "VARIANTS", "ConfigError", "MISNetConfig", "preset"]
@@ -59,7 +59,7 @@ class MISNetConfig:
     detach_reset: bool = _switch(False, "cut the gradient through the spikes of the reset")
     surrogate: str = _switch("sigmoid", "surrogate gradient of the step (Section 4.2)", tuple(SURROGATES))
     surrogate_scale: float | None = _switch(None, "its slope (rectangle, triangle: its width); default: its own")
-    neuron: str = _switch("lif", "unimodal neuron (Eqs. 3, 4)", ("lif", "if", "plif", "clif"))
+    neuron: str = _switch("lif", "unimodal neuron (Eqs. 3, 4)", tuple(NEURONS))
 
     mlif: str = _switch(
         "full",

@@ -13,11 +13,13 @@ The backward pass may recompute a membrane with it, which rounds differently; wh
 import numpy as np
 from numba import prange
 
+from snncore.firing import Firing
 from snncore.kernels import reference
 from snncore.kernels.cpu.compiled import compiled
+from snncore.kernels.cpu.membrane import constants
 from snncore.kernels.cpu.memory import aligned
 from snncore.kernels.cpu.surrogates import code_of, derivative
-from snncore.surrogate import Surrogate, spike_dtype
+from snncore.surrogate import spike_dtype
 
 f32 = np.float32
 BLOCK = 1024  # floats of a timestep: 4 KiB
@@ -97,21 +99,16 @@ def batch_norm_lif_forward(
     inv_std: np.ndarray,
     gamma: np.ndarray,
     beta: np.ndarray,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
+    firing: Firing,
 ) -> np.ndarray:
     """Spikes as `reference.batch_norm_lif_forward`."""
     if not runs_here(x, gamma, beta) or spike_dtype(x) != np.uint8:
-        args = (mean, inv_std, gamma, beta, decay, v_threshold, v_reset, surrogate)
-        return reference.batch_norm_lif_forward(x, *args)
+        return reference.batch_norm_lif_forward(x, mean, inv_std, gamma, beta, firing)
     flat = np.ascontiguousarray(x).reshape(len(x), -1)  # [T, P * C]
     length = block_length(x.shape[-1], flat.shape[1])
-    constants = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
+    channelwise = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
     s = aligned(flat.shape, np.uint8)
-    hard = v_reset is not None
-    forward(flat, *constants, f32(decay), f32(v_threshold), hard, f32(v_reset or 0), s)
+    forward(flat, *channelwise, *constants(firing), s)
     return s.reshape(x.shape)
 
 
@@ -187,32 +184,26 @@ def batch_norm_lif_backward(
     inv_std: np.ndarray,
     gamma: np.ndarray,
     beta: np.ndarray,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
-    detach_reset: bool,
+    firing: Firing,
     training: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients (gx, ggamma, gbeta) as `reference.batch_norm_lif_backward`."""
-    coded = code_of(surrogate)
+    coded = code_of(firing.surrogate)
     if coded is None or not runs_here(x, gamma, beta, gs) or s.dtype != np.uint8:
-        args = (mean, inv_std, gamma, beta, decay, v_threshold, v_reset, surrogate, detach_reset, training)
-        return reference.batch_norm_lif_backward(gs, x, s, *args)
+        return reference.batch_norm_lif_backward(gs, x, s, mean, inv_std, gamma, beta, firing, training)
     channels = x.shape[-1]
     flat, gs, s = (np.ascontiguousarray(a).reshape(len(x), -1) for a in (x, gs, s))  # [T, P * C]
     length = block_length(channels, flat.shape[1])
     groups = -(-flat.shape[1] // (length * GROUP))
     gc = aligned(flat.shape, np.float32)
     total, centred = np.empty((groups, length), np.float32), np.empty((groups, length), np.float32)
-    constants = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
-    neuron = (f32(decay), f32(v_threshold), v_reset is not None, f32(v_reset or 0), detach_reset)
-    backward(gs, flat, s, *constants, *neuron, *coded, gc, total, centred)
+    channelwise = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
+    backward(gs, flat, s, *channelwise, *constants(firing), firing.detach_reset, *coded, gc, total, centred)
     one, two = (s.sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0) for s in (total, centred))
     gbeta, ggamma = one, two * inv_std
     a, count = gamma * inv_std, flat.size // channels
     b, d = -a * inv_std * ggamma / count, -a * gbeta / count
     if not training:
         b, d = np.zeros_like(b), np.zeros_like(d)
-    through_norm(gc.reshape(-1), flat.reshape(-1), constants[0], *(repeated(c, length) for c in (a, b, d)))
+    through_norm(gc.reshape(-1), flat.reshape(-1), channelwise[0], *(repeated(c, length) for c in (a, b, d)))
     return gc.reshape(x.shape), ggamma.astype(gamma.dtype), gbeta.astype(gamma.dtype)

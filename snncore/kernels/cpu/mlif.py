@@ -9,12 +9,14 @@ The backward pass may recompute a membrane with it, which rounds differently; wh
 import numpy as np
 from numba import prange
 
+from snncore.firing import Firing
 from snncore.kernels import reference
 from snncore.kernels.cpu.compiled import compiled
+from snncore.kernels.cpu.membrane import constants
 from snncore.kernels.cpu.memory import aligned
 from snncore.kernels.cpu.surrogates import code_of, derivative
 from snncore.kernels.reference.broadcast import sum_to
-from snncore.surrogate import Surrogate, spike_dtype
+from snncore.surrogate import spike_dtype
 
 f32 = np.float32
 BLOCK = 1024
@@ -63,18 +65,14 @@ def mlif_forward(
     w: np.ndarray | None,
     alpha: np.ndarray,
     u0: np.ndarray | None,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
+    firing: Firing,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Spikes and last membranes as `reference.mlif_forward`."""
     if not runs_here(o, w, alpha, u0) or spike_dtype(alpha) != np.uint8:
-        return reference.mlif_forward(o, w, alpha, u0, decay, v_threshold, v_reset, surrogate)
+        return reference.mlif_forward(o, w, alpha, u0, firing)
     rows, weights = rows_of(o, w)
     s, u = aligned(rows.shape, np.uint8), aligned(rows.shape[1:], np.float32)
-    neuron = (f32(decay), f32(v_threshold), v_reset is not None, f32(v_reset or 0))
-    forward(rows, weights, f32(alpha), *neuron, s, u)
+    forward(rows, weights, f32(alpha), *constants(firing), s, u)
     return s.reshape(o.shape), u.reshape(o.shape[1:])
 
 
@@ -148,17 +146,12 @@ def mlif_backward(
     w: np.ndarray | None,
     alpha: np.ndarray,
     u0: np.ndarray | None,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
-    detach_reset: bool,
+    firing: Firing,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]:
     """Gradients (go, gw, galpha, gu0) as `reference.mlif_backward`; gu0, which nothing takes from rest, is None."""
-    coded = code_of(surrogate)
+    coded = code_of(firing.surrogate)
     if coded is None or not runs_here(o, w, alpha, u0) or gs.dtype != np.float32 or s.dtype != np.uint8:
-        args = (gs, gu, o, s, w, alpha, u0, decay, v_threshold, v_reset, surrogate, detach_reset)
-        return reference.mlif_backward(*args)
+        return reference.mlif_backward(gs, gu, o, s, w, alpha, u0, firing)
     rows, weights = rows_of(o, w)
     gs, s = (np.ascontiguousarray(a).reshape(rows.shape) for a in (gs, s))
     last = np.zeros(rows.shape[1:], np.float32)  # always an array of one kind, or Numba would compile for each
@@ -166,7 +159,7 @@ def mlif_backward(
         last[...] = gu.reshape(last.shape)
     go, gw = aligned(rows.shape, np.float32), aligned(weights.shape, np.float32)
     galpha = np.empty(len(weights) * -(-weights.shape[1] // BLOCK))
-    neuron = (f32(decay), f32(v_threshold), v_reset is not None, f32(v_reset or 0), detach_reset)
+    neuron = (*constants(firing), firing.detach_reset)
     backward(gs, last, rows, s, weights, f32(alpha), *neuron, *coded, go, gw, galpha)
     if w is not None:
         gw = sum_to(gw.reshape(o.shape[2:]).astype(np.float64), w.shape).astype(np.float32)

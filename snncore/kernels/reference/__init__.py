@@ -3,11 +3,14 @@
 Runs on NumPy and CuPy arrays. No loop goes over pixels, channels or samples: only over kernel taps, over
 timesteps, and over blocks of images whose im2col buffer is to stay small.
 
+The list below is that of all kernels: the other sets have some of them, and take the rest from here by name.
 Spikes are uint8; the step of a neuron is `fire(x, surrogate)`, which emits floats in relaxed mode.
 
 NaN and infinities follow the arithmetic that stands here: 0 * NaN is NaN, the largest of a window with a NaN is NaN,
 a membrane that is NaN never fires. docs/performance.md says where a faster kernel may differ.
 """
+
+from typing import Any
 
 from snncore.kernels.reference.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
 from snncore.kernels.reference.batch_norm_lif import batch_norm_lif_backward, batch_norm_lif_forward
@@ -56,3 +59,10 @@ __all__ = [
     "sum_to",
     "weighted_events",
 ]
+
+
+def kernel(name: str) -> Any:
+    """Return the kernel of that name, for a set that has none of its own; raises AttributeError if there is none."""
+    if name not in __all__:
+        raise AttributeError(f"no kernel is called {name!r}")
+    return globals()[name]

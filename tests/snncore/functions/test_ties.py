@@ -6,12 +6,14 @@ currents) land there often.
 
 import copy
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from snncore import Tensor, nn, observe, relaxed
 from snncore import functions as F
+from snncore.firing import Firing
 from snncore.kernels import cpu, reference
 from snncore.surrogate import Sigmoid
 from tests.reference import neurons
@@ -160,25 +162,25 @@ SCAN = list(itertools.product(ALPHAS, THRESHOLDS, DECAYS, (None, 0.0)))
 
 
 def mlif_case(alpha, v_threshold, decay, v_reset, rng):
-    """(x, what stands between s and the settings in the kernels' arguments, settings, gs): o 0, 1, 2 and weight 1."""
+    """(x, the kernels' arguments between s and the settings, those, gs): o 0, 1, 2 and weight 1."""
     o = (2 * LATTICE).reshape(SHAPE).astype(np.uint8)
     head = (np.ones((1, 1, 1), np.float32), np.array(alpha, np.float32), None)
-    return o, head, (decay, v_threshold, v_reset, Sigmoid()), rng.standard_normal(SHAPE).astype(np.float32)
+    return o, head, Firing(decay, v_threshold, v_reset), rng.standard_normal(SHAPE).astype(np.float32)
 
 
 def norm_case(gamma, v_threshold, decay, v_reset, rng):
     """The same for BatchNormLIF, x 0, 1, 3 scaled by gamma and shifted by 0.2."""
     x = np.array([0, 1, 3], np.float32)[(2 * LATTICE).astype(int)].reshape(4, 81, 1)
     head = (np.zeros(1), np.ones(1), np.full(1, gamma, np.float32), np.full(1, 0.2, np.float32))
-    return x, head, (decay, v_threshold, v_reset, Sigmoid()), rng.standard_normal(x.shape).astype(np.float32)
+    return x, head, Firing(decay, v_threshold, v_reset), rng.standard_normal(x.shape).astype(np.float32)
 
 
-def mlif_gradients(module, o, s, head, neuron, gs):
-    return module.mlif_backward(gs, None, o, s, *head, *neuron, False)[:3]
+def mlif_gradients(module, o, s, head, firing, gs):
+    return module.mlif_backward(gs, None, o, s, *head, firing)[:3]
 
 
-def norm_gradients(module, x, s, head, neuron, gs):
-    return module.batch_norm_lif_backward(gs, x, s, *head, *neuron, False, False)
+def norm_gradients(module, x, s, head, firing, gs):
+    return module.batch_norm_lif_backward(gs, x, s, *head, firing, False)
 
 
 KINDS = {
@@ -193,10 +195,10 @@ def test_no_setting_of_640_gives_a_compiled_gradient_of_other_spikes(kind):
     case, fired, gradients = KINDS[kind]
     assert len(SCAN) == 640
     for settings in SCAN:
-        x, head, neuron, gs = case(*settings, np.random.default_rng(0))
-        s, right = (fired(module, x, *head, *neuron) for module in (cpu, reference))
+        x, head, firing, gs = case(*settings, np.random.default_rng(0))
+        s, right = (fired(module, x, *head, firing) for module in (cpu, reference))
         np.testing.assert_array_equal(s, right)
-        found, expected = (gradients(module, x, s, head, neuron, gs) for module in (cpu, reference))
+        found, expected = (gradients(module, x, s, head, firing, gs) for module in (cpu, reference))
         assert not wrong(found, expected), settings
 
 
@@ -205,14 +207,14 @@ def test_no_setting_of_640_gives_a_compiled_gradient_of_other_spikes(kind):
 def test_the_scan_would_find_a_backward_of_other_spikes(kind, v_reset):
     case, fired, gradients = KINDS[kind]
     setting = (0.4, 1.2) if kind == "mlif" else (0.5, 0.7)
-    x, head, neuron, gs = case(*setting, 0.5, v_reset, np.random.default_rng(0))
-    s = fired(reference, x, *head, *neuron)
-    decay, v_threshold, _, surrogate = neuron
-    others = fired(reference, x, *head, decay, np.nextafter(np.float32(v_threshold), np.float32(2)), v_reset, surrogate)
+    x, head, firing, gs = case(*setting, 0.5, v_reset, np.random.default_rng(0))
+    s = fired(reference, x, *head, firing)
+    higher = replace(firing, v_threshold=np.nextafter(np.float32(firing.v_threshold), np.float32(2)))
+    others = fired(reference, x, *head, higher)
     assert 0 < (s != others).sum() < s.size / 2  # those on the threshold, or nearly
-    right = gradients(reference, x, s, head, neuron, gs)
+    right = gradients(reference, x, s, head, firing, gs)
     for module in (cpu, reference):
-        assert wrong(gradients(module, x, others, head, neuron, gs), right)
+        assert wrong(gradients(module, x, others, head, firing, gs), right)
 
 
 def relaxed_gradients(function, inputs, inside):

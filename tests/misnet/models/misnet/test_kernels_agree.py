@@ -49,7 +49,7 @@ def record(model, inputs):
 
 def first_differences(currents, found, expected, function):
     """Distance from the threshold of each membrane at the first timestep at which its spikes differ."""
-    decay, v_threshold, _, _ = function.neuron
+    decay, v_threshold = function.firing.decay, function.firing.v_threshold
     h, v, far = np.zeros(0), np.zeros(currents.shape[1:]), []
     settled = np.zeros(currents.shape[1:], bool)
     for t in range(len(currents)):

@@ -9,6 +9,7 @@ from misnet import MISNet
 from misnet.models.misnet.blocks import make_mlif, make_neuron
 from misnet.training.step import Totals, train_step
 from snncore import Tensor, nn, surrogate
+from snncore.firing import Firing
 from snncore.optim import Adam
 from tests.misnet.tiny import copy_of, make_batch, tiny_config
 
@@ -39,15 +40,15 @@ def test_plif_and_clif_take_their_tau_from_the_decay():
     plif = make_neuron(tiny_config(neuron="plif", decay=0.75))
     assert plif.w.data == pytest.approx(-math.log(3), rel=1e-6)  # sigmoid(w) = 1 / tau = 1 / 4
     clif = make_neuron(tiny_config(neuron="clif", decay=0.75, v_threshold=0.8, surrogate="atan", detach_reset=True))
-    assert clif.settings == (4.0, 0.8, surrogate.ATan(), True)
+    assert clif.firing == Firing(0.75, 0.8, None, surrogate.ATan(), True)
 
 
 def test_each_neuron_has_its_own_threshold():
     config = tiny_config(v_threshold=0.7, mlif_v_threshold=0.3, reset="hard", detach_reset=True)
-    assert make_neuron(config).settings == (0.7, 0.0, surrogate.Sigmoid(), True)
+    assert make_neuron(config).firing == Firing(0.5, 0.7, 0.0, surrogate.Sigmoid(), True)
     mlif = make_mlif(config, 2, np.random.default_rng(0))
     assert isinstance(mlif, nn.MLIF)
-    assert (mlif.settings, mlif.decay) == ((0.3, 0.0, surrogate.Sigmoid(), True), 0.5)
+    assert mlif.firing == Firing(0.5, 0.3, 0.0, surrogate.Sigmoid(), True)
 
 
 @pytest.mark.parametrize("mlif", ["full", "fused-charge"])

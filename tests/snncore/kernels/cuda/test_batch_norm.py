@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from snncore.firing import Firing
 from snncore.kernels import cuda, reference
-from snncore.surrogate import SURROGATES, Sigmoid
+from snncore.surrogate import SURROGATES
 from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats, up
 
 
@@ -67,7 +68,7 @@ def test_backward(gpu, rng, channels):
 @pytest.mark.parametrize("channels", SIZES)
 def test_with_lif_forward_is_the_reference_bit_for_bit(gpu, rng, channels, v_reset):
     x, norm = floats(rng, 5, 3, 3, channels, std=1.5), statistics(rng, channels)
-    expected, got = both(gpu, "batch_norm_lif_forward", x, *norm, 0.6, 1.0, v_reset, Sigmoid())
+    expected, got = both(gpu, "batch_norm_lif_forward", x, *norm, Firing(0.6, 1.0, v_reset))
     assert 0 < expected[0].mean() < 1
     np.testing.assert_array_equal(got[0], expected[0])
 
@@ -78,8 +79,8 @@ def test_with_lif_forward_is_the_reference_bit_for_bit(gpu, rng, channels, v_res
 def test_with_lif_backward(gpu, rng, channels, v_reset, training):
     x, gs, norm = floats(rng, 5, 3, 3, channels), floats(rng, 5, 3, 3, channels), statistics(rng, channels)
     for detach in (False, True):
-        neuron = (*norm, 0.6, 1.0, v_reset, Sigmoid())
-        args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron, detach, training)
+        neuron = (*norm, Firing(0.6, 1.0, v_reset, detach_reset=detach))
+        args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron, training)
         assert_close(*both(gpu, "batch_norm_lif_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
 
 
@@ -91,7 +92,7 @@ def test_parameters_with_strides_and_statistics_in_float32_are_taken(gpu, rng):
     np.testing.assert_array_equal(got.get(), expected)
     narrow = [up(gpu, a.astype(np.float32)) for a in (mean, inv_std)]
     for run in (cuda.batch_norm_forward, cuda.batch_norm_lif_forward):
-        neuron = () if run is cuda.batch_norm_forward else (0.5, 1.0, None, Sigmoid())
+        neuron = () if run is cuda.batch_norm_forward else (Firing(),)
         got = run(up(gpu, x), *narrow, up(gpu, gamma), up(gpu, beta), *neuron)
         assert got.shape == x.shape
     np.testing.assert_allclose(cuda.batch_norm_forward(up(gpu, x), *narrow, *every_second).get(), expected, rtol=1e-4)
@@ -100,6 +101,6 @@ def test_parameters_with_strides_and_statistics_in_float32_are_taken(gpu, rng):
 @pytest.mark.parametrize("name", SURROGATES)
 def test_with_lif_backward_with_every_surrogate(gpu, rng, name):
     x, gs, norm = floats(rng, 4, 6, 5), floats(rng, 4, 6, 5), statistics(rng, 5)
-    neuron = (*norm, 0.5, 1.0, None, SURROGATES[name](1.5))
-    args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron, False, True)
+    neuron = (*norm, Firing(surrogate=SURROGATES[name](1.5)))
+    args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron, True)
     assert_close(*both(gpu, "batch_norm_lif_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
