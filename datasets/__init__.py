@@ -10,9 +10,9 @@ if __name__ == "datasets":  # wanted is the package of another project
 
     make_way()
 else:
-    from misnet.datasets.base import AudioVisualDataset, DataError, Subset
+    from misnet.datasets.base import AudioVisualDataset, DataError, Dataset, Stream, Subset
     from misnet.datasets.batching.augment import AUGMENTATIONS, Augmentation
-    from misnet.datasets.batching.batches import BatchIterator
+    from misnet.datasets.batching.batches import Batch, BatchIterator
     from misnet.datasets.batching.prefetch import Prefetch
     from misnet.datasets.registry import DATASET_NAMES, describe, load_dataset
 
@@ -21,9 +21,12 @@ __all__ = [
     "DATASET_NAMES",
     "AudioVisualDataset",
     "Augmentation",
+    "Batch",
     "BatchIterator",
     "DataError",
+    "Dataset",
     "Prefetch",
+    "Stream",
     "Subset",
     "describe",
     "load_dataset",

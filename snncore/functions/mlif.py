@@ -46,6 +46,7 @@ class MLIF(Function):
     """
 
     spiking = True
+    output_names = ("a", "v")
 
     def __init__(
         self,

@@ -46,7 +46,7 @@ def test_dense_operations_by_shape_equal_those_of_a_run(switches):
     config = tiny_config(**switches)
     x_a, x_v, labels = make_batch(config, n=2)
     ops = count_batches(MISNet(config), [(x_a, x_v, labels)])
-    static = dense_operations(config)
+    static = dense_operations(MISNet(config))
     assert {k: 2 * v for k, v in static.items() if k != "first_padded"} == {
         k: ops.totals()[k] for k in ("dense_mac", "dense_mac_padded")
     }
@@ -65,7 +65,7 @@ def test_dense_operations_of_the_public_code():
     for variant, cells in (("XS", (1, 1, 1)), ("S", (2, 2, 2))):
         config = preset("public-code", variant, size=64, timesteps=1)
         features = 256 * (8 // 2) ** 2
-        assert dense_operations(config)["dense_mac_padded"] == convolutions(cells) + 4 * features * 10
+        assert dense_operations(MISNet(config))["dense_mac_padded"] == convolutions(cells) + 4 * features * 10
 
 
 def test_a_claim_that_the_measured_rate_makes_is_recognised(audited):

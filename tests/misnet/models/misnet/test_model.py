@@ -27,7 +27,7 @@ def test_loss_is_equations_14_to_16():
     outputs = scores()
     y = np.zeros((5, 4))
     y[np.arange(5), LABELS] = 1
-    mm, a, v = (((x.data - y) ** 2).sum() / 20 for x in outputs)
+    mm, a, v = (((x.data - y) ** 2).sum() / 20 for x in outputs.values())
     config = tiny_config(beta_a=0.3, beta_v=0.8)
     assert loss(outputs, LABELS, config).item() == pytest.approx(mm + 0.3 * a + 0.8 * v, rel=1e-14)
     assert loss(outputs, LABELS, tiny_config(beta_a=0, beta_v=0)).item() == pytest.approx(mm, rel=1e-14)
@@ -40,7 +40,7 @@ def test_cross_entropy_takes_the_place_of_mse():
         p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
         return -np.mean(np.log(p[np.arange(5), LABELS]))
 
-    mm, a, v = (entropy(x.data) for x in outputs)
+    mm, a, v = (entropy(x.data) for x in outputs.values())
     config = tiny_config(loss="cross-entropy", beta_a=0.3, beta_v=0.8)
     assert loss(outputs, LABELS, config).item() == pytest.approx(mm + 0.3 * a + 0.8 * v, rel=1e-12)
 
@@ -60,7 +60,7 @@ def test_scores_are_means_over_the_timesteps_of_the_heads():
         g_a @ w["head_a.weight"] + w["head_a.bias"],
         g_v @ w["head_v.weight"] + w["head_v.bias"],
     )
-    for found, steps in zip(forward(model, (x_a, x_v)), expected, strict=True):
+    for found, steps in zip(forward(model, (x_a, x_v)).values(), expected, strict=True):
         assert steps.std(axis=0).max() > 1e-3  # the steps do differ
         assert found.shape == (3, 4)
         np.testing.assert_allclose(found.data, steps.mean(0), rtol=1e-5, atol=1e-6)
@@ -116,8 +116,8 @@ def test_in_evaluation_a_sample_does_not_depend_on_its_batch(switches):
     x_a, x_v, _ = make_batch(config, n=5)
     whole = forward(model, (x_a, x_v))
     parts = [forward(model, (x_a[:, part], x_v[:, part])) for part in (slice(0, 1), slice(1, 3), slice(3, 5))]
-    for i, scores in enumerate(whole):
-        np.testing.assert_allclose(np.concatenate([p[i].data for p in parts]), scores.data, rtol=1e-6, atol=1e-6)
+    for head, scores in whole.items():
+        np.testing.assert_allclose(np.concatenate([p[head].data for p in parts]), scores.data, rtol=1e-6, atol=1e-6)
     assert whole.p.data.std(axis=0).max() > 1e-3  # the samples do differ
 
 
@@ -131,7 +131,7 @@ def test_one_timestep_and_odd_sizes_train(switches, size, timesteps):
     value = loss(outputs, labels, config)
     value.backward()
     assert np.isfinite(value.item())
-    assert [x.shape for x in outputs] == [(2, 4)] * 3
+    assert [x.shape for x in outputs.values()] == [(2, 4)] * 3
     assert all(np.isfinite(p.grad).all() for p in model.parameters())
 
 
@@ -141,7 +141,7 @@ def test_float64_weights_give_float64_scores_and_about_the_same_values():
     model = lively(config)
     single = forward(model, batch)
     double = forward(model.astype(np.float64), tuple(x.astype(np.float64) for x in batch[:2]))
-    for x, y in zip(single, double, strict=True):
+    for x, y in zip(single.values(), double.values(), strict=True):
         assert (x.dtype, y.dtype) == (np.float32, np.float64)
         np.testing.assert_allclose(x.data, y.data, rtol=1e-4, atol=1e-5)
         assert x.data.std(axis=0).max() > 1e-3
