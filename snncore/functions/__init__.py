@@ -14,7 +14,8 @@ from snncore.functions.grouped_conv2d import GroupedConv2d
 from snncore.functions.layer_norm import LayerNorm
 from snncore.functions.lif import LIF
 from snncore.functions.linear import Linear
-from snncore.functions.loss import MSE, CrossEntropy, one_hot
+from snncore.functions.loss import MSE, CrossEntropy
+from snncore.functions.loss import one_hot as one_hot  # no operation: __all__ lists those
 from snncore.functions.matmul import MatMul
 from snncore.functions.mlif import MLIF
 from snncore.functions.plif import PLIF
@@ -68,5 +69,4 @@ __all__ = [
     "Sum",
     "Tanh",
     "Transpose",
-    "one_hot",
 ]
