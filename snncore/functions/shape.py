@@ -74,13 +74,14 @@ class GetItem(Function):
         return gx
 
     def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
-        old = new = 0  # axes of x and y that were passed
+        whole = ndim - sum(part is not None and part is not Ellipsis for part in self.index)  # axes that ... stands for
+        old = new = 0  # axes of x and of y that were passed
         for part in self.index:
-            skipped = ndim - sum(p is not None and p is not Ellipsis for p in self.index) if part is Ellipsis else 0
-            if part is not None and old <= axis < old + (skipped if part is Ellipsis else 1):
-                return None if isinstance(part, int) else new + axis - old
-            old += skipped if part is Ellipsis else int(part is not None)
-            new += skipped if part is Ellipsis else int(not isinstance(part, int))
+            taken = 0 if part is None else whole if part is Ellipsis else 1
+            kept = 1 if part is None else whole if part is Ellipsis else int(isinstance(part, slice))
+            if old <= axis < old + taken:
+                return new + axis - old if kept else None
+            old, new = old + taken, new + kept
         return new + axis - old
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
