@@ -75,7 +75,9 @@ COLUMNS: dict[str, Column] = {
     "elem_mul": Column("arithmetic", "multiplications of elementwise operations, means and losses", price="mul"),
     "elem_div": Column("arithmetic", "divisions, priced as multiplications", price="mul"),
     "elem_compare": Column("arithmetic", "comparisons of ReLU and of maxima", price="compare"),
-    "special": Column("arithmetic", "exponentials and logarithms", price="special"),
+    "special": Column(
+        "arithmetic", "exponentials, logarithms, tanh and logistic functions, roots and powers", price="special"
+    ),
     # memory
     "weight_bytes": Column("memory", "bytes of weights, read anew for each accumulation: no reuse", free=BYTES),
     "weight_bytes_once": Column("memory", "bytes of weights, each read once a call: full reuse", "weight_bytes"),

@@ -292,11 +292,11 @@ def test_the_path_follows_a_tree_that_was_changed_and_names_the_class_of_a_stran
 
 
 def test_a_network_prints_as_a_tree_with_shapes():
-    net = nn.Sequential(nn.Conv2d(2, 3, padding=1), nn.ModuleDict({"a": nn.Linear(3, 4, bias=False)}), nn.ReLU())
+    net = nn.Sequential(nn.LayerNorm(3), nn.ModuleDict({"a": nn.Linear(3, 4, bias=False)}), nn.ReLU())
     assert repr(net) == "\n".join(
         [
             "Sequential(",
-            "  (0): Conv2d(stride=(1, 1), padding=(1, 1), weight [3, 3, 2, 3], bias [3])",
+            "  (0): LayerNorm(eps=1e-05, weight [3], bias [3])",
             "  (1): ModuleDict(",
             "    (a): Linear(weight [3, 4])",
             "  )",
