@@ -3,7 +3,7 @@
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -28,7 +28,7 @@ class ConfigError(ValueError):
     """A switch with a value that cannot be used; the message names it."""
 
 
-def _switch(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
+def _switch(default: Any, text: str, choices: Collection[str] | None = None) -> Any:
     return field(default=default, metadata={"help": text, "choices": choices})
 
 
@@ -56,7 +56,7 @@ class MISNetConfig:
     detach_reset: bool = _switch(False, "cut the gradient through the spikes of the reset")
     surrogate: str = _switch("sigmoid", "surrogate gradient of the step (Section 4.2)", tuple(SURROGATES))
     surrogate_scale: float | None = _switch(None, "its slope (rectangle, triangle: its width); default: its own")
-    neuron: str = _switch("lif", "unimodal neuron (Eqs. 3, 4)", tuple(NEURONS))
+    neuron: str = _switch("lif", "unimodal neuron (Eqs. 3, 4)", NEURONS)
 
     mlif: str = _switch(
         "full",

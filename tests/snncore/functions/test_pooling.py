@@ -106,3 +106,13 @@ def test_images_smaller_than_the_window_are_refused_and_named(pool, shape):
 def test_global_pooling_of_too_few_axes_is_refused():
     with pytest.raises(ValueError, match=r"GlobalAvgPool: .*found \(4, 2\)"):
         GlobalAvgPool()(np.zeros((4, 2)))
+
+
+@pytest.mark.parametrize("choice", ["auto", "reference"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_of_equal_entries_the_first_alone_gets_the_gradient(monkeypatch, choice, dtype):
+    monkeypatch.setenv("SNNCORE_KERNELS", choice)
+    x = np.array([[1, 1, 0, 1], [1, 0, 1, 1]], dtype).reshape(1, 1, 2, 4, 1)
+    gy = np.array([3.0, 5.0], np.float32).reshape(1, 1, 1, 2, 1)
+    _, (gx,) = differentiate(MaxPool2d(2), [x], [gy])
+    assert gx.reshape(2, 4).tolist() == [[3, 0, 0, 5], [0, 0, 0, 0]]
