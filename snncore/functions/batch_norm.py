@@ -61,10 +61,7 @@ class BatchNorm(Function):
 
     def backward(self, gy: Array) -> Any:
         x, gamma = self.saved
-        gx, ggamma, gbeta = self.kernels.batch_norm_backward(gy, x, self.mean, self.inv_std, gamma)
-        if not self.training:
-            gx = gy * (gamma * self.inv_std).astype(gy.dtype)
-        return gx, ggamma, gbeta
+        return self.kernels.batch_norm_backward(gy, x, self.mean, self.inv_std, gamma, self.training)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         """Cost of y = scale * x + shift with a scale and a shift a channel, and of the statistics in training.

@@ -51,7 +51,7 @@ class MISNetConfig(ModelConfig):
     detach_reset: bool = switch(False, "cut the gradient through the spikes of the reset")
     surrogate: str = switch("sigmoid", "surrogate gradient of the step (Section 4.2)", tuple(SURROGATES))
     surrogate_scale: float | None = switch(None, "its slope (rectangle, triangle: its width); default: its own")
-    neuron: str = switch("lif", "unimodal neuron (Eqs. 3, 4)", tuple(NEURONS))
+    neuron: str = switch("lif", "unimodal neuron (Eqs. 3, 4)", NEURONS)
 
     mlif: str = switch(
         "full",

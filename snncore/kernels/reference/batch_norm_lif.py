@@ -25,5 +25,4 @@ def batch_norm_lif_backward(
     """Gradients (gx, ggamma, gbeta) with the spikes s of forward; `training`: mean and inv_std are those of x."""
     c = batch_norm_forward(x, mean, inv_std, gamma, beta)
     gc, _, _ = lif_backward(gs, None, c, s, None, firing)
-    gx, ggamma, gbeta = batch_norm_backward(gc, x, mean, inv_std, gamma)
-    return (gx if training else gc * (gamma * inv_std).astype(gc.dtype)), ggamma, gbeta
+    return batch_norm_backward(gc, x, mean, inv_std, gamma, training)

@@ -163,3 +163,13 @@ def test_padding_wider_than_half_the_window_is_refused():
         MaxPool2d((3, 2), 1, (2, 1))
     with pytest.raises(ValueError, match=r"at least \(4, 4\) pixels, found \(1, 1, 1, 1\) with a padding of \(1, 1\)"):
         MaxPool2d(4, 1, 1)(np.ones((1, 1, 1, 1)))
+
+
+@pytest.mark.parametrize("choice", ["auto", "reference"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_of_equal_entries_the_first_alone_gets_the_gradient(monkeypatch, choice, dtype):
+    monkeypatch.setenv("SNNCORE_KERNELS", choice)
+    x = np.array([[1, 1, 0, 1], [1, 0, 1, 1]], dtype).reshape(1, 1, 2, 4, 1)
+    gy = np.array([3.0, 5.0], np.float32).reshape(1, 1, 1, 2, 1)
+    _, (gx,) = differentiate(MaxPool2d(2), [x], [gy])
+    assert gx.reshape(2, 4).tolist() == [[3, 0, 0, 5], [0, 0, 0, 0]]

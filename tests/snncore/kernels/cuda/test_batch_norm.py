@@ -44,7 +44,7 @@ def test_rows_beyond_what_all_blocks_take_at_once(gpu, rng):
     _, got = both(gpu, "batch_norm_statistics", x)  # the reference adds 5000 float32 in a row here, and is less exact
     assert_close((x.mean(0, np.float64), x.var(0, np.float64)), got, 1e-6, ("mean", "var"))
     mean, inv_std, gamma, beta = statistics(rng, 2)
-    args = (floats(rng, 5000, 2), x, mean, inv_std, gamma)
+    args = (floats(rng, 5000, 2), x, mean, inv_std, gamma, True)
     assert_close(*both(gpu, "batch_norm_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
     expected, got = both(gpu, "batch_norm_forward", x, mean, inv_std, gamma, beta)
     np.testing.assert_array_equal(got[0], expected[0])
@@ -60,8 +60,9 @@ def test_forward_is_the_reference_bit_for_bit(gpu, rng, channels):
 def test_backward(gpu, rng, channels):
     x, gy = floats(rng, 7, 5, channels), floats(rng, 7, 5, channels)
     mean, inv_std, gamma, _ = statistics(rng, channels)
-    args = (gy, x, mean, inv_std, gamma)
-    assert_close(*both(gpu, "batch_norm_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
+    for training in (False, True):
+        args = (gy, x, mean, inv_std, gamma, training)
+        assert_close(*both(gpu, "batch_norm_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
 
 
 @pytest.mark.parametrize("v_reset", [None, 0.0])
