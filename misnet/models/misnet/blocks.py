@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from misnet.models.misnet.config import MISNetConfig
-from misnet.models.misnet.fusion import FusedMLIF, SingleLIF, make_fusion
+from misnet.models.misnet.fusion import FusedMLIF, SingleLIF, check_pair, make_fusion
 from snncore import functions as F
 from snncore import nn
 from snncore.firing import Firing
@@ -101,6 +101,7 @@ class InteractCell(nn.Module):
             self.unused_projection = nn.ModuleDict({m: UnusedProjection(channels, rng) for m in MODALITIES})
 
     def forward(self, s_a: Tensor, s_v: Tensor) -> tuple[Tensor, Tensor]:
+        check_pair("InteractCell", s_a, s_v)
         o_a, o_v = s_a, s_v
         if isinstance(self.sew, nn.ModuleDict):
             o_a, o_v = self.sew["a"](s_a), self.sew["v"](s_v)  # [T, N, H, W, C]

@@ -9,7 +9,13 @@ from snncore import nn
 from snncore.firing import Firing
 from snncore.tape import Tensor, at_timestep
 
-__all__ = ["CrossModalAttention", "FusedMLIF", "FusionMLP", "SingleLIF", "make_fusion"]
+__all__ = ["CrossModalAttention", "FusedMLIF", "FusionMLP", "SingleLIF", "check_pair", "make_fusion"]
+
+
+def check_pair(where: str, x_a: Tensor, x_v: Tensor) -> None:
+    """Raise ValueError unless both modalities have one shape: nothing is cut or broadcast."""
+    if x_a.shape != x_v.shape:
+        raise ValueError(f"{where}: expected audio and visual of one shape, found {x_a.shape} and {x_v.shape}")
 
 
 class ConcatFusion(nn.Module):
@@ -108,6 +114,7 @@ class FusedMLIF(WithAlpha):
         return u * (1.0 - s) + s * self.firing.v_reset
 
     def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
+        check_pair("FusedMLIF", o_a, o_v)
         alpha, decay, v_threshold = self.alphas(), self.firing.decay, self.firing.v_threshold
         currents = [F.Cast(self.dtype)(o) if w is None else o * w for o, w in ((o_a, w_a), (o_v, w_v))]
         u: list[Tensor | None] = [None, None]
@@ -133,6 +140,7 @@ class SingleLIF(WithAlpha):
         super().__init__(alpha, learn_alpha)
 
     def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
+        check_pair("SingleLIF", o_a, o_v)
         alpha = self.alphas()
         c_a, c_v = (F.Cast(self.dtype)(o) if w is None else o * w for o, w in ((o_a, w_a), (o_v, w_v)))
         s = self.neuron(F.Concat(-1)(*self.fusion(c_a * alpha[0], c_v * alpha[1])))  # [T, N, H, W, 2C]

@@ -81,6 +81,44 @@ def test_an_input_of_another_shape_is_refused_by_name(audio, video, message):
         model(Tensor(np.zeros(audio, np.float32)), Tensor(np.zeros(video, np.float32)))
 
 
+@pytest.mark.parametrize("fusion", ["concat", "mlp", "attention"])
+@pytest.mark.parametrize("head", ["concat", "sum", "hadamard", "mlp", "attention"])
+@pytest.mark.parametrize("lengths", [((2, 3), (4, 3)), ((1, 3), (4, 3)), ((4, 1), (4, 3)), ((4, 3), (4, 2))], ids=str)
+def test_streams_of_other_lengths_are_refused_and_neither_cut_nor_broadcast(fusion, head, lengths):
+    model = MISNet(tiny_config(mlif_fusion=fusion, head=head))
+    audio, video = (Tensor(np.ones((*n, 8, 8, c), np.float32)) for n, c in zip(lengths, (1, 2), strict=True))
+    before = copy_of(model.state_dict())
+    shapes = rf"audio {audio.shape} and visual {video.shape}".replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(ValueError, match=f"the same timesteps T and samples N in every stream, found {shapes}"):
+        model(audio, video)
+    for name, x in model.state_dict().items():  # nothing ran: the running statistics are those of the start
+        np.testing.assert_array_equal(x, before[name], err_msg=name)
+
+
+def test_another_number_of_streams_is_refused():
+    model = MISNet(tiny_config())
+    x = Tensor(np.zeros((3, 2, 8, 8, 1), np.float32))
+    for streams in ((x,), (x, x, x)):
+        with pytest.raises(ValueError, match=f"MISNet-XS: expected 2 streams, audio, visual, found {len(streams)}"):
+            model(*streams)
+
+
+@pytest.mark.parametrize("kind", ["mse", "cross-entropy"])
+@pytest.mark.parametrize("labels", [[-1, 0, 1, 2, 3], [0, 1, 2, 3, 4]])
+def test_a_label_that_is_no_class_is_refused_by_every_loss(kind, labels):
+    message = f"labels run from {min(labels)} to {max(labels)}, classes are 4"
+    with pytest.raises(ValueError, match=message):
+        loss(scores(), np.array(labels), tiny_config(loss=kind))
+
+
+def test_the_heads_by_name_and_as_the_paper_calls_them():
+    outputs = forward(MISNet(tiny_config()), make_batch(tiny_config()))
+    assert list(outputs) == list(MISNet.heads) == ["av", "a", "v"]
+    assert outputs.p is outputs["av"]
+    assert outputs.o_a is outputs["a"]
+    assert outputs.o_v is outputs["v"]
+
+
 def test_a_seed_gives_the_same_weights_and_another_seed_others():
     a, b, c = (MISNet(tiny_config(), seed).state_dict() for seed in (3, 3, 4))
     for name, x in a.items():
