@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from misnet.datasets.base import DataError
+from misnet.datasets.formats.files import reason
 
 __all__ = ["check_complete", "check_file"]
 
@@ -20,8 +21,11 @@ FLV_SLACK = 0.5, 0.05  # seconds, and part of the duration, by which the last ta
 
 def check_file(path: str | Path) -> None:
     """Raise DataError if the file is shorter than it announces; it is mapped, not read whole."""
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        check_complete(data, path)
+    try:
+        with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            check_complete(data, path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: cannot be read ({reason(error)})") from error
 
 
 def check_complete(data: Data, path: str | Path) -> None:

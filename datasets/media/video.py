@@ -138,7 +138,9 @@ class _Placed:
 def _rgb(frame: Any, path: str | Path) -> np.ndarray:
     if frame.width * frame.height > MAX_PIXELS:
         raise DataError(f"{path}: found frames of {frame.width}x{frame.height}, expected at most {MAX_PIXELS} pixels")
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    # In PyAV, side data and their frame hold each other, and the frame its decoder with all threads, until Python looks
+    # for such circles; so they are taken from a small copy.
+    matrix = frame.reformat(width=16, height=16, format="gray").side_data.get("DISPLAYMATRIX")
     image = frame.to_ndarray(format="rgb24")
     return np.ascontiguousarray(image if matrix is None else oriented(image, struct.unpack("<9i", bytes(matrix)[:36])))
 
