@@ -13,6 +13,8 @@ PACKAGES = {
     "soundfile": ("soundfile", "soundfile", ""),
     "av": ("PyAV", "av", "video"),
     "h5py": ("h5py", "h5py", "events"),
+    "lz4.frame": ("lz4", "lz4", "events"),
+    "zstandard": ("zstandard", "zstandard", "events"),
 }
 
 
@@ -26,7 +28,7 @@ def require(module: str, purpose: str, extra: str | None = None) -> Any:
     try:
         return import_module(module)
     except ModuleNotFoundError as error:
-        if error.name != module:  # it is there, and something that it needs is not
+        if error.name not in (module, module.partition(".")[0]):  # it is there, and something that it needs is not
             raise MissingPackage(f"{purpose} needs {name}, which cannot be loaded: {error}") from error
         command = how_to_install(package, usual if extra is None else extra)
         raise MissingPackage(f"{purpose} needs {name}, which is not installed; install it with: {command}") from None
