@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -35,7 +36,8 @@ class Dataset(ABC):
     `dataset[i]` is `(stream, ..., label)`: float32 arrays in the order and with the shapes of `streams`, and an int, an
     index into `class_names`. Indices run from 0 to `len(dataset) - 1`; any other raises IndexError.
     `skipped` counts the corrupt samples that were left out, which is 0 unless the data set was told to skip them;
-    `skipped_reasons` says of each, in a sentence that names it, what was wrong.
+    `skipped_reasons` says of each, in a sentence that names it, what was wrong. `notes` are sentences on the whole that
+    a person should read: how sounds and images were paired, which files were passed over.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Dataset(ABC):
     timesteps: int
     skipped: int = 0
     skipped_reasons: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     @abstractmethod
@@ -131,6 +134,7 @@ class Subset(Dataset):
         self.name, self.split, self.class_names = dataset.name, dataset.split, dataset.class_names
         self.timesteps = dataset.timesteps
         self.skipped, self.skipped_reasons = dataset.skipped, dataset.skipped_reasons
+        self.notes = dataset.notes
         self._labels = dataset.labels[self.indices]
         self._labels.setflags(write=False)
 
@@ -176,7 +180,7 @@ def content_hash(settings: dict, files: Iterable[Path] = (), arrays: Iterable[np
 
     add(json.dumps(settings, sort_keys=True).encode())
     for path in files:
-        add(path.name.encode())
+        add(os.fsencode(path.name))
         digest.update(path.stat().st_size.to_bytes(8, "big"))
         with open(path, "rb") as file:
             while block := file.read(1 << 20):  # a file may be larger than memory

@@ -10,7 +10,7 @@ from snncore import backend
 from snncore.backend import Array
 from snncore.clipping import clip_grad_norm, clip_grad_value
 from snncore.flat import FlatParameters, flat_parameters, is_finite
-from snncore.tape import Tensor
+from snncore.tape import Tensor, bump
 
 __all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm", "clip_grad_value"]
 
@@ -88,7 +88,7 @@ class Optimizer(ABC):
             self._launch_all(updates, finite)
         elif finite is None or int(finite):
             self._update_all(ready, updates)
-        # Every step passes here, with the arrays of `ready` changed in place: whoever counts changes does so here.
+        bump(ready.values())
 
     def _launch_all(self, updates: Mapping[str, int], finite: Array | None) -> None:
         assert self.flat is not None

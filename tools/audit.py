@@ -22,6 +22,7 @@ from misnet.models.options import add_model_options, first_look, option_of, spli
 from misnet.models.registry import DEFAULT, build
 from misnet.paper.energies import printed_energies
 from misnet.paper.text import paper_lines
+from misnet.tools.naming import Parser
 from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, add_data_options, device_of, progress, run_tool
@@ -34,7 +35,7 @@ CALIBRATION = 32  # training samples whose batch statistics a network with fresh
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     """Return the parser for a model."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         usage="%(prog)s [RUN_DIR | --model NAME] [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -35,6 +35,7 @@ from misnet.tools.benchmarks.figures import line_of, ratios, text
 from misnet.tools.benchmarks.kernels import DENSITIES
 from misnet.tools.benchmarks.pictures import plot_density
 from misnet.tools.benchmarks.turns import THREAD_VARIABLES, Worker, WorkerError, take_turns
+from misnet.tools.naming import Parser
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, load_split, run_tool
 from misnet.training.run import load_model, read_config
@@ -45,7 +46,7 @@ PEER_PARTS = ("torch", "spikingjelly")
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", choices=("XS", "S", "L", "XL"), help="size of Table 1 (default: S)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples a step (default: 8)")
     parser.add_argument("--timesteps", type=int, metavar="T", help="timesteps (default: 4)")

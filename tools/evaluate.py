@@ -13,6 +13,7 @@ from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from misnet.datasets import BatchIterator, Prefetch
 from misnet.models.contract import Model, Scores
+from misnet.tools.naming import Parser
 from misnet.tools.networks import trained_network
 from misnet.tools.toolkit import add_data_options, add_device_options, device_from, progress, run_tool
 from misnet.training.plots import plot_confusion
@@ -24,7 +25,7 @@ from snncore.files import replace_file
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
     parser.add_argument("--split", choices=("test", "train"), default="test", help="samples to use (default: test)")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from misnet.models.misnet.config import MISNetConfig
+from misnet.tools.naming import Parser
 from misnet.tools.toolkit import UsageError, run_tool
 
 DENSITY = 0.15  # of spikes, where the work depends on it
@@ -165,8 +166,8 @@ def report(card: Card, layer: Layer, config: MISNetConfig, parameters: int) -> s
         f"{card.bandwidth / 1e12:g} TB/s and {card.peak / 1e12:g} TFLOP/s; one layer: T={layer.timesteps}, "
         f"N={layer.samples}, {layer.size} x {layer.size}, {layer.inputs} to {layer.outputs} channels, "
         f"density of spikes {DENSITY:g}; {parameters:,} parameters\n\n{table(kernels(layer, parameters), card)}\n\n"
-        f"Through the caches conv_events reads {cached_bytes(layer) / 1e6:,.0f} MB more, weights, and\n"
-        "conv_events_weight reads and writes as much in shared memory; what those carry a second no maker prints.\n\n"
+        f"Through the caches conv_events reads another {cached_bytes(layer) / 1e6:,.0f} MB of weights, and\n"
+        "conv_events_weight reads and writes as much in shared memory; no maker prints their bandwidth.\n\n"
         f"One training step of MISNet-{config.variant} (T={config.timesteps}, N={layer.samples}, {config.size} x "
         f"{config.size}), by kernel: at least {1e3 * seconds:.1f} ms, {rate:,.0f} samples a second\n\n"
         f"{table(of_step, card)}"
@@ -177,7 +178,7 @@ def main() -> None:
     """Print the tables."""
     from misnet.models.misnet.model import MISNet
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--card", choices=tuple(CARDS), default="h100", help="whose figures to use (default: h100)")
     parser.add_argument("--bandwidth", type=float, metavar="TB/s", help="instead of the card's")
     parser.add_argument("--peak", type=float, metavar="TFLOP/s", help="instead of the card's")

@@ -20,6 +20,7 @@ from misnet.models.config import ModelConfig
 from misnet.models.contract import Model, sizes
 from misnet.models.options import add_model_options, first_look, split
 from misnet.models.registry import DEFAULT, build
+from misnet.tools.naming import Parser, called
 from misnet.tools.networks import new_config
 from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of
 from misnet.tools.toolkit import (
@@ -41,7 +42,7 @@ from snncore.schedules import Constant, Cosine, Schedule
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     """Return the parser for a model; options not given are absent from the namespace."""
     epochs = ", ".join(f"{entry.default_epochs} for {name}" for name, entry in REGISTRY.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         usage="%(prog)s [--model NAME] [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -163,13 +164,13 @@ def main() -> int:
     try:
         run.run()
     except Stopped:
-        print(f"stopped and saved; go on with: python tools/train.py --resume {folder}", file=sys.stderr)
+        print(f"stopped and saved; go on with: {called('train')} --resume {folder}", file=sys.stderr)
         return STOPPED
     finally:
         if run.rows:
             plot_curves(run.rows, folder / "curves.png", model.heads)
     print(f"best test accuracy {100 * run.best:.2f} %; see {folder / 'curves.png'}")
-    print(f"look closer with: python tools/evaluate.py {folder}")
+    print(f"look closer with: {called('evaluate')} {folder}")
     return 0
 
 

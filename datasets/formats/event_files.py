@@ -1,21 +1,31 @@
-"""Event files of vision sensors: AEDAT 2.0 of a DVS128, and the 5-byte records of N-MNIST."""
+"""Event files of vision sensors: AEDAT of any version, here 2.0 of a DVS128, and the 5-byte records of N-MNIST."""
 
 from pathlib import Path
 
 import numpy as np
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.files import read_bytes
+from misnet.datasets.formats.aedat3 import AEDAT3_MAGIC, read_aedat3
+from misnet.datasets.formats.aedat4 import AEDAT4_MAGIC, read_aedat4
+from misnet.datasets.formats.event_time import continued, in_order
+from misnet.datasets.formats.files import check_head, read_bytes
 from misnet.datasets.media.events import Events
 
-__all__ = ["read_aedat2", "read_nmnist", "read_text_header"]
+__all__ = ["read_aedat", "read_aedat2", "read_nmnist", "read_text_header"]
 
 AEDAT2_MAGIC = b"#!AER-DAT2.0"
 DVS128 = 128  # pixels a side
 DVS128_BITS = 0x7FFF  # seven bits of y, seven of x, one of polarity
+SPECIAL = 0x8000  # a pulse at the plug for synchronisation, no pixel
+READERS = {AEDAT3_MAGIC: read_aedat3, AEDAT4_MAGIC: read_aedat4}  # others: 2.0
 NMNIST_SIDE = 34
 NMNIST_OVERFLOW_Y = 240  # not an event: all later timestamps gain 2^13 us
-MAX_STEP_BACK = 10_000  # us; an arbiter may swap neighbours, but what goes back further is damage
+
+
+def read_aedat(path: str | Path) -> Events:
+    """Read an AEDAT recording of version 2.0, 3.1 or 4.0, whichever its first line says; raises as their readers do."""
+    head = check_head(path, "an AEDAT file")
+    return next((read for magic, read in READERS.items() if head.startswith(magic)), read_aedat2)(path)
 
 
 def read_aedat2(path: str | Path) -> Events:
@@ -23,14 +33,18 @@ def read_aedat2(path: str | Path) -> Events:
 
         text lines   each starts with "#", the first with "#!AER-DAT2.0"
         then         8 bytes an event, big-endian: uint32 address, uint32 microseconds
-        address      bits 8-14 y, bits 1-7 x, bit 0 polarity
+        address      bit 15 no event of a pixel, bits 8-14 y, bits 1-7 x, bit 0 polarity: 1 for OFF
 
-    Returns Events of 128 x 128 pixels, none for a file that is a header alone. t: int64 [n].
+    Bit 0 is 1 for a pixel that got darker: so the reader published with MNIST-DVS has it (dat2mat.m: 1 - 2 * bit, where
+    1 is ON), jAER, and those of the field.
+
+    Returns Events of 128 x 128 pixels, none for a file that is a header alone. t: int64 [n]; a clock that wrapped or
+    was reset goes on (`continued`).
     Raises DataError for another version or format, a part of an event at the end, an address of another sensor, and
-    time that goes back by more than 10 ms (what goes back by less is sorted).
+    time that otherwise goes back by more than 10 ms (what goes back by less is sorted).
     Source: iniVation, "AEDAT file formats"; T. Serrano-Gotarredona, B. Linares-Barranco, MNIST-DVS (2015).
     """
-    return _in_order(path, _aedat2_events(path))  # the file's bytes are let go of in between
+    return in_order(path, _aedat2_events(path))  # the file's bytes are let go of in between
 
 
 def _aedat2_events(path: str | Path) -> Events:
@@ -44,17 +58,21 @@ def _aedat2_events(path: str | Path) -> Events:
         raise DataError(f"{path}: truncated, found {rest} bytes after {n} events, expected 8 bytes an event")
     words = np.frombuffer(data, ">u4", 2 * n, start).reshape(n, 2)
     address = words[:, 0]
-    if n and int(address.max()) > DVS128_BITS:
-        bad = int(np.argmax(address > DVS128_BITS))
+    most = int(address.max()) if n else 0
+    if most > DVS128_BITS | SPECIAL:
+        bad = int(np.argmax(address > DVS128_BITS | SPECIAL))
         raise DataError(
-            f"{path}: found address {int(address[bad]):#x} in event {bad}, expected at most {DVS128_BITS:#x}, "
-            "as a DVS128 sends"
+            f"{path}: found address {int(address[bad]):#x} in event {bad}, expected at most "
+            f"{DVS128_BITS | SPECIAL:#x}, as a DVS128 sends"
         )
-    t = words[:, 1].astype(np.int64)
+    if most > DVS128_BITS:
+        words = words[address <= DVS128_BITS]
+        address = words[:, 0]
+    t = continued(path, words[:, 1].astype(np.int64))
     half = address.astype(np.uint16)  # a third of the memory of working on the words
     x = ((half >> 1) & 0x7F).astype(np.uint8)
     y = (half >> 8).astype(np.uint8)
-    p = (half & 1).astype(np.uint8)
+    p = (half & 1 ^ 1).astype(np.uint8)
     return Events(t, x, y, p, DVS128, DVS128)
 
 
@@ -69,7 +87,7 @@ def read_nmnist(path: str | Path) -> Events:
     Source: G. Orchard et al., "Converting static image datasets to spiking neuromorphic datasets", 2015, and the
     readers published with it.
     """
-    return _in_order(path, _nmnist_events(path))
+    return in_order(path, _nmnist_events(path))
 
 
 def _nmnist_events(path: str | Path) -> Events:
@@ -114,23 +132,3 @@ def read_text_header(data: bytes) -> int:
             break
         start = end + 1
     return start
-
-
-def _in_order(path: str | Path, events: Events) -> Events:
-    t = events.t
-    back = t[1:] < t[:-1]
-    if not back.any():
-        return events
-    i = int(np.argmax(t[:-1] - t[1:]))
-    if int(t[i]) - int(t[i + 1]) > MAX_STEP_BACK:
-        raise DataError(
-            f"{path}: time goes back from {t[i]} to {t[i + 1]} us at event {i + 1}, expected recordings in the order "
-            f"of time (to {MAX_STEP_BACK} us)"
-        )
-    # A stable argsort in 8 bytes an event: time above, place below.
-    order = t.astype(np.int64)
-    order <<= 31
-    order |= np.arange(len(t), dtype=np.int32)
-    order.sort()
-    order &= 2**31 - 1
-    return Events(t[order], events.x[order], events.y[order], events.p[order], events.height, events.width)

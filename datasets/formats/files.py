@@ -1,6 +1,7 @@
 """Reading a file, with an error that says what is wrong when there is nothing to decode in it."""
 
 import re
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,7 +10,11 @@ from misnet.datasets.base import DataError
 __all__ = [
     "check_head",
     "first_folder",
+    "is_hidden",
     "looks_like_text",
+    "one_form",
+    "passed_over",
+    "printable",
     "read_bytes",
     "read_lines",
     "reason",
@@ -18,6 +23,7 @@ __all__ = [
 ]
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+_LITTER = frozenset({"thumbs.db", "desktop.ini"})  # that systems leave in folders, beside hidden files
 
 
 def read_bytes(path: str | Path, expected: str, at_most: int | None = None) -> bytes:
@@ -75,22 +81,59 @@ def looks_like_text(data: bytes) -> bool:
     return all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data[:512])
 
 
-def sorted_files(folder: Path, suffixes: Iterable[str]) -> list[Path]:
+def one_form(name: str) -> str:
+    """Return a name in the Unicode form NFC: macOS may write one letter as two, which then only look the same."""
+    return unicodedata.normalize("NFC", name)
+
+
+def printable(text: str) -> str:
+    """Return text with the bytes of file names that are not UTF-8 as `\\xe9`, so that it can be printed and drawn."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def sorted_files(folder: Path, suffixes: Iterable[str], passed: list[Path] | None = None) -> list[Path]:
     """Return the files in a folder whose names end in one of `suffixes`, without hidden ones.
 
+    passed: a list to which is added what is left: files with other endings, and links that lead nowhere.
     In natural order: 2 before 10. A folder that is missing has none.
     """
     if not folder.is_dir():
         return []
-    found = (p for p in folder.iterdir() if p.suffix.lower() in suffixes and not p.name.startswith("."))
-    return sorted((p for p in found if p.is_file()), key=_natural)
+    seen = [p for p in folder.iterdir() if not _is_litter(p.name)]
+    found = [p for p in seen if p.suffix.lower() in suffixes and p.is_file()]
+    if passed is not None:
+        taken = set(found)
+        passed += [p for p in seen if p not in taken and (p.suffix.lower() in suffixes or not p.is_dir())]
+    return sorted(found, key=_natural)
 
 
 def sorted_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder, without hidden ones, in natural order."""
     if not folder.is_dir():
         return []
-    return sorted((p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")), key=_natural)
+    return sorted((p for p in folder.iterdir() if not _is_litter(p.name) and p.is_dir()), key=_natural)
+
+
+def passed_over(paths: Iterable[Path], root: Path) -> str | None:
+    """Return a sentence that counts files which were passed over, by kind and with an example; None for no files.
+
+    paths: what `sorted_files` put into `passed`; a file that is there twice counts once. root: examples are below it.
+    """
+    kinds: dict[str, list[Path]] = {}
+    for path in sorted(set(paths), key=_natural):
+        kinds.setdefault(_kind(path), []).append(path)
+    if not kinds:
+        return None
+    named = [
+        f"{len(found)} {kind} (such as {found[0].relative_to(root) if found[0].is_relative_to(root) else found[0]})"
+        for kind, found in kinds.items()
+    ]
+    return printable(f"passed over {sum(map(len, kinds.values()))} files: {', '.join(named)}")
+
+
+def is_hidden(path: Path, root: Path) -> bool:
+    """Return whether a path is hidden, or in a folder below `root` that is."""
+    return any(_is_litter(part) for part in path.relative_to(root).parts)
 
 
 def first_folder(root: Path, places: Iterable[str]) -> Path | None:
@@ -98,7 +141,21 @@ def first_folder(root: Path, places: Iterable[str]) -> Path | None:
     return next((root / place for place in places if (root / place).is_dir()), None)
 
 
-def _natural(path: Path) -> list[tuple[int, str]]:
-    """Numbers in a name by their value and before letters."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", path.name)
-    return [(int(part), part) if part.isdigit() else (1 << 62, part) for part in parts]
+def _is_litter(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _LITTER
+
+
+def _kind(path: Path) -> str:
+    if path.is_symlink() and not path.exists():
+        return "links that lead nowhere"
+    if path.is_dir():
+        return "folders named like files"
+    if not path.is_file():
+        return "pipes or devices"
+    return path.suffix.lower() or "without an ending"
+
+
+def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+    """Numbers in a name by their value and before letters; the same whatever Unicode form it is in."""
+    parts = re.findall(r"[0-9]+|[^0-9]+", one_form(path.name))
+    return [(int(part), part) if part[0] in "0123456789" else (1 << 62, part) for part in parts], path.name

@@ -4,17 +4,25 @@ import io
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.signal
-import soundfile
 
 from misnet.datasets.base import DataError
 from misnet.datasets.formats.files import looks_like_text, read_bytes
+from misnet.datasets.formats.lengths import check_complete
+from misnet.datasets.formats.mp3 import is_mpeg_sound, sound_frames
+from misnet.datasets.formats.packages import require
 
 __all__ = ["AUDIO_SUFFIXES", "check_samples", "normalise_level", "read_audio", "resample", "trim_silence", "window"]
 
-AUDIO_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".au", ".m4a"})
+# fmt: off
+AUDIO_SUFFIXES = frozenset({
+    ".wav", ".wave", ".rf64", ".w64", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".mp2", ".aif", ".aiff", ".aifc",
+    ".au", ".snd", ".caf", ".m4a", ".mka", ".wma",
+})
+# fmt: on
 SAMPLE_RATES = range(1000, 384_001)  # Hz; a rate outside is a damaged header
 MAX_SECONDS = 600  # that a sample's sound may last: compressed silence can stand for hours
 BLOCK = 1 << 18  # values decoded at a time, so that memory follows the samples found and not those announced
@@ -25,12 +33,17 @@ def read_audio(path: str | Path, start: float = 0.0, stop: float | None = None) 
 
     start, stop: seconds from the beginning; by default the whole file.
     Returns `(samples, sample_rate)`: float32 [n] with full scale 1.0, the mean of the channels, and an int in Hz.
-    Raises DataError for a missing or empty file, a Git LFS pointer, text or anything else that is no audio, a WAV file
-    shorter than its header says, a rate outside 1 to 384 kHz, more than 600 s, no samples, and samples that are NaN or
-    infinite.
+    Junk between the frames of an MP3 is left out, as players do.
+    Raises DataError for a missing or empty file, a Git LFS pointer, text or anything else that is no audio, a file
+    shorter than its header says (`check_complete`, `sound_frames`), a rate outside 1 to 384 kHz, more than 600 s, no
+    samples, and samples that are NaN or infinite; MissingPackage if soundfile is not installed.
     """
+    soundfile = require("soundfile", "reading sound")
     expected = "an audio file (WAV, FLAC, OGG, ...)"
     data = read_bytes(path, expected)
+    check_complete(data, path)  # libsndfile decodes what is left of a cut file without a word
+    if is_mpeg_sound(data, path):
+        data = sound_frames(data, path)
     try:
         with soundfile.SoundFile(io.BytesIO(data)) as file:
             rate = int(file.samplerate)
@@ -40,11 +53,6 @@ def read_audio(path: str | Path, start: float = 0.0, stop: float | None = None) 
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:  # TypeError: a format of no known number
         found = "text" if looks_like_text(data) else f"bytes {data[:8].hex(' ')}"
         raise DataError(f"{path}: found {len(data)} bytes starting with {found}, expected {expected}") from error
-    # libsndfile decodes what is left of a cut WAV file without a word. Streams announce 0 or the largest size.
-    announced = int.from_bytes(data[4:8], "little") + 8 if data[:4] == b"RIFF" else 0
-    streamed = announced in (8, 0xFFFFFFFF + 8)
-    if announced > len(data) + 1 and not streamed:  # + 1: some writers count a padding byte that they leave out
-        raise DataError(f"{path}: truncated, found {len(data)} bytes, expected {announced} from the WAV header")
     return check_samples(samples, path, start), rate
 
 
@@ -62,7 +70,7 @@ def check_samples(samples: np.ndarray, path: str | Path, start: float = 0.0) -> 
     return samples
 
 
-def _decode(file: soundfile.SoundFile, path: str | Path, rate: int, start: float, stop: float | None) -> np.ndarray:
+def _decode(file: Any, path: str | Path, rate: int, start: float, stop: float | None) -> np.ndarray:
     """The mean of the channels from `start` to `stop` seconds, float32 [n]."""
     first, last = round(start * rate), math.inf if stop is None else round(stop * rate)
     frames = max(1, BLOCK // file.channels)

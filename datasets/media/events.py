@@ -13,8 +13,8 @@ SLICINGS = ("time", "count")
 class Events:
     """What a vision sensor of `height` x `width` pixels sent, in the order of time.
 
-    t: int32 or int64 [n], microseconds. x, y: uint8 [n], column and row from the upper left. p: uint8 [n], 1 for a
-    pixel that got brighter (ON), 0 for one that got darker (OFF), as the file has it.
+    t: int32 or int64 [n], microseconds. x, y: uint8 [n], or uint16 for a sensor of more than 256 pixels a side, column
+    and row from the upper left. p: uint8 [n], 1 for a pixel that got brighter (ON), 0 for one that got darker (OFF).
     """
 
     t: np.ndarray
@@ -66,7 +66,8 @@ def event_frames(events: Events, timesteps: int, slicing: str = "time", polarity
         F[b, y, x, p] = number of events i with time_bins(t)[i] = b, y_i = y, x_i = x, p_i = p
 
     `polarity=False` adds OFF and ON up, to one channel.
-    Returns float32 [T, height, width, 2 or 1], T = `timesteps`. Raises ValueError as `time_bins` does.
+    Returns the smallest of uint8, uint16 and uint32 that holds the counts, [T, height, width, 2 or 1], T = `timesteps`.
+    Raises ValueError as `time_bins` does.
     """
     channels = 2 if polarity else 1
     shape = (timesteps, events.height, events.width, channels)
@@ -78,7 +79,7 @@ def event_frames(events: Events, timesteps: int, slicing: str = "time", polarity
     place *= channels
     if polarity:
         place += events.p
-    return np.bincount(place, minlength=int(np.prod(shape))).astype(np.float32).reshape(shape)
+    return _small(np.bincount(place, minlength=int(np.prod(shape)))).reshape(shape)
 
 
 def cochlea_maps(
@@ -90,12 +91,17 @@ def cochlea_maps(
     goes on from the last column of a timestep to the first of the next.
 
     t: int [n], microseconds, in the order of time. channel: int [n], 0 to `channels` - 1.
-    Returns float32 [T, channels, columns], T = `timesteps`. Raises ValueError as `time_bins` does.
+    Returns the smallest of uint8, uint16 and uint32 that holds the counts, [T, channels, columns], T = `timesteps`.
+    Raises ValueError as `time_bins` does.
     """
     column = time_bins(t, timesteps * columns, slicing)
     counts = np.bincount(column * channels + channel, minlength=timesteps * columns * channels)
     # [T, columns, channels] -> [T, channels, columns]
-    return np.ascontiguousarray(counts.reshape(timesteps, columns, channels).swapaxes(1, 2), dtype=np.float32)
+    return np.ascontiguousarray(_small(counts).reshape(timesteps, columns, channels).swapaxes(1, 2))
+
+
+def _small(counts: np.ndarray) -> np.ndarray:
+    return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
 
 
 def around(events: Events, side: int) -> Events:
@@ -110,4 +116,4 @@ def around(events: Events, side: int) -> Events:
     left = min(max(int(np.median(events.x)) - width // 2, 0), events.width - width)
     inside = (events.y >= top) & (events.y < top + height) & (events.x >= left) & (events.x < left + width)
     t, x, y, p = (a[inside] for a in (events.t, events.x, events.y, events.p))
-    return Events(t, x - np.uint8(left), y - np.uint8(top), p, height, width)
+    return Events(t, x - x.dtype.type(left), y - y.dtype.type(top), p, height, width)

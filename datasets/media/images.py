@@ -1,32 +1,44 @@
 """Images: decoding a file to RGB, fitting it to a square, and resizing as two matrix products."""
 
 import io
+from collections.abc import Mapping
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from misnet.datasets.base import DataError
 from misnet.datasets.formats.files import looks_like_text, reason
 
 __all__ = ["FITS", "IMAGE_SUFFIXES", "decode_image", "fit_square", "resize_bilinear", "resize_matrix"]
 
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".ppm", ".pgm", ".gif", ".webp", ".tif", ".tiff"})
+# fmt: off
+IMAGE_SUFFIXES = frozenset({
+    ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".ppm", ".pgm", ".pbm", ".gif", ".webp", ".tif",
+    ".tiff",
+})
+# fmt: on
 FORMATS = ("PNG", "JPEG", "BMP", "PPM", "GIF", "WEBP", "TIFF")  # Pillow knows more, of which some run other programs
 FITS = ("crop", "stretch")
 MAX_PIXELS = 64_000_000
 PIXELS_PER_BYTE = {"PPM": 8, "BMP": 256}  # that can be packed in a byte; in the other formats 8256, by deflate's limit
 EXPECTED = "an image (png, jpg, ...)"
+TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+BITS, SAMPLE_FORMAT = 258, 339  # tags of a TIFF; format 1 has no sign, 2 has one, 3 is float
 
 
 def decode_image(data: bytes, where: object) -> np.ndarray:
     """Return the image in the bytes of a PNG, JPEG, BMP, PPM, GIF, WebP or TIFF file, in RGB.
 
-    where: file name for the messages. Images with a palette, gray, CMYK or 16 bits become RGB of 8 bits,
-    transparency is left out, and the orientation that a camera noted is applied.
+    where: file name for the messages. Images with a palette, gray, CMYK, 12 or 16 bits, or floats from 0 to 1 become
+    RGB of 8 bits; what is transparent is shown on white; the orientation that a camera noted is applied; of an
+    animation, the first picture is taken.
     Returns uint8 [H, W, 3].
-    Raises DataError for bytes that are no such image, for one cut short or damaged, and for more pixels than such
-    a file can hold, or than 64 million.
+    Raises DataError for bytes that are no such image, for one cut short or damaged, for gray values whose white is not
+    known (signed or 32-bit integers, floats beyond 0 to 1), and for more pixels than such a file can hold, or than 64
+    million.
     """
     try:
         with Image.open(io.BytesIO(data), formats=FORMATS) as image:
@@ -35,19 +47,51 @@ def decode_image(data: bytes, where: object) -> np.ndarray:
                 found = f"an image of {image.width}x{image.height}"
                 raise DataError(f"{where}: found {found}, expected at most {most} pixels")
             image.load()
-            if image.mode.startswith("I"):  # 16 bits, which Pillow would clip instead of scale
-                return np.repeat((np.asarray(image) >> 8).clip(0, 255).astype(np.uint8)[..., None], 3, axis=-1)
+            tags = image.tag_v2 if isinstance(image, TiffImageFile) else {}
             upright = ImageOps.exif_transpose(image)
-            if "transparency" in upright.info:  # of a palette; Pillow warns when it is left out
-                upright = upright.convert("RGBA")
-            return np.asarray(upright.convert("RGB"))
+            if upright.mode[0] in "IF":
+                return np.repeat(_gray(upright, tags, where)[..., None], 3, axis=-1)
+            return np.asarray(_on_white(upright))
     except DataError:
         raise
     except Image.UnidentifiedImageError:
         found = "text" if looks_like_text(data) else f"bytes {data[:8].hex(' ')}"
+        if data.startswith(TIFF_MAGICS):
+            raise DataError(f"{where}: found a TIFF of a kind that is not read; expected 8 bits a colour") from None
         raise DataError(f"{where}: found {len(data)} bytes starting with {found}, expected {EXPECTED}") from None
     except Exception as error:  # Pillow lets errors of many kinds through when a file is damaged
         raise DataError(f"{where}: cannot be decoded ({reason(error)}); expected {EXPECTED}") from error
+
+
+def _gray(image: Image.Image, tags: Mapping[int, Any], where: object) -> np.ndarray:
+    """Gray values of more than 8 bits as uint8 [H, W]; Pillow itself would clip them to 255 instead of scaling."""
+    values = np.asarray(image)
+    bits, sign = (tags.get(tag, default) for tag, default in ((BITS, 16), (SAMPLE_FORMAT, 1)))
+    bits, sign = (v[0] if isinstance(v, tuple) else v for v in (bits, sign))
+    least, most = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    if image.mode[0] == "F":
+        if not (least >= 0 and most <= 1):  # not so of NaN, either
+            raise DataError(f"{where}: found floats from {least:g} to {most:g}, expected 0 (black) to 1 (white)")
+        return np.rint(values * 255).astype(np.uint8)
+    if sign != 1 or bits > 16 or least < 0 or most > 65535:
+        raise DataError(
+            f"{where}: found {'signed ' if sign == 2 else ''}integers of {bits} bits from {least:g} to {most:g}, whose "
+            "white is not known; expected gray values of 8 or 16 bits"
+        )
+    return (values >> (bits - 8)).clip(0, 255).astype(np.uint8)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """The image in RGB, what is transparent on white; an image that is transparent all over as if it were not."""
+    if image.mode in ("RGBa", "La"):
+        image = image.convert(image.mode[:-1] + "A")
+    if image.mode not in ("RGBA", "LA", "PA") and "transparency" not in image.info:
+        return image.convert("RGB")
+    image = image.convert("RGBA")
+    if image.getchannel("A").getextrema()[1] == 0:
+        return image.convert("RGB")
+    white = Image.new("RGBA", image.size, "white")
+    return Image.alpha_composite(white, image).convert("RGB")
 
 
 def fit_square(image: np.ndarray, size: int, fit: str = "crop") -> np.ndarray:

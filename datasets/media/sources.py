@@ -14,6 +14,8 @@ from misnet.datasets.media.video import VIDEO_SUFFIXES, read_frames, read_sound_
 
 __all__ = ["FrameFolder", "Pixels", "Sound", "Still", "Video", "Vision"]
 
+CONTAINED = VIDEO_SUFFIXES | {".m4a", ".mka", ".wma"}
+
 
 @dataclass(frozen=True)
 class Sound:
@@ -26,7 +28,7 @@ class Sound:
     @property
     def in_container(self) -> bool:
         """Whether it is in a file that FFmpeg reads, and libsndfile does not."""
-        return self.path.suffix.lower() in VIDEO_SUFFIXES | {".m4a"}
+        return self.path.suffix.lower() in CONTAINED
 
     def read(self) -> tuple[np.ndarray, int]:
         """Return the samples, float32 [n], and their rate in Hz; raises DataError."""

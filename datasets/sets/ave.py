@@ -92,13 +92,18 @@ class Ave(MediaDataset):
         """For each id of a video what is seen and heard."""
         roots = [self.data_dir / root for root in ROOTS]
         for folder in (root / place for root in roots for place in VIDEO_FOLDERS):
-            if found := sorted_files(folder, VIDEO_SUFFIXES):
+            passed: list[Path] = []
+            if found := sorted_files(folder, VIDEO_SUFFIXES, passed):
+                if folder.name in VIDEO_FOLDERS[:-1]:  # beside videos, the data's folder holds tables as well
+                    self._note_passed(passed)
                 return {path.stem: (Video(path), Sound(path)) for path in found}
         for root in roots:
             frames, sounds = first_folder(root, ["AVE_vision"]), first_folder(root, ["AVE_audio"])
             if frames and sounds:
-                heard = {path.stem: Sound(path) for path in sorted_files(sounds, AUDIO_SUFFIXES)}
-                seen = {clip.name: tuple(sorted_files(clip, IMAGE_SUFFIXES)) for clip in sorted_folders(frames)}
+                passed = []
+                heard = {path.stem: Sound(path) for path in sorted_files(sounds, AUDIO_SUFFIXES, passed)}
+                seen = {clip.name: tuple(sorted_files(clip, IMAGE_SUFFIXES, passed)) for clip in sorted_folders(frames)}
+                self._note_passed(passed)
                 return {k: (FrameFolder(paths), heard[k]) for k, paths in seen.items() if paths and k in heard}
         raise DataError(f"{self.data_dir}: found no videos, nor AVE_vision with AVE_audio; expected\n{NEEDS}")
 

@@ -85,37 +85,41 @@ class Cifar10Av(PairedDataset):
         if test_fold not in (None, 1, 2, 3, 4, 5):
             raise ValueError(f"test_fold: expected 1 to 5, or none for the last one, found {test_fold!r}")
         images, self.containers = find_images(self.data_dir)
-        sounds = find_sounds(self.data_dir, test_fold)
+        passed: list[Path] = []
+        sounds = find_sounds(self.data_dir, test_fold, passed)
+        self._note_passed(passed)
         if absent := sorted({image.label for image in images} - {sound.label for sound in sounds}):
             raise DataError(f"{data_dir}: found no sound for class {CLASSES[absent[0]]}; expected\n{NEEDS}")
         self._take_pairs(sounds, images, each_image=True, test_part=TEST_PART)
 
 
-def find_sounds(data_dir: Path, test_fold: int | None) -> list[Item]:
+def find_sounds(data_dir: Path, test_fold: int | None, passed: list[Path] | None = None) -> list[Item]:
     """Return the sounds of ESC-10, ESC-50 or audio/<class>/, whichever is found first.
+
+    passed: as of `sorted_files`.
 
     Raises DataError if there are none, and if none is of the fold that is asked for.
     """
-    finders: tuple[Callable[[Path], list[Item]], ...] = (_esc10, _esc50, _by_class)
+    finders: tuple[Callable[[Path, list[Path] | None], list[Item]], ...] = (_esc10, _esc50, _by_class)
     for root in (data_dir / place for place in ROOTS):
         for find in finders:
-            if items := find(root):
+            if items := find(root, passed):
                 return _with_folds(items, test_fold, root)
     raise DataError(f"{data_dir}: found no sounds in it, nor in {', '.join(ROOTS[1:])}; expected\n{NEEDS}")
 
 
-def _esc10(root: Path) -> list[Item]:
+def _esc10(root: Path, passed: list[Path] | None) -> list[Item]:
     """Folders `NNN - Name` with files `{fold}-{Freesound id}-{take}.ogg`."""
     numbers = [(folder, ESC10_FOLDER.fullmatch(folder.name)) for folder in sorted_folders(root)]
     return [
         Item(Sound(path), int(match["number"]) - 1, f"{folder.name}/{path.name}")
         for folder, match in numbers
         if match and 1 <= int(match["number"]) <= 10
-        for path in sorted_files(folder, AUDIO_SUFFIXES)
+        for path in sorted_files(folder, AUDIO_SUFFIXES, passed)
     ]
 
 
-def _esc50(root: Path) -> list[Item]:
+def _esc50(root: Path, passed: list[Path] | None) -> list[Item]:
     """The ten classes of ESC-10 in the table of ESC-50."""
     table = root / "meta" / "esc50.csv"
     if not table.is_file():
@@ -137,7 +141,7 @@ def _esc50(root: Path) -> list[Item]:
     return items
 
 
-def _by_class(root: Path) -> list[Item]:
+def _by_class(root: Path, passed: list[Path] | None) -> list[Item]:
     """audio/<class>/ with the names of CIFAR-10's classes."""
 
     def label(name: str, folder: Path) -> int:
@@ -145,7 +149,7 @@ def _by_class(root: Path) -> list[Item]:
             raise DataError(f"{folder / name}: expected a folder named as one of {', '.join(CLASSES)}")
         return CLASSES.index(name.lower())
 
-    return sounds_by_class(root / "audio", label)
+    return sounds_by_class(root / "audio", label, passed)
 
 
 def _with_folds(items: list[Item], test_fold: int | None, root: Path) -> list[Item]:

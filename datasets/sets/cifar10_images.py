@@ -9,7 +9,7 @@ import numpy as np
 
 from misnet.datasets.base import DataError
 from misnet.datasets.formats.archives import ARCHIVE_SUFFIXES, read_archive
-from misnet.datasets.formats.files import read_bytes, sorted_folders
+from misnet.datasets.formats.files import is_hidden, read_bytes, sorted_folders
 from misnet.datasets.formats.pickles import load_plain_pickle
 from misnet.datasets.media.images import IMAGE_SUFFIXES
 from misnet.datasets.media.sources import Pixels, Still
@@ -37,7 +37,8 @@ def find_images(data_dir: Path) -> tuple[list[Item], list[Path]]:
             if batches := [p for p in sorted(folder.glob("*_batch*")) if BATCH.fullmatch(p.name)]:
                 read = (read_batch(read_bytes(p, "a batch of CIFAR-10"), p) for p in batches)
                 return [item for items in read for item in items], batches
-        archives = [p for p in sorted(root.glob("*cifar*")) if p.name.endswith(ARCHIVE_SUFFIXES) and p.is_file()]
+        packed = [p for p in sorted(root.glob("*cifar*")) if p.name.endswith(ARCHIVE_SUFFIXES) and p.is_file()]
+        archives = [p for p in packed if not is_hidden(p, root)]
         if items := [item for path in archives for item in read_images(path)]:
             return items, archives
         if items := [item for folder in sorted_folders(root) for item in _in_split(folder)]:

@@ -92,7 +92,9 @@ class CremaD(MediaDataset):
         """What is seen of each clip: videos if there are any, else frames."""
         roots = [self.data_dir / root for root in ROOTS]
         for folder in (root / place for root in roots for place in VIDEO_FOLDERS):
-            if found := {path.stem: Video(path) for path in sorted_files(folder, VIDEO_SUFFIXES)}:
+            passed: list[Path] = []
+            if found := {path.stem: Video(path) for path in sorted_files(folder, VIDEO_SUFFIXES, passed)}:
+                self._note_passed(passed)
                 return dict(found)
         for folder in (root / place for root in roots for place in FRAME_FOLDERS):
             if folder.is_dir():
@@ -109,7 +111,10 @@ class CremaD(MediaDataset):
         for root in ROOTS:
             folder = first_folder(self.data_dir / root, AUDIO_FOLDERS)
             if folder is not None:
-                return sounds | {path.stem: Sound(path) for path in sorted_files(folder, AUDIO_SUFFIXES)}
+                passed: list[Path] = []
+                found = {path.stem: Sound(path) for path in sorted_files(folder, AUDIO_SUFFIXES, passed)}
+                self._note_passed(passed)
+                return sounds | found
         return sounds
 
     def _listed(self) -> list[str]:

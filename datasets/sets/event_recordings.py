@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.event_files import read_aedat2, read_nmnist
+from misnet.datasets.formats.event_files import read_aedat, read_nmnist
+from misnet.datasets.formats.files import is_hidden
 from misnet.datasets.media.events import Events
 
 __all__ = ["NEEDS", "Recording", "find_recordings", "find_spoken", "read_recording"]
@@ -36,7 +37,7 @@ class Recording(NamedTuple):
 
 def read_recording(recording: Recording) -> Events:
     """Return the events of a recording; raises DataError as its reader does, and for a file without events."""
-    events = read_aedat2(recording.path) if recording.scale else read_nmnist(recording.path)
+    events = read_aedat(recording.path) if recording.scale else read_nmnist(recording.path)
     if not len(events):
         raise DataError(f"{recording.path}: found no events, expected a recording of a digit")
     return events
@@ -69,7 +70,8 @@ def find_recordings(data_dir: Path, split: str, sensor: str, scale: str) -> list
 
 def _find_dvs(data_dir: Path, split: str, scale: str) -> list[Recording]:
     for folder in DVS_FOLDERS:
-        paths = sorted((data_dir / folder).rglob("mnist_*.aedat"))
+        root = data_dir / folder
+        paths = sorted(path for path in root.rglob("mnist_*.aedat") if not is_hidden(path, root))
         if not paths:
             continue
         names = [DVS_NAME.fullmatch(path.name) for path in paths]
@@ -87,7 +89,8 @@ def _find_dvs(data_dir: Path, split: str, scale: str) -> list[Recording]:
 def _find_nmnist(data_dir: Path, split: str) -> list[Recording]:
     for folder in NMNIST_FOLDERS:
         root = data_dir / folder / split.capitalize()
-        found = [Recording(path, int(path.parent.name), 0) for path in sorted(root.glob("[0-9]/*.bin"))]
+        paths = sorted(path for path in root.glob("[0-9]/*.bin") if not is_hidden(path, root))
+        found = [Recording(path, int(path.parent.name), 0) for path in paths]
         if found:
             return found
     return []

@@ -4,13 +4,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.files import first_folder, sorted_files, sorted_folders
+from misnet.datasets.formats.files import first_folder, one_form, printable, sorted_files, sorted_folders
 from misnet.datasets.media.audio import AUDIO_SUFFIXES
 from misnet.datasets.media.images import IMAGE_SUFFIXES
 from misnet.datasets.media.sources import Sound, Video
 from misnet.datasets.media.video import VIDEO_SUFFIXES
 from misnet.datasets.sets.media import Sample
-from misnet.datasets.sets.pairing import Item, PairedDataset, draw_splits, images_by_class, sounds_by_class
+from misnet.datasets.sets.pairing import NAMED, Item, PairedDataset, draw_splits, images_by_class, sounds_by_class
 
 __all__ = ["FolderDataset"]
 
@@ -28,8 +28,9 @@ class FolderDataset(PairedDataset):
     """Clips whose folder is their class: videos, or sounds paired with images.
 
     Classes are the folders' names, sorted; those of the test split must be among those of the training split.
-    Videos: T key frames and the sound around each. Sounds and images: those with the same names but for the ending, if
-    that is so of all of a split, are pairs; otherwise each sound gets an image of its class, drawn with the seed.
+    Videos: T key frames and the sound around each. Sounds and images: those with the same names but for the ending are
+    pairs, if at least half of a split have such a namesake, and those without are left out; otherwise each sound gets
+    an image of its class, drawn with the seed. `notes` say which, and what was left out or passed over.
     Without folders for the splits, `test_part` of each class is drawn for testing with the seed (ignored with them).
 
     Options of all clips: see `View` (`window` is its `seconds`, by default 1 for aligned spectrograms and 4 for whole
@@ -65,26 +66,39 @@ class FolderDataset(PairedDataset):
         self.class_names = class_names(roots["train"], roots["test"])
         known = None if places[split] is None else split == "test"
         paired = paired_folders(roots[split])
+        passed: list[Path] = []
         if paired is not None:
-            sounds = [replace(item, test=known) for item in sounds_by_class(paired[0], self._label)]
-            images = [replace(item, test=known) for item in images_by_class(paired[1], self._label)]
+            sounds = [replace(item, test=known) for item in sounds_by_class(paired[0], self._label, passed)]
+            images = [replace(item, test=known) for item in images_by_class(paired[1], self._label, passed)]
+            self._note_passed(passed)
             self._take_pairs(sounds, images, each_image=False, test_part=test_part)
         else:
-            clips = [replace(item, test=known) for item in self._videos(roots[split])]
+            clips = [replace(item, test=known) for item in self._videos(roots[split], passed)]
+            self._note_passed(passed)
             clips = [clip for clip in draw_splits(clips, test_part, seed, self.name) if clip.test == (split == "test")]
             self._take([Sample(clip.label, *clip.source, clip.key) for clip in clips])
 
     def _label(self, name: str, folder: Path) -> int:
-        return self.class_names.index(name)
+        return self.class_names.index(class_name(name))
 
-    def _videos(self, folder: Path) -> list[Item]:
+    def _videos(self, folder: Path, passed: list[Path]) -> list[Item]:
         """The videos, each with its sound: a file of the same name if there is one."""
         items = []
-        for place in _class_folders(folder):
-            sounds = {path.stem: path for path in sorted_files(place, AUDIO_SUFFIXES)}
-            for path in sorted_files(place, VIDEO_SUFFIXES):
-                source = (Sound(sounds.get(path.stem, path)), Video(path))
+        for place in sorted_folders(folder):
+            found = sorted_files(place, AUDIO_SUFFIXES | VIDEO_SUFFIXES, passed)
+            videos = [path for path in found if path.suffix.lower() in VIDEO_SUFFIXES]
+            sounds = {one_form(path.stem): path for path in found if path.suffix.lower() in AUDIO_SUFFIXES}
+            if not videos:  # no class; what is in it is only passed over
+                passed += sounds.values()
+            for path in videos:
+                source = (Sound(sounds.get(one_form(path.stem), path)), Video(path))
                 items.append(Item(source, self._label(place.name, folder), f"{place.name}/{path.name}"))
+            if odd := sorted(sounds.keys() - {one_form(path.stem) for path in videos}) if videos else []:
+                named = ", ".join(sounds[stem].name for stem in odd[:NAMED])
+                self.notes = (
+                    *self.notes,
+                    printable(f"{place}: {len(odd)} sounds have no video of their name: {named}"),
+                )
         return items
 
 
@@ -99,12 +113,17 @@ def class_names(train: Path, test: Path) -> tuple[str, ...]:
 
     Raises DataError if there are fewer than two, and if those for testing have others among them.
     """
-    names, others = ({place.name for place in _class_folders(root)} for root in (train, test))
+    names, others = ({class_name(place.name) for place in _class_folders(root)} for root in (train, test))
     if len(names) < 2:
         raise DataError(f"{train}: found {len(names)} folders of classes, expected two or more; it needs\n{NEEDS}")
     if extra := sorted(others - names):
         raise DataError(f"{test / extra[0]}: found a class that {train} has not; expected {', '.join(sorted(names))}")
     return tuple(sorted(names))
+
+
+def class_name(name: str) -> str:
+    """Return a folder's name as a class is called: in one Unicode form, and in letters that can be printed."""
+    return printable(one_form(name))
 
 
 def _class_folders(root: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from misnet.datasets.base import AudioVisualDataset, DataError, MissingPackage, content_hash
+from misnet.datasets.formats.files import passed_over
 from misnet.datasets.media.audio import trim_silence
 from misnet.datasets.media.sources import Sound, Video, Vision
 from misnet.datasets.media.video import require_pyav
@@ -131,6 +132,11 @@ class MediaDataset(AudioVisualDataset):
             faults = list(threads.map(fault, items))
         self._bad(*(error for error in faults if error is not None))
         return [item for item, error in zip(items, faults, strict=True) if error is None]
+
+    def _note_passed(self, passed: Sequence[Path]) -> None:
+        """Note the files that a scan passed over."""
+        if (note := passed_over(passed, self.data_dir)) is not None and note not in self.notes:
+            self.notes = (*self.notes, note)
 
     def _relative(self, path: Path) -> str:
         return path.relative_to(self.data_dir).as_posix()

@@ -1,5 +1,6 @@
 """Pairing of sounds with images of the same class, each in one split only."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.files import sorted_files, sorted_folders
+from misnet.datasets.formats.files import one_form, printable, sorted_files, sorted_folders
 from misnet.datasets.media.audio import AUDIO_SUFFIXES
 from misnet.datasets.media.images import IMAGE_SUFFIXES
 from misnet.datasets.media.sources import FrameFolder, Sound, Still
@@ -18,6 +19,7 @@ from snncore.rng import named_rng
 __all__ = ["Item", "PairedDataset", "draw_splits", "images_by_class", "sounds_by_class"]
 
 Labeller = Callable[[str, Path], int]
+NAMED = 5  # odd files that a note names; it counts the others
 
 
 @dataclass(frozen=True)
@@ -32,30 +34,34 @@ class Item:
 
     @property
     def name(self) -> tuple[int, str]:
-        """Label, and file name without its ending."""
-        return self.label, Path(self.key).stem
+        """Label, and file name without its ending, or name of a folder of frames, in one Unicode form."""
+        path = Path(self.key)
+        return self.label, one_form(path.name if isinstance(self.source, FrameFolder) else path.stem)
 
 
-def sounds_by_class(folder: Path, label: Labeller) -> list[Item]:
+def sounds_by_class(folder: Path, label: Labeller, passed: list[Path] | None = None) -> list[Item]:
     """Return the sounds `<folder>/<class>/<file>`, keyed "<class>/<file>".
 
-    label: gives the label of a class, or raises DataError, from its name and the folder.
+    label: gives the label of a class, or raises DataError, from its name and the folder. passed: as of `sorted_files`.
     """
     return [
         Item(Sound(path), label(place.name, folder), f"{place.name}/{path.name}")
         for place in sorted_folders(folder)
-        for path in sorted_files(place, AUDIO_SUFFIXES)
+        for path in sorted_files(place, AUDIO_SUFFIXES, passed)
     ]
 
 
-def images_by_class(folder: Path, label: Labeller) -> list[Item]:
-    """Return the images `<folder>/<class>/<file>`, and folders of frames `<folder>/<class>/<clip>/<file>`."""
+def images_by_class(folder: Path, label: Labeller, passed: list[Path] | None = None) -> list[Item]:
+    """Return the images `<folder>/<class>/<file>`, and folders of frames `<folder>/<class>/<clip>/<file>`.
+
+    label, passed: as of `sounds_by_class`.
+    """
     found = []
     for place in sorted_folders(folder):
-        for path in sorted_files(place, IMAGE_SUFFIXES):
+        for path in sorted_files(place, IMAGE_SUFFIXES, passed):
             found.append(Item(Still(path), label(place.name, folder), f"{place.name}/{path.name}"))
         for clip in sorted_folders(place):
-            if frames := sorted_files(clip, IMAGE_SUFFIXES):
+            if frames := sorted_files(clip, IMAGE_SUFFIXES, passed):
                 found.append(Item(FrameFolder(tuple(frames)), label(place.name, folder), f"{place.name}/{clip.name}"))
     return found
 
@@ -70,10 +76,11 @@ def draw_splits(items: Sequence[Item], fraction: float, seed: int, name: str) ->
     test: dict[str, bool] = {}
     for label in sorted({items[i].label for i in unknown}):
         mine = [items[i].group or items[i].key for i in unknown if items[i].label == label]
-        groups = sorted(set(mine))
+        sizes = Counter(mine)
+        groups = sorted(sizes)
         left = fraction * len(mine)
         for k, j in enumerate(named_rng(seed, name, "split", label).permutation(len(groups))):
-            size = mine.count(groups[j])
+            size = sizes[groups[j]]
             chosen = k < len(groups) - 1 and (k == 0 or left >= size / 2)
             test.setdefault(groups[j], chosen)  # a recording with sounds of two classes stays where it is
             left -= size if chosen else 0
@@ -98,16 +105,51 @@ def split_like(images: Sequence[Item], sounds: Sequence[Item], seed: int, name: 
     return images
 
 
-def same_name(sounds: Sequence[Item], images: Sequence[Item]) -> list[Item] | None:
-    """Return for each sound the image of its class whose file name is the same but for the ending.
+@dataclass(frozen=True)
+class Namesakes:
+    """Sounds and images of one class and one name but for the ending: pairs, and what is left on either side."""
 
-    None unless every sound and every image has exactly one partner.
+    pairs: list[tuple[Item, Item]]
+    odd: list[Item]
+
+    @property
+    def are_pairs(self) -> bool:
+        """Whether the names mean pairs: at least as many sounds and images have a namesake as have none."""
+        return bool(self.pairs) and len(self.odd) <= 2 * len(self.pairs)
+
+    def note(self) -> str:
+        """Return how sounds and images are paired, and which have no partner, in a sentence."""
+        if not self.pairs:
+            return "sounds and images are paired at random within their class, as no names are the same"
+        if not self.are_pairs:
+            return (
+                f"sounds and images are paired at random within their class: only {len(self.pairs)} names are on both "
+                f"sides ({self.pairs[0][0].key} is one), {len(self.odd)} files have no namesake"
+            )
+        if not self.odd:
+            return f"{len(self.pairs)} pairs of sounds and images, by name"
+        named = ", ".join(item.key for item in self.odd[:NAMED])
+        more = f" and {len(self.odd) - NAMED} more" if len(self.odd) > NAMED else ""
+        return (
+            f"{len(self.pairs)} pairs of sounds and images, by name; left out {len(self.odd)} without a partner of "
+            f"their name: {named}{more}"
+        )
+
+
+def namesakes(sounds: Sequence[Item], images: Sequence[Item]) -> Namesakes:
+    """Return the sounds and images whose class and name but for the ending are the same, in the order of the sounds.
+
+    Of several of one name on one side, the first has the partner; one for training and one for testing are no pair.
+    Names are compared in one Unicode form.
     """
-    by_name = {image.name: image for image in images}
-    names = [sound.name for sound in sounds]
-    if len(by_name) != len(images) or len(set(names)) != len(names) or set(names) != set(by_name):
-        return None
-    return [by_name[name] for name in names]
+    first: tuple[dict[tuple[int, str], Item], ...] = ({}, {})
+    for side, items in zip(first, (sounds, images), strict=True):
+        for item in items:
+            side.setdefault(item.name, item)
+    both = [(sound, first[1][name]) for name, sound in first[0].items() if name in first[1]]
+    pairs = [(sound, image) for sound, image in both if None in (sound.test, image.test) or sound.test == image.test]
+    partnered = {id(item) for pair in pairs for item in pair}
+    return Namesakes(pairs, [item for item in (*sounds, *images) if id(item) not in partnered])
 
 
 def draw_partners(first: Sequence[Item], second: Sequence[Item], rng: np.random.Generator, where: object) -> list[Item]:
@@ -116,9 +158,14 @@ def draw_partners(first: Sequence[Item], second: Sequence[Item], rng: np.random.
     where: for the message. Raises DataError for a class of which `second` has none.
     """
     partner: dict[int, Item] = {}
-    for label in sorted({item.label for item in first}):
-        mine = [i for i, item in enumerate(first) if item.label == label]
-        others = [item for item in second if item.label == label]
+    places: dict[int, list[int]] = {}
+    choices: dict[int, list[Item]] = {}
+    for i, item in enumerate(first):
+        places.setdefault(item.label, []).append(i)
+    for item in second:
+        choices.setdefault(item.label, []).append(item)
+    for label in sorted(places):
+        mine, others = places[label], choices.get(label, [])
         if not others:
             raise DataError(f"{where}: found nothing to pair {first[mine[0]].key} with; expected some of its class")
         order = np.concatenate([rng.permutation(len(others)) for _ in range(-(-len(mine) // len(others)))])
@@ -132,16 +179,21 @@ class PairedDataset(MediaDataset):
     def _take_pairs(self, sounds: list[Item], images: list[Item], *, each_image: bool, test_part: float) -> None:
         """Take the pairs of the split.
 
-        Sounds and images whose names are the same but for the ending, if that is so of all, are pairs, and the sound
-        says in which split. Otherwise each image (or each sound, if not `each_image`) of the split gets a sound (or
-        image) of it. test_part: of the sounds, where it is not known which are for testing.
+        Sounds and images whose names are the same but for the ending are pairs, if at least half of them have such a
+        namesake, and the sound says in which split; those without are left out and named in `notes`. Otherwise each
+        image (or each sound, if not `each_image`) of the split gets a sound (or image) of it, which `notes` says, too.
+        test_part: of the sounds, where it is not known which are for testing.
         """
-        namesakes = same_name(sounds, images)
+        found = namesakes(sounds, images)
+        self.notes = (*self.notes, printable(found.note()))
+        if found.are_pairs:
+            known = {sound.name: image.test for sound, image in found.pairs}
+            sounds = [replace(s, test=known.get(s.name)) if s.test is None else s for s in sounds]
         sounds = draw_splits(sounds, test_part, self.seed, self.name)
         test = self.split != "train"
-        if namesakes is not None:
-            pairs = [(s, i) for s, i in zip(sounds, namesakes, strict=True) if s.test == test]
-            self._take([self._paired(*pair) for pair in pairs])
+        if found.are_pairs:
+            tests = {sound.name: sound.test for sound in reversed(sounds)}  # of several of a name, the first's
+            self._take([self._paired(*pair) for pair in found.pairs if tests[pair[0].name] == test])
             return
         images = split_like(images, sounds, self.seed, self.name)
         sounds = [sound for sound in sounds if sound.test == test]

@@ -88,7 +88,9 @@ class UrbanSound8kAv(PairedDataset):
     def _find_images(self) -> list[Item]:
         for root in ROOTS:
             folder = first_folder(self.data_dir / root, IMAGE_FOLDERS)
-            if folder is not None and (found := images_by_class(folder, label_of)):
+            passed: list[Path] = []
+            if folder is not None and (found := images_by_class(folder, label_of, passed)):
+                self._note_passed(passed)
                 return found
         raise DataError(f"{self.data_dir}: found no images in {', '.join(IMAGE_FOLDERS)}; expected\n{NEEDS}")
 
@@ -101,7 +103,9 @@ class UrbanSound8kAv(PairedDataset):
                 if metadata is None:
                     raise DataError(f"{folder}: found folds but no metadata/UrbanSound8K.csv; expected it beside them")
                 return self._in_folds(folder, rows, test_fold)
-            if found := sounds_by_class(folder, label_of):
+            passed: list[Path] = []
+            if found := sounds_by_class(folder, label_of, passed):
+                self._note_passed(passed)
                 return [_known(item, rows, test_fold) for item in found]
         raise DataError(f"{self.data_dir}: found no sounds in audio; expected\n{NEEDS}")
 

@@ -11,7 +11,7 @@ from snncore import Ops, Tensor, count_ops, no_grad, to_device
 from snncore.backend import Array
 from snncore.energy import Prices, Reading, apply_rule
 from snncore.nn import BatchNorm
-from snncore.opcount.cost import exact_sum
+from snncore.opcount.cost import WEIGHTED, exact_sum
 
 __all__ = ["Claim", "calibrate", "count_batches", "dense_operations", "energy_claim", "report"]
 
@@ -22,8 +22,8 @@ def count_batches(model: Model, batches: Iterable[Any], device: str = "cpu") -> 
     ops.batches = 0
     model.eval()
     for batch in batches:
-        *streams, _ = take(model, batch)
-        with no_grad(), count_ops() as of_batch:
+        *streams, labels = take(model, batch)
+        with no_grad(), count_ops(samples=len(labels), timesteps=model.config.timesteps) as of_batch:
             model(*(Tensor(to_device(x, device)) for x in streams))
         ops.extend(of_batch)
     return ops
@@ -47,10 +47,10 @@ def dense_operations(model: Model) -> dict[str, int]:
     """Dense multiply-accumulates of one sample, all timesteps, by shape alone: a pass over no samples counts them.
 
     dense_mac: taps inside the image only. dense_mac_padded: taps on the padding too, as FLOP counters have it.
-    first_padded: of it, the first convolution of each input. The network is left in evaluation mode.
+    first_padded: of it, the first layer of each input. The network is left in evaluation mode.
     """
     model.eval()
-    with no_grad(), count_ops() as ops:
+    with no_grad(), count_ops(samples=0, timesteps=model.config.timesteps) as ops:
         model(*empty_inputs(model))
     sums = dict.fromkeys(("dense_mac", "dense_mac_padded", "first_padded"), 0)
     for call in ops.calls:
@@ -58,7 +58,7 @@ def dense_operations(model: Model) -> dict[str, int]:
         lead = (lead[0], 1) if len(lead) == 2 else (1,) * len(lead)  # one sample in place of none
         for name in ("dense_mac", "dense_mac_padded"):
             sums[name] += exact_sum(columns.get(name, 0), lead)
-        if any(facts.kind == "conv" and facts.outside for facts in call.cost.facts):
+        if any(facts.kind in WEIGHTED and facts.outside for facts in call.cost.facts):
             sums["first_padded"] += exact_sum(columns["dense_mac_padded"], lead)
     return sums
 
@@ -105,9 +105,10 @@ def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
         if row.get("places_in"):
             line["input_rate"] = row.get("events_in", 0) / row["places_in"]
         if row.get("places"):
-            spikes, places = (ops.by_timestep(name, layer) for name in ("spikes", "places"))
             line["firing_rate"] = row.get("spikes", 0) / row["places"]
-            line["firing_rate_by_timestep"] = [s / max(1, p) for s, p in zip(spikes, places, strict=True)]
+            if not ops.unresolved("places", layer):
+                spikes, places = (ops.by_timestep(name, layer) for name in ("spikes", "places"))
+                line["firing_rate_by_timestep"] = [s / max(1, p) for s, p in zip(spikes, places, strict=True)]
         line["energy_mj_per_sample"] = {name: of[layer] / samples for name, of in energy.items() if layer in of}
         table.append(line)
     return table
@@ -138,7 +139,8 @@ def report(config: ModelConfig, ops: Ops, readings: dict[str, Reading], prices: 
     }
     dense = totals["dense_mac"] / samples
     price = next(iter(prices.values()))
-    by_sample = [ops.by_sample(name) for name in ("ac_binary", "ac_graded")]
+    events_of = [name for name in ("ac_binary", "ac_graded") if not ops.unresolved(name, by="sample")]
+    by_sample = [ops.by_sample(name) for name in events_of] if len(events_of) == 2 else []
     events = [sum(counts) for counts in zip(*by_sample, strict=True)]
     return {
         "network": config.to_dict(),

@@ -4,7 +4,7 @@ import functools
 import math
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, field, fields, replace
 from typing import Any, ClassVar, Protocol
 
@@ -33,7 +33,7 @@ class Data(Protocol):
         """The streams that each sample has, by name, with their shapes."""
 
 
-def switch(default: Any, text: str, choices: tuple[str, ...] | None = None) -> Any:
+def switch(default: Any, text: str, choices: Collection[str] | None = None) -> Any:
     """Return a field of a configuration: its default, a line of help, and the values it may have (None: any)."""
     return field(default=default, metadata={"help": text, "choices": choices})
 

@@ -1,5 +1,6 @@
 """Subset and the content hash."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +81,16 @@ def test_labels_are_read_only(dialpad):
     for labels in (dialpad.labels, Subset(dialpad, [1]).labels):
         with pytest.raises(ValueError, match="read-only"):
             labels[0] = 3
+
+
+def test_content_hash_takes_names_that_are_no_unicode(tmp_path):
+    path = tmp_path / os.fsdecode(b"caf\xe9.wav")
+    try:
+        path.write_bytes(b"1")
+    except OSError:
+        pytest.skip("this file system takes Unicode alone")
+    (tmp_path / "caf\u00e9.wav").write_bytes(b"1")
+    assert content_hash({}, [path]) != content_hash({}, [tmp_path / "caf\u00e9.wav"])
 
 
 def test_content_hash_feels_names_contents_settings_and_arrays(tmp_path):

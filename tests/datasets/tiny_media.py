@@ -19,6 +19,12 @@ CODECS = {  # suffix: video codec, sound codec
     ".mpg": ("mpeg1video", "mp2"),
     ".webm": ("libvpx", "libopus"),
 }
+MORE_CODECS = {
+    ".3gp": ("mpeg4", "aac"),
+    ".ts": ("mpeg2video", "mp2"),
+    ".wmv": ("wmv2", "libmp3lame"),
+    ".ogv": ("libvpx", "flac"),
+}
 
 
 def level(k, frames):
@@ -30,7 +36,7 @@ def write_video(path, frames=25, fps=25, size=(64, 48), tone=440.0, rate=44100, 
     """A video whose frame k is gray of `level(k, frames)`, or all of one colour, with a tone (None: silent film)."""
     av = pytest.importorskip("av")
     path.parent.mkdir(parents=True, exist_ok=True)
-    video_codec, sound_codec = CODECS[path.suffix]
+    video_codec, sound_codec = (CODECS | MORE_CODECS)[path.suffix]
     rate = 48000 if sound_codec == "libopus" else rate
     with av.open(str(path), "w") as container:
         video = container.add_stream(video_codec, rate=fps)

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from misnet.models.config import ConfigError, Data, ModelConfig, Shape, shape_of, switch
 from snncore.functions.sew import CONNECTS
-from snncore.nn import decay_of
+from snncore.nn import NEURONS, decay_of
 from snncore.surrogate import SURROGATES, Surrogate
 
 __all__ = ["PRESETS", "VARIANTS", "ConfigError", "MISNetConfig", "preset"]
@@ -18,6 +18,9 @@ VARIANTS = {
     "XL": ((64, 128, 256, 512), (2, 2, 2, 2)),
 }
 """Table 1: channels of each stage and number of InteractCells in it."""
+
+MOST_CELLS = 254
+"""Cells of a stage with a residual around each: spikes begin as 1, each cell adds 1, and a byte holds 255."""
 
 HEADS = ("concat", "sum", "hadamard", "mlp", "attention")
 
@@ -48,7 +51,7 @@ class MISNetConfig(ModelConfig):
     detach_reset: bool = switch(False, "cut the gradient through the spikes of the reset")
     surrogate: str = switch("sigmoid", "surrogate gradient of the step (Section 4.2)", tuple(SURROGATES))
     surrogate_scale: float | None = switch(None, "its slope (rectangle, triangle: its width); default: its own")
-    neuron: str = switch("lif", "unimodal neuron (Eqs. 3, 4)", ("lif", "if", "plif", "clif"))
+    neuron: str = switch("lif", "unimodal neuron (Eqs. 3, 4)", NEURONS)
 
     mlif: str = switch(
         "full",
@@ -112,6 +115,11 @@ class MISNetConfig(ModelConfig):
             raise ConfigError("decay: PLIF learns a tau above 1 and cannot start from decay 0")
         if self.neuron == "clif" and self.reset == "hard":
             raise ConfigError("reset: CLIF defines a soft reset only, found 'hard'")
+        most = max(self.stage_cells)
+        if self.cell_residual and most > MOST_CELLS:
+            raise ConfigError(
+                f"cells: expected at most {MOST_CELLS} a stage with cell_residual (spikes fit a byte), found {most}"
+            )
 
     @property
     def stage_channels(self) -> tuple[int, ...]:

@@ -3,15 +3,13 @@
 from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
-
 from misnet.models.contract import Model, Scores
 from misnet.models.misnet.blocks import MODALITIES, Stage
 from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.head import FeaturePool, FusionHead
 from snncore import functions as F
 from snncore import named_rng, nn
-from snncore.backend import Array, array_module
+from snncore.backend import Array
 from snncore.tape import Tensor
 
 __all__ = ["MISNet", "Outputs", "loss"]
@@ -83,17 +81,6 @@ class MISNet(Model):
         return loss(scores, labels, self.config)
 
 
-def one_hot(labels: Array, classes: int, dtype: object) -> Array:
-    """Return [N, classes] with a 1 at each label.
-
-    Raises ValueError for a label that is no class (not looked at on a GPU, which would have to be waited for).
-    """
-    xp = array_module(labels)
-    if xp is np and labels.size and not (labels.min() >= 0 and labels.max() < classes):
-        raise ValueError(f"labels run from {labels.min()} to {labels.max()}, classes are {classes}")
-    return xp.eye(classes, dtype=dtype)[labels]
-
-
 def loss(outputs: Scores, labels: Array, config: MISNetConfig) -> Tensor:
     """L = L_mm + beta_a L_a + beta_v L_v, each the MSE against one-hot labels (Eqs. 14 to 16), or cross-entropy.
 
@@ -101,7 +88,7 @@ def loss(outputs: Scores, labels: Array, config: MISNetConfig) -> Tensor:
     """
     heads = [outputs[name] for name in MISNet.heads]
     if config.loss == "mse":
-        target = one_hot(labels, config.classes, heads[0].dtype)
+        target = F.one_hot(labels, config.classes, heads[0].dtype)
         losses = [F.MSE()(x, target) for x in heads]
     else:
         losses = [F.CrossEntropy()(x, labels) for x in heads]

@@ -52,19 +52,24 @@ def test_an_event_that_begins_with_the_byte_of_a_comment_is_an_event(tmp_path):
     path = tmp_path / "a.aedat"
     # 0x23 is "#": an event after it must not be taken for text, here refused for its address
     path.write_bytes(AEDAT2_HEADER + bytes((0x23, 0, 0, 1, 0, 0, 0, 0x0A)))
-    with pytest.raises(DataError, match=r"a.aedat: found address 0x23000001 in event 0, expected at most 0x7fff"):
+    with pytest.raises(DataError, match=r"a.aedat: found address 0x23000001 in event 0, expected at most 0xffff"):
         read_aedat2(path)
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.aedat", b"#!AER-DAT3.1\r\n", "found bytes b'#!AER-DAT3.1', expected an AEDAT 2.0 file"),
+        ("a.aedat", b"#!AER-DAT1.0\r\n", "found bytes b'#!AER-DAT1.0', expected an AEDAT 2.0 file"),
         ("a.aedat", b"RIFF1234WAVE", "found bytes b'RIFF1234WAVE'"),
         ("a.aedat", b"", "the file is empty"),
         ("a.aedat", LFS_POINTER, "Git LFS pointer"),
         ("a.aedat", aedat2_bytes([1], [1], [1], [1])[:-3], "truncated, found 5 bytes after 0 events"),
-        ("a.aedat", aedat2_bytes([20_000, 1], [1, 1], [1, 1], [1, 1]), "time goes back from 20000 to 1 us at event 1"),
+        (
+            "a.aedat",
+            aedat2_bytes([8_000_000, 2_000_000], [1, 1], [1, 1], [1, 1]),
+            "time goes back from 8000000 to 2000",
+        ),
+        ("a.aedat", aedat2_bytes([20_000, 1] * 1002, [1] * 2004, [1] * 2004, [1] * 2004), "time goes back 1002 times"),
         ("a.bin", nmnist_bytes(np.array([1]), [1], [1], np.array([1])) + b"12", "truncated, found 2 bytes after 1 ev"),
         ("a.bin", nmnist_bytes(np.array([1]), [34], [1], np.array([1])), "at column 34, row 1 .event 0., expected 0 t"),
         ("a.bin", nmnist_bytes(np.array([1]), [1], [99], np.array([1])), "at column 1, row 99"),
@@ -82,18 +87,51 @@ def test_damage_is_named(tmp_path, name, content, message):
 @pytest.mark.parametrize(
     ("name", "n", "last", "ones"),
     [
-        ("mnist-dvs/mnist_0_scale04_0001.aedat", 15744, 2210588, 7874),
-        ("mnist-dvs/mnist_0_scale04_0001_qt1.aedat", 1782, 196581, 839),
-        ("mnist-dvs/mnist_0_scale08_0001_qt1.aedat", 5078, 196557, 2344),
-        ("mnist-dvs/mnist_0_scale16_0001_qt1.aedat", 11209, 196604, 5351),
+        ("mnist-dvs/mnist_0_scale04_0001.aedat", 15744, 2210588, 15744 - 7874),
+        ("mnist-dvs/mnist_0_scale04_0001_qt1.aedat", 1782, 196581, 1782 - 839),
+        ("mnist-dvs/mnist_0_scale08_0001_qt1.aedat", 5078, 196557, 5078 - 2344),
+        ("mnist-dvs/mnist_0_scale16_0001_qt1.aedat", 11209, 196604, 11209 - 5351),
         ("n-mnist/sample_nmnist.bin", 4325, 311175, 2145),
     ],
 )
 def test_real_recordings(samples, name, n, last, ones):
     path = samples / name
     events = READERS[path.suffix](path)
-    assert (len(events), int(events.t[-1]), int(events.p.sum())) == (n, last, ones)
+    assert (len(events), int(events.t[-1]), int(events.p.sum())) == (n, last, ones)  # of MNIST-DVS, bit 0 = 1 is OFF
     assert event_frames(events, 4).sum() == n
+
+
+def test_bit_0_of_a_dvs128_is_1_for_off(tmp_path):
+    """As dat2mat.m of MNIST-DVS, jAER and SpikingJelly read it."""
+    path = tmp_path / "a.aedat"
+    path.write_bytes(AEDAT2_HEADER + bytes((0, 0, 0, 2, 0, 0, 0, 1)) + bytes((0, 0, 0, 5, 0, 0, 0, 2)))
+    events = read_aedat2(path)
+    assert (events.x.tolist(), events.p.tolist()) == ([1, 2], [1, 0])
+
+
+def test_what_comes_from_the_plug_for_synchronisation_is_no_event(tmp_path):
+    path = made_aedat(tmp_path / "a.aedat")
+    data = bytearray(path.read_bytes())
+    data[len(AEDAT2_HEADER) + 8 + 2] |= 0x80  # bit 15 of the second event
+    path.write_bytes(data)
+    events = read_aedat2(path)
+    assert (events.t.tolist(), events.x.tolist(), events.p.tolist()) == ([5, 9], [0, 3], [1, 1])
+
+
+@pytest.mark.parametrize(
+    ("t", "continued"),
+    [
+        ((2**32 - 9, 3, 90_000), (2**32 - 9, 2**32 + 3, 2**32 + 90_000)),  # the counter wrapped, or began at -9 us
+        ((70_000_000, 5, 20), (70_000_000, 70_000_005, 70_000_020)),  # reset
+        ((50_000, 10, 50_000, 10, 20), (50_000, 50_010, 100_000, 100_010, 100_020)),  # reset twice
+        ((2**32 - 9, 3, 2_000_000, 7), (2**32 - 9, 2**32 + 3, 2**32 + 2_000_000, 2**32 + 2_000_007)),
+        ((2**32 - 2, 5, 4, 9), (2**32 - 2, 2**32 + 4, 2**32 + 5, 2**32 + 9)),  # neighbours swapped after it
+    ],
+)
+def test_a_clock_that_began_again_goes_on(tmp_path, t, continued):
+    n = len(t)
+    events = read_aedat2(made_aedat(tmp_path / "a.aedat", t=t, x=range(n), y=range(n), p=[1] * n))
+    assert events.t.tolist() == list(continued)
 
 
 def test_a_real_header_without_events(samples):

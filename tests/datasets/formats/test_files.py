@@ -1,9 +1,19 @@
 """Reading files and listing folders."""
 
+import os
+
 import pytest
 
 from misnet.datasets import DataError
-from misnet.datasets.formats.files import check_head, first_folder, read_lines, sorted_files, sorted_folders
+from misnet.datasets.formats.files import (
+    check_head,
+    first_folder,
+    one_form,
+    printable,
+    read_lines,
+    sorted_files,
+    sorted_folders,
+)
 from tests.datasets.tiny_files import LFS_POINTER
 
 
@@ -35,3 +45,14 @@ def test_listing_is_in_natural_order_without_hidden_files(tmp_path):
     assert sorted_files(tmp_path / "none", {".jpg"}) == sorted_folders(tmp_path / "none") == []
     assert first_folder(tmp_path, ("a.txt", "3.jpg", ".git")) == tmp_path / "3.jpg"
     assert first_folder(tmp_path, ("x",)) is None
+
+
+def test_superscripts_are_no_numbers_and_other_forms_no_other_names(tmp_path):
+    for name in ("10.jpg", "\u00b2", "e\u0301a.jpg", "\u00e9b.jpg"):
+        (tmp_path / name).mkdir()
+    assert [p.name for p in sorted_folders(tmp_path)] == ["10.jpg", "\u00b2", "e\u0301a.jpg", "\u00e9b.jpg"]
+
+
+def test_names_that_are_no_unicode_are_printable():
+    assert printable(os.fsdecode(b"caf\xe9 caf\xc3\xa9")) == "caf\\xe9 caf\u00e9"
+    assert one_form("e\u0301") == "\u00e9"

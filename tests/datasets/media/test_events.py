@@ -1,5 +1,7 @@
 """From events to frames and maps, on events that can be counted by hand, and as properties."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -41,7 +43,7 @@ def test_slices_go_up_and_stay_inside(times, bins, slicing):
 
 def test_frames_count_events_by_time_place_and_polarity():
     frames = event_frames(FOUR, 2)
-    assert (frames.shape, frames.dtype) == ((2, 4, 5, 2), np.float32)
+    assert (frames.shape, frames.dtype) == ((2, 4, 5, 2), np.uint8)
     assert frames[0, 0, 0].tolist() == [0, 1]
     assert frames[0, 3, 4].tolist() == [2, 0]
     assert frames[1, 1, 2].tolist() == [0, 1]
@@ -61,7 +63,7 @@ def test_frames_of_no_events_are_zero():
 def test_maps_run_on_from_one_timestep_to_the_next():
     t, channel = np.array([0, 1, 2, 3, 4, 5, 6, 7]), np.array([0, 1, 2, 0, 1, 2, 0, 1])
     maps = cochlea_maps(t, channel, channels=3, timesteps=2, columns=4)
-    assert (maps.shape, maps.dtype) == ((2, 3, 4), np.float32)
+    assert (maps.shape, maps.dtype) == ((2, 3, 4), np.uint8)
     assert maps[0].tolist() == [[1, 0, 0, 1], [0, 1, 0, 0], [0, 0, 1, 0]]
     assert maps[1].tolist() == [[0, 0, 1, 0], [1, 0, 0, 1], [0, 1, 0, 0]]
 
@@ -92,3 +94,19 @@ def test_a_square_around_the_median_stays_on_the_sensor():
 def test_wrong_arguments(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("n", "dtype"), [(255, np.uint8), (256, np.uint16), (65_536, np.uint32)])
+def test_counts_are_the_smallest_integers_that_hold_them(n, dtype):
+    same = np.zeros(n, np.uint8)
+    frames = event_frames(Events(np.arange(n), same, same, same, 2, 2), 1)
+    maps = cochlea_maps(np.zeros(n, np.int64), same, 2, 1, 1)
+    for counts in (frames, maps):
+        assert counts.dtype == dtype
+        assert counts.ravel()[0] == counts.sum(dtype=np.int64) == n
+
+
+def test_a_square_of_a_large_sensor():
+    events = Events(np.arange(3), np.array([300, 310, 320], np.uint16), np.array([5, 6, 7], np.uint16), None, 260, 346)
+    cut = around(replace(events, p=np.ones(3, np.uint8)), 32)
+    assert (cut.x.tolist(), cut.y.tolist(), cut.width) == ([6, 16, 26], [5, 6, 7], 32)

@@ -1,6 +1,7 @@
 """Decoding images of every kind, fitting them to a square, and resizing by matrices as Pillow does."""
 
 import io
+import struct
 
 import numpy as np
 import pytest
@@ -55,14 +56,101 @@ def test_every_mode_becomes_rgb():
     assert decode_image(saved(Image.new("CMYK", (1, 1), (0, 0, 0, 0)), "JPEG"), "f").tolist() == [[[255] * 3]]
 
 
-def test_the_orientation_that_a_camera_noted_is_applied():
-    image = Image.new("RGB", (4, 2))
-    image.putpixel((0, 0), (255, 255, 255))
+@pytest.mark.parametrize(
+    ("dtype", "kind", "values", "expected"),
+    [
+        (np.uint8, "PNG", (0, 77, 255), (0, 77, 255)),
+        (np.uint8, "TIFF", (0, 77, 255), (0, 77, 255)),
+        (np.uint16, "PNG", (0, 77 * 256 + 200, 65535), (0, 77, 255)),
+        (np.uint16, "TIFF", (0, 77 * 256 + 200, 65535), (0, 77, 255)),
+        (np.uint16, "PPM", (0, 77 * 256 + 200, 65535), (0, 77, 255)),
+        (np.float32, "TIFF", (0.0, 77 / 255, 1.0), (0, 77, 255)),
+    ],
+)
+@pytest.mark.parametrize("orientation", [1, 2, 3, 6])
+def test_gray_of_every_depth_is_as_bright_and_as_upright_as_it_is_shown(dtype, kind, values, expected, orientation):
+    image = Image.fromarray(np.array([values, [0, 0, 0]], dtype))
     exif = Image.Exif()
-    exif[0x0112] = 6  # turn by a quarter clockwise
-    found = decode_image(saved(image, exif=exif), "f")
-    assert found.shape == (4, 2, 3)
-    assert found[0, 1].tolist() == [255] * 3
+    exif[0x0112] = orientation  # 2: mirrored, 3: upside down, 6: to be turned by a quarter clockwise
+    orientation = 1 if kind == "PPM" else orientation  # a PGM has none
+    found = decode_image(saved(image, kind, **({} if orientation == 1 else {"exif": exif})), "f")
+    shown = np.array([expected, [0, 0, 0]], np.uint8)
+    shown = {1: shown, 2: shown[:, ::-1], 3: shown[::-1, ::-1], 6: np.rot90(shown, -1)}[orientation]
+    np.testing.assert_array_equal(found, np.repeat(shown[..., None], 3, axis=-1))
+
+
+def deep_tiff(bits, sample_format, data):
+    """A gray TIFF of 4x1 pixels with so many bits: little-endian, nine tags, then the values."""
+    tags = [
+        (256, 4),
+        (257, 1),
+        (258, bits),
+        (259, 1),
+        (262, 1),
+        (273, 122),
+        (278, 1),
+        (279, len(data)),
+        (339, sample_format),
+    ]
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return struct.pack("<2sHIH", b"II", 42, 8, len(tags)) + entries + struct.pack("<I", 0) + data
+
+
+def test_twelve_bits_are_scaled():
+    packed = bytes([0x00, 0x0F, 0xFF, 0x80, 0x04, 0xD0])  # 0x000, 0xfff, 0x800, 0x4d0
+    assert decode_image(deep_tiff(12, 1, packed), "f")[0, :, 0].tolist() == [0, 255, 128, 77]
+
+
+@pytest.mark.parametrize(
+    ("data", "found"),
+    [
+        (saved(Image.fromarray(np.array([[0, 255]], np.int32)), "TIFF"), "signed integers of 32 bits from 0 to 255"),
+        (deep_tiff(32, 1, struct.pack("<4I", 0, 9, 3, 1)), "integers of 32 bits from 0 to 9"),
+        (deep_tiff(16, 2, struct.pack("<4h", 0, -9, 3, 1)), "signed integers of 16 bits from -9 to 3"),
+        (saved(Image.fromarray(np.array([[0, 65535]], np.float32)), "TIFF"), "floats from 0 to 65535"),
+        (saved(Image.fromarray(np.array([[-0.5, 1]], np.float32)), "TIFF"), "floats from -0.5 to 1"),
+        (saved(Image.fromarray(np.array([[np.nan, 1]], np.float32)), "TIFF"), "floats from nan to nan"),
+        (deep_tiff(64, 3, struct.pack("<4d", 0, 1, 2, 3)), "a TIFF of a kind that is not read"),
+    ],
+)
+def test_gray_whose_white_is_not_known_is_refused(data, found):
+    with pytest.raises(DataError, match=f"^f: found {found}"):
+        decode_image(data, "f")
+
+
+def test_what_is_transparent_is_shown_on_white():
+    """A black drawing on nothing, which browsers show on white: without that it would be black all over."""
+    drawing = Image.new("RGBA", (3, 1), (0, 0, 0, 0))
+    drawing.putpixel((0, 0), (0, 0, 0, 255))
+    drawing.putpixel((1, 0), (200, 0, 0, 51))
+    shown = [[0, 0, 0], [244, 204, 204], [255, 255, 255]]
+    for kind in ("PNG", "TIFF"):
+        assert decode_image(saved(drawing, kind), "f")[0].tolist() == shown
+    assert decode_image(saved(drawing, "WEBP", lossless=True), "f")[0].tolist() == shown
+    palette = Image.new("P", (2, 1), 0)
+    palette.putpalette([0, 0, 0, 90, 80, 70])
+    palette.putpixel((1, 0), 1)
+    for kind in ("PNG", "GIF"):
+        assert decode_image(saved(palette, kind, transparency=0), "f")[0].tolist() == [[255] * 3, [90, 80, 70]]
+    gray = Image.new("LA", (2, 1), (0, 0))
+    gray.putpixel((1, 0), (9, 255))
+    assert decode_image(saved(gray), "f")[0].tolist() == [[255] * 3, [9] * 3]
+
+
+def test_ink_becomes_light():
+    inks = Image.new("CMYK", (4, 1))
+    for x, ink in enumerate([(0, 0, 0, 0), (255, 0, 0, 0), (0, 0, 0, 255), (0, 0, 255, 128)]):
+        inks.putpixel((x, 0), ink)
+    expected = [[255, 255, 255], [0, 255, 255], [0, 0, 0], [127, 127, 0]]
+    assert decode_image(saved(inks, "TIFF"), "f")[0].tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])
+def test_the_first_picture_of_an_animation(kind):
+    pictures = [Image.new("RGB", (4, 4), colour) for colour in ((200, 0, 0), (0, 200, 0))]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    data = saved(pictures[0], kind, save_all=True, append_images=pictures[1:], **options)
+    assert (decode_image(data, "f") == (200, 0, 0)).all()
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """Videos of every container: which frame is shown when, sound in time with it, and each way a file can be wrong."""
 
+import gc
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -147,11 +149,30 @@ def test_playlists_are_no_videos(tmp_path):
         assert container.format.name == "concat"
 
 
+def test_decoders_and_their_threads_are_let_go_of(samples):
+    """Before Python looks for objects that hold each other, which may be long after."""
+    path = samples / "grid/bbaf2n.mpg"
+    if not Path("/proc/self/task").is_dir():
+        pytest.skip("threads are counted on Linux alone")
+
+    def threads():
+        return len(list(Path("/proc/self/task").iterdir()))
+
+    read_frames(path, [0.1])
+    before = threads()
+    gc.disable()
+    try:
+        for _ in range(5):
+            read_frames(path, [0.1, 0.4])
+            read_sound_track(path)
+    finally:
+        gc.enable()
+    assert threads() <= before
+
+
 def test_without_pyav_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(
-        DataError, match=r'PyAV, which is not installed; install it with: pip install "snncore\[video\]"'
-    ):
+    with pytest.raises(DataError, match=r'PyAV, which is not installed; install it with: pip install -e "\.\[video\]"'):
         read_frames(tmp_path / "a.mp4", [0.5])
 
 

@@ -315,3 +315,14 @@ def test_a_wrong_table_of_esc50_is_named(tmp_path, row):
     (tmp_path / "meta" / "esc50.csv").write_text("filename,fold,target,category,esc10,src_file,take\n" + row)
     with pytest.raises(DataError, match=r"esc50\.csv: row 2 .*does not hold together"):
         find_sounds(tmp_path, None)
+
+
+def test_hidden_files_are_passed_over(tmp_path):
+    """What macOS leaves beside each file on a foreign disk: `._x`, of some bytes of its own."""
+    for name in ("train", "val"):
+        files = {f"{name}/{c}/{k:04}.png": image_bytes((k, 0, 0)) for c in CLASSES for k in range(2)}
+        write_tar(tmp_path / f"cifar10-jpg-{name}.tar.gz", files | {f"{name}/cat/._0000.png": b"\0\5\x16\7"})
+        (tmp_path / f"._cifar10-jpg-{name}.tar.gz").write_bytes(b"\0\5\x16\7")
+    items, containers = find_images(tmp_path)
+    assert [path.name for path in containers] == ["cifar10-jpg-train.tar.gz", "cifar10-jpg-val.tar.gz"]
+    assert len(items) == 40

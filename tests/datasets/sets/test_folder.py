@@ -1,8 +1,10 @@
 """Folders of one's own: videos, or sounds and images, with and without folders for the splits."""
 
+import os
 import re
 import shutil
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -143,7 +145,7 @@ def test_corrupt_videos_stop_or_are_counted(videos_dir):
 @pytest.mark.parametrize("on_bad_sample", ["error", "skip"])
 def test_without_pyav_nothing_begins(videos_dir, monkeypatch, on_bad_sample):
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(DataError, match=r'needs PyAV.*pip install "snncore\[video\]"'):
+    with pytest.raises(DataError, match=r'needs PyAV.*pip install -e "\.\[video\]"'):
         load(videos_dir, on_bad_sample=on_bad_sample)
 
 
@@ -167,3 +169,102 @@ def test_wrong_folders_and_options(videos_dir, tmp_path_factory):
         load(videos_dir)
     with pytest.raises(DataError, match="found 0 folders of classes, expected two or more"):
         load(tmp_path_factory.mktemp("empty"))
+
+
+def pairs_dir(root, n=6, classes=("cat", "dog")):
+    """n sounds and images of the same names in each class; image k is of gray k."""
+    for name in classes:
+        for k in range(n):
+            write_image(root / "vision" / name / f"clip{k}.png", (k, k, k))
+            write_tone(root / "audio" / name / f"clip{k}.wav", seconds=0.4)
+    return root
+
+
+def stems(dataset):
+    return [[path.stem for path in dataset.files(i)] for i in range(len(dataset))]
+
+
+def test_a_missing_image_leaves_the_other_pairs_alone(tmp_path):
+    whole = pairs_dir(tmp_path)
+    before = {split: stems(load(whole, split)) for split in ("train", "test")}
+    (whole / "vision/cat/clip3.png").unlink()
+    (whole / "vision/dog/clip2 (1).png").write_bytes((whole / "vision/dog/clip2.png").read_bytes())
+    (whole / "vision/dog/._clip1.png").write_bytes(b"\0\5\x16\7")
+    (whole / "vision/dog/.DS_Store").write_bytes(b"\0\0\0\1Bud1")
+    for split, pairs in before.items():
+        dataset = load(whole, split)
+        assert all(sound == image for sound, image in stems(dataset))
+        assert stems(dataset) == [p for i, p in enumerate(pairs) if p != ["clip3"] * 2 or before[split].index(p) < i]
+        assert dataset.notes == (
+            "11 pairs of sounds and images, by name; left out 2 without a partner of their name: cat/clip3.wav, "
+            "dog/clip2 (1).png",
+        )
+
+
+def test_names_in_another_unicode_form_are_the_same_names(tmp_path):
+    for k in range(4):
+        for name in ("caf\u00e9", "th\u00e9"):
+            write_tone(tmp_path / "audio" / name / f"{k}\u00e9.wav", seconds=0.4)
+            other = unicodedata.normalize("NFD", name)
+            write_image(tmp_path / "vision" / other / f"{k}e\u0301.png", (k, k, k))
+    train = load(tmp_path)
+    assert train.class_names == ("caf\u00e9", "th\u00e9")
+    assert [unicodedata.normalize("NFC", image) for _, image in stems(train)] == [sound for sound, _ in stems(train)]
+    assert train.notes == ("8 pairs of sounds and images, by name",)
+
+
+def test_names_that_are_no_unicode_are_read_hashed_and_printed(tmp_path):
+    pairs_dir(tmp_path)
+    try:
+        for side in ("audio", "vision"):
+            os.rename(tmp_path / side / "cat", tmp_path / side / os.fsdecode(b"caf\xe9"))
+    except OSError:
+        pytest.skip("this file system takes Unicode alone")
+    os.rename(tmp_path / "audio/dog/clip1.wav", tmp_path / "audio/dog" / os.fsdecode(b"th\xe9.wav"))
+    (tmp_path / "audio/dog" / os.fsdecode(b"\xe9.txt")).write_text("x")
+    train = load(tmp_path, key_frames="random")
+    assert train.class_names == ("caf\\xe9", "dog")
+    assert len(train.fingerprint()) == 64
+    train[0]
+    assert "dog/th\\xe9.wav, dog/clip1.png" in train.notes[1]
+    assert train.notes[0] == "passed over 1 files: 1 .txt (such as audio/dog/\\xe9.txt)"
+
+
+def test_what_is_passed_over_is_counted_by_kind(tmp_path):
+    pairs_dir(tmp_path)
+    for k in range(2):
+        os.rename(tmp_path / f"vision/cat/clip{k}.png", tmp_path / f"vision/cat/clip{k}.heic")
+    (tmp_path / "audio/dog/clip5.wav").unlink()
+    (tmp_path / "audio/dog/clip5.wav").symlink_to("../../.git/annex/objects/x/clip5.wav")
+    (tmp_path / "audio/dog/x.wav").mkdir()
+    (tmp_path / "audio/dog/Thumbs.db").write_bytes(b"1")
+    passed, paired = load(tmp_path).notes
+    assert passed == (
+        "passed over 4 files: 2 .heic (such as vision/cat/clip0.heic), 1 links that lead nowhere (such as "
+        "audio/dog/clip5.wav), 1 folders named like files (such as audio/dog/x.wav)"
+    )
+    assert paired.startswith("9 pairs of sounds and images, by name; left out 3 without")
+
+
+def test_jfif_and_wave_are_images_and_sounds(tmp_path):
+    pairs_dir(tmp_path, 3)
+    os.rename(tmp_path / "audio/cat/clip0.wav", tmp_path / "audio/cat/clip0.wave")
+    write_image(tmp_path / "vision/cat/clip0.jpg", (0, 0, 0))
+    os.rename(tmp_path / "vision/cat/clip0.jpg", tmp_path / "vision/cat/clip0.jfif")
+    (tmp_path / "vision/cat/clip0.png").unlink()
+    splits = [load(tmp_path, split) for split in ("train", "test")]
+    assert sum(map(len, splits)) == 6
+    assert all(dataset[i][0].std() > 0.9 for dataset in splits for i in range(len(dataset)))
+
+
+def test_what_is_beside_videos_is_noted(videos_dir):
+    write_tone(videos_dir / "train/red/y.wav")
+    (videos_dir / "train/red/x.srt").write_text("1")
+    (videos_dir / "train/green").mkdir()
+    (videos_dir / "train/green/x.divx").write_bytes(b"1")
+    train = load(videos_dir)
+    assert train.class_names == ("blue", "red")
+    assert train.notes == (
+        f"{videos_dir}/train/red: 1 sounds have no video of their name: y.wav",
+        "passed over 2 files: 1 .divx (such as train/green/x.divx), 1 .srt (such as train/red/x.srt)",
+    )

@@ -182,3 +182,14 @@ def test_a_digit_that_is_not_spoken_and_a_name_without_a_digit(folder, tmp_path)
 def test_wrong_options(folder, settings, message):
     with pytest.raises(ValueError, match=message):
         MnistDvsNtidigits("train", data_dir=folder, **settings)
+
+
+@pytest.mark.parametrize("sensor", ["mnist-dvs", "n-mnist"])
+def test_hidden_files_are_no_recordings(tmp_path, sensor):
+    folder = write_event_digits(tmp_path / "digits", sensor)
+    before = len(load(folder))
+    for path in [*folder.rglob("*.aedat"), *folder.rglob("*.bin")]:
+        (path.parent / f"._{path.name}").write_bytes(b"\0\5\x16\7")
+        (path.parent / ".Trash").mkdir(exist_ok=True)
+        (path.parent / ".Trash" / path.name).write_bytes(b"1")
+    assert len(load(folder)) == before

@@ -1,10 +1,14 @@
 """Drawing splits a group at a time, and partners of the same class."""
 
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from misnet.datasets import DataError
-from misnet.datasets.sets.pairing import Item, draw_partners, draw_splits, same_name, split_like
+from misnet.datasets.media.sources import FrameFolder
+from misnet.datasets.sets.pairing import Item, draw_partners, draw_splits, namesakes, split_like
 
 
 def items(label, keys, group=None, test=None):
@@ -67,10 +71,71 @@ def test_partners_are_of_the_class_and_used_about_as_often():
         draw_partners(first, items(1, "a"), np.random.default_rng(0), "x")
 
 
-def test_names_must_be_the_same_on_both_sides():
+def test_names_that_are_the_same_on_both_sides_are_pairs():
     heard, seen = items(0, ["a/1.wav", "a/2.wav"]), items(0, ["a/2.png", "a/1.jpg"])
-    assert [item.key for item in same_name(heard, seen)] == ["a/1.jpg", "a/2.png"]
-    assert same_name(heard, seen[:1]) is None
-    assert same_name(heard[:1], seen) is None
-    assert same_name(heard, items(1, ["a/2.png", "a/1.jpg"])) is None
-    assert same_name(heard, [*seen, *items(0, ["a/1.png"])]) is None
+    found = namesakes(heard, seen)
+    assert keys(found) == ["a/1.wav a/1.jpg", "a/2.wav a/2.png"]
+    assert found.odd == []
+    assert found.note() == "2 pairs of sounds and images, by name"
+    assert namesakes(heard, items(1, ["a/2.png", "a/1.jpg"])).pairs == []
+
+
+def keys(found):
+    return [f"{sound.key} {image.key}" for sound, image in found.pairs]
+
+
+@pytest.mark.parametrize(
+    ("change", "odd"),
+    [
+        (lambda heard, seen: seen.pop(3), ["3.wav"]),
+        (lambda heard, seen: heard.pop(3), ["3.png"]),
+        (lambda heard, seen: seen.extend(items(0, ["3 (1).png"])), ["3 (1).png"]),
+        (lambda heard, seen: seen.extend(items(0, ["3.jpg"])), ["3.jpg"]),
+        (lambda heard, seen: heard.extend(items(0, ["x.wav", "y.wav"])), ["x.wav", "y.wav"]),
+    ],
+)
+def test_one_file_that_is_missing_or_too_many_leaves_the_other_pairs_alone(change, odd):
+    heard, seen = items(0, [f"{k}.wav" for k in range(10)]), items(0, [f"{k}.png" for k in range(10)])
+    change(heard, seen)
+    found = namesakes(heard, seen)
+    assert keys(found) == [f"{k}.wav {k}.png" for k in range(10) if f"{k}.wav" not in odd and f"{k}.png" not in odd]
+    assert [item.key for item in found.odd] == odd
+    assert found.are_pairs
+    assert found.note().endswith(f"left out {len(odd)} without a partner of their name: {', '.join(odd)}")
+
+
+def test_few_names_in_common_are_chance():
+    heard = items(0, [f"{k}.wav" for k in range(20)])
+    half, fewer = (namesakes(heard, items(0, [f"{k}.png" for k in range(20 - n, 40 - n)])) for n in (10, 9))
+    assert (len(half.pairs), half.are_pairs) == (10, True)
+    assert (len(fewer.pairs), fewer.are_pairs) == (9, False)
+    assert "at random within their class: only 9 names are on both sides (11.wav is one)" in fewer.note()
+    assert "no names are the same" in namesakes(heard, items(0, ["a.png"])).note()
+
+
+def test_names_are_compared_in_one_unicode_form():
+    heard, seen = items(0, ["caf\u00e9.wav", "tea.wav"]), items(0, ["cafe\u0301.png", "tea.png"])
+    assert keys(namesakes(heard, seen)) == ["caf\u00e9.wav cafe\u0301.png", "tea.wav tea.png"]
+
+
+def test_a_sound_for_training_and_an_image_for_testing_are_no_pair():
+    heard = items(0, ["1.wav"], test=False) + items(0, ["2.wav"])
+    found = namesakes(heard, items(0, ["1.png", "2.png"], test=True))
+    assert keys(found) == ["2.wav 2.png"]
+    assert [item.key for item in found.odd] == ["1.wav", "1.png"]
+
+
+def test_a_folder_of_frames_has_no_ending():
+    frames = FrameFolder((Path("1.png"),))
+    seen = [Item(frames, 0, "a/clip.1"), Item(frames, 0, "a/clip.2")]
+    assert keys(namesakes(items(0, ["a/clip.2.wav", "a/clip.1.wav"]), seen)) == [
+        "a/clip.2.wav a/clip.2",
+        "a/clip.1.wav a/clip.1",
+    ]
+
+
+def test_splits_of_many_are_drawn_in_time_that_grows_with_their_number():
+    started = time.process_time()
+    drawn = draw_splits(items(0, map(str, range(50_000))), 0.2, 0, "x")
+    assert time.process_time() - started < 5  # 25 s when each group was counted among all
+    assert sum(item.test for item in drawn) == 10_000
