@@ -22,14 +22,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from misnet.datasets import DATASET_NAMES, describe
+from misnet.datasets import describe
 from misnet.datasets.prepared.cache import verify_cache
 from misnet.datasets.prepared.checking import Report, check
 from misnet.datasets.prepared.decoding import Request
 from misnet.datasets.prepared.manifest import Manifest
 from misnet.datasets.prepared.preparing import Interrupted, prepare
 from misnet.datasets.prepared.preview import draw_preview
-from misnet.datasets.registry import data_splits
+from misnet.datasets.registry import REGISTRY, data_splits
 from misnet.tools.naming import Parser, called
 from misnet.tools.toolkit import (
     DATA,
@@ -51,9 +51,11 @@ def make_parser() -> argparse.ArgumentParser:
         usage="%(prog)s NAME [--data-dir DIR] (--preview FILE | --check | --out CACHE | --verify CACHE) [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in DATASET_NAMES),
+        epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in REGISTRY),
     )
-    parser.add_argument("name", metavar="NAME", choices=DATASET_NAMES, help="data set; what each needs is listed below")
+    parser.add_argument(
+        "name", metavar="NAME", choices=tuple(REGISTRY), help="data set; what each needs is listed below"
+    )
     parser.add_argument("--data-dir", metavar="DIR", help="folder with the files of a data set that needs some")
     what = parser.add_argument_group("what to do, in this order")
     what.add_argument("--verify", type=Path, metavar="CACHE", help="read a cache whole and compare it with its hashes")

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from misnet.datasets.base import AudioVisualDataset, DataError, MissingPackage
+from misnet.datasets.base import AudioVisualDataset, DataError, Dataset, MissingPackage
 from misnet.datasets.prepared.cache import array_header, array_path
 from misnet.datasets.prepared.manifest import Chunk
 from misnet.datasets.registry import data_options, load_dataset
@@ -31,8 +31,16 @@ class Request:
     def load(self, split: str) -> AudioVisualDataset:
         """Return the data set; with "skip", one that leaves out by itself what it could not even be made with.
 
-        Raises what load_dataset raises.
+        Raises what load_dataset raises, and DataError for a data set of other streams than a cache has arrays for.
         """
+        data = self._load(split)
+        if not isinstance(data, AudioVisualDataset):
+            raise DataError(
+                f"{self.name}: a cache holds audio and visual, the data set offers {', '.join(data.streams)}"
+            )
+        return data
+
+    def _load(self, split: str) -> Dataset:
         settings = {"data_dir": self.data_dir, "timesteps": self.timesteps, "size": self.size, "seed": self.seed}
         try:
             return load_dataset(self.name, split, **settings, **self.options)

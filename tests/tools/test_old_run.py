@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.tools.test_any_model import assert_done
 from tests.tools.test_train import metrics
 
 OLD = Path(__file__).parent / "data" / "run_of_version_0_1"
@@ -31,7 +32,7 @@ def test_it_is_of_the_old_form():
 
 def test_it_goes_on_and_has_the_same_columns(folder, call):
     result = call("train", "--resume", folder, "--device", "cpu")
-    assert (result.status, result.err) == (0, "")
+    assert_done(result)
     assert result.out.startswith(f"{folder}: going on at epoch 1, batch 5\n")
     assert (folder / "metrics.csv").read_text().splitlines()[0] == HEADER
     first, second = metrics(folder)
@@ -43,10 +44,10 @@ def test_it_goes_on_and_has_the_same_columns(folder, call):
 
 def test_it_is_evaluated_and_audited(folder, call, tmp_path):
     result = call("evaluate", folder, "--device", "cpu", "--json", tmp_path / "figures.json")
-    assert (result.status, result.err) == (0, "")
+    assert_done(result)
     assert json.loads((tmp_path / "figures.json").read_text())["samples"] == 16
     result = call("audit", folder, "--device", "cpu", "--rule", "exact")
-    assert (result.status, result.err) == (0, "")
+    assert_done(result)
     assert result.out.startswith("MISNet-XS, 8x8, T=2, on dialpad (test): 16 samples, 6,284 parameters\n")
 
 
