@@ -21,6 +21,7 @@ FORBIDDEN = {
     "misnet/training": {AUDIT, PAPER},
     "misnet/audit": {PAPER},
     "datasets": {MODELS, TRAINING, AUDIT, PAPER, TOOLS},
+    "tests/snncore": {"misnet", "tests.misnet", "tests.tools", "tests.datasets"},
 }
 CONTRACT = {f"misnet.models.{name}" for name in ("config", "contract", "options", "registry", "summary")}
 """What may be known of models where any model is to work; every other module there is a model."""
