@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from misnet.datasets.base import DataError, MissingPackage
-from misnet.datasets.formats.files import check_head, reason
+from misnet.datasets.formats.files import check_head, reason, refuse_text
 
 __all__ = ["CHANNELS", "DIGITS", "read_labels", "read_spikes"]
 
@@ -87,7 +87,9 @@ def _opened(path: str | Path, wanted: str) -> Iterator[Any]:
             f'{path}: reading HDF5 needs h5py, which is not installed; install it with: pip install -e ".[events]"'
         ) from None
     expected = "the HDF5 file of N-TIDIGITS"
-    start = check_head(path, expected)[: len(_MAGIC)]
+    head = check_head(path, expected)
+    refuse_text(head, path, expected)
+    start = head[: len(_MAGIC)]
     if start != _MAGIC:
         raise DataError(f"{path}: found bytes {start.hex(' ')} at the start, expected {expected}")
     try:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from misnet.datasets.base import DataError, MissingPackage
-from misnet.datasets.formats.files import check_head, read_lines, reason
+from misnet.datasets.formats.files import check_head, read_lines, reason, refuse_text
 
 __all__ = ["CLASSES", "SECONDS", "Event", "read_annotations", "read_order"]
 
@@ -85,7 +85,7 @@ def read_order(path: Path, lines: int) -> list[int]:
         raise MissingPackage(
             f"{path}: reading it needs h5py, which is not installed; install it with: {INSTALL}"
         ) from None
-    check_head(path, expected)
+    refuse_text(check_head(path, expected), path, expected)
     try:
         with h5py.File(path, "r") as file:
             link = file.get("order", getlink=True)

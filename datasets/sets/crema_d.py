@@ -1,5 +1,7 @@
 """`crema-d`: acted sentences in six emotions, of the Crowd-sourced Emotional Multimodal Actors Dataset."""
 
+import contextlib
+import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -163,10 +165,15 @@ class CremaD(MediaDataset):
 def read_split(path: Path) -> list[str]:
     """Return the names of the clips in a csv file (`1001_DFA_ANG_XX,ANG`) or a list (`1001_DFA_ANG_XX.flv Anger`).
 
+    Fields may be quoted.
+
     Raises DataError for a row that is neither, for an emotion that contradicts the name, and for a clip listed twice.
     """
     names: dict[str, None] = {}
     for number, line in enumerate(read_lines(path, EXPECTED_ROWS), start=1):
+        if '"' in line:
+            with contextlib.suppress(csv.Error):  # what is no row is named below
+                line = ",".join(next(csv.reader([line.strip()], strict=True)))
         name, _, emotion = line.strip().replace(",", " ").partition(" ")
         name = name.partition(".")[0]
         match = CLIP_NAME.fullmatch(name)
