@@ -1,15 +1,16 @@
-"""What every data set offers: audio, video and a label for each sample, and a fingerprint of its content."""
+"""What every data set offers: named streams of arrays and a label for each sample, and a fingerprint of its content."""
 
 import hashlib
 import json
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["AudioVisualDataset", "DataError", "MissingPackage", "Subset", "content_hash"]
+__all__ = ["AudioVisualDataset", "DataError", "Dataset", "MissingPackage", "Stream", "Subset", "content_hash"]
 
 
 class DataError(Exception):
@@ -20,17 +21,20 @@ class MissingPackage(DataError):
     """A package that reads a kind of file is not installed: no fault of a sample, and so never skipped."""
 
 
-class AudioVisualDataset(ABC):
-    """Samples with a spectrogram and an image for each of T timesteps, and one label.
+class Stream(NamedTuple):
+    """Shape of one sample of a stream of images or spectrograms; other streams may have any shape [T, ...]."""
 
-    `dataset[i]` is `(audio, video, label)`:
+    timesteps: int
+    height: int
+    width: int
+    channels: int
 
-        audio   float32 [T, H, W, audio_channels], roughly zero mean and unit variance; H is mel band (low first),
-                W is time within the timestep
-        video   float32 [T, H, W, visual_channels], roughly zero mean and unit variance
-        label   int, an index into `class_names`
 
-    with T = `timesteps` and H = W = `size`. Indices run from 0 to `len(dataset) - 1`; any other raises IndexError.
+class Dataset(ABC):
+    """Samples that each have some streams of T timesteps, and one label.
+
+    `dataset[i]` is `(stream, ..., label)`: float32 arrays in the order and with the shapes of `streams`, and an int, an
+    index into `class_names`. Indices run from 0 to `len(dataset) - 1`; any other raises IndexError.
     `skipped` counts the corrupt samples that were left out, which is 0 unless the data set was told to skip them;
     `skipped_reasons` says of each, in a sentence that names it, what was wrong. `notes` are sentences on the whole that
     a person should read: how sounds and images were paired, which files were passed over.
@@ -40,12 +44,14 @@ class AudioVisualDataset(ABC):
     split: str
     class_names: tuple[str, ...]
     timesteps: int
-    size: int
-    audio_channels: int = 1
-    visual_channels: int
     skipped: int = 0
     skipped_reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    @property
+    @abstractmethod
+    def streams(self) -> Mapping[str, tuple[int, ...]]:
+        """Shape [T, ...] of each stream of a sample, by the name that models ask for."""
 
     @property
     @abstractmethod
@@ -53,8 +59,8 @@ class AudioVisualDataset(ABC):
         """All labels, int64 [n], read-only."""
 
     @abstractmethod
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
-        """Sample `index` as `(audio, video, label)`."""
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
+        """Sample `index` as `(stream, ..., label)`."""
 
     @abstractmethod
     def fingerprint(self) -> str:
@@ -88,28 +94,64 @@ class AudioVisualDataset(ABC):
         return int(index)
 
 
-class Subset(AudioVisualDataset):
+class AudioVisualDataset(Dataset):
+    """Samples with a spectrogram and an image for each of T timesteps, and one label.
+
+    `dataset[i]` is `(audio, video, label)`:
+
+        audio   float32 [T, H, W, audio_channels], roughly zero mean and unit variance; H is mel band (low first),
+                W is time within the timestep
+        video   float32 [T, H, W, visual_channels], roughly zero mean and unit variance
+        label   int, an index into `class_names`
+
+    with T = `timesteps` and H = W = `size`. The streams are called "audio" and "visual".
+    """
+
+    size: int
+    audio_channels: int = 1
+    visual_channels: int
+
+    @property
+    def streams(self) -> Mapping[str, tuple[int, ...]]:
+        pixels = (self.timesteps, self.size, self.size)
+        return {"audio": Stream(*pixels, self.audio_channels), "visual": Stream(*pixels, self.visual_channels)}
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
+        """Sample `index` as `(audio, video, label)`."""
+
+
+class Subset(Dataset):
     """The samples of `dataset` at `indices`, in that order, and nothing copied.
 
+    What else the data set says of itself, such as `size`, the subset says too.
     indices: integers, [m]. Raises IndexError for an index that is not in `dataset`.
     """
 
-    def __init__(self, dataset: AudioVisualDataset, indices: Iterable[int]):
+    def __init__(self, dataset: Dataset, indices: Iterable[int]):
         self.dataset = dataset
         self.indices = np.array([dataset.checked(int(i)) for i in indices], dtype=np.int64)
         self.name, self.split, self.class_names = dataset.name, dataset.split, dataset.class_names
-        self.timesteps, self.size = dataset.timesteps, dataset.size
+        self.timesteps = dataset.timesteps
         self.skipped, self.skipped_reasons = dataset.skipped, dataset.skipped_reasons
         self.notes = dataset.notes
-        self.audio_channels, self.visual_channels = dataset.audio_channels, dataset.visual_channels
         self._labels = dataset.labels[self.indices]
         self._labels.setflags(write=False)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "dataset":  # asked for before __init__ has set it, as copying does
+            raise AttributeError(name)
+        return getattr(self.dataset, name)
+
+    @property
+    def streams(self) -> Mapping[str, tuple[int, ...]]:
+        return self.dataset.streams
 
     @property
     def labels(self) -> np.ndarray:
         return self._labels
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         return self.dataset[int(self.indices[self.checked(index)])]
 
     def files(self, index: int) -> tuple[Path, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from misnet.datasets.base import AudioVisualDataset, DataError, Subset
+from misnet.datasets.base import DataError, Dataset, Subset
 from misnet.datasets.prepared.cache import open_cache
 from misnet.datasets.prepared.manifest import is_cache
 from misnet.datasets.sets import ave, cifar10_av, crema_d, event_recordings, folder, mnist_fsdd, urbansound8k_av
@@ -19,7 +19,17 @@ from misnet.datasets.sets.mnist_fsdd import MnistFsdd
 from misnet.datasets.sets.urbansound8k_av import UrbanSound8kAv
 from snncore.rng import named_rng
 
-__all__ = ["DATASET_NAMES", "data_options", "data_splits", "describe", "load_dataset"]
+__all__ = [
+    "DATASET_NAMES",
+    "REGISTRY",
+    "Entry",
+    "data_options",
+    "data_splits",
+    "default_epochs",
+    "describe",
+    "load_dataset",
+    "register",
+]
 
 SPLITS = ("train", "test")
 COMMON = frozenset({"split", "data_dir", "timesteps", "size", "seed"})  # what load_dataset passes by itself
@@ -27,11 +37,15 @@ COMMON = frozenset({"split", "data_dir", "timesteps", "size", "seed"})  # what l
 
 @dataclass(frozen=True)
 class Entry:
-    """A data set's class, what it is in a line, its usual size, what `data_dir` must hold (None: nothing), splits."""
+    """A data set's class, what it is in a line, its usual size, and how many epochs a run on it has by default.
 
-    loader: Callable[..., AudioVisualDataset]
+    needs: what `data_dir` must hold (None: nothing).
+    """
+
+    loader: Callable[..., Dataset]
     help: str
     default_size: int
+    default_epochs: int
     needs: str | None = None
     splits: tuple[str, ...] = SPLITS
 
@@ -44,24 +58,35 @@ class Entry:
 
 REGISTRY = {
     "dialpad": Entry(
-        Dialpad, "scikit-learn's handwritten digits with their telephone tones; a small fixture, no download", 8
+        Dialpad, "scikit-learn's handwritten digits with their telephone tones; a small fixture, no download", 8, 5
     ),
-    "mnist-fsdd": Entry(MnistFsdd, "MNIST's handwritten digits with recordings of spoken ones", 16, mnist_fsdd.NEEDS),
-    "cifar10-av": Entry(Cifar10Av, "CIFAR-10's photographs with environmental sounds of ESC", 32, cifar10_av.NEEDS),
+    "mnist-fsdd": Entry(
+        MnistFsdd, "MNIST's handwritten digits with recordings of spoken ones", 16, 8, mnist_fsdd.NEEDS
+    ),
+    "cifar10-av": Entry(Cifar10Av, "CIFAR-10's photographs with environmental sounds of ESC", 32, 30, cifar10_av.NEEDS),
     "urbansound8k-av": Entry(
-        UrbanSound8kAv, "UrbanSound8K's recordings with images of their classes", 32, urbansound8k_av.NEEDS
+        UrbanSound8kAv, "UrbanSound8K's recordings with images of their classes", 32, 30, urbansound8k_av.NEEDS
     ),
-    "crema-d": Entry(CremaD, "videos of actors who say a sentence in one of six emotions", 96, crema_d.NEEDS),
-    "ave": Entry(Ave, "ten-second videos of 28 audio-visual events", 96, ave.NEEDS, (*SPLITS, "val")),
-    "folder": Entry(FolderDataset, "your own videos, or sounds and images, in a folder a class", 64, folder.NEEDS),
+    "crema-d": Entry(CremaD, "videos of actors who say a sentence in one of six emotions", 96, 60, crema_d.NEEDS),
+    "ave": Entry(Ave, "ten-second videos of 28 audio-visual events", 96, 60, ave.NEEDS, (*SPLITS, "val")),
+    "folder": Entry(FolderDataset, "your own videos, or sounds and images, in a folder a class", 64, 30, folder.NEEDS),
     "mnist-dvs-ntidigits": Entry(
         MnistDvsNtidigits,
         'digits of an event camera (MNIST-DVS or N-MNIST) with those of a silicon cochlea (N-TIDIGITS): "M&N"',
         32,
+        10,
         event_recordings.NEEDS,
     ),
 }
 DATASET_NAMES = tuple(REGISTRY)
+"""The data sets that are part of this package."""
+
+
+def register(name: str, entry: Entry) -> None:
+    """Add a data set of one's own; raises ValueError for a name that is taken."""
+    if name in REGISTRY:
+        raise ValueError(f"name: expected one that is not taken, found {name!r}")
+    REGISTRY[name] = entry
 
 
 def load_dataset(
@@ -74,7 +99,7 @@ def load_dataset(
     seed: int = 0,
     limit: int | None = None,
     **options: object,
-) -> AudioVisualDataset:
+) -> Dataset:
     """Return a split of a data set.
 
     name: one of `DATASET_NAMES`. split: "train" or "test", and for ave also "val". data_dir: the folder with the files
@@ -96,7 +121,7 @@ def load_dataset(
         known = ", ".join(entry.options)
         raise ValueError(f"options: {name} has no option {', '.join(unknown)}; expected some of {known}")
     if data_dir is not None and is_cache(data_dir):
-        dataset: AudioVisualDataset = open_cache(data_dir, split, name, timesteps, size, seed, options)
+        dataset: Dataset = open_cache(data_dir, split, name, timesteps, size, seed, options)
     else:
         if entry.needs is not None:
             options["data_dir"] = _existing_dir(name, data_dir, entry.needs)
@@ -127,9 +152,14 @@ def data_splits(name: str) -> tuple[str, ...]:
     return _entry(name).splits
 
 
+def default_epochs(name: str) -> int:
+    """Return how many epochs a run on a data set has by default; raises ValueError for an unknown name."""
+    return _entry(name).default_epochs
+
+
 def _entry(name: str) -> Entry:
     if name not in REGISTRY:
-        raise ValueError(f"name: expected a data set among {', '.join(DATASET_NAMES)}, found {name!r}")
+        raise ValueError(f"name: expected a data set among {', '.join(REGISTRY)}, found {name!r}")
     return REGISTRY[name]
 
 

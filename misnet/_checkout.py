@@ -11,6 +11,9 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = {f"misnet.{name}": ROOT / name for name in ("datasets", "tools") if not (ROOT / "misnet" / name).exists()}
+IS_CHECKOUT = all((folder / "__init__.py").is_file() for folder in (ROOT / "datasets", ROOT / "tools")) and bool(
+    FOLDERS
+)
 
 
 class CheckoutFinder:
@@ -23,6 +26,16 @@ class CheckoutFinder:
         if name not in FOLDERS or not start.is_file():
             return None
         return importlib.util.spec_from_file_location(name, start, submodule_search_locations=[str(start.parent)])
+
+
+def how_to_install(package: str, extra: str) -> str:
+    """Return the command that brings a package: an extra of the checkout, the package alone beside an installation.
+
+    extra: "" for a package that every installation brings.
+    """
+    if not IS_CHECKOUT:
+        return f"pip install {package}"
+    return f'pip install -e ".[{extra}]"' if extra else "pip install -e ."
 
 
 if not any(getattr(finder, "__name__", "") == "CheckoutFinder" for finder in sys.meta_path):

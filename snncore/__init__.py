@@ -6,9 +6,9 @@ from snncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from snncore.gradcheck import GradientError, check_gradients
 from snncore.layout import channels_first, channels_last
 from snncore.opcount import CostError, OpCount, Ops, at_timestep, count_ops
-from snncore.rng import named_rng
+from snncore.rng import manual_seed, named_rng, training_step
 from snncore.surrogate import relaxed
-from snncore.tape import Function, GraphError, Tensor, no_grad, observe
+from snncore.tape import Function, GraphError, Tensor, bump, current_path, no_grad, observe
 
 __version__ = "0.1.0"
 
@@ -23,12 +23,15 @@ __all__ = [
     "Ops",
     "Tensor",
     "at_timestep",
+    "bump",
     "channels_first",
     "channels_last",
     "check_gradients",
     "count_ops",
+    "current_path",
     "functions",
     "load_checkpoint",
+    "manual_seed",
     "named_rng",
     "nn",
     "no_grad",
@@ -39,4 +42,5 @@ __all__ = [
     "schedules",
     "surrogate",
     "to_device",
+    "training_step",
 ]

@@ -27,11 +27,14 @@ class CheckpointError(Exception):
     """A checkpoint that cannot be written, read, or used for this model."""
 
 
-def save_checkpoint(path: str | os.PathLike, tensors: Mapping[str, Array], metadata: Mapping[str, Any]) -> None:
+def save_checkpoint(
+    path: str | os.PathLike, tensors: Mapping[str, Array], metadata: Mapping[str, Any] | None = None
+) -> None:
     """Write arrays and metadata to a file so that at every moment the old file or the new one is there, whole.
 
     tensors: arrays by name, on any device, of booleans, integers or floats up to 64 bits; every bit is kept.
-    metadata: what JSON holds (dict with str keys, list, str, number, bool, None; a tuple comes back as a list).
+    metadata: what JSON holds (dict with str keys, list, str, number, bool, None; a tuple comes back as a list); nothing
+    by default.
     The safetensors metadata key `snncore` holds one JSON object: `format_version`; `sha256` over names, types,
     shapes, bytes and metadata; `metadata`.
     Raises CheckpointError, with the earlier file as it was, for a NaN or infinite value (a run that has diverged
@@ -42,7 +45,7 @@ def save_checkpoint(path: str | os.PathLike, tensors: Mapping[str, Array], metad
     arrays = {name: _storable(name, x) for name, x in tensors.items()}
     _check_finite(arrays, f"checkpoint {path}: not written")
     try:
-        stored = json.loads(json.dumps(dict(metadata)))  # as it will be read, so that both sides digest the same
+        stored = json.loads(json.dumps(dict(metadata or {})))  # as it will be read, so that both sides digest the same
     except (TypeError, ValueError) as error:
         raise TypeError(f"metadata: expected what JSON can hold: {error}") from None
     header = {"format_version": FORMAT_VERSION, "sha256": _digest(arrays, stored), "metadata": stored}

@@ -10,7 +10,16 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["changed", "context"]
+import numpy as np
+
+__all__ = ["changed", "context", "current_path"]
+
+
+class Process:
+    """What all threads share."""
+
+    weights: np.random.Generator | None = None
+    """The random stream of layers that are made without one; None before the first."""
 
 
 class Context(threading.local):
@@ -20,14 +29,32 @@ class Context(threading.local):
     """False under `no_grad()`: nothing is recorded."""
     timestep: int | None = None
     """The timestep that arrays [N, ...] belong to, while a network loops over time (`at_timestep`)."""
+    samples: int | None = None
+    """How many samples the operation that is asked for its cost sees, if `count_ops` was told."""
+    timesteps: int | None = None
+    """How many timesteps, if `count_ops` was told; 0 in a network that has no axis of time."""
+    leading: int | None = None
+    """How many of the first axes are time and samples, where the counting knows how the arrays were made."""
     relaxed = False
     """True under `relaxed()`: neurons emit the primitive of their surrogate instead of spikes."""
     fused = True
     """False under `nn.unfused()`: BatchNorm and the neuron after it run as two operations."""
+    kernels: str | None = None
+    """Which kernels run (`kernels.choice.use_kernels`); None: what the environment variable SNNCORE_KERNELS says."""
+
+    forwards = 0
+    """Counts the calls of modules that no other module made: of whole networks."""
+    seed: int | None = None
+    """The seed of the run, inside `training_step`: what is drawn depends on it, the step and the module alone."""
+    train_step: int = 0
+    """The number of the step, inside `training_step`."""
+    process = Process()
 
     def __init__(self) -> None:
         self.observers: list[Callable] = []
         self.scope: list[Any] = []  # the modules whose forward is running, outermost first
+        self.paths: dict[int, str] | None = None  # of the modules below the outermost one, by id, if asked for
+        self.draws: dict[tuple[object, ...], int] = {}  # how often each module has drawn random numbers in this step
 
 
 context = Context()
@@ -43,3 +70,17 @@ def changed(field: str, value: Any) -> Iterator[None]:
         yield
     finally:
         setattr(context, field, before)
+
+
+def current_path() -> str:
+    """Return the path of the module whose forward is running, such as `stages.0.conv`.
+
+    It is "" in the outermost module itself and outside of all; the name of its class for a module that the outermost
+    one does not hold. For observers (`snncore.observe`), which are called inside.
+    """
+    if not context.scope:
+        return ""
+    root, module = context.scope[0], context.scope[-1]
+    if context.paths is None or id(module) not in context.paths:
+        context.paths = {id(m): path for path, m in root.named_modules()}
+    return context.paths.get(id(module), type(module).__name__)

@@ -6,13 +6,14 @@ check_gradients(LIF(decay=0.5), [c], relaxed=True)     # spiking: the step repla
 """
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
+from snncore.backend import Array
 from snncore.surrogate import relaxed as relaxed_mode
-from snncore.tape import Tensor, no_grad
+from snncore.tape import Function, Tensor, no_grad, observe
 
 __all__ = ["GradientError", "check_gradients"]
 
@@ -25,7 +26,7 @@ class GradientError(AssertionError):
 
 def check_gradients(
     function: Callable[..., Any],
-    inputs: Sequence[Any],
+    inputs: Sequence[Tensor | Array | None],
     *,
     names: Sequence[str] | None = None,
     wrt: Sequence[int] | None = None,
@@ -49,35 +50,81 @@ def check_gradients(
     inputs: arrays, converted to float64 if they are floating point (None is passed on). wrt: which inputs to check;
     by default all floating-point ones. names: for messages; by default `input 0`, `input 1`, ...
     relaxed: run with every spiking neuron in relaxed mode; a spiking function has no true gradient otherwise.
-    Raises GradientError naming the input, the entry and both values; ValueError if there is nothing to check.
+    Raises GradientError naming the input, the entry and both values, or if forward changes an input or backward a
+    gradient that it was given; ValueError if there is nothing to check or an array has no entries.
     """
     arrays: list[Any] = [None if x is None else _as_float64(x) for x in inputs]
     checked = [i for i, x in enumerate(arrays) if x is not None and x.dtype.kind == "f"] if wrt is None else list(wrt)
     if not checked:
         raise ValueError("check_gradients: no floating-point input to check")
     label = [f"input {i}" for i in range(len(arrays))] if names is None else list(names)
+    for i in checked:
+        if arrays[i].size == 0:
+            raise ValueError(f"check_gradients: {label[i]} of shape {arrays[i].shape} has no entries to check")
     rng = np.random.default_rng(seed)
     worst = 0.0
+    spiking: list[str] = []
+
+    def look(call: Function, _: tuple, __: tuple) -> None:
+        if call.spiking and call.name not in spiking:
+            spiking.append(call.name)
+
     with relaxed_mode() if relaxed else contextlib.nullcontext():
-        shapes = [y.shape for y in _evaluate(function, arrays)]
+        with observe(look):
+            shapes = [y.shape for y in _evaluate(function, arrays)]
+        hint = "" if relaxed or not spiking else f"; {', '.join(spiking)} spikes: check it with relaxed=True"
         outputs = sum(int(np.prod(s)) for s in shapes)
+        if outputs == 0:
+            raise ValueError(f"check_gradients: the outputs, of shapes {shapes}, have no entries to check")
         for i in checked:
             everything = outputs * arrays[i].size <= FULL_JACOBIAN_ENTRIES if full is None else full
             if everything:
                 pairs = _jacobians(function, arrays, i, shapes, eps, label[i])
             else:
                 pairs = _projections(function, arrays, i, shapes, eps, directions, rng, label[i])
-            worst = max(worst, _compare(label[i], *pairs, rtol, atol))
+            worst = max(worst, _compare(label[i], *pairs, rtol, atol, hint))
     return worst
 
 
-def _as_float64(x: Any) -> np.ndarray:
+def _as_float64(x: Tensor | Array) -> np.ndarray:
     x = np.asarray(x.data if isinstance(x, Tensor) else x)
-    return x.astype(np.float64) if x.dtype.kind == "f" else x
+    return _locked(x.astype(np.float64)) if x.dtype.kind == "f" else x
+
+
+def _locked(x: Array) -> np.ndarray:
+    """The array, which then cannot be written to: forward and backward may only read what they are given."""
+    x = np.asarray(x)
+    x.flags.writeable = False
+    return x
+
+
+@contextlib.contextmanager
+def _reading_only(name: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        if "read-only" not in str(error):
+            raise
+        raise GradientError(
+            f"{name}: forward writes to an input, or backward to a gradient that it was given; both may only be read"
+        ) from error
+
+
+class _Meet(Function):
+    """Where outputs end, with the gradients that they are to have: no operation stands between."""
+
+    def __init__(self, grads: list[np.ndarray]) -> None:
+        self.grads = grads
+
+    def forward(self, *ys: np.ndarray) -> np.ndarray:
+        return np.zeros(())
+
+    def backward(self, gy: np.ndarray) -> tuple[np.ndarray, ...]:
+        return tuple(_locked(g) for g in self.grads)
 
 
 def _evaluate(function: Callable, arrays: list) -> tuple[np.ndarray, ...]:
-    with no_grad():
+    with no_grad(), _reading_only("the inputs"):
         result = function(*(None if x is None else Tensor(x) for x in arrays))
     return tuple(y.data for y in (result if isinstance(result, tuple) else (result,)))
 
@@ -87,26 +134,24 @@ def _backward(function: Callable, arrays: list, i: int, grads: list[np.ndarray],
     tensors = [None if x is None else Tensor(x) for x in arrays]
     tensors[i] = leaf = Tensor(arrays[i], requires_grad=True)
     result = function(*tensors)
-    total = None
-    for y, g in zip(result if isinstance(result, tuple) else (result,), grads, strict=True):
-        term = (y * Tensor(g)).sum()
-        total = term if total is None else total + term
-    if total is None or not total.requires_grad:
+    total = _Meet(grads)(*(result if isinstance(result, tuple) else (result,)))
+    if not total.requires_grad:
         raise GradientError(f"{name}: the outputs do not depend on it, as far as the tape knows")
-    total.backward()
+    with _reading_only(name):
+        total.backward()
     return np.zeros_like(arrays[i]) if leaf.grad is None else leaf.grad
 
 
 def _difference(function: Callable, arrays: list, i: int, step: np.ndarray) -> list[np.ndarray]:
     """f(x + step) - f(x - step), output by output."""
     ahead, behind = list(arrays), list(arrays)
-    ahead[i], behind[i] = arrays[i] + step, arrays[i] - step
+    ahead[i], behind[i] = _locked(arrays[i] + step), _locked(arrays[i] - step)
     return [a - b for a, b in zip(_evaluate(function, ahead), _evaluate(function, behind), strict=True)]
 
 
 def _jacobians(
     function: Callable, arrays: list, i: int, shapes: list, eps: float, name: str
-) -> tuple[Any, Any, list[str]]:
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     size = arrays[i].size
     numeric = np.empty((sum(int(np.prod(s)) for s in shapes), size))
     for j in range(size):
@@ -136,7 +181,7 @@ def _projections(
     directions: int,
     rng: np.random.Generator,
     name: str,
-) -> tuple[Any, Any, list[str]]:
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
     numeric, analytic = np.empty(directions), np.empty(directions)
     for k in range(directions):
         grads = [rng.standard_normal(s) for s in shapes]
@@ -149,7 +194,7 @@ def _projections(
 
 
 def _compare(
-    name: str, numeric: np.ndarray, analytic: np.ndarray, entries: list[str], rtol: float, atol: float
+    name: str, numeric: np.ndarray, analytic: np.ndarray, entries: list[str], rtol: float, atol: float, hint: str
 ) -> float:
     error = np.abs(numeric - analytic)
     error[~np.isfinite(error)] = np.inf
@@ -159,6 +204,6 @@ def _compare(
         raise GradientError(
             f"{name}: {entries[k]}: backward gives {analytic.flat[k]:.9g}, finite differences {numeric.flat[k]:.9g}; "
             f"the difference {error.flat[k]:.3g} exceeds {atol:.3g} + {rtol:.3g} * {scale:.3g} "
-            f"({int((error > atol + rtol * scale).sum())} of {error.size} compared values do)"
+            f"({int((error > atol + rtol * scale).sum())} of {error.size} compared values do){hint}"
         )
     return float(error.flat[k])

@@ -1,50 +1,55 @@
-"""Optimizers that change parameters in place (SGD, Adam, AdamW), and clipping of gradients."""
+"""Optimizers that change parameters in place: SGD, Adam, AdamW."""
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import numpy as np
 
 from snncore import backend
 from snncore.backend import Array
-from snncore.flat import FlatParameters, flat_parameters
-from snncore.tape import Tensor
+from snncore.clipping import clip_grad_norm, clip_grad_value
+from snncore.flat import FlatParameters, flat_parameters, is_finite
+from snncore.tape import Tensor, bump
 
 __all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm", "clip_grad_value"]
+
+Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Mapping[str, Tensor]
+BLOCK = 1 << 15  # entries that a step on the CPU changes at a time: five such arrays stay in the cache
 
 
 class Optimizer(ABC):
     """Holds the parameters, the learning rate and the running averages; a subclass says how one array changes.
 
-    named_parameters: (name, tensor) pairs, floating point; a tensor found under two names is updated once, under the
-    first. lr: learning rate, finite and >= 0; set `.lr` before a step to follow a schedule. Make the optimizer
-    after the model is on its device and has its dtype: the averages are allocated beside the parameters.
-    A parameter whose grad is None is left alone, also by weight decay.
-    On a GPU, float32 parameters are moved into one buffer (see `snncore.flat`), and a step is one launch.
+    parameters: tensors, such as `net.parameters()`, or (name, tensor) pairs, such as `net.named_parameters()`, or a
+    dict; floating point. Those without a name are called 0, 1, 2, ... in messages and in the state. A tensor found
+    twice is updated once, under its first name. lr: learning rate, finite and >= 0; set `.lr` before a step to follow a
+    schedule. Make the optimizer after the model is on its device and has its dtype: the averages are allocated beside
+    the parameters. A parameter whose grad is None is left alone, also by weight decay.
+    Parameters of one type on one device are moved into one buffer and their gradients into another (see
+    `snncore.flat`): the gradient of the next backward lies where the last one lay, so copy a gradient to keep it.
     Raises ValueError for a bad setting, a name used twice, a tensor that is not floating point, or no parameters.
     """
 
     flattens = False
-    """Whether there is a kernel for one step over a flat buffer, `_update_flat`."""
+    """Whether a step works on any part of a flat buffer, as one that treats every entry alike does."""
 
-    def __init__(self, named_parameters: Iterable[tuple[str, Tensor]], lr: float) -> None:
+    def __init__(self, parameters: Parameters, lr: float) -> None:
         self.lr = lr
         self.steps = 0
         self.parameters: dict[str, Tensor] = {}
         self._averages: dict[str, Array] = {}
         seen: set[int] = set()
-        for name, p in named_parameters:
+        for name, p in _named(parameters):
             if name in self.parameters:
-                raise ValueError(f"named_parameters: the name {name!r} stands for two parameters")
+                raise ValueError(f"parameters: the name {name!r} stands for two parameters")
             if p.dtype.kind != "f":
-                raise ValueError(f"named_parameters: {name!r}: expected floating point, found {p.dtype}")
+                raise ValueError(f"parameters: {name!r}: expected floating point, found {p.dtype}")
             if id(p) not in seen:
                 self.parameters[name] = p
                 seen.add(id(p))
         if not self.parameters:
-            raise ValueError("named_parameters: expected at least one parameter, found none")
+            raise ValueError("parameters: expected at least one parameter, found none")
         self.flat = flat_parameters(self.parameters) if self.flattens else None
         self._buffers: dict[str, Array] = {}  # of the averages, flat too
         self._counted: list[str] = []
@@ -58,38 +63,64 @@ class Optimizer(ABC):
     def lr(self, value: float) -> None:
         self._lr = _setting("lr", value)
 
+    @property
+    def _launches(self) -> bool:
+        """Whether a step is a kernel over the flat buffer: float32 on a GPU."""
+        return self.flat is not None and self.flat.w.dtype == np.float32 and backend.array_module(self.flat.w) is not np
+
     def step(self, finite: Array | None = None) -> None:
         """Update every parameter that has a gradient; the gradients stay as they are.
 
-        finite: what `all_finite` returned, for flat parameters on a GPU: where it is 0 no parameter and no average is
-        changed, though the step is counted; see `take_back`.
+        finite: what `all_finite` returned: where it is 0 no parameter and no average is changed, though the step is
+        counted; see `take_back`. On a GPU nothing waits for it.
         Raises ValueError, before anything is changed, if a gradient has not the shape of its parameter.
         """
-        ready = [(name, p.data, p.grad) for name, p in self.parameters.items() if p.grad is not None]
-        for name, w, g in ready:
-            if g.shape != w.shape:
-                raise ValueError(f"{name}: expected a gradient of shape {w.shape}, found {g.shape}")
-        self._counted = [name for name, _, _ in ready]
+        ready = {name: p for name, p in self.parameters.items() if p.grad is not None}
+        for name, p in ready.items():
+            if p.grad is not None and p.grad.shape != p.shape:
+                raise ValueError(f"{name}: expected a gradient of shape {p.shape}, found {p.grad.shape}")
         if self.flat is not None:
             self.flat.gather()
+        self._counted = list(ready)
         self.steps += 1
+        updates = {name: self._count(name) for name in ready}
+        if self._launches:
+            self._launch_all(updates, finite)
+        elif finite is None or int(finite):
+            self._update_all(ready, updates)
+        bump(ready.values())
+
+    def _launch_all(self, updates: Mapping[str, int], finite: Array | None) -> None:
+        assert self.flat is not None
+        if finite is None:
+            finite = backend.array_module(self.flat.w).ones((), np.int32)
+        for span, count in self.flat.spans(updates):
+            self._launch(self.flat, span, finite, count)
+
+    def _update_all(self, ready: Mapping[str, Tensor], updates: Mapping[str, int]) -> None:
         if self.flat is None:
-            for name, w, g in ready:
-                self._update(name, w, g)
-        else:
-            if finite is None:
-                finite = backend.array_module(self.flat.w).ones((), np.int32)
-            for span, updates in self.flat.spans({name: self._count(name) for name in self._counted}):
-                self._update_flat(self.flat, span, finite, updates)
+            for name, p in ready.items():
+                self._update(name, p.data, p.grad)
+            return
+        for span, count in self.flat.spans(updates):
+            for start in range(span.start, span.stop, BLOCK):
+                block = slice(start, min(start + BLOCK, span.stop))
+                averages = {kind: buffer[block] for kind, buffer in self._buffers.items()}
+                self._update_block(self.flat.w[block], self.flat.g[block], averages, count)
 
     def all_finite(self, loss: Array) -> Array:
-        """Return whether loss, flat parameters and their gradients are finite: int32 of shape (), on the device."""
-        from snncore.kernels.cuda.optim import all_finite
+        """Return whether loss, parameters and gradients are finite: int32 of shape (), on the device of the loss."""
+        if self.flat is not None:
+            self.flat.gather()
+            if self._launches:
+                from snncore.kernels.cuda.optim import all_finite
 
-        if self.flat is None:
-            raise ValueError("all_finite: expected float32 parameters on a GPU")
-        self.flat.gather()
-        return all_finite(self.flat.w, self.flat.g, loss)
+                return all_finite(self.flat.w, self.flat.g, loss)
+            arrays = [loss, self.flat.w, self.flat.g]
+        else:
+            found = self.parameters.values()
+            arrays = [loss, *(p.data for p in found), *(p.grad for p in found if p.grad is not None)]
+        return backend.array_module(loss).asarray(all(is_finite(x) for x in arrays), np.int32)
 
     def take_back(self) -> None:
         """Undo the count of the last step, which changed nothing because something was not finite."""
@@ -113,8 +144,12 @@ class Optimizer(ABC):
     def _update(self, name: str, w: Array, g: Array) -> None:
         """Change the array w of one parameter in place by its gradient g, which must not be changed."""
 
-    def _update_flat(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
-        """The same for a part of the flat buffers, if `finite` is not 0; `updates` counts those of its parameters."""
+    def _update_block(self, w: Array, g: Array, averages: Mapping[str, Array], updates: int) -> None:
+        """The same for a flat part of parameters with as many `updates`, and their averages by kind."""
+        raise NotImplementedError
+
+    def _launch(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
+        """The same on a GPU for a part of the flat buffers, if `finite` is not 0."""
         raise NotImplementedError
 
     def _allocate(self, kind: str) -> None:
@@ -170,13 +205,13 @@ class SGD(Optimizer):
 
     def __init__(
         self,
-        named_parameters: Iterable[tuple[str, Tensor]],
+        parameters: Parameters,
         lr: float,
         momentum: float = 0.0,
         weight_decay: float = 0.0,
         nesterov: bool = False,
     ) -> None:
-        super().__init__(named_parameters, lr)
+        super().__init__(parameters, lr)
         self.momentum = _setting("momentum", momentum, below=1.0)
         self.weight_decay = _setting("weight_decay", weight_decay)
         self.nesterov = nesterov
@@ -186,16 +221,20 @@ class SGD(Optimizer):
             self._allocate("momentum")
 
     def _update(self, name: str, w: Array, g: Array) -> None:
+        averages = {"momentum": self._averages[f"momentum/{name}"]} if self.momentum else {}
+        self._update_block(w, g, averages, 0)
+
+    def _update_block(self, w: Array, g: Array, averages: Mapping[str, Array], updates: int) -> None:
         if self.weight_decay:
             g = g + self.weight_decay * w
         if self.momentum:
-            buf = self._averages[f"momentum/{name}"]
+            buf = averages["momentum"]
             buf *= self.momentum
             buf += g
             g = g + self.momentum * buf if self.nesterov else buf
         w -= self.lr * g
 
-    def _update_flat(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
+    def _launch(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
         from snncore.kernels.cuda.optim import sgd_step
 
         average = self._buffers["momentum"][span] if self.momentum else None
@@ -221,13 +260,13 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        named_parameters: Iterable[tuple[str, Tensor]],
+        parameters: Parameters,
         lr: float,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.0,
     ) -> None:
-        super().__init__(named_parameters, lr)
+        super().__init__(parameters, lr)
         if len(betas) != 2:
             raise ValueError(f"betas: expected two numbers, found {betas!r}")
         self.betas = _setting("betas[0]", betas[0], below=1.0), _setting("betas[1]", betas[1], below=1.0)
@@ -241,39 +280,43 @@ class Adam(Optimizer):
         self._averages |= {f"updates/{name}": np.zeros((), np.int64) for name in self.parameters}
 
     def _update(self, name: str, w: Array, g: Array) -> None:
-        if self.weight_decay:
-            g = self._decay(w, g)
+        averages = {kind: self._averages[f"{kind}/{name}"] for kind in ("exp_avg", "exp_avg_sq")}
+        self._update_block(w, g, averages, int(self._averages[f"updates/{name}"]))
+
+    def _update_block(self, w: Array, g: Array, averages: Mapping[str, Array], updates: int) -> None:
         beta1, beta2 = self.betas
-        m, v, k = (self._averages[f"{kind}/{name}"] for kind in ("exp_avg", "exp_avg_sq", "updates"))
-        k += 1
-        m += (1 - beta1) * (g - m)
+        shrink, decay = self._decay()
+        m, v = averages["exp_avg"], averages["exp_avg_sq"]
+        if shrink != 1:
+            w *= shrink
+        if decay:
+            g = g + decay * w
+        if 1 - beta1 < 0.5:
+            m += (1 - beta1) * (g - m)
+        else:  # m + (g - m) is not g where m is much larger: begin from the end that is nearer
+            m[...] = g - beta1 * (g - m)
         v *= beta2
         v += (1 - beta2) * g * g
         denominator = backend.array_module(w).sqrt(v)
-        denominator /= math.sqrt(1 - beta2 ** int(k))
+        denominator /= math.sqrt(1 - beta2**updates)
         denominator += self.eps
-        w -= self.lr / (1 - beta1 ** int(k)) * m / denominator
+        w -= self.lr / (1 - beta1**updates) * m / denominator
 
     def _count(self, name: str, by: int = 1) -> int:
         count = self._averages[f"updates/{name}"]
         count += by
         return int(count)
 
-    def _update_flat(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
+    def _launch(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
         from snncore.kernels.cuda.optim import adam_step
 
         m, v = (self._buffers[kind][span] for kind in ("exp_avg", "exp_avg_sq"))
-        shrink, decay = self._flat_decay()
-        settings = (self.lr, self.betas, self.eps, updates, shrink, decay)
+        settings = (self.lr, self.betas, self.eps, updates, *self._decay())
         adam_step(flat.w[span], flat.g[span], m, v, finite, *settings)
 
-    def _flat_decay(self) -> tuple[float, float]:
+    def _decay(self) -> tuple[float, float]:
         """Return what w is multiplied with first, and the weight decay that enters the gradient."""
         return 1.0, self.weight_decay
-
-    def _decay(self, w: Array, g: Array) -> Array:
-        """Return the gradient that the averages see."""
-        return g + self.weight_decay * w
 
 
 class AdamW(Adam):
@@ -287,19 +330,15 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        named_parameters: Iterable[tuple[str, Tensor]],
+        parameters: Parameters,
         lr: float,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0.01,
     ) -> None:
-        super().__init__(named_parameters, lr, betas, eps, weight_decay)
+        super().__init__(parameters, lr, betas, eps, weight_decay)
 
-    def _decay(self, w: Array, g: Array) -> Array:
-        w *= 1 - self.lr * self.weight_decay
-        return g
-
-    def _flat_decay(self) -> tuple[float, float]:
+    def _decay(self) -> tuple[float, float]:
         return 1 - self.lr * self.weight_decay, 0.0
 
 
@@ -307,53 +346,18 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "ad
 """Optimizers by the name that configurations use."""
 
 
-def clip_grad_norm(parameters: Iterable[Tensor], max_norm: float) -> Any:
-    """Scale all gradients together so that their common Euclidean norm is at most max_norm; return the norm before.
-
-        norm = sqrt(sum of g * g over all entries of all gradients),  g = g * min(1, max_norm / norm)
-
-    Changes the gradients in place. The norm is accumulated in float64. If it is NaN or infinite, it is returned and
-    the gradients stay untouched: the caller decides. PyTorch divides by norm + 1e-6 instead.
-    max_norm: > 0, in the unit of the gradients; infinity only measures. Raises ValueError for any other.
-    Returns a float; for gradients on a GPU an array of shape (), float64, and nothing waits for it.
-    """
-    if not max_norm > 0:
-        raise ValueError(f"max_norm: expected a number > 0, found {max_norm!r}")
-    grads = _gradients(parameters)
-    xp = backend.array_module(*grads)
-    with np.errstate(over="ignore", invalid="ignore"):
-        squares = [xp.sum(xp.square(g, dtype=xp.float64)) for g in grads]
-        if xp is not np:
-            return _scale_on_device(xp, grads, xp.sqrt(sum(squares)), float(max_norm))
-        norm = math.sqrt(float(sum(squares)))
-    if math.isfinite(norm) and norm > max_norm:
-        for g in grads:
-            g *= float(max_norm) / norm
-    return norm
-
-
-def _scale_on_device(xp: Any, grads: list[Array], norm: Array, max_norm: float) -> Array:
-    large = xp.isfinite(norm) & (norm > max_norm)
-    factor = xp.where(large, max_norm / norm, 1.0)
-    for g in grads:
-        g *= factor.astype(g.dtype)
-    return norm
-
-
-def clip_grad_value(parameters: Iterable[Tensor], max_value: float) -> None:
-    """Limit every entry of every gradient to [-max_value, max_value] in place; a NaN stays a NaN.
-
-    max_value: > 0, in the unit of the gradients. Raises ValueError for any other.
-    """
-    if not max_value > 0:
-        raise ValueError(f"max_value: expected a number > 0, found {max_value!r}")
-    for g in _gradients(parameters):
-        backend.array_module(g).clip(g, -float(max_value), float(max_value), out=g)
-
-
-def _gradients(parameters: Iterable[Tensor]) -> list[Array]:
-    """Return each gradient once, though a shared parameter may be listed twice."""
-    return list({id(p): p.grad for p in parameters if p.grad is not None}.values())
+def _named(parameters: Parameters) -> Iterator[tuple[str, Tensor]]:
+    """Yield (name, tensor) for every way in which parameters may be given; those without a name get their place."""
+    for place, item in enumerate(parameters.items() if isinstance(parameters, Mapping) else parameters):
+        if isinstance(item, Tensor):
+            yield str(place), item
+        elif isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], Tensor):
+            yield item
+        else:
+            raise ValueError(
+                f"parameters: expected tensors or (name, tensor) pairs, such as net.parameters(), found "
+                f"{type(item).__name__} at place {place}"
+            )
 
 
 def _setting(name: str, value: float, below: float = math.inf) -> float:

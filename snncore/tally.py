@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-from snncore.backend import Array
+from snncore.backend import Array, asnumpy
 
 __all__ = ["Tally"]
 
@@ -12,9 +12,9 @@ SLOTS = 256
 
 
 class Tally:
-    """Slots of 64 bits on a GPU: counts of spikes and single numbers. Nothing waits before `read`.
+    """Slots of 64 bits on a device: counts of spikes and single numbers. On a GPU nothing waits before `read`.
 
-    xp: the array module, CuPy.
+    xp: the array module, NumPy or CuPy.
     """
 
     def __init__(self, xp: Any) -> None:
@@ -31,9 +31,12 @@ class Tally:
 
     def count(self, s: Array) -> int:
         """Count the entries of s, uint8, that are not zero; returns the number of the slot."""
-        from snncore.kernels.cuda.spikes import count_spikes
+        if self.xp is np:
+            self._slot(np.int64)[...] = np.count_nonzero(s.view(bool))
+        else:
+            from snncore.kernels.cuda.spikes import count_spikes
 
-        count_spikes(s, self._slot(np.uint64))
+            count_spikes(s, self._slot(np.uint64))
         return self.used - 1
 
     def keep(self, x: Array) -> int:
@@ -43,7 +46,7 @@ class Tally:
 
     def read(self) -> "Reading":
         """Wait for the device, once, and return all slots."""
-        return Reading(np.concatenate([chunk.get() for chunk in self.chunks] or [np.zeros(0, np.int64)]))
+        return Reading(np.concatenate([asnumpy(chunk) for chunk in self.chunks] or [np.zeros(0, np.int64)]))
 
 
 class Reading:

@@ -1,6 +1,58 @@
-"""Property tests draw the same examples at every run, and leave no files."""
+"""How many examples property tests draw, and which: `SNNCORE_EXAMPLES` names one of three profiles.
 
-from hypothesis import settings
+- `default`: 25 examples, others at each run; the seed is printed, and `--hypothesis-seed` repeats a run.
+- `nightly`: 2,000 examples; a test that wants more or fewer says how many times `settings().max_examples`.
+- `repeatable`: the same 25 at each run.
+"""
 
-settings.register_profile("repeatable", derandomize=True, database=None, deadline=None, max_examples=25)
-settings.load_profile("repeatable")
+import os
+import secrets
+
+import pytest
+from hypothesis import HealthCheck, core, settings
+
+from snncore import manual_seed
+
+PROFILES = {
+    "default": {"max_examples": 25},
+    "nightly": {"max_examples": 2000},
+    "repeatable": {"max_examples": 25, "derandomize": True},
+}
+NAME = os.environ.get("SNNCORE_EXAMPLES", "default")
+
+for name, profile in PROFILES.items():  # no files, and no clock: the first example may compile kernels
+    settings.register_profile(
+        name, database=None, deadline=None, suppress_health_check=[HealthCheck.too_slow], **profile
+    )
+if NAME not in PROFILES:
+    raise pytest.UsageError(f"SNNCORE_EXAMPLES: expected one of {', '.join(PROFILES)}, found {NAME!r}")
+settings.load_profile(NAME)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config):
+    """Draw the seed that Hypothesis would draw unseen, unless one is given."""
+    if core.global_force_seed is None:
+        core.global_force_seed = secrets.randbelow(2**32)
+
+
+def seed_line():
+    return f"property tests: profile {NAME}" + (
+        "" if NAME == "repeatable" else f", --hypothesis-seed={core.global_force_seed} repeats them"
+    )
+
+
+def pytest_report_header(config):
+    return seed_line()
+
+
+def pytest_terminal_summary(terminalreporter, exitstatus, config):
+    """Say it again where a failure is read; the header is far away, or hidden by -q."""
+    if terminalreporter.stats.get("failed") or terminalreporter.stats.get("error"):
+        terminalreporter.write_line(seed_line())
+
+
+@pytest.fixture(autouse=True)
+def fresh_weights():
+    """Layers made without `rng` draw the same weights whichever tests ran before."""
+    manual_seed(0)

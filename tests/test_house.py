@@ -22,6 +22,11 @@ FORBIDDEN = {
     "misnet/audit": {PAPER},
     "datasets": {MODELS, TRAINING, AUDIT, PAPER, TOOLS},
 }
+CONTRACT = {f"misnet.models.{name}" for name in ("config", "contract", "options", "registry", "summary")}
+"""What may be known of models where any model is to work; every other module there is a model."""
+ANY_MODEL = ("misnet/models", "misnet/training", "misnet/audit") + tuple(
+    f"tools/{name}.py" for name in ("train", "evaluate", "audit", "settings", "toolkit", "networks")
+)
 
 
 def imports(path):
@@ -56,6 +61,113 @@ def test_a_dependency_that_points_the_wrong_way_is_found(tmp_path):
     )
     found = breaches("snncore", FORBIDDEN["snncore"], tmp_path)
     assert ("snncore/bad.py", "misnet.models.misnet.model") in found
+
+
+def concrete_models(folder, root=ROOT):
+    """Pairs (file, import) of a model by its own name, in files that are of no model."""
+    contract = {f"misnet/models/{name.rpartition('.')[2]}.py" for name in CONTRACT}
+    return [
+        (file, name)
+        for file, name in breaches(folder, {MODELS}, root)
+        if file in contract or not file.startswith("misnet/models/")
+        if name != MODELS and not any(name == known or name.startswith(known + ".") for known in CONTRACT)
+    ]
+
+
+@pytest.mark.parametrize("folder", ANY_MODEL)
+def test_what_works_with_any_model_imports_none(folder):
+    assert concrete_models(folder) == []
+
+
+def test_the_import_of_a_model_is_found(tmp_path):
+    for file, line, bad in (
+        (
+            "misnet/training/run.py",
+            "def f():\n    from misnet.models.misnet.model import MISNet",
+            "misnet.models.misnet.model",
+        ),
+        ("misnet/training/step.py", "import misnet.models.resnet", "misnet.models.resnet"),
+        ("misnet/models/summary.py", "from misnet.models.misnet import build", "misnet.models.misnet"),
+    ):
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).write_text(line + "\n")
+        assert (file, bad) in concrete_models(str(Path(file).parent), tmp_path)
+    (tmp_path / "misnet/models/misnet").mkdir()
+    (tmp_path / "misnet/models/misnet/model.py").write_text("from misnet.models.misnet.config import MISNetConfig\n")
+    (tmp_path / "misnet/models/summary.py").write_text("from misnet.models.registry import build\n")
+    assert concrete_models("misnet/models", tmp_path) == []
+
+
+def modules(root=ROOT):
+    """Every module of the three packages, by its name, with its file."""
+    found = {}
+    for folder, name in (
+        ("snncore", "snncore"),
+        ("misnet", "misnet"),
+        ("datasets", "misnet.datasets"),
+        ("tools", TOOLS),
+    ):
+        for path in sorted((root / folder).rglob("*.py")):
+            parts = path.relative_to(root / folder).with_suffix("").parts
+            found[".".join((name, *(parts[:-1] if parts[-1] == "__init__" else parts)))] = path
+    return found
+
+
+def at_the_top(path, files):
+    """Names of the modules among `files` that are imported when a file is: not in functions, nor for types alone.
+
+    A module that is taken from its package is meant by itself: the package is not asked for one of its own names.
+    """
+    waiting = list(ast.parse(path.read_text()).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = {alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+            yield from (name if name in files else node.module for name in names.values())
+        elif isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            waiting += node.orelse
+        elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            waiting += [child for child in ast.iter_child_nodes(node) if isinstance(child, ast.stmt)]
+
+
+def circles(files):
+    """Groups of modules that import each other, in a circle, when they are imported."""
+    graph = {
+        module: {n for n in at_the_top(path, files) if n in files and n != module} for module, path in files.items()
+    }
+
+    def reach(start):
+        seen, waiting = set(), [start]
+        while waiting:
+            for after in graph[waiting.pop()] - seen:
+                seen.add(after)
+                waiting.append(after)
+        return seen
+
+    reached = {module: reach(module) for module in graph}
+    groups = {frozenset(b for b in reached[a] if a in reached[b]) for a in graph if a in reached[a]}
+    return sorted(sorted(group) for group in groups)
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    assert circles(modules()) == []
+
+
+def test_a_circle_is_found(tmp_path):
+    (tmp_path / "snncore" / "nn").mkdir(parents=True)
+    for name, text in {
+        "__init__": "from snncore.a import x",
+        "a": "from snncore import b",
+        "b": "if True:\n    from snncore.nn.c import y",
+        "nn/__init__": "",
+        "nn/c": "class C:\n    import snncore.a",
+        "d": "def f():\n    import snncore.e",  # inside a function: no circle when imported
+        "e": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import snncore.d\nfrom snncore.d import f",
+    }.items():
+        (tmp_path / "snncore" / f"{name}.py").write_text(text + "\n")
+    assert circles(modules(tmp_path)) == [["snncore.a", "snncore.b", "snncore.nn.c"]]
 
 
 def test_no_file_is_longer_than_400_lines_and_all_are_ascii():

@@ -17,26 +17,26 @@ from misnet.audit.html_page import page
 from misnet.audit.report import calibrate, count_batches, energy_claim, report
 from misnet.audit.text import claim_lines, layer_table, rule_table
 from misnet.datasets import BatchIterator
-from misnet.models.misnet.config import MISNetConfig
-from misnet.models.misnet.model import MISNet
-from misnet.models.options import SWITCHES, add_model_options, model_config
+from misnet.models.contract import Model, sizes, take
+from misnet.models.options import add_model_options, first_look, option_of, split
+from misnet.models.registry import DEFAULT, build
 from misnet.paper.energies import printed_energies
 from misnet.paper.text import paper_lines
+from misnet.tools.naming import Parser
+from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
 from misnet.tools.settings import check_settings
-from misnet.tools.toolkit import UsageError, add_data_options, device_of, load_split, progress, run_tool
-from misnet.training.run import load_model, read_config
+from misnet.tools.toolkit import UsageError, add_data_options, device_of, progress, run_tool
 from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
 from snncore.files import replace_file
 
 UNITS = {"J": 1e3, "mJ": 1.0, "uJ": 1e-3, "nJ": 1e-6, "pJ": 1e-9}
-DATA_SETTINGS = ("dataset", "data_dir", "limit_train", "limit_eval", "data_options")
 CALIBRATION = 32  # training samples whose batch statistics a network with fresh weights gets
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser."""
-    parser = argparse.ArgumentParser(
-        usage="%(prog)s [RUN_DIR | --variant {XS,S,L,XL}] [options]",
+def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
+    """Return the parser for a model."""
+    parser = Parser(
+        usage="%(prog)s [RUN_DIR | --model NAME] [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -57,7 +57,7 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument("--json", type=Path, metavar="FILE", help="write every figure to a JSON file")
     group.add_argument("--html", type=Path, metavar="FILE", help="write one HTML page with tables and pictures")
     add_data_options(parser)
-    add_model_options(parser)
+    add_model_options(parser, model)
     return parser
 
 
@@ -80,52 +80,30 @@ def chosen_rules(text: str) -> list[str]:
     return names
 
 
-def prepare(args: argparse.Namespace, given: dict[str, Any]) -> tuple[MISNet, Any, str]:
+def prepare(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[Model, Any, str]:
     """Return the network, the samples to run it on, and words on where its weights come from."""
-    options = {
-        k: v for k, v in given.items() if k in ("dataset", "data_dir", "limit_train", "limit_eval", "data_options")
-    }
-    switches = {k: v for k, v in given.items() if k in SWITCHES or k == "preset"}
+    given = vars(args)
     if args.run_dir:
-        if switches:
-            names = ", ".join("--" + name.replace("_", "-") for name in sorted(switches))
-            raise UsageError(f"RUN_DIR: the run sets the network; also found {names}")
-        path = args.run_dir / "config.json"
-        content = read_config(path)
-        config = MISNetConfig.from_dict(content["network"])
-        model = MISNet(config)
-        load_model(model, args.run_dir / f"{args.checkpoint}.safetensors")
-        settings = check_settings(check_settings(content["settings"], str(path)) | options)
-        data = load_split(args.split, settings, config.size, config.timesteps)
+        if extra := sorted({*switches} | ({"model"} & {*given})):
+            raise UsageError(f"RUN_DIR: the run sets the network; also found {', '.join(map(option_of, extra))}")
+        model, data = trained_network(args.run_dir, args.checkpoint, args.split, given)
         return model, data, f"{args.run_dir / args.checkpoint}.safetensors"
-    settings = check_settings(options)
-    config = model_config(switches)
-    asked = config.size if "size" in switches or switches.get("preset") == "public-code" else None
-    data = load_split(args.split, settings, asked, config.timesteps)
-    found = {
-        "size": data.size,
-        "audio_channels": data.audio_channels,
-        "visual_channels": data.visual_channels,
-        "classes": len(data.class_names),
-    }
-    for name, value in found.items():
-        if switches.get(name, value) != value:
-            raise UsageError(f"--{name.replace('_', '-')}: {data.name} has {value}, found {switches[name]}")
-    model = MISNet(model_config(switches | found))
-    train = load_split("train", settings, data.size, config.timesteps)
-    x_a, x_v, _ = next(iter(BatchIterator(train, CALIBRATION).epoch(0)))
-    calibrate(model, x_a, x_v)
-    words = f"fresh weights (seed 0), batch statistics of {x_a.shape[1]} training samples; not trained"
-    return model, data, words
+    settings = check_settings({k: v for k, v in given.items() if k in DATA_SETTINGS})
+    name = given.get("model", DEFAULT)
+    config, (data, train) = new_config(name, switches, switches, settings, args.split, "train")
+    model = build(name, config)
+    *streams, labels = take(model, next(iter(BatchIterator(train, CALIBRATION).epoch(0))))
+    calibrate(model, *streams)
+    return model, data, f"fresh weights (seed 0), batch statistics of {len(labels)} training samples; not trained"
 
 
-def audit(args: argparse.Namespace, given: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str], str]:
+def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str], str]:
     """Count and return (report, lines to print, lines on the claim, title)."""
     names = chosen_rules(args.rule)
     prices = {name: load_prices(args.prices or OWN_TABLES.get(name, DEFAULT_TABLE)) for name in names}
     claim = None if args.claim is None else parse_claim(args.claim)
     device = device_of(args.device)
-    model, data, weights = prepare(args, given)
+    model, data, weights = prepare(args, switches)
     model.to(device)
     config = model.config
     batches = BatchIterator(data, args.batch_size, shuffle=False)
@@ -138,10 +116,10 @@ def audit(args: argparse.Namespace, given: dict[str, Any]) -> tuple[dict[str, An
     if claim is not None:
         checked = energy_claim(claim, ops, readings, load_prices(args.prices or DEFAULT_TABLE))
         about = claim_lines(checked)
-        about.append(f"this run: {config.size}x{config.size} pixels, T={config.timesteps}, {data.name}; a claim for")
+        about.append(f"this run: {sizes(config)} pixels, T={config.timesteps}, {data.name}; a claim for")
         about.append("other inputs needs a run on them: operations grow with the pixels, rates differ by data")
         found["claim"] = vars(checked)
-    title = f"MISNet-{config.variant}, {config.size}x{config.size}, T={config.timesteps}, on {data.name} ({args.split})"
+    title = f"{config.title}, {sizes(config)}, T={config.timesteps}, on {data.name} ({args.split})"
     lines = [
         f"{title}: {found['samples']} samples, {found['parameters']:,} parameters",
         f"weights: {weights}",
@@ -155,35 +133,35 @@ def audit(args: argparse.Namespace, given: dict[str, Any]) -> tuple[dict[str, An
 
 
 def main() -> None:
-    """Count, print and write."""
-    parser = make_parser()
-    args = parser.parse_args()
-    given = vars(args)
+    """Count, write and print; files first, since the reader of what is printed may have left."""
+    parser = make_parser(first_look(None).get("model", DEFAULT))
+    others, switches = split(vars(parser.parse_args()))
+    args = argparse.Namespace(**others)
     if args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     measured: float | None = None
     found: dict[str, Any] = {}
+    shown: list[str] = []
     written: list[Path] = []
     try:
-        if args.run_dir or "variant" in given or "preset" in given or args.html or not args.paper:
-            found, lines, about, title = audit(args, given)
-            print("\n".join(lines))
-            if about:
-                print("\n" + "\n".join(about))
+        if args.run_dir or {"variant", "preset"} & {*switches} or "model" in others or args.html or not args.paper:
+            found, lines, about, title = audit(args, switches)
+            shown += [*lines, *(["", *about] if about else [])]
             measured = found["rules"].get("paper", {}).get("extra", {}).get("mean_rate")
             if args.html:
                 replace_file(args.html, page(title, found, about).encode())
                 written.append(args.html)
         if args.paper:
             prices = load_prices(args.prices or DEFAULT_TABLE)
-            rows = printed_energies(prices, given.get("preset", "paper"))
-            print("\n".join(paper_lines(rows, measured)))
+            rows = printed_energies(prices, switches.get("preset", "paper"))
+            shown += paper_lines(rows, measured)
             found["paper"] = rows
     except PriceError as error:
         raise UsageError(f"--prices: {error}") from None
     if args.json:
         replace_file(args.json, (json.dumps(found, indent=2) + "\n").encode())
         written.append(args.json)
+    print("\n".join(shown))
     for path in written:
         print(f"\nwrote {path}")
 

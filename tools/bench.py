@@ -30,10 +30,12 @@ from tqdm import tqdm
 from misnet.datasets import BatchIterator
 from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.model import MISNet
+from misnet.models.options import option_of
 from misnet.tools.benchmarks.figures import line_of, ratios, text
 from misnet.tools.benchmarks.kernels import DENSITIES
 from misnet.tools.benchmarks.pictures import plot_density
 from misnet.tools.benchmarks.turns import THREAD_VARIABLES, Worker, WorkerError, take_turns
+from misnet.tools.naming import Parser
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, load_split, run_tool
 from misnet.training.run import load_model, read_config
@@ -44,11 +46,11 @@ PEER_PARTS = ("torch", "spikingjelly")
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--variant", default="S", choices=("XS", "S", "L", "XL"), help="size of Table 1 (default: S)")
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variant", choices=("XS", "S", "L", "XL"), help="size of Table 1 (default: S)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples a step (default: 8)")
-    parser.add_argument("--timesteps", type=int, default=4, metavar="T", help="timesteps (default: 4)")
-    parser.add_argument("--size", type=int, default=32, help="height and width of both inputs (default: 32)")
+    parser.add_argument("--timesteps", type=int, metavar="T", help="timesteps (default: 4)")
+    parser.add_argument("--size", type=int, help="height and width of both inputs (default: 32)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the kernels that are compared (default: 1)")
     parser.add_argument("--steps", type=int, default=5, help="counted steps of each program (default: 5)")
     parser.add_argument("--run", type=Path, metavar="RUN_DIR", help="take network, weights and data of a run")
@@ -68,13 +70,16 @@ def make_parser() -> argparse.ArgumentParser:
 
 def network_and_batch(args: argparse.Namespace) -> tuple[MISNet, tuple[np.ndarray, ...], str]:
     """Return the model, a training batch (audio, video, labels), and what they are in words."""
+    network = {"variant": args.variant, "timesteps": args.timesteps, "size": args.size}
+    given = {name: value for name, value in network.items() if value is not None}
     if args.run:
+        if given:
+            raise UsageError(f"--run: the run sets the network; also found {', '.join(map(option_of, given))}")
         content = read_config(args.run / "config.json")
         config = MISNetConfig.from_dict(content["network"])
         settings = check_settings(content["settings"], str(args.run / "config.json"))
     else:
-        shape = {"size": args.size, "timesteps": args.timesteps, "visual_channels": 1}
-        config = MISNetConfig(variant=args.variant, **shape)
+        config = MISNetConfig(**{"variant": "S", "timesteps": 4, "size": 32} | given, visual_channels=1)
         settings = check_settings({})
     model = MISNet(config)
     if args.run:
@@ -168,8 +173,8 @@ def main() -> int:
     parser = make_parser()
     args = parser.parse_args()
     for name in ("batch_size", "timesteps", "size", "threads", "steps"):
-        if getattr(args, name) < 1:
-            parser.error(f"--{name.replace('_', '-')}: expected at least 1, found {getattr(args, name)}")
+        if (value := getattr(args, name)) is not None and value < 1:
+            parser.error(f"--{name.replace('_', '-')}: expected at least 1, found {value}")
     if args.density is not None and not 0 < args.density < 1:
         parser.error(f"--density: expected a number between 0 and 1, found {args.density}")
     model, batch, what = network_and_batch(args)

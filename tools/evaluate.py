@@ -12,21 +12,20 @@ import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from misnet.datasets import BatchIterator, Prefetch
-from misnet.models.misnet.config import MISNetConfig
-from misnet.models.misnet.model import MISNet
-from misnet.tools.settings import check_settings, override
-from misnet.tools.toolkit import add_data_options, add_device_options, device_from, load_split, progress, run_tool
+from misnet.models.contract import Model, Scores
+from misnet.tools.naming import Parser
+from misnet.tools.networks import trained_network
+from misnet.tools.toolkit import add_data_options, add_device_options, device_from, progress, run_tool
 from misnet.training.plots import plot_confusion
 from misnet.training.recording import FiringRates
-from misnet.training.run import load_model, read_config
 from misnet.training.step import Totals, evaluate
-from snncore.backend import asnumpy
+from snncore.backend import Array, asnumpy
 from snncore.files import replace_file
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = Parser(description=__doc__)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
     parser.add_argument("--split", choices=("test", "train"), default="test", help="samples to use (default: test)")
@@ -47,12 +46,12 @@ def class_table(labels: np.ndarray, predicted: np.ndarray, names: tuple[str, ...
     ]
 
 
-def report(totals: Totals, table: list[dict[str, Any]], rates: FiringRates) -> str:
+def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: FiringRates) -> str:
     """Return the text that is printed."""
     row = totals.row("test")
     lines = [f"{totals.samples} samples, loss {row['test_loss']:.4f}"]
-    for key, text in (("av", "both modalities"), ("a", "audio head alone"), ("v", "visual head alone")):
-        lines.append(f"accuracy, {text:<18} {100 * row[f'test_accuracy_{key}']:6.2f} %")
+    for head, text in model.heads.items():
+        lines.append(f"accuracy, {text:<18} {100 * row[f'test_accuracy_{head}']:6.2f} %")
     lines.append(f"\n{'class':<20} {'samples':>8} {'precision':>10} {'recall':>8} {'F1':>8}")
     for r in table:
         lines.append(f"{r['class']:<20} {r['samples']:>8} {r['precision']:>10.3f} {r['recall']:>8.3f} {r['f1']:>8.3f}")
@@ -69,36 +68,27 @@ def main() -> None:
     if args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     device = device_from(vars(args))
-    content = read_config(args.run_dir / "config.json")
-    config = MISNetConfig.from_dict(content["network"])
-    model = MISNet(config)
-    load_model(model, args.run_dir / f"{args.checkpoint}.safetensors")
+    model, data = trained_network(args.run_dir, args.checkpoint, args.split, vars(args))
     model.to(device)
-
-    settings = check_settings(content["settings"], str(args.run_dir / "config.json"))
-    settings = check_settings(override(settings, {k: v for k, v in vars(args).items() if k != "batch_size"}))
-    data = load_split(args.split, settings, config.size, config.timesteps)
     batches = Prefetch(BatchIterator(data, args.batch_size, shuffle=False))
     shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
     labels: list[int] = []
     predicted: list[int] = []
 
-    def keep(outputs: Any, batch_labels: Any) -> None:
+    def keep(scores: Scores, batch_labels: Array) -> None:
         labels.extend(asnumpy(batch_labels).tolist())
-        predicted.extend(asnumpy(outputs.p.data).argmax(axis=1).tolist())
+        verdict = next(iter(scores.values()))
+        predicted.extend(asnumpy(verdict.data).argmax(axis=1).tolist())
 
     rates = FiringRates(model)
     totals = evaluate(model, shown, device, seen=keep, rates=rates)
     truth, guess = np.array(labels), np.array(predicted)
     table = class_table(truth, guess, data.class_names)
     matrix = confusion_matrix(truth, guess, labels=range(len(data.class_names)))
-    print(report(totals, table, rates))
-
     accuracy = 100 * float((truth == guess).mean())
     picture = args.picture or args.run_dir / "confusion.png"
-    title = f"MISNet-{config.variant} on {data.name} {args.split}: {accuracy:.2f} %"
+    title = f"{model.config.title} on {data.name} {args.split}: {accuracy:.2f} %"
     plot_confusion(matrix, data.class_names, picture, title)
-    print(f"\nconfusion matrix: {picture}")
     if args.json:
         figures = totals.row(args.split) | {
             "samples": totals.samples,
@@ -107,6 +97,8 @@ def main() -> None:
             "firing_rates": rates.rates(),
         }
         replace_file(args.json, (json.dumps(figures, indent=2) + "\n").encode())
+    print(report(model, totals, table, rates))  # once the files are there, though the reader may have left
+    print(f"\nconfusion matrix: {picture}")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Checks on a real card: every CUDA kernel against the reference, steps against the CPU's, twice the same bits."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -11,9 +12,10 @@ from misnet.models.misnet.model import MISNet
 from misnet.training.step import Totals, train_step
 from snncore import to_device
 from snncore.backend import asnumpy
+from snncore.firing import Firing
 from snncore.kernels import cuda, reference
 from snncore.optim import OPTIMIZERS
-from snncore.surrogate import SURROGATES, Sigmoid
+from snncore.surrogate import SURROGATES
 
 TOLERANCE = 1e-5  # of the largest entry; matrix products and exponentials round differently on a card
 EXACT = 0.0
@@ -48,19 +50,27 @@ def cases(channels: int, seed: int = 0) -> dict[str, Case]:
     x, gs, images = floats(*shape), floats(*shape), spikes.reshape(-1, size, size, channels)
     norm = (x.mean((0, 1, 2, 3), np.float64), 1 / x.std((0, 1, 2, 3), np.float64), floats(channels), floats(channels))
     w, alpha, pixel = floats(3, 3, channels, channels), np.array(0.8, np.float32), floats(size, size, 1, mean=1)
-    neuron, same = (0.5, 1.0, None, Sigmoid()), ((1, 1), (1, 1))
+    firing, same = Firing(), ((1, 1), (1, 1))
     gy, pooled = gs.reshape(images.shape), reference.max_pool_forward(images, (2, 2), (2, 2))
+    fired, _ = reference.lif_forward(x, None, firing)
+    mlif_fired, _ = reference.mlif_forward(spikes, pixel, alpha, None, firing)
+    floats_fired, _ = reference.mlif_forward(x, None, alpha, None, firing)
+    norm_fired = reference.batch_norm_lif_forward(x, *norm, firing)
     made = {
-        "lif_forward": Case("lif_forward", (x, None, *neuron), EXACT),
-        "lif_backward": Case("lif_backward", (gs, None, x, None, *neuron, False), TOLERANCE),
-        "mlif_forward": Case("mlif_forward", (spikes, pixel, alpha, None, *neuron), EXACT),
-        "mlif_backward": Case("mlif_backward", (gs, None, spikes, pixel, alpha, None, *neuron, False), TOLERANCE),
-        "mlif_forward, floats": Case("mlif_forward", (x, None, alpha, None, *neuron), EXACT),
-        "mlif_backward, floats": Case("mlif_backward", (gs, None, x, None, alpha, None, *neuron, True), TOLERANCE),
+        "lif_forward": Case("lif_forward", (x, None, firing), EXACT),
+        "lif_backward": Case("lif_backward", (gs, None, x, fired, None, firing), TOLERANCE),
+        "mlif_forward": Case("mlif_forward", (spikes, pixel, alpha, None, firing), EXACT),
+        "mlif_backward": Case("mlif_backward", (gs, None, spikes, mlif_fired, pixel, alpha, None, firing), TOLERANCE),
+        "mlif_forward, floats": Case("mlif_forward", (x, None, alpha, None, firing), EXACT),
+        "mlif_backward, floats": Case(
+            "mlif_backward",
+            (gs, None, x, floats_fired, None, alpha, None, replace(firing, detach_reset=True)),
+            TOLERANCE,
+        ),
         "batch_norm_statistics": Case("batch_norm_statistics", (x,), TOLERANCE),
         "batch_norm_forward": Case("batch_norm_forward", (x, *norm), EXACT),
-        "batch_norm_backward": Case("batch_norm_backward", (gs, x, *norm[:3]), TOLERANCE),
-        "batch_norm_lif_forward": Case("batch_norm_lif_forward", (x, *norm, *neuron), EXACT),
+        "batch_norm_backward": Case("batch_norm_backward", (gs, x, *norm[:3], True), TOLERANCE),
+        "batch_norm_lif_forward": Case("batch_norm_lif_forward", (x, *norm, firing), EXACT),
         "max_pool_forward": Case("max_pool_forward", (images, (2, 2), (2, 2)), EXACT),
         "max_pool_backward": Case("max_pool_backward", (gy[:, ::2, ::2].copy(), images, pooled, (2, 2), (2, 2)), EXACT),
         "sew_add": Case("sew_add", (spikes, spikes), EXACT),
@@ -70,7 +80,7 @@ def cases(channels: int, seed: int = 0) -> dict[str, Case]:
         "conv_backward_input": Case("conv_backward_input", (gy, w, images.shape, *same), TOLERANCE),
     }
     for name, kind in SURROGATES.items():
-        args = (gs, x, *norm, 0.5, 1.0, None, kind(), False, True)
+        args = (gs, x, norm_fired, *norm, replace(firing, surrogate=kind()), True)
         made[f"batch_norm_lif_backward, {name}"] = Case("batch_norm_lif_backward", args, TOLERANCE)
     return made
 

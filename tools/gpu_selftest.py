@@ -20,6 +20,7 @@ import snncore
 from misnet.models.misnet.config import MISNetConfig
 from misnet.tools.gpu_checks import Outcome, event_checks, kernel_checks, step_checks
 from misnet.tools.gpu_timings import Timing, kernel_timings, layer_in_pytorch, measured_card, step_timing
+from misnet.tools.naming import Parser
 from misnet.tools.roofline import Layer
 from misnet.tools.toolkit import UsageError, add_device_options, device_from, run_tool
 from misnet.training.recording import peak_memory_mib
@@ -72,7 +73,7 @@ def compare_lines(layer: Layer, timings: list[Timing], repeats: int) -> str:
 
 def main() -> int:
     """Run everything, print it and write it; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("gpu_selftest.txt"), metavar="FILE", help="report to write")
     parser.add_argument("--quick", action="store_true", help="small sizes: checks as before, timings that say little")
     add_device_options(parser)

@@ -11,11 +11,11 @@ from misnet.tools.gpu_checks import batches
 from misnet.tools.roofline import Card, Layer, kernels, step_work
 from misnet.training.step import Totals, train_step
 from snncore import to_device
+from snncore.firing import Firing
 from snncore.kernels import cuda
 from snncore.kernels.cuda import events, optim
 from snncore.kernels.cuda.spikes import count_spikes
 from snncore.optim import OPTIMIZERS
-from snncore.surrogate import Sigmoid
 
 PARAMETERS = 7_000_000
 
@@ -65,7 +65,7 @@ def calls(cupy: Any, layer: Layer, device: str) -> dict[str, Callable[[], Any]]:
     mean, inv_std = cupy.zeros(c, np.float64), cupy.ones(c, np.float64)
     gamma, beta, alpha = cupy.ones(c, np.float32), cupy.zeros(c, np.float32), cupy.ones((), np.float32)
     pixel, count = cupy.ones((layer.size, layer.size, 1), np.float32), cupy.zeros((), np.uint64)
-    norm, neuron, same = (mean, inv_std, gamma, beta), (0.5, 1.0, None, Sigmoid()), ((1, 1), (1, 1))
+    norm, firing, same = (mean, inv_std, gamma, beta), Firing(), ((1, 1), (1, 1))
     pooled = cuda.max_pool_forward(images, (2, 2), (2, 2))
     g_pooled = cupy.ones(pooled.shape, np.float32)
     p, g, m, v = (cupy.zeros(PARAMETERS, np.float32) for _ in range(4))
@@ -79,12 +79,12 @@ def calls(cupy: Any, layer: Layer, device: str) -> dict[str, Callable[[], Any]]:
         "compact_events": lambda: events.compact_events(images),
         "bn_moments": lambda: cuda.batch_norm_statistics(x),
         "bn_forward": lambda: cuda.batch_norm_forward(x, *norm),
-        "bn_lif_forward": lambda: cuda.batch_norm_lif_forward(x, *norm, *neuron),
-        "bn_lif_backward and bn_backward": lambda: cuda.batch_norm_lif_backward(gs, x, *norm, *neuron, False, True),
-        "lif_forward": lambda: cuda.lif_forward(x, None, *neuron),
-        "lif_backward": lambda: cuda.lif_backward(gs, None, x, None, *neuron, False),
-        "mlif_forward (spikes)": lambda: cuda.mlif_forward(s, pixel, alpha, None, *neuron),
-        "mlif_backward (spikes)": lambda: cuda.mlif_backward(gs, None, s, pixel, alpha, None, *neuron, False),
+        "bn_lif_forward": lambda: cuda.batch_norm_lif_forward(x, *norm, firing),
+        "bn_lif_backward and bn_backward": lambda: cuda.batch_norm_lif_backward(gs, x, s, *norm, firing, True),
+        "lif_forward": lambda: cuda.lif_forward(x, None, firing),
+        "lif_backward": lambda: cuda.lif_backward(gs, None, x, s, None, firing),
+        "mlif_forward (spikes)": lambda: cuda.mlif_forward(s, pixel, alpha, None, firing),
+        "mlif_backward (spikes)": lambda: cuda.mlif_backward(gs, None, s, s, pixel, alpha, None, firing),
         "max_pool_forward (spikes)": lambda: cuda.max_pool_forward(images, (2, 2), (2, 2)),
         "max_pool_backward (spikes)": lambda: cuda.max_pool_backward(g_pooled, images, pooled, (2, 2), (2, 2)),
         "sew_add": lambda: cuda.sew_add(s, s),

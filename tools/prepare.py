@@ -32,6 +32,7 @@ from misnet.datasets.prepared.preparing import Interrupted, prepare
 from misnet.datasets.prepared.preview import draw_preview
 from misnet.datasets.prepared.summary import EXAMPLES, grouped, is_missing, write_all
 from misnet.datasets.registry import data_splits
+from misnet.tools.naming import Parser, called
 from misnet.tools.toolkit import (
     DATA,
     STOPPED,
@@ -46,7 +47,7 @@ from misnet.tools.toolkit import (
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         usage="%(prog)s NAME [--data-dir DIR] (--preview FILE | --check | --out CACHE | --verify CACHE) [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -65,7 +66,11 @@ def make_parser() -> argparse.ArgumentParser:
     how.add_argument("--seed", type=int, default=0, help="of what the data set draws, such as pairs (default: 0)")
     add_data_option(how)
     parser.add_argument(
-        "--jobs", type=int, default=processors(), metavar="N", help="processes (default: %(default)s, one a processor)"
+        "--jobs",
+        type=int,
+        default=processors(),
+        metavar="N",
+        help="processes (default: one per processor, here %(default)s)",
     )
     return parser
 
@@ -156,7 +161,7 @@ def summary(folder: Path, manifest: Manifest, decoded: int, seconds: float, jobs
         lines.append("nothing was left to decode")
     made = manifest.settings
     lines.append(
-        f"train with: python tools/train.py --dataset {manifest.dataset} --data-dir {folder} "
+        f"train with: {called('train')} --dataset {manifest.dataset} --data-dir {folder} "
         f"--timesteps {made['timesteps']} --seed {made['seed']}"
     )
     return "\n".join(lines)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from misnet.models.misnet.config import MISNetConfig
+from misnet.tools.naming import Parser
 from misnet.tools.toolkit import UsageError, run_tool
 
 DENSITY = 0.15  # of spikes, where the work depends on it
@@ -177,7 +178,7 @@ def main() -> None:
     """Print the tables."""
     from misnet.models.misnet.model import MISNet
 
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--card", choices=tuple(CARDS), default="h100", help="whose figures to use (default: h100)")
     parser.add_argument("--bandwidth", type=float, metavar="TB/s", help="instead of the card's")
     parser.add_argument("--peak", type=float, metavar="TFLOP/s", help="instead of the card's")

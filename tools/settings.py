@@ -1,12 +1,18 @@
 """The settings of a run: defaults, the two recipes, and where each setting comes from."""
 
 import math
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from misnet.datasets import AUGMENTATIONS, DATASET_NAMES
+from misnet.datasets import AUGMENTATIONS
+from misnet.datasets.registry import REGISTRY, default_epochs
+from misnet.models.config import ConfigError
+from misnet.models.options import option_of
+from misnet.models.registry import DEFAULT, config_class
 from misnet.tools.toolkit import UsageError
-from misnet.training.run import read_config
+from misnet.training.folder import read_config
+from snncore.checkpoint import CheckpointError
 from snncore.optim import OPTIMIZERS
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -29,21 +35,10 @@ DEFAULTS: dict[str, Any] = {
     "warmup_steps": 0,
     "seed": 0,
 } | RECIPES["default"]
-EPOCHS = {
-    "dialpad": 5,
-    "mnist-fsdd": 8,
-    "cifar10-av": 30,
-    "urbansound8k-av": 30,
-    "crema-d": 60,
-    "ave": 60,
-    "folder": 30,
-    "mnist-dvs-ntidigits": 10,
-}
 SCHEDULES = ("cosine", "constant")
 RESUMABLE = {"resume", "device", "memory_limit", "tf32"}  # the other options are part of the run that goes on
 
 CHOICES = {
-    "dataset": DATASET_NAMES,
     "recipe": tuple(RECIPES),
     "optimizer": tuple(OPTIMIZERS),
     "schedule": SCHEDULES,
@@ -61,13 +56,13 @@ def check_settings(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
 
     def require(name: str, good: bool, expected: str) -> None:
         if not good:
-            label = f"{where}: {name}" if where else f"--{name.replace('_', '-')}"
+            label = f"{where}: {name}" if where else option_of(name)
             raise UsageError(f"{label}: expected {expected}, found {settings[name]!r}")
 
-    for name, choices in CHOICES.items():
+    for name, choices in ({"dataset": tuple(REGISTRY)} | CHOICES).items():
         require(name, settings[name] in choices, f"one of {', '.join(choices)}")
     if settings["epochs"] is None:
-        settings["epochs"] = EPOCHS[settings["dataset"]]
+        settings["epochs"] = default_epochs(settings["dataset"])
     for name, least in LEAST.items():
         value = settings[name]
         good = (value is None and name.startswith("limit")) or (type(value) is int and value >= least)
@@ -94,29 +89,59 @@ def override(settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def gather(given: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the settings of the run and the switches of the network, from the options that were given.
+@dataclass
+class Choice:
+    """What a command line of train.py asks for.
+
+    settings: of the run. model: its name. switches: all that are known of the network, `preset` perhaps among them.
+    given: those that were given as options.
+    """
+
+    settings: dict[str, Any]
+    model: str
+    switches: dict[str, Any]
+    given: dict[str, Any]
+
+
+def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
+    """Return what options of the run and switches of the network, as they were given, come to.
 
     Later ones win: the defaults, the file of --config, a recipe that was given, the other options that were given.
-    With --resume they are those of the run. Raises UsageError, or CheckpointError for a file that is none.
+    With --resume they are those of the run. Raises UsageError, or CheckpointError for a file that is no config.json.
     """
-    if "resume" in given:
-        extra = sorted(set(given) - RESUMABLE)
+    if "resume" in options:
+        extra = sorted((set(options) - RESUMABLE) | set(switches))
         if extra:
-            names = ", ".join("--" + name.replace("_", "-") for name in extra)
+            names = ", ".join(map(option_of, extra))
             raise UsageError(f"--resume takes its settings from the run; also found {names}")
-        path = Path(given["resume"]) / "config.json"
+        path = Path(options["resume"]) / "config.json"
         content = read_config(path)
-        return check_settings(content["settings"], str(path)), content["network"]
+        return Choice(check_settings(content["settings"], str(path)), content["model"], content["network"], {})
     settings: dict[str, Any] = {}
-    network: dict[str, Any] = {}
-    if "config" in given:
-        if "preset" in given:
+    known: dict[str, Any] = {}
+    model = options.get("model", DEFAULT)
+    if "config" in options:
+        if "preset" in switches:
             raise UsageError("--preset: --config sets every switch already; expected one of the two")
-        content = read_config(Path(given["config"]))
-        settings = check_settings(content["settings"], given["config"])
-        network = dict(content["network"])
-        if "variant" in given:  # another variant brings its own channels and cells
-            network |= {"channels": None, "cells": None}
-    settings |= RECIPES[given["recipe"]] if "recipe" in given else {}
-    return check_settings(override(settings, given)), network | given
+        content = read_config(Path(options["config"]))
+        if options.get("model", content["model"]) != content["model"]:
+            raise UsageError(f"--model: --config is of {content['model']}, found {model}")
+        settings, model = check_settings(content["settings"], options["config"]), content["model"]
+        forgotten = config_class(model).replaced_by(switches)
+        known = {name: value for name, value in content["network"].items() if name not in forgotten}
+    settings |= RECIPES[options["recipe"]] if "recipe" in options else {}
+    return Choice(check_settings(override(settings, options)), model, known | switches, switches)
+
+
+def model_of(options: dict[str, str]) -> str:
+    """Return the model that a command line is about, for --model, --config and --resume as they were given.
+
+    A file that cannot be read is of the default model here; `gather` says what is wrong with it.
+    """
+    if "model" in options:
+        return options["model"]
+    path = Path(options["resume"]) / "config.json" if "resume" in options else options.get("config")
+    try:
+        return DEFAULT if path is None else read_config(Path(path))["model"]
+    except (CheckpointError, ConfigError):
+        return DEFAULT

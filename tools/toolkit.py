@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from misnet.datasets import DATASET_NAMES, AudioVisualDataset, DataError, load_dataset
-from misnet.datasets.registry import COMMON
-from misnet.models.misnet.config import ConfigError
+from misnet.datasets import DataError, Dataset, load_dataset
+from misnet.datasets.registry import COMMON, REGISTRY
+from misnet.models.config import ConfigError
 from misnet.training.step import Diverged
 from snncore import BackendError, CheckpointError
 from snncore.backend import memory_message, use_device
@@ -27,7 +27,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     """Add the options that choose and cut the data; those not given are absent from the parsed namespace."""
     group = parser.add_argument_group("data")
     kinds: dict[str, dict[str, Any]] = {
-        "--dataset": {"choices": DATASET_NAMES, "help": "data set (default: dialpad, which needs no files)"},
+        "--dataset": {"choices": tuple(REGISTRY), "help": "data set (default: dialpad, which needs no files)"},
         "--data-dir": {"metavar": "DIR", "help": "folder with the files of a data set that needs some"},
         "--limit-train": {"type": int, "metavar": "N", "help": "train on N samples, drawn with the seed"},
         "--limit-eval": {"type": int, "metavar": "N", "help": "evaluate on N samples, drawn with the seed"},
@@ -121,7 +121,7 @@ def wrong_usage(options: dict[str, Any]) -> Iterator[None]:
         raise UsageError(f"--data-option: a value of the wrong type among {options}: {error}") from None
 
 
-def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps: int) -> AudioVisualDataset:
+def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps: int) -> Dataset:
     """Return a split of the data set that `settings` name, cut as they say; UsageError for values it does not take."""
     options = settings["data_options"]
     with wrong_usage(options):

@@ -1,4 +1,4 @@
-"""Train a MISNet: `python tools/train.py --variant S` runs on two cores in minutes and needs no files.
+"""Train a network: `python tools/train.py --variant S` runs on two cores in minutes and needs no files.
 
 Without further options it trains on dialpad, a small built-in audio-visual set. A run folder then holds
 config.json, metrics.csv, last.safetensors, best.safetensors and curves.png; Ctrl-C saves and leaves, and
@@ -14,11 +14,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from misnet.datasets import AUGMENTATIONS, DATASET_NAMES, Augmentation, BatchIterator, DataError, Prefetch, describe
-from misnet.models.misnet.config import MISNetConfig
-from misnet.models.misnet.model import MISNet
-from misnet.models.options import add_model_options, model_config
-from misnet.tools.settings import EPOCHS, RECIPES, SCHEDULES, gather
+from misnet.datasets import AUGMENTATIONS, Augmentation, BatchIterator, DataError, Prefetch, describe
+from misnet.datasets.registry import REGISTRY
+from misnet.models.config import ModelConfig
+from misnet.models.contract import Model, sizes
+from misnet.models.options import add_model_options, first_look, split
+from misnet.models.registry import DEFAULT, build
+from misnet.tools.naming import Parser, called
+from misnet.tools.networks import new_config
+from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of
 from misnet.tools.toolkit import (
     STOPPED,
     StopRequest,
@@ -26,7 +30,6 @@ from misnet.tools.toolkit import (
     add_data_options,
     add_device_options,
     device_from,
-    load_split,
     progress,
     run_tool,
 )
@@ -36,15 +39,15 @@ from snncore.optim import OPTIMIZERS
 from snncore.schedules import Constant, Cosine, Schedule
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """Return the parser; options not given are absent from the namespace."""
-    epochs = ", ".join(f"{n} for {name}" for name, n in EPOCHS.items())
-    parser = argparse.ArgumentParser(
-        usage="%(prog)s [--variant {XS,S,L,XL}] [options]",
+def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
+    """Return the parser for a model; options not given are absent from the namespace."""
+    epochs = ", ".join(f"{entry.default_epochs} for {name}" for name, entry in REGISTRY.items())
+    parser = Parser(
+        usage="%(prog)s [--model NAME] [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
-        epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in DATASET_NAMES),
+        epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in REGISTRY),
     )
     add_data_options(parser)
     group = parser.add_argument_group("training")
@@ -67,29 +70,13 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument("--seed", type=int, help="of weights, data and order (default: 0); repeats a run bit for bit")
     add_device_options(parser)
     run = parser.add_argument_group("run folder")
-    run.add_argument("--output-dir", metavar="DIR", help="folder to write (default: runs/<dataset>-<variant>-<time>)")
+    run.add_argument("--output-dir", metavar="DIR", help="folder to write (default: runs/<dataset>-<network>-<time>)")
     run.add_argument(
         "--resume", metavar="RUN_DIR", help="go on with a run that was stopped; only options of the device may be added"
     )
     run.add_argument("--config", metavar="FILE", help="start from the config.json of another run; options override it")
-    add_model_options(parser)
+    add_model_options(parser, model)
     return parser
-
-
-def network_for(train: Any, network: dict[str, Any], given: dict[str, Any]) -> MISNetConfig:
-    """Return the configuration of the network, with sizes and classes as the data have them."""
-    found = {
-        "size": train.size,
-        "timesteps": train.timesteps,
-        "visual_channels": train.visual_channels,
-        "audio_channels": train.audio_channels,
-        "classes": len(train.class_names),
-    }
-    for name, value in found.items():
-        if given.get(name, value) != value:
-            option = name.replace("_", "-")
-            raise UsageError(f"--{option}: {train.name} has {value}, found {given[name]}")
-    return model_config(network | found)
 
 
 def make_schedule(settings: dict[str, Any], steps: int) -> Schedule:
@@ -100,7 +87,7 @@ def make_schedule(settings: dict[str, Any], steps: int) -> Schedule:
     return Cosine(settings["lr"], steps, min(settings["final_lr"], settings["lr"]), warmup_steps=warmup)
 
 
-def make_optimizer(settings: dict[str, Any], model: MISNet) -> Any:
+def make_optimizer(settings: dict[str, Any], model: Model) -> Any:
     """Return the optimizer of the settings over all parameters."""
     options = {"weight_decay": settings["weight_decay"]}
     if settings["optimizer"] == "sgd":
@@ -108,11 +95,11 @@ def make_optimizer(settings: dict[str, Any], model: MISNet) -> Any:
     return OPTIMIZERS[settings["optimizer"]](model.named_parameters(), settings["lr"], **options)
 
 
-def make_folder(given: dict[str, Any], settings: dict[str, Any], config: MISNetConfig) -> Path:
+def make_folder(given: dict[str, Any], settings: dict[str, Any], config: ModelConfig) -> Path:
     """Return the run folder, made; raises UsageError if it holds a run already."""
     if "resume" in given:
         return Path(given["resume"])
-    name = f"{settings['dataset']}-{config.variant}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = f"{settings['dataset']}-{config.title}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = Path(given.get("output_dir", Path("runs") / name))
     if (folder / "config.json").exists():
         raise UsageError(f"--output-dir: {folder} holds a run already; go on with --resume {folder} or choose another")
@@ -123,24 +110,25 @@ def make_folder(given: dict[str, Any], settings: dict[str, Any], config: MISNetC
 def check_data(folder: Path, data: dict[str, str]) -> None:
     """Raise DataError if a split is not the one that the run in `folder` began with."""
     before = read_config(folder / "config.json").get("data", {})
-    for split, fingerprint in data.items():
-        if before.get(split) != fingerprint:
-            raise DataError(f"{folder}: the {split} data changed since the run began, so that it cannot go on")
+    for name, fingerprint in data.items():
+        if before.get(name) != fingerprint:
+            raise DataError(f"{folder}: the {name} data changed since the run began, so that it cannot go on")
 
 
 def main() -> int:
     """Train, and return the exit status."""
-    given = vars(make_parser().parse_args())
+    name = model_of(first_look(None, "config", "resume"))
+    given, switches = split(vars(make_parser(name).parse_args()))
     device = device_from(given)
-    settings, network = gather(given)
-    train = load_split("train", settings, network.get("size"), network.get("timesteps", 4))
-    config = network_for(train, network, given)
-    test = load_split("test", settings, config.size, config.timesteps)
+    choice = gather(given, switches)
+    settings = choice.settings
+    config, (train, test) = new_config(choice.model, choice.switches, choice.given, settings, "train", "test")
     data = {"train": train.fingerprint(), "test": test.fingerprint()}
     augment = Augmentation(settings["augment"], settings["seed"])
-    batches = Prefetch(BatchIterator(train, settings["batch_size"], seed=settings["seed"], augment=augment))
-    model = MISNet(config, settings["seed"]).to(device)
+    model = build(choice.model, config, settings["seed"])
+    model.to(device)
     try:
+        batches = Prefetch(BatchIterator(train, settings["batch_size"], seed=settings["seed"], augment=augment))
         schedule = make_schedule(settings, settings["epochs"] * len(batches))
         optimizer = make_optimizer(settings, model)
     except ValueError as error:
@@ -164,24 +152,25 @@ def main() -> int:
         run.resume()
         print(f"{folder}: going on at epoch {run.epoch + 1}, batch {run.batch + 1}", flush=True)
     else:
-        write_config(folder, settings, config, data)
+        write_config(folder, settings, choice.model, config, data, train.class_names)
         run.save()  # so that there is a checkpoint to go on from, whatever happens
+    samples = "pairs" if len(model.streams) == 2 else "samples"
     print(
-        f"MISNet-{config.variant}, {model.count_parameters():,} parameters, T={config.timesteps}, "
-        f"{config.size}x{config.size}; {settings['dataset']}: {len(train)} training and {len(test)} test pairs; "
+        f"{config.title}, {model.count_parameters():,} parameters, T={config.timesteps}, {sizes(config)}; "
+        f"{settings['dataset']}: {len(train)} training and {len(test)} test {samples}; "
         f"{device}; writing {folder}",
         flush=True,
     )
     try:
         run.run()
     except Stopped:
-        print(f"stopped and saved; go on with: python tools/train.py --resume {folder}", file=sys.stderr)
+        print(f"stopped and saved; go on with: {called('train')} --resume {folder}", file=sys.stderr)
         return STOPPED
     finally:
         if run.rows:
-            plot_curves(run.rows, folder / "curves.png")
+            plot_curves(run.rows, folder / "curves.png", model.heads)
     print(f"best test accuracy {100 * run.best:.2f} %; see {folder / 'curves.png'}")
-    print(f"look closer with: python tools/evaluate.py {folder}")
+    print(f"look closer with: {called('evaluate')} {folder}")
     return 0
 
 

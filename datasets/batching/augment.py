@@ -1,6 +1,6 @@
 """Random changes of training samples that leave the label as it is: flip, crop, time shift, SpecAugment."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -36,39 +36,48 @@ class Augmentation:
             raise ValueError(f"augment: expected each name once, found {', '.join(names)}")
         self.names, self.seed = tuple(names), seed
 
-    def __call__(self, audio: np.ndarray, video: np.ndarray, epoch: int, index: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return a changed sample; the arrays given stay as they are.
+    def check(self, streams: Mapping[str, tuple[int, ...]], name: str) -> None:
+        """Raise ValueError if a stream that is to be changed is not among those of the data set `name`."""
+        for change in self.names:
+            stream = AUGMENTATIONS[change][0]
+            if stream not in streams:
+                raise ValueError(f"augment: {change} changes the stream {stream!r}, {name} has {', '.join(streams)}")
 
-        audio, video: float [T, H, W, C]. Returns the same shapes and dtypes.
+    def __call__(self, streams: Mapping[str, np.ndarray], epoch: int, index: int) -> dict[str, np.ndarray]:
+        """Return a changed sample, float [T, H, W, C] by stream; the arrays given stay as they are.
+
+        Shapes and dtypes stay, and streams that no change is for.
         """
+        changed = dict(streams)
         for name in self.names:
-            audio, video = AUGMENTATIONS[name](audio, video, named_rng(self.seed, "augment", epoch, index, name))
-        return audio, video
+            stream, change = AUGMENTATIONS[name]
+            changed[stream] = change(changed[stream], named_rng(self.seed, "augment", epoch, index, name))
+        return changed
 
 
-def flip(audio: np.ndarray, video: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def flip(video: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Mirror the frames left to right with probability 1/2."""
-    return audio, video[:, :, ::-1] if rng.random() < 0.5 else video
+    return video[:, :, ::-1] if rng.random() < 0.5 else video
 
 
-def crop(audio: np.ndarray, video: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def crop(video: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Move the frames by up to 1/8 of their size down and right, or up and left, repeating the edge."""
     down, right = (int(rng.integers(-(n // REACH), n // REACH + 1)) for n in video.shape[1:3])
     rows = np.clip(np.arange(video.shape[1]) - down, 0, video.shape[1] - 1)
     columns = np.clip(np.arange(video.shape[2]) - right, 0, video.shape[2] - 1)
-    return audio, video[:, rows][:, :, columns]
+    return video[:, rows][:, :, columns]
 
 
-def timeshift(audio: np.ndarray, video: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def timeshift(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Move the spectrograms by up to 1/8 of their width in time."""
     n = audio.shape[2]
     by = int(rng.integers(-(n // REACH), n // REACH + 1))
     moved = np.full_like(audio, audio.min())
     moved[:, :, max(by, 0) : n + min(by, 0)] = audio[:, :, max(-by, 0) : n - max(by, 0)]
-    return moved, video
+    return moved
 
 
-def specaugment(audio: np.ndarray, video: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def specaugment(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Set a stripe of bands and a stripe of columns to the mean of the sample."""
     masked = audio.copy()
     mean = audio.mean(dtype=np.float64)
@@ -79,13 +88,14 @@ def specaugment(audio: np.ndarray, video: np.ndarray, rng: np.random.Generator) 
         stripe = [slice(None)] * audio.ndim
         stripe[axis] = slice(start, start + width)
         masked[tuple(stripe)] = mean
-    return masked, video
+    return masked
 
 
-Change = Callable[[np.ndarray, np.ndarray, np.random.Generator], tuple[np.ndarray, np.ndarray]]
-AUGMENTATIONS: dict[str, Change] = {
-    "flip": flip,
-    "crop": crop,
-    "timeshift": timeshift,
-    "specaugment": specaugment,
+Change = Callable[[np.ndarray, np.random.Generator], np.ndarray]
+AUGMENTATIONS: dict[str, tuple[str, Change]] = {
+    "flip": ("visual", flip),
+    "crop": ("visual", crop),
+    "timeshift": ("audio", timeshift),
+    "specaugment": ("audio", specaugment),
 }
+"""Each change by its name, with the stream that it changes."""

@@ -1,16 +1,30 @@
 """Batches of a data set in an order that depends on nothing but the seed and the epoch."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
-from misnet.datasets.base import AudioVisualDataset
+from misnet.datasets.base import Dataset
 from misnet.datasets.batching.augment import Augmentation
 from snncore.rng import named_rng
 
-__all__ = ["BatchIterator"]
+__all__ = ["Batch", "BatchIterator"]
 
-Batch = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+@dataclass(frozen=True)
+class Batch:
+    """N samples: streams, [T, N, ...] each by name, and labels [N]. Unpacks as `stream, ..., labels = batch`."""
+
+    streams: dict[str, np.ndarray]
+    labels: np.ndarray
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        yield from self.streams.values()
+        yield self.labels
+
+    def __getitem__(self, place: int) -> np.ndarray:
+        return (*self,)[place]
 
 
 class BatchIterator:
@@ -22,12 +36,13 @@ class BatchIterator:
     A run that stopped inside an epoch resumes with `epoch(number, start_batch)` and sees the batches it would have
     seen. The last batch may be smaller, down to one sample, unless `drop_last` leaves it out. `augment` changes each
     sample, with the epoch and its index in the data set to draw from.
-    Raises ValueError if `batch_size` is below 1, if the data set is empty, or if `drop_last` would leave no batch.
+    Raises ValueError if `batch_size` is below 1, if the data set is empty, if `drop_last` would leave no batch, or if a
+    stream that `augment` changes is missing.
     """
 
     def __init__(
         self,
-        dataset: AudioVisualDataset,
+        dataset: Dataset,
         batch_size: int,
         *,
         seed: int = 0,
@@ -44,6 +59,8 @@ class BatchIterator:
                 f"batch_size: expected at most {len(dataset)}, the samples of {dataset.name} {dataset.split}, "
                 f"as drop_last leaves out smaller batches; found {batch_size}"
             )
+        if augment is not None:
+            augment.check(dataset.streams, dataset.name)
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.shuffle, self.drop_last, self.augment = shuffle, drop_last, augment
 
@@ -60,8 +77,8 @@ class BatchIterator:
     def epoch(self, number: int, start_batch: int = 0) -> Iterator[Batch]:
         """Return an iterator over the batches of epoch `number` from `start_batch` on.
 
-        Yields `(audio [T, N, H, W, audio_channels], video [T, N, H, W, visual_channels], labels [N])`: float32,
-        float32 and int64, C-contiguous, fresh arrays each time.
+        Yields Batch: each stream of the data set, float32 [T, N, ...], and labels, int64 [N]; C-contiguous, fresh
+        arrays each time.
         Raises ValueError, at once, if `start_batch` is not from 0 to `len(self)`.
         """
         if not 0 <= start_batch <= len(self):
@@ -74,14 +91,14 @@ class BatchIterator:
             yield self._collate(order[k * self.batch_size : (k + 1) * self.batch_size], number)
 
     def _collate(self, indices: np.ndarray, number: int) -> Batch:
-        d = self.dataset
-        shape = (d.timesteps, len(indices), d.size, d.size)
-        audio = np.empty((*shape, d.audio_channels), dtype=np.float32)
-        video = np.empty((*shape, d.visual_channels), dtype=np.float32)
-        labels = np.empty(len(indices), dtype=np.int64)
+        shapes, n = self.dataset.streams, len(indices)
+        streams = {name: np.empty((shape[0], n, *shape[1:]), np.float32) for name, shape in shapes.items()}
+        labels = np.empty(n, dtype=np.int64)
         for j, index in enumerate(indices):
-            x_a, x_v, labels[j] = d[int(index)]
+            *arrays, labels[j] = self.dataset[int(index)]
+            sample = dict(zip(shapes, arrays, strict=True))
             if self.augment is not None:
-                x_a, x_v = self.augment(x_a, x_v, number, int(index))
-            audio[:, j], video[:, j] = x_a, x_v
-        return audio, video, labels
+                sample = self.augment(sample, number, int(index))
+            for name, x in sample.items():
+                streams[name][:, j] = x
+        return Batch(streams, labels)

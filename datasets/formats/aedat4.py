@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from misnet.datasets.base import DataError, MissingPackage
+from misnet.datasets.base import DataError
 from misnet.datasets.formats.event_time import in_order
 from misnet.datasets.formats.files import read_bytes, reason
+from misnet.datasets.formats.packages import require
 from misnet.datasets.media.events import Events
 
 __all__ = ["AEDAT4_MAGIC", "read_aedat4"]
@@ -114,21 +115,13 @@ def _packets(path: str | Path, data: bytes, start: int, table: int) -> Iterator[
 def _unpacker(path: str | Path, compression: int) -> Callable[[bytes], bytes]:
     if compression == 0:
         return lambda body: body
-    package = {1: "lz4", 2: "lz4", 3: "zstandard", 4: "zstandard"}.get(compression)
-    try:
-        if package == "lz4":
-            import lz4.frame
-
-            return lambda body: _unpack_lz4(lz4.frame.LZ4FrameDecompressor(), body)
-        if package == "zstandard":
-            import zstandard
-
-            return lambda body: zstandard.ZstdDecompressor().stream_reader(body).read(MAX_PACKET)
-    except ImportError:
-        raise MissingPackage(
-            f"{path}: is compressed; reading it needs {package}, which is not installed; install it with: "
-            f"pip install {package}"
-        ) from None
+    purpose = f"{path}: is compressed; reading it"
+    if compression in (1, 2):
+        lz4 = require("lz4.frame", purpose)
+        return lambda body: _unpack_lz4(lz4.LZ4FrameDecompressor(), body)
+    if compression in (3, 4):
+        zstandard = require("zstandard", purpose)
+        return lambda body: zstandard.ZstdDecompressor().stream_reader(body).read(MAX_PACKET)
     raise ValueError(f"compression {compression}, expected 0 to 4")
 
 

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from misnet.datasets.base import DataError, MissingPackage
+from misnet.datasets.base import DataError
 from misnet.datasets.formats.files import check_head, reason, refuse_text
+from misnet.datasets.formats.packages import require
 
 __all__ = ["CHANNELS", "DIGITS", "read_labels", "read_spikes"]
 
@@ -80,12 +81,7 @@ def read_spikes(path: str | Path, split: str, name: str) -> tuple[np.ndarray, np
 
 @contextmanager
 def _opened(path: str | Path, wanted: str) -> Iterator[Any]:
-    try:
-        import h5py
-    except ImportError:
-        raise MissingPackage(
-            f'{path}: reading HDF5 needs h5py, which is not installed; install it with: pip install -e ".[events]"'
-        ) from None
+    h5py = require("h5py", f"{path}: reading HDF5")
     expected = "the HDF5 file of N-TIDIGITS"
     head = check_head(path, expected)
     refuse_text(head, path, expected)

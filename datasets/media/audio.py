@@ -4,15 +4,16 @@ import io
 import math
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy.signal
-import soundfile
 
 from misnet.datasets.base import DataError
 from misnet.datasets.formats.files import looks_like_text, read_bytes
 from misnet.datasets.formats.lengths import check_complete
 from misnet.datasets.formats.mp3 import is_mpeg_sound, sound_frames
+from misnet.datasets.formats.packages import require
 
 __all__ = ["AUDIO_SUFFIXES", "check_samples", "normalise_level", "read_audio", "resample", "trim_silence", "window"]
 
@@ -38,8 +39,9 @@ def read_audio(
     Junk between the frames of an MP3 is left out, as players do.
     Raises DataError for a missing or empty file, a Git LFS pointer, text or anything else that is no audio, a file
     shorter than its header says (`check_complete`, `sound_frames`), a rate outside 1 to 384 kHz, more than 600 s, no
-    samples, and samples that are NaN or infinite.
+    samples, and samples that are NaN or infinite; MissingPackage if soundfile is not installed.
     """
+    soundfile = require("soundfile", "reading sound")
     expected = "an audio file (WAV, FLAC, OGG, ...)"
     data = read_bytes(path, expected)
     check_complete(data, path)  # libsndfile decodes what is left of a cut file without a word
@@ -72,7 +74,7 @@ def check_samples(samples: np.ndarray, path: str | Path, start: float = 0.0) -> 
 
 
 def _decode(
-    file: soundfile.SoundFile,
+    file: Any,
     path: str | Path,
     rate: int,
     start: float,

@@ -5,16 +5,15 @@ import itertools
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
-from misnet.datasets.base import DataError, MissingPackage
+from misnet.datasets.base import DataError
 from misnet.datasets.formats.files import check_head, reason
 from misnet.datasets.formats.lengths import check_file
+from misnet.datasets.formats.packages import require
 
 __all__ = ["EXPECTED", "MAX_HOLE", "Track", "chosen_stream", "has_pictures", "opened", "picture_track", "require_pyav"]
 
-INSTALL = 'pip install "snncore[video]"'
 EXPECTED = "a video file (mp4, flv, mpg, avi, mkv, ...)"
 MAX_HOLE = 600  # seconds between two frames, which in a clip is damage
 # Containers that hold their own streams. Playlists and the like, which FFmpeg would take for a video whatever the
@@ -24,13 +23,9 @@ OPTIONS = {"format_whitelist": CONTAINERS, "protocol_whitelist": ""}
 DEFAULT, ATTACHED = 0x1, 0x400 | 0x800 | 0x100000  # a track's disposition; attached: covers, thumbnails, still images
 
 
-def require_pyav() -> ModuleType:
+def require_pyav() -> Any:
     """Return PyAV; raises MissingPackage with the command that installs it."""
-    try:
-        import av
-    except ImportError:
-        raise MissingPackage(f"reading videos needs PyAV, which is not installed; install it with: {INSTALL}") from None
-    return av
+    return require("av", "reading videos")
 
 
 @contextlib.contextmanager

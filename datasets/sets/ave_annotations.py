@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
-from misnet.datasets.base import DataError, MissingPackage
+from misnet.datasets.base import DataError
 from misnet.datasets.formats.files import check_head, read_lines, reason, refuse_text
+from misnet.datasets.formats.packages import require
 
 __all__ = ["CLASSES", "SECONDS", "Event", "read_annotations", "read_order"]
 
@@ -42,7 +43,6 @@ CLASSES = (
 )
 SECONDS = 10.0  # of a video
 EXPECTED = "lines Category&VideoID&Quality&Start&End"
-INSTALL = 'pip install "snncore[video]"'
 
 
 @dataclass(frozen=True)
@@ -79,12 +79,7 @@ def read_order(path: Path, lines: int) -> list[int]:
     Raises DataError for a file that is damaged, numbers out of range or twice, and if h5py is not installed.
     """
     expected = f"an HDF5 file with a data set 'order' of line numbers below {lines}"
-    try:
-        import h5py
-    except ImportError:
-        raise MissingPackage(
-            f"{path}: reading it needs h5py, which is not installed; install it with: {INSTALL}"
-        ) from None
+    h5py = require("h5py", f"{path}: reading it", extra="video")
     refuse_text(check_head(path, expected), path, expected)
     try:
         with h5py.File(path, "r") as file:

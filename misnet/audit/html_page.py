@@ -67,7 +67,7 @@ def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
         (
             line["layer"],
             line.get("input_rate"),
-            *(line["counts"].get(name, 0) for name in ("dense_mac", "mac", "ac_binary", "ac_graded")),
+            *(line["counts"].get(name) for name in ("dense_mac", "mac", "ac_binary", "ac_graded")),
             line.get("firing_rate"),
             *(line["energy_mj_per_sample"].get(name) for name in names),
         )

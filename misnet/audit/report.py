@@ -4,31 +4,32 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
-from misnet.models.misnet.config import MISNetConfig
-from misnet.models.misnet.model import MISNet
+from misnet.models.config import ModelConfig
+from misnet.models.contract import Model, take
+from misnet.models.summary import empty_inputs
 from snncore import Ops, Tensor, count_ops, no_grad, to_device
+from snncore.backend import Array
 from snncore.energy import Prices, Reading, apply_rule
 from snncore.nn import BatchNorm
-from snncore.opcount.cost import exact_sum
+from snncore.opcount.cost import WEIGHTED, exact_sum
 
 __all__ = ["Claim", "calibrate", "count_batches", "dense_operations", "energy_claim", "report"]
 
 
-def count_batches(model: MISNet, batches: Iterable[tuple[Any, Any, Any]], device: str = "cpu") -> Ops:
-    """Count the network in evaluation mode over all batches (audio, video, labels)."""
+def count_batches(model: Model, batches: Iterable[Any], device: str = "cpu") -> Ops:
+    """Count the network in evaluation mode over all batches, each as `misnet.models.contract.take` has them."""
     ops = Ops()
     ops.batches = 0
     model.eval()
-    for x_a, x_v, _ in batches:
-        with no_grad(), count_ops() as of_batch:
-            model(Tensor(to_device(x_a, device)), Tensor(to_device(x_v, device)))
+    for batch in batches:
+        *streams, labels = take(model, batch)
+        with no_grad(), count_ops(samples=len(labels), timesteps=model.config.timesteps) as of_batch:
+            model(*(Tensor(to_device(x, device)) for x in streams))
         ops.extend(of_batch)
     return ops
 
 
-def calibrate(model: MISNet, x_a: Any, x_v: Any) -> None:
+def calibrate(model: Model, *streams: Array) -> None:
     """Set the running statistics of a network that was not trained to those of one batch, so that its neurons fire."""
     norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
     before = [norm.momentum for norm in norms]
@@ -36,30 +37,28 @@ def calibrate(model: MISNet, x_a: Any, x_v: Any) -> None:
         norm.momentum = 1.0
     model.train()
     with no_grad():
-        model(Tensor(x_a), Tensor(x_v))
+        model(*map(Tensor, streams))
     for norm, momentum in zip(norms, before, strict=True):
         norm.momentum = momentum
     model.eval()
 
 
-def dense_operations(config: MISNetConfig) -> dict[str, int]:
+def dense_operations(model: Model) -> dict[str, int]:
     """Dense multiply-accumulates of one sample, all timesteps, by shape alone: a pass over no samples counts them.
 
     dense_mac: taps inside the image only. dense_mac_padded: taps on the padding too, as FLOP counters have it.
-    first_padded: of it, the first convolution of each input.
+    first_padded: of it, the first layer of each input. The network is left in evaluation mode.
     """
-    shape = (config.timesteps, 0, config.size, config.size)
-    model = MISNet(config).eval()
-    with no_grad(), count_ops() as ops:
-        x_a = Tensor(np.zeros((*shape, config.audio_channels), np.float32))
-        model(x_a, Tensor(np.zeros((*shape, config.visual_channels), np.float32)))
+    model.eval()
+    with no_grad(), count_ops(samples=0, timesteps=model.config.timesteps) as ops:
+        model(*empty_inputs(model))
     sums = dict.fromkeys(("dense_mac", "dense_mac_padded", "first_padded"), 0)
     for call in ops.calls:
         lead, columns = call.cost.blocks[0]
         lead = (lead[0], 1) if len(lead) == 2 else (1,) * len(lead)  # one sample in place of none
         for name in ("dense_mac", "dense_mac_padded"):
             sums[name] += exact_sum(columns.get(name, 0), lead)
-        if any(facts.kind == "conv" and facts.outside for facts in call.cost.facts):
+        if any(facts.kind in WEIGHTED and facts.outside for facts in call.cost.facts):
             sums["first_padded"] += exact_sum(columns["dense_mac_padded"], lead)
     return sums
 
@@ -106,18 +105,19 @@ def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
         if row.get("places_in"):
             line["input_rate"] = row.get("events_in", 0) / row["places_in"]
         if row.get("places"):
-            spikes, places = (ops.by_timestep(name, layer) for name in ("spikes", "places"))
             line["firing_rate"] = row.get("spikes", 0) / row["places"]
-            line["firing_rate_by_timestep"] = [s / max(1, p) for s, p in zip(spikes, places, strict=True)]
+            if not ops.unresolved("places", layer):
+                spikes, places = (ops.by_timestep(name, layer) for name in ("spikes", "places"))
+                line["firing_rate_by_timestep"] = [s / max(1, p) for s, p in zip(spikes, places, strict=True)]
         line["energy_mj_per_sample"] = {name: of[layer] / samples for name, of in energy.items() if layer in of}
         table.append(line)
     return table
 
 
-def report(config: MISNetConfig, ops: Ops, readings: dict[str, Reading], prices: dict[str, Prices]) -> dict[str, Any]:
+def report(config: ModelConfig, ops: Ops, readings: dict[str, Reading], prices: dict[str, Prices]) -> dict[str, Any]:
     """Return everything that was found as plain values, as JSON can hold them.
 
-    Counts and energies are sums over all samples; what is for one sample (one pair, all timesteps) says so.
+    Counts and energies are sums over all samples; what is for one sample (all streams, all timesteps) says so.
     """
     samples, totals = max(1, ops.samples), ops.totals()
     rules = {
@@ -139,7 +139,8 @@ def report(config: MISNetConfig, ops: Ops, readings: dict[str, Reading], prices:
     }
     dense = totals["dense_mac"] / samples
     price = next(iter(prices.values()))
-    by_sample = [ops.by_sample(name) for name in ("ac_binary", "ac_graded")]
+    events_of = [name for name in ("ac_binary", "ac_graded") if not ops.unresolved(name, by="sample")]
+    by_sample = [ops.by_sample(name) for name in events_of] if len(events_of) == 2 else []
     events = [sum(counts) for counts in zip(*by_sample, strict=True)]
     return {
         "network": config.to_dict(),

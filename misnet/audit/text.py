@@ -4,8 +4,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from misnet.audit.report import Claim
+from snncore.opcount.columns import COLUMNS
 
 __all__ = ["claim_lines", "layer_table", "rule_table", "table"]
+
+
+NEURON_OPS = tuple(name for name, column in COLUMNS.items() if column.group in ("neuron", "mlif"))
+"""What neurons do: every column of theirs, so that a new kind of neuron leaves none out."""
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -50,7 +55,7 @@ def layer_table(report: dict[str, Any]) -> list[str]:
     rows = [(*heading, "firing rate", f"{rule} (mJ)")]
     for line in report["layers"]:
         counts, energy = line["counts"], line["energy_mj_per_sample"].get(rule, 0)
-        neuron = sum(counts.get(name, 0) for name in ("leak_mul", "charge_add", "compare", "reset_add", "alpha_mul"))
+        neuron = sum(counts.get(name, 0) for name in NEURON_OPS)
         synapse = [counts.get(name, 0) for name in ("dense_mac", "mac", "ac_binary", "ac_graded")]
         if not (energy or any(synapse) or neuron):
             continue
@@ -65,7 +70,7 @@ def claim_lines(claim: Claim) -> list[str]:
     """What a claim implies against what was measured."""
     lines = [f"claim: {claim.mj:g} mJ for one sample"]
     if claim.rate is None:
-        lines.append("  the first convolutions alone, as multiply-accumulates, cost more than that")
+        lines.append("  the first layers alone, as multiply-accumulates, cost more than that")
     else:
         lines.append(f"  implies a mean input rate of {claim.rate:.4f} under the rule of the paper")
     lines.append(f"  ({claim.rate_all_ac:.4f} if every operation were an accumulation)")

@@ -1,26 +1,32 @@
-"""A table of a configuration: layers, shapes, parameters."""
+"""A table of a network: layers, shapes, parameters."""
 
 import argparse
 from collections.abc import Sequence
 
 import numpy as np
 
-from misnet.models.misnet.config import ConfigError, MISNetConfig
-from misnet.models.misnet.model import MISNet
-from misnet.models.options import add_model_options, model_config
+from misnet.models.config import ConfigError
+from misnet.models.contract import Model
+from misnet.models.options import add_model_options, first_look, model_config, split
+from misnet.models.registry import DEFAULT, build, config_class
 from snncore import Tensor, no_grad, observe
 from snncore.context import context
 from snncore.tape import Function
 
-__all__ = ["summarize"]
+__all__ = ["empty_inputs", "main", "summarize"]
 
 
-def summarize(config: MISNetConfig) -> str:
+def empty_inputs(model: Model) -> list[Tensor]:
+    """Return the streams of a batch of no samples: running it tells all shapes and costs nothing."""
+    shapes = model.config.shapes().values()
+    return [Tensor(np.zeros((shape[0], 0, *shape[1:]), model.dtype)) for shape in shapes]
+
+
+def summarize(model: Model) -> str:
     """Return a table of every layer that has weights, fires or changes the shape, with its output and parameters.
 
-    Shapes come from a real forward pass over no samples, which costs nothing; N stands for the batch.
+    Shapes come from a real forward pass over no samples; N stands for the batch.
     """
-    model = MISNet(config).eval()
     rows: dict[str, tuple[str, str]] = {}  # path -> kind, output shape
     names = {id(module): path for path, module in model.named_modules()}
 
@@ -28,10 +34,10 @@ def summarize(config: MISNetConfig) -> str:
         module = context.scope[-1]
         rows[names[id(module)]] = (type(module).__name__, _shape(outputs[0].shape))
 
-    shape = (config.timesteps, 0, config.size, config.size)
+    training = model.training
     with no_grad(), observe(note):
-        audio = Tensor(np.zeros((*shape, config.audio_channels), np.float32))
-        model(audio, Tensor(np.zeros((*shape, config.visual_channels), np.float32)))
+        model.eval()(*empty_inputs(model))
+    model.train(training)
 
     own = {  # parameters that a module holds itself
         path: sum(p.size for name, p in module.named_parameters() if "." not in name)
@@ -39,8 +45,9 @@ def summarize(config: MISNetConfig) -> str:
     }
     for path in [p for p in own if own[p] and p not in rows]:
         rows[path] = ("not called" if "unused" in path else "weights", "")
+    title = type(model).__name__
     lines = [("layer", "module", "output", "parameters")]
-    lines += [(path or "MISNet", *rows[path], f"{own.get(path, 0):,}") for path in sorted(rows, key=list(own).index)]
+    lines += [(path or title, *rows[path], f"{own.get(path, 0):,}") for path in sorted(rows, key=list(own).index)]
     lines.append(("total", "", "", f"{model.count_parameters():,}"))
     wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(
@@ -54,15 +61,17 @@ def _shape(shape: tuple[int, ...]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Print the table for the switches on the command line."""
+    """Print the table for the model and switches on the command line."""
+    name = first_look(arguments).get("model", DEFAULT)
     parser = argparse.ArgumentParser(
         prog="python -m misnet",
-        usage="%(prog)s [switches]",
-        description="Print the layers, shapes and parameters of a MISNet.",
+        usage="%(prog)s [--model NAME] [switches]",
+        description="Print the layers, shapes and parameters of a network.",
     )
-    add_model_options(parser)
+    add_model_options(parser, name)
+    _, switches = split(vars(parser.parse_args(arguments)))
     try:
-        config = model_config(vars(parser.parse_args(arguments)))
+        model = build(name, model_config(config_class(name), switches))
     except ConfigError as error:
         parser.error(str(error))
-    print(summarize(config))
+    print(summarize(model))

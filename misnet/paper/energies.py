@@ -31,7 +31,8 @@ def printed_energies(prices: Prices, name: str = "paper", timesteps: int = 4) ->
 
 
 def _line(data: str, config: MISNetConfig, row: Any, prices: Prices, timesteps: int) -> dict[str, Any]:
-    counts = dense_operations(config)
+    model = MISNet(config)
+    counts = dense_operations(model)
     pj = row[f"{data} energy"] * 1e9
     rest = counts["dense_mac_padded"] - counts["first_padded"]
 
@@ -50,7 +51,7 @@ def _line(data: str, config: MISNetConfig, row: Any, prices: Prices, timesteps: 
         "printed_energy_mj": row[f"{data} energy"],
         "printed_accuracy": row[data],
         "printed_parameters_m": find("4", method=f"MISNet-{config.variant}")["param"],
-        "parameters": MISNet(config).count_parameters(),
+        "parameters": model.count_parameters(),
         "dense_mac_per_timestep": counts["dense_mac"],
         "dense_mac_padded_per_timestep": counts["dense_mac_padded"],
         "implied_rate": rates(timesteps),

@@ -1,7 +1,7 @@
 """Pictures of a run: training curves and a confusion matrix."""
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +33,11 @@ def _save(figure: Any, path: Path) -> None:
     replace_file(path, png(figure))
 
 
-def plot_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
-    """Draw loss, the three test accuracies and the firing rate by epoch into a PNG."""
+def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path, heads: Mapping[str, str]) -> None:
+    """Draw loss, the test accuracy of each head and the firing rate by epoch into a PNG.
+
+    heads: names, the verdict first, with words for the legend.
+    """
     figure, (left, middle, right) = make_figure(13, 3.8, panels=3)
     epochs = [row["epoch"] for row in rows]
 
@@ -43,13 +46,13 @@ def plot_curves(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
     line(left, "train_loss", "train")
     line(left, "test_loss", "test")
-    line(middle, "test_accuracy_av", "both modalities")
-    line(middle, "test_accuracy_a", "audio head")
-    line(middle, "test_accuracy_v", "visual head")
-    line(middle, "train_accuracy_av", "both, train", "k--")
+    for head, words in heads.items():
+        line(middle, f"test_accuracy_{head}", words)
+    verdict, words = next(iter(heads.items()))
+    line(middle, f"train_accuracy_{verdict}", f"{words}, train", "k--")
     line(right, "train_firing_rate", "train")
     line(right, "test_firing_rate", "test")
-    titles = ("loss (Eq. 16)", "accuracy", "spikes per neuron and timestep")
+    titles = ("loss", "accuracy", "spikes per neuron and timestep")
     for axes, title in zip((left, middle, right), titles, strict=True):
         axes.set(xlabel="epoch", title=title)
         axes.xaxis.get_major_locator().set_params(integer=True)

@@ -1,35 +1,38 @@
 """What is watched while a network runs: firing rates, the first value that is not finite, memory."""
 
-import math
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from misnet.models.contract import Model
 from snncore import Tensor, no_grad, observe
 from snncore.backend import Array, array_module, cupy_module
 from snncore.context import context
+from snncore.flat import FlatBuffers, is_finite
 from snncore.nn import Module, unfused
 from snncore.tally import Reading, Tally
 from snncore.tape import Function
 
-__all__ = ["FiringRates", "first_nonfinite", "is_finite", "peak_memory_mib"]
+__all__ = ["FiringRates", "first_nonfinite", "peak_memory_mib", "statistics_of"]
 
 
 class FiringRates:
     """Counts the spikes of every neuron layer while `recording()`; a rate is spikes per neuron and timestep.
 
-    Layers go by the path of their module, with `.a` and `.v` for the two outputs of an MLIF; one that is
-    built of smaller operations (fusion by MLP or attention) counts both under its one path.
+    Layers go by the path of their module. A neuron with several outputs has a suffix for each: the `output_names` of
+    its Function, as `.a` and `.v` of an MLIF, or their numbers. A neuron that is built of smaller operations (fusion by
+    MLP or attention) counts all its outputs under its one path.
     """
 
     def __init__(self, model: Module) -> None:
         self.names = {id(module): path for path, module in model.named_modules()}
         self._spikes: dict[str, int] = defaultdict(int)
-        self.tally: Tally | None = None  # of spikes on a GPU, until they are read
+        self.tally: Tally | None = None  # of spikes, until they are read
         self._pending: list[tuple[str, int]] = []
         self.places: dict[str, int] = defaultdict(int)  # neurons x timesteps x samples
 
@@ -42,24 +45,23 @@ class FiringRates:
     def _count(self, function: Function, inputs: tuple, outputs: tuple) -> None:
         if not function.spiking:
             return
-        path = self.names[id(context.scope[-1])]
+        module = context.scope[-1]
+        path = self.names.get(id(module), type(module).__name__)
         trains = [s for s in outputs if s.dtype == np.uint8]  # not membranes, nor what relaxed mode emits
-        for s, suffix in zip(trains, ("",) if len(trains) == 1 else (".a", ".v"), strict=False):
-            xp = array_module(s)
-            if xp is np:
-                self._spikes[path + suffix] += int(np.count_nonzero(s.view(bool)))  # 0/1 bytes
-            else:
-                self._pending.append((path + suffix, self.tally_on(xp).count(s)))
-            self.places[path + suffix] += s.size
+        names = getattr(function, "output_names", range(len(trains)))
+        for k, s in enumerate(trains):
+            name = path if len(trains) == 1 else f"{path}.{names[k]}"
+            self._pending.append((name, self.tally_on(array_module(s)).count(s)))
+            self.places[name] += s.size
 
     def tally_on(self, xp: Any) -> Tally:
-        """Return the tally of this recording on the GPU of the module xp."""
+        """Return the tally of this recording on the device of the array module xp."""
         if self.tally is None:
             self.tally = Tally(xp)
         return self.tally
 
     def read(self) -> Reading | None:
-        """Take over what a GPU has counted, waiting for it once; None if nothing was counted there."""
+        """Take over what was counted, waiting once for a GPU; None if nothing was counted since."""
         if self.tally is None:
             return None
         reading = self.tally.read()
@@ -83,23 +85,26 @@ class FiringRates:
         return sum(self.spikes.values()) / max(1, sum(self.places.values()))
 
 
-def is_finite(x: Array) -> bool:
-    """Whether no entry is NaN or infinite."""
-    with np.errstate(all="ignore"):
-        if math.isfinite(float(x.sum())):  # one pass; what is not finite makes a sum that is not
-            return True
-    return bool(array_module(x).isfinite(x).all())  # or finite entries overflowed
+_STATISTICS: WeakKeyDictionary[Module, FlatBuffers] = WeakKeyDictionary()
 
 
-def first_nonfinite(model: Module, x_a: Array, x_v: Array) -> str | None:
+def statistics_of(model: Module) -> FlatBuffers:
+    """Return the running statistics of a model, moved into one array at the first call, to be kept and put back."""
+    buffers = [b for _, b in model.named_buffers()]
+    if model not in _STATISTICS or not _STATISTICS[model].hold(buffers):
+        _STATISTICS[model] = FlatBuffers(buffers)
+    return _STATISTICS[model]
+
+
+def first_nonfinite(model: Model, *streams: Array) -> str | None:
     """Say where the first value that is not finite appears: an input, a parameter, or a layer's output in order.
 
     If every layer is finite, name the head with the largest score, which a loss may overflow on; None if no score
-    is large.
+    is large. Running statistics stay as they are.
     """
-    for name, x in (("audio input", x_a), ("visual input", x_v)):
+    for name, x in zip(model.streams, streams, strict=True):
         if not is_finite(x):
-            return name
+            return f"{name} input"
     for path, p in model.named_parameters():
         if not is_finite(p.data):
             return f"parameter {path}"
@@ -108,15 +113,19 @@ def first_nonfinite(model: Module, x_a: Array, x_v: Array) -> str | None:
 
     def look(function: Function, inputs: tuple, outputs: tuple) -> None:
         if not found and any(y.dtype.kind == "f" and not is_finite(y) for y in outputs):
-            found.append(f"output of layer {names[id(context.scope[-1])] or 'MISNet'} ({function.name})")
+            module = context.scope[-1]
+            found.append(f"output of layer {names.get(id(module)) or type(module).__name__} ({function.name})")
 
+    statistics = statistics_of(model)
+    kept = statistics.keep()
     with no_grad(), unfused(), observe(look), np.errstate(all="ignore"):
-        scores = model(Tensor(x_a), Tensor(x_v))
+        scores = model(*map(Tensor, streams))
+    statistics.put_back(kept)
     if found:
         return found[0]
-    largest = {head: float(abs(y.data).max()) for head, y in zip(("head", "head_a", "head_v"), scores, strict=True)}
+    largest = {head: float(abs(y.data).max()) for head, y in scores.items()}
     head = max(largest, key=lambda name: largest[name])
-    return f"the loss alone, of a score of {largest[head]:.3g} from {head}" if largest[head] > 1e15 else None
+    return f"the loss alone, of a score of {largest[head]:.3g} from head {head}" if largest[head] > 1e15 else None
 
 
 def peak_memory_mib(device: str = "cpu") -> float:

@@ -1,6 +1,6 @@
 """A training run and its folder: what is written, when, and how a stopped run goes on.
 
-    config.json        settings, switches of the network, fingerprints of the data, versions
+    config.json        settings, model and its switches, fingerprints of the data, classes, versions
     metrics.csv        a row per epoch
     last.safetensors   weights, optimizer and position in the run; after every epoch and when stopped
     best.safetensors   weights of the epoch with the best test accuracy
@@ -13,9 +13,7 @@ same weights, bit for bit.
 
 import csv
 import io
-import json
 import math
-import platform
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -25,9 +23,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-import snncore
-from misnet.models.misnet.config import ConfigError, MISNetConfig
-from misnet.models.misnet.model import MISNet
+from misnet.models.config import ConfigError
+from misnet.models.contract import Model, take
+from misnet.training.folder import copy_weights, load_model, load_run, part, read_config, write_config
 from misnet.training.recording import peak_memory_mib
 from misnet.training.step import Diverged, Totals, evaluate, train_step
 from snncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -36,7 +34,7 @@ from snncore.optim import Optimizer
 from snncore.schedules import Schedule
 from snncore.upload import upload_ahead
 
-__all__ = ["Batches", "Run", "Stopped", "load_model", "read_config", "write_config"]
+__all__ = ["Batches", "Run", "Stopped", "load_model", "load_run", "read_config", "write_config"]
 
 
 class Stopped(Exception):
@@ -49,50 +47,7 @@ class Batches(Protocol):
     def __len__(self) -> int: ...
 
     def epoch(self, number: int, start_batch: int = 0) -> Any:
-        """Return a generator of (audio, video, labels) from batch `start_batch` of epoch `number` on."""
-
-
-def write_config(folder: Path, settings: dict[str, Any], config: MISNetConfig, data: dict[str, str]) -> None:
-    """Write config.json: settings of the run, switches of the network, fingerprint of each split, versions."""
-    content = {
-        "settings": settings,
-        "network": config.to_dict(),
-        "data": data,
-        "versions": {"snncore": snncore.__version__, "numpy": np.__version__, "python": platform.python_version()},
-    }
-    replace_file(folder / "config.json", (json.dumps(content, indent=2) + "\n").encode())
-
-
-def read_config(path: Path) -> dict[str, Any]:
-    """Return the content of a config.json; raises CheckpointError if it is missing, not one, or of no network."""
-    try:
-        content = json.loads(path.read_text())
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file; expected the config.json of a training run") from None
-    except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from None
-    if not isinstance(content, dict) or not all(isinstance(content.get(k), dict) for k in ("settings", "network")):
-        raise CheckpointError(f'{path}: expected an object with "settings" and "network", as a run writes it')
-    try:
-        MISNetConfig.from_dict(content["network"])
-    except ConfigError as error:
-        raise CheckpointError(f"{path}: {error}") from None
-    return content
-
-
-def load_model(model: MISNet, path: Path) -> dict[str, Any]:
-    """Copy the weights in checkpoint `path` into `model` and return its metadata; raises CheckpointError."""
-    arrays, metadata = load_checkpoint(path)
-    _copy_weights(arrays, model, path)
-    return metadata
-
-
-def _copy_weights(arrays: dict[str, np.ndarray], model: MISNet, path: Path) -> None:
-    model.load_state_dict(_part(arrays, "model/"), f"checkpoint {path} for MISNet-{model.config.variant}")
-
-
-def _part(arrays: dict[str, np.ndarray], prefix: str) -> dict[str, np.ndarray]:
-    return {name.removeprefix(prefix): x for name, x in arrays.items() if name.startswith(prefix)}
+        """Return a generator of batches, as `train_step` takes them, from `start_batch` of epoch `number` on."""
 
 
 @dataclass
@@ -104,7 +59,7 @@ class Run:
     """
 
     folder: Path
-    model: MISNet
+    model: Model
     optimizer: Optimizer
     schedule: Schedule
     train: Batches
@@ -127,12 +82,12 @@ class Run:
         """Go on from last.safetensors in the folder; raises CheckpointError if there is none or it does not fit."""
         path = self.folder / "last.safetensors"
         arrays, metadata = load_checkpoint(path)
-        _copy_weights(arrays, self.model, path)
+        copy_weights(arrays, self.model, path)
         try:
-            self.optimizer.load_state_dict(_part(arrays, "optimizer/"))
+            self.optimizer.load_state_dict(part(arrays, "optimizer/"))
             self.epoch, self.batch, self.best = metadata["epoch"], metadata["batch"], metadata["best"]
-            self.totals, self.rows = Totals(**metadata["totals"]), metadata["rows"]
-        except (KeyError, TypeError, ValueError) as error:
+            self.totals, self.rows = Totals.from_dict(metadata["totals"], self.model.heads), metadata["rows"]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"checkpoint {path}: holds weights but not the state of a run: {error}") from None
         if self.batch > len(self.train):
             raise CheckpointError(
@@ -152,13 +107,25 @@ class Run:
         text = f"epoch {self.epoch + 1}/{self.epochs}"
         with closing(self.train.epoch(self.epoch, self.batch)) as batches:  # a thread may be making them
             shown = self.progress(batches, total=len(self.train), initial=self.batch, text=text)
-            for batch in upload_ahead(shown, self.device):
+            for batch in upload_ahead((take(self.model, batch) for batch in shown), self.device):
                 started = time.perf_counter()
-                step = self.epoch * len(self.train) + self.batch
-                train_step(self.model, self.optimizer, self.schedule(step), batch, self.totals, step)
+                self._train_step(batch)
                 self.totals.seconds += time.perf_counter() - started
                 self.batch += 1
                 self._stop_if_asked()
+
+    def _train_step(self, batch: tuple[Any, ...]) -> None:
+        step = self.epoch * len(self.train) + self.batch
+        try:
+            train_step(self.model, self.optimizer, self.schedule(step), batch, self.totals, step)
+        except ValueError as error:
+            if len(batch[-1]) > 1:
+                raise
+            # One sample of one timestep has no variance: a normalisation over T and N cannot train on it.
+            raise ConfigError(
+                f"batch_size: batch {self.batch + 1} of an epoch has one sample, which this network cannot train on "
+                f"({error}); choose another number of samples a batch"
+            ) from None
 
     def _stop_if_asked(self) -> None:
         if self.stop():
@@ -183,8 +150,9 @@ class Run:
         row["samples_per_second"] = trained.samples / max(trained.seconds, 1e-9)
         row["peak_memory_mib"] = peak_memory_mib(self.device)
         self.rows.append(row)
-        better = row["test_accuracy_av"] > self.best
-        self.best = max(self.best, row["test_accuracy_av"])
+        accuracy = row[f"test_accuracy_{next(iter(result.correct))}"]  # of the verdict
+        better = accuracy > self.best
+        self.best = max(self.best, accuracy)
         self.epoch, self.batch, self.totals = self.epoch + 1, 0, Totals()
         if better:
             weights = {f"model/{name}": x for name, x in self.model.state_dict().items()}
@@ -216,7 +184,8 @@ class Run:
 
 def describe(row: dict[str, Any], epochs: int) -> str:
     """Return the line that is printed for an epoch."""
-    accuracy = " ".join(f"{name} {100 * row[f'test_accuracy_{name}']:.1f}%" for name in ("av", "a", "v"))
+    heads = {key.removeprefix("test_accuracy_"): x for key, x in row.items() if key.startswith("test_accuracy_")}
+    accuracy = " ".join(f"{head} {100 * x:.1f}%" for head, x in heads.items())
     return (
         f"epoch {row['epoch']}/{epochs}  loss {row['train_loss']:.4f}  test {accuracy}  "
         f"firing rate {row['test_firing_rate']:.3f}  {row['samples_per_second']:.1f} samples/s  "

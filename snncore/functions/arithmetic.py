@@ -1,12 +1,15 @@
 """Elementwise arithmetic with broadcasting."""
 
+import operator
 from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.functions.arithmetic_cost import add_cost, elementwise, mul_cost, shrink_adds
-from snncore.opcount.cost import OpCount
+from snncore.functions.sew import residual_cost
+from snncore.functions.widening import combine_spikes
+from snncore.opcount.cost import OpCount, lead_of
+from snncore.opcount.events import entries, events
 from snncore.tape import Function
 
 
@@ -27,10 +30,12 @@ class _Binary(Function):
 
 
 class Add(_Binary):
-    """y = a + b; ga = gy, gb = gy. Two uint8 arrays stay uint8."""
+    """y = a + b; ga = gy, gb = gy. Two uint8 arrays stay uint8 where it holds their sum (`combine_spikes`)."""
 
     def forward(self, a: Array, b: Array) -> Array:
         self.shapes = a.shape, b.shape
+        if a.dtype.kind != "f" and b.dtype.kind != "f":
+            return combine_spikes("Add", operator.add, a, b)
         return a + b
 
     def backward(self, gy: Array) -> Any:
@@ -64,11 +69,13 @@ class Sub(_Binary):
 
 
 class Mul(_Binary):
-    """y = a * b; ga = gy * b, gb = gy * a."""
+    """y = a * b; ga = gy * b, gb = gy * a. Two uint8 arrays stay uint8 where it holds their product."""
 
     def forward(self, a: Array, b: Array) -> Array:
         self.shapes = a.shape, b.shape
         self.save(a, b)
+        if a.dtype.kind != "f" and b.dtype.kind != "f":
+            return combine_spikes("Mul", operator.mul, a, b)
         return a * b
 
     def backward(self, gy: Array) -> Any:
@@ -95,7 +102,8 @@ class Div(_Binary):
 
     def backward(self, gy: Array) -> Any:
         a, b = self.saved
-        return self.shrink(gy / b, -gy * a / (b * b))
+        square = b * b if b.dtype.kind == "f" else b.astype(gy.dtype) ** 2  # in its own type the square would wrap
+        return self.shrink(gy / b, -gy * a / square)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return elementwise(outputs[0], "elem_div")
@@ -128,6 +136,8 @@ class ReLU(Function):
 class Cast(Function):
     """The same values as another float type, such as spikes as float32; gx = gy."""
 
+    takes_half = True
+
     def __init__(self, dtype: Any) -> None:
         self.dtype = np.dtype(dtype)
         if self.dtype.kind != "f":
@@ -144,3 +154,40 @@ class Cast(Function):
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount()
+
+
+def elementwise(y: Array, column: str) -> OpCount:
+    """One operation for each entry of y."""
+    lead = lead_of(y.shape)
+    count: dict[str, Any] = {column: entries(y.shape, lead)}
+    return OpCount(lead, **count)
+
+
+def add_cost(a: Array, b: Array, y: Array) -> OpCount:
+    """Cost of a + b or a - b: one addition an entry.
+
+    Two spike trains: where both have an event (a residual). A spike train with a float array: where it has an event.
+    """
+    lead = lead_of(y.shape)
+    spikes = [x for x in (a, b) if x.dtype.kind != "f" and x.shape == y.shape]
+    if len(spikes) == 2:
+        return residual_cost("Add", a, b, y, lead)
+    if len(spikes) == 1:
+        binary, graded, _ = events(spikes[0], lead)
+        return OpCount(lead, elem_add=binary + graded)
+    return elementwise(y, "elem_add")
+
+
+def mul_cost(a: Array, b: Array, y: Array) -> OpCount:
+    """Cost of a * b: one multiplication an entry. Of spikes with floats: an event of 1 picks, one above multiplies."""
+    spikes = [x for x in (a, b) if x.dtype.kind != "f" and x.shape == y.shape]
+    if not spikes:
+        return elementwise(y, "elem_mul")
+    lead = lead_of(y.shape)
+    binary, graded, _ = events(spikes[0], lead)
+    return OpCount(lead, w_select=binary, w_mul=graded)
+
+
+def shrink_adds(inputs: tuple, y: Array, needs: tuple[bool, ...]) -> int:
+    """Additions that sum a gradient of y down to the inputs that were broadcast to it."""
+    return sum(y.size - x.size for x, need in zip(inputs, needs, strict=True) if need)

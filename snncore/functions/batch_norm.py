@@ -1,13 +1,14 @@
 """Batch normalisation over all axes but the channels: timesteps, samples and pixels."""
 
+import math
 from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape
-from snncore.functions.neuron_cost import batch_norm_backward_cost, batch_norm_cost
-from snncore.opcount.cost import OpCount
+from snncore.opcount.cost import Facts, OpCount, lead_of
+from snncore.opcount.events import entries, traffic
 from snncore.tape import Function
 
 
@@ -60,13 +61,34 @@ class BatchNorm(Function):
 
     def backward(self, gy: Array) -> Any:
         x, gamma = self.saved
-        gx, ggamma, gbeta = self.kernels.batch_norm_backward(gy, x, self.mean, self.inv_std, gamma)
-        if not self.training:
-            gx = gy * (gamma * self.inv_std).astype(gy.dtype)
-        return gx, ggamma, gbeta
+        return self.kernels.batch_norm_backward(gy, x, self.mean, self.inv_std, gamma, self.training)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
-        return batch_norm_cost(inputs[0], self.training)
+        """Cost of y = scale * x + shift with a scale and a shift a channel, and of the statistics in training.
+
+        Statistics: n - 1 additions for the mean, then n subtractions, n squares and n - 1 additions for the variance,
+        for each channel. What is done once a channel (scale, shift, running statistics) is not counted. Folding into
+        the weights, possible in evaluation, leaves the shift. Training cannot fold: bn_folded_add then says what it
+        would be.
+        """
+        x = inputs[0]
+        lead = lead_of(x.shape)
+        per, channels = entries(x.shape, lead), x.shape[-1]
+        once = {}
+        if self.training and x.size:
+            once = {"bn_stat_mul": x.size, "bn_stat_add": 3 * x.size - 2 * channels}
+        columns: dict[str, Any] = {"bn_mul": per, "bn_add": per, "bn_folded_add": per}
+        columns |= traffic(x, lead, "read") | traffic(x, lead, "write")
+        sizes = {"in_size": x.size, "out_size": x.size, "cells": math.prod(lead)}
+        return OpCount(lead, once, (Facts("batch_norm", "BatchNorm", **sizes, channels=(channels,) * 2),), **columns)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
-        return batch_norm_backward_cost(inputs[0], self.training)
+        """Cost of gbeta, ggamma and gx as written above; what is done once a channel is free.
+
+        Training: z = (x - mean) / std (an addition, a product), two sums with n - 1 additions a channel and a product
+        gy z, then z * ggamma / n, gy - gbeta / n - that, and the factor. Evaluation: the sums, and a product for gx.
+        """
+        n, channels = inputs[0].size, inputs[0].shape[-1]
+        if self.training:
+            return OpCount(back_mul=4 * n, back_add=5 * n - 2 * channels)
+        return OpCount(back_mul=3 * n, back_add=3 * n - 2 * channels)

@@ -3,11 +3,12 @@
 from typing import Any
 
 from snncore.backend import Array
+from snncore.firing import Firing, firing_of
 from snncore.functions.batch_norm import BatchNorm
-from snncore.functions.checks import check_currents, check_threshold
-from snncore.functions.neuron_cost import neuron_backward, neuron_cost
+from snncore.functions.checks import check_currents
+from snncore.functions.lif import neuron_backward, neuron_cost
 from snncore.opcount.cost import OpCount
-from snncore.surrogate import Sigmoid, Surrogate
+from snncore.surrogate import Surrogate
 
 
 class BatchNormLIF(BatchNorm):
@@ -19,8 +20,9 @@ class BatchNormLIF(BatchNorm):
     and back through both. The same numbers as the two functions one after the other (a test holds this); but c is
     never stored, neither for backward nor in between.
 
+    Settings of the neuron one by one, or `firing=Firing(...)` with all of them.
     x: float [T, ..., C]. gamma, beta: [C]. running_mean, running_var: arrays [C], changed in place in training.
-    Returns s: uint8, shape of x. Kept for backward: x, gamma and beta; c and the membrane are recomputed.
+    Returns s: uint8, shape of x. Kept for backward: x, s, gamma and beta; c and the membrane are recomputed.
     Raises what BatchNorm and LIF raise.
     """
 
@@ -38,29 +40,27 @@ class BatchNormLIF(BatchNorm):
         v_reset: float | None = None,
         surrogate: Surrogate | None = None,
         detach_reset: bool = False,
+        *,
+        firing: Firing | None = None,
     ) -> None:
         super().__init__(running_mean, running_var, training, momentum, eps)
-        check_threshold(self.name, v_threshold)
-        self.neuron = (decay, v_threshold, v_reset, surrogate or Sigmoid())
-        self.detach_reset = detach_reset
+        self.firing = firing_of(self.name, firing, decay, v_threshold, v_reset, surrogate, detach_reset)
 
     def forward(self, x: Array, gamma: Array, beta: Array) -> Array:
         check_currents(self.name, x)
         self.choose_statistics(x, gamma, beta)
-        self.save(x, gamma, beta)
-        return self.kernels.batch_norm_lif_forward(x, self.mean, self.inv_std, gamma, beta, *self.neuron)
+        s: Array = self.kernels.batch_norm_lif_forward(x, self.mean, self.inv_std, gamma, beta, self.firing)
+        self.save(x, s, gamma, beta)
+        return s
 
     def backward(self, gs: Array) -> Any:
-        x, gamma, beta = self.saved
+        x, s, gamma, beta = self.saved
         return self.kernels.batch_norm_lif_backward(
-            gs, x, self.mean, self.inv_std, gamma, beta, *self.neuron, self.detach_reset, self.training
+            gs, x, s, self.mean, self.inv_std, gamma, beta, self.firing, self.training
         )
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
-        decay, _, v_reset, _ = self.neuron
-        return super().cost(inputs, outputs) + neuron_cost("LIF", inputs[0], outputs[0], False, decay, v_reset)
+        return super().cost(inputs, outputs) + neuron_cost("LIF", inputs[0], outputs[0], False, self.firing)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
-        decay, _, v_reset, _ = self.neuron
-        neuron = neuron_backward(inputs[0], outputs[0], False, decay, v_reset, self.detach_reset)
-        return super().cost_backward(inputs, outputs) + neuron
+        return super().cost_backward(inputs, outputs) + neuron_backward(inputs[0], outputs[0], False, self.firing)

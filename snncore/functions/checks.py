@@ -1,5 +1,7 @@
 """What operations ask of their settings and inputs, with errors that say what was found."""
 
+import numpy as np
+
 from snncore.backend import Array
 
 
@@ -19,11 +21,26 @@ def check_float(owner: str, **arrays: Array) -> None:
             raise TypeError(f"{owner}: expected {name} to be floating point, found {x.dtype} of shape {x.shape}")
 
 
+def as_float(x: Array, beside: Array) -> Array:
+    """Return x if it is floating point, else as the float type of the array `beside` it, or as float32."""
+    return x if x.dtype.kind == "f" else x.astype(beside.dtype if beside.dtype.kind == "f" else np.float32)
+
+
 def check_shape(owner: str, shape: tuple[int, ...], **arrays: Array | None) -> None:
     """Raise ValueError unless every array that is given has `shape`; nothing is broadcast in silence."""
     for name, x in arrays.items():
         if x is not None and x.shape != shape:
             raise ValueError(f"{owner}: expected {name} of shape {shape}, found {x.shape}")
+
+
+def check_window(
+    owner: str, x: Array, kernel: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int] = (1, 1)
+) -> None:
+    """Raise ValueError unless a window whose taps are `dilation` apart fits the padded images x [..., H, W, C]."""
+    spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
+    if any(n + 2 * p < span for n, p, span in zip(x.shape[-3:-1], padding, spans, strict=True)):
+        apart = "" if dilation == (1, 1) else f" with a dilation of {dilation}"
+        raise ValueError(f"{owner}: a window of {kernel}{apart} does not fit x {x.shape} padded by {padding}")
 
 
 def check_currents(owner: str, c: Array, **membranes: Array | None) -> None:
@@ -32,9 +49,3 @@ def check_currents(owner: str, c: Array, **membranes: Array | None) -> None:
     if c.ndim == 0 or len(c) == 0:
         raise ValueError(f"{owner}: expected c [T, ...] with at least one timestep, found {c.shape}")
     check_shape(owner, c.shape[1:], **membranes)
-
-
-def check_threshold(owner: str, v_threshold: float) -> None:
-    """Raise ValueError unless the threshold is positive."""
-    if not v_threshold > 0:
-        raise ValueError(f"{owner}: v_threshold must be positive, found {v_threshold}")

@@ -3,7 +3,7 @@
 import math
 
 from snncore.backend import Array
-from snncore.opcount.cost import Facts, OpCount, lead_of
+from snncore.opcount.cost import Facts, OpCount, exact_sum, lead_of
 from snncore.opcount.events import entries, events
 from snncore.surrogate import Sigmoid, Surrogate, fire
 from snncore.tape import Function
@@ -32,8 +32,17 @@ class Fire(Function):
         lead = lead_of(outputs[0].shape)
         binary, graded, _ = events(outputs[0], lead)
         per = entries(outputs[0].shape, lead)
-        facts = Facts("neuron", "Fire", per * math.prod(lead), outputs[0].size, math.prod(lead), leak=True)
-        return OpCount(lead, facts=(facts,), compare=per, spikes=binary + graded, places=per)
+        spikes = binary + graded
+        facts = Facts(
+            "neuron",
+            "Fire",
+            in_size=per * math.prod(lead),
+            out_size=outputs[0].size,
+            cells=math.prod(lead),
+            events=exact_sum(spikes, lead),
+            leak=False,  # it has no membrane
+        )
+        return OpCount(lead, facts=(facts,), compare=per, spikes=spikes, places=per)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         size = outputs[0].size

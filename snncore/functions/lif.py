@@ -1,12 +1,16 @@
 """Leaky integrate-and-fire neuron over T timesteps (Eqs. 1 and 2 of the paper)."""
 
+import math
 from typing import Any
 
+import numpy as np
+
 from snncore.backend import Array
-from snncore.functions.checks import check_currents, check_threshold
-from snncore.functions.neuron_cost import neuron_backward, neuron_cost
-from snncore.opcount.cost import OpCount
-from snncore.surrogate import Sigmoid, Surrogate
+from snncore.firing import Firing, firing_of
+from snncore.functions.checks import check_currents
+from snncore.opcount.cost import Facts, OpCount, Value, lead_of, times
+from snncore.opcount.events import entries, events, traffic
+from snncore.surrogate import Surrogate
 from snncore.tape import Function
 
 
@@ -26,10 +30,11 @@ class LIF(Function):
     where dv/ds is -v_threshold (soft) or v_reset - h[t] (hard), dv/dh is 1 or 1 - s[t].
     `detach_reset=True` drops the term with dv/ds. decay = 1 - 1 / tau; decay 1 is the IF neuron.
 
+    Settings one by one, or `firing=Firing(...)` with all of them.
     c: float [T, ...], in units of the threshold. v0: membrane left by an earlier call, [...], or None.
     Returns s: uint8, shape of c; with `return_state=True` (s, v[T]).
-    Raises TypeError if c is not float, ValueError if v0 has another shape or the threshold is not positive.
-    Kept for backward: c alone; h is recomputed, which costs less than storing it.
+    Raises TypeError if c is not float, ValueError if v0 has another shape or a setting is out of range.
+    Kept for backward: c and s, which the next layer holds as well; h is recomputed, which costs less than storing it.
     """
 
     spiking = True
@@ -42,29 +47,105 @@ class LIF(Function):
         surrogate: Surrogate | None = None,
         detach_reset: bool = False,
         return_state: bool = False,
+        *,
+        firing: Firing | None = None,
     ) -> None:
-        check_threshold(self.name, v_threshold)
-        self.decay, self.v_threshold, self.v_reset = decay, v_threshold, v_reset
-        self.surrogate = surrogate or Sigmoid()
-        self.detach_reset, self.return_state = detach_reset, return_state
+        self.firing = firing_of(self.name, firing, decay, v_threshold, v_reset, surrogate, detach_reset)
+        self.return_state = return_state
 
     def forward(self, c: Array, v0: Array | None = None) -> Any:
-        check_currents("LIF", c, v0=v0)
-        self.save(c, v0)
-        s, v = self.kernels.lif_forward(c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate)
+        check_currents(self.name, c, v0=v0)
+        s, v = self.kernels.lif_forward(c, v0, self.firing)
+        self.save(c, s, v0)
         return (s, v) if self.return_state else s
 
     def backward(self, gs: Array, gv: Array | None = None) -> Any:
-        c, v0 = self.saved
-        gc, gv0, _ = self.kernels.lif_backward(
-            gs, gv, c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate, self.detach_reset
-        )
+        c, s, v0 = self.saved
+        gc, gv0, _ = self.kernels.lif_backward(gs, gv, c, s, v0, self.firing)
         return gc, gv0
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         c, v0 = inputs
-        return neuron_cost(self.name, c, outputs[0], v0 is not None, self.decay, self.v_reset)
+        return neuron_cost(self.name, c, outputs[0], v0 is not None, self.firing)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         c, v0 = inputs
-        return neuron_backward(c, outputs[0], v0 is not None, self.decay, self.v_reset, self.detach_reset)
+        return neuron_backward(c, outputs[0], v0 is not None, self.firing)
+
+
+def neuron_lead(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Cells of currents [T, N, ...]. A neuron always has a time axis; [T, n] has no samples and is one piece."""
+    lead = lead_of(shape)
+    return lead if len(lead) == 2 else ()
+
+
+def charged_entries(shape: tuple[int, ...], carried: bool) -> Value:
+    """Entries of [T, ...] in each cell that find a membrane: all if one was carried in, else those after step 0."""
+    lead = neuron_lead(shape)
+    if lead == ():
+        return entries(shape[1:], ()) * (shape[0] if carried else shape[0] - 1)
+    later = np.full((shape[0], 1), entries(shape, lead), np.int64)
+    if not carried:
+        later[0] = 0
+    return later
+
+
+def neuron_cost(
+    name: str,
+    c: Array,
+    s: Array,
+    carried: bool,
+    firing: Firing,
+    charge: Value | None = None,
+    itemsize: int | None = None,
+) -> OpCount:
+    """Cost of leak, charge, compare and reset of one spike train s from currents c, both [T, ...].
+
+    A step that finds no membrane (the first, from rest) leaks and adds nothing. A decay of 1 (IF) multiplies nothing.
+    A soft reset subtracts at each spike, a hard one assigns. charge: additions to the membrane in each cell, if they
+    are not one an entry. itemsize: bytes of a membrane, if they are not those of c.
+    """
+    lead = neuron_lead(c.shape)
+    per = entries(c.shape, lead)
+    moved = charged_entries(c.shape, carried)
+    binary, graded, _ = events(s, lead)
+    spikes = binary + graded
+    size = itemsize or c.dtype.itemsize
+    columns: dict[str, Any] = {
+        "leak_mul": 0 if firing.decay == 1 else moved,
+        "charge_add": moved if charge is None else charge,
+        "compare": per,
+        "reset_add" if firing.v_reset is None else "reset_set": spikes,
+        "spikes": spikes,
+        "places": per,
+        "state_read_bytes": times(moved, size),
+        "state_write_bytes": per * size,
+    }
+    columns |= traffic(c, lead, "read") | traffic(s, lead, "write")
+    facts = Facts(
+        "neuron",
+        name,
+        in_size=c.size,
+        out_size=s.size,
+        cells=math.prod(lead),
+        events=spikes if isinstance(spikes, int) else int(spikes.sum()),
+        leak=firing.decay != 1,
+    )
+    return OpCount(lead, facts=(facts,), **columns)
+
+
+def neuron_backward(c: Array, s: Array, carried: bool, firing: Firing) -> OpCount:
+    """Cost of BPTT through charge, fire and reset, as `LIF` states it, entry by entry.
+
+    The forward again (leak, charge, soft resets); gs + gv * dv/ds, unless detached; the surrogate derivative and its
+    product; gv * dv/dh added; gv = decay * gc for steps that have one before. Factors of 1 and selections are free.
+    """
+    lead = neuron_lead(c.shape)
+    per, soft, detached = entries(c.shape, lead), firing.v_reset is None, firing.detach_reset
+    moved = charged_entries(c.shape, carried)
+    leaks: Value = 0 if firing.decay == 1 else moved
+    binary, graded, _ = events(s, lead)
+    mul = per * (1 + (not detached) + (not soft))
+    add = per * (1 + (0 if detached else 1 if soft else 2))
+    resets: Value = binary + graded if soft else 0
+    return OpCount(lead, back_special=per, back_mul=mul + leaks + leaks, back_add=add + moved + resets)

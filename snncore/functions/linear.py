@@ -4,8 +4,8 @@ from typing import Any
 
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape
-from snncore.functions.synapse_cost import linear_cost, weights_backward
 from snncore.opcount.cost import OpCount
+from snncore.opcount.weights import weights_backward, weights_cost
 from snncore.tape import Function
 
 
@@ -14,9 +14,9 @@ class Linear(Function):
 
         y = x @ w + b;  gx = gy @ w^T;  gw = x^T gy;  gb = sum of gy
 
-    x: [..., Ci], uint8 spikes or float. w: float [Ci, Co]. b: [Co] or None. Returns y [..., Co], type of w.
-    Raises ValueError if the last axis of x is not Ci
-    or b is not [Co]; TypeError if w is not float.
+    x: [..., Ci], uint8 spikes (accumulated where they are few) or float. w: float [Ci, Co]. b: [Co] or None.
+    Returns y [..., Co], type of w. Kept for backward: x (uint8 if spikes) and w.
+    Raises ValueError if the last axis of x is not Ci or b is not [Co]; TypeError if w is not float.
     """
 
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
@@ -27,20 +27,21 @@ class Linear(Function):
         check_float("Linear", w=w)
         check_shape("Linear", w.shape[1:], b=b)
         self.save(x, w)
-        y = x.astype(w.dtype, copy=False) @ w
+        y = self.kernels.linear_forward(x, w)
         return y if b is None else y + b
 
     def backward(self, gy: Array) -> Any:
         x, w = self.saved
         flat = gy.reshape(-1, gy.shape[-1])  # [M, Co]
         gx = gy @ w.T if self.needs[0] else None
-        gw = x.reshape(-1, x.shape[-1]).astype(w.dtype, copy=False).T @ flat if self.needs[1] else None
+        gw = self.kernels.linear_backward_weight(x, gy) if self.needs[1] else None
         gb = flat.sum(axis=0) if self.needs[2] else None
         return gx, gw, gb
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        """Count, for each entry, Co outputs."""
         x, w, b = inputs
-        return linear_cost(x, outputs[0], w, b)
+        return weights_cost("Linear", x, outputs[0], w, b, w.shape[1])
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return weights_backward(self.needs, self.cost(inputs, outputs), outputs[0])

@@ -10,10 +10,27 @@ from snncore.opcount.cost import OpCount
 from snncore.tape import Function
 
 
+def check_labels(owner: str, labels: Array, classes: int) -> None:
+    """Raise ValueError unless labels are integers [N] in 0 .. classes - 1.
+
+    On a GPU their values are not looked at, for the host would have to wait.
+    """
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise ValueError(f"{owner}: expected integer labels [N], found {labels.dtype} {labels.shape}")
+    if array_module(labels) is np and labels.size and not (labels.min() >= 0 and labels.max() < classes):
+        raise ValueError(f"{owner}: labels run from {labels.min()} to {labels.max()}, classes are {classes}")
+
+
+def one_hot(labels: Array, classes: int, dtype: Any = np.float32) -> Array:
+    """Return [N, classes] with a 1 at each label, the targets of MSE; raises ValueError as `check_labels`."""
+    check_labels("one_hot", labels, classes)
+    return array_module(labels).eye(classes, dtype=dtype)[labels]
+
+
 class MSE(Function):
     """L = mean of (p - y)^2 over all entries; gp = 2 (p - y) / n.
 
-    p: float [N, K], predictions. y: same shape, targets such as one-hot labels; they get no gradient.
+    p: float [N, K], predictions. y: same shape, targets such as labels made `one_hot`; they get no gradient.
     Raises ValueError if the shapes differ.
     """
 
@@ -52,10 +69,7 @@ class CrossEntropy(Function):
                 f"{labels.dtype} {labels.shape}"
             )
         xp = array_module(p)
-        if xp is np and labels.size and not (labels.min() >= 0 and labels.max() < p.shape[1]):
-            raise ValueError(
-                f"CrossEntropy: labels run from {labels.min()} to {labels.max()}, classes are {p.shape[1]}"
-            )
+        check_labels("CrossEntropy", labels, p.shape[1])
         check_float("CrossEntropy", p=p)
         shifted = p - p.max(axis=1, keepdims=True)
         log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))  # [N, K]

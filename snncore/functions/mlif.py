@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import numpy as np
+
 from snncore.backend import Array
-from snncore.functions.checks import check_shape, check_threshold
-from snncore.functions.mlif_cost import mlif_backward_cost, mlif_cost
-from snncore.opcount.cost import OpCount
-from snncore.surrogate import Sigmoid, Surrogate
+from snncore.firing import Firing, firing_of
+from snncore.functions.checks import check_shape
+from snncore.functions.lif import charged_entries, neuron_backward, neuron_cost, neuron_lead
+from snncore.opcount.cost import OpCount, Value, times
+from snncore.opcount.events import entries, events
+from snncore.surrogate import Surrogate
 from snncore.tape import Function
 
 
@@ -23,15 +27,26 @@ class MLIF(Function):
     Concatenation couples nothing: modality m is exactly a LIF neuron with threshold v_threshold / alpha_m that
     resets by v_threshold (a test holds this). Each is therefore computed by itself, without building u[t].
     `v_reset` other than None makes the reset a hard one, u_m = v_reset where s_m = 1.
-    Backward as written in `kernels.reference.mlif`.
 
+    Going back in time, with h[t] the charged membrane u_m[t] before its reset and g[t] the surrogate derivative at
+    alpha_m h[t] - v_threshold:
+
+        gfire[t] = (gs[t] + gu[t] * du/ds) * g[t]
+        gc[t] = gfire[t] * alpha_m + gu[t] * du/dh;   gu[t-1] = decay * gc[t]       gu[T] = 0
+        galpha_m = sum of gfire[t] * h[t];   go[t] = gc[t] * w_m;   gw_m = sum of gc[t] * o_m[t]
+
+    where du/ds is -v_threshold (soft) or v_reset - h[t] (hard), du/dh is 1 or 1 - s[t], and the sum for w_m is over
+    all that w_m is broadcast over. `detach_reset=True` drops the term with du/ds.
+
+    Settings one by one, or `firing=Firing(...)` with all of them.
     o_a, o_v: [T, N, H, W, C], uint8 spikes or float. alpha_a, alpha_v: float, one entry each.
     w_a, w_v: float, [H, W, 1], [C] or None for none (all ones). u_a, u_v: membranes left by an earlier call, or None.
     Returns (s_a, s_v): uint8, shape of o; with `return_state=True` (s_a, s_v, u_a[T], u_v[T]).
-    Kept for backward: o_m (uint8 if spikes), w_m, alpha_m; the membranes are recomputed.
+    Kept for backward: o_m (uint8 if spikes), s_m, w_m, alpha_m; the membranes are recomputed.
     """
 
     spiking = True
+    output_names = ("a", "v")
 
     def __init__(
         self,
@@ -41,10 +56,11 @@ class MLIF(Function):
         surrogate: Surrogate | None = None,
         detach_reset: bool = False,
         return_state: bool = False,
+        *,
+        firing: Firing | None = None,
     ) -> None:
-        check_threshold("MLIF", v_threshold)
-        self.settings = (decay, v_threshold, v_reset, surrogate or Sigmoid())
-        self.detach_reset, self.return_state = detach_reset, return_state
+        self.firing = firing_of(self.name, firing, decay, v_threshold, v_reset, surrogate, detach_reset)
+        self.return_state = return_state
 
     def forward(
         self,
@@ -61,28 +77,67 @@ class MLIF(Function):
         check_shape("MLIF", o_v.shape[1:], u_v=u_v)
         self.alpha_shapes = alpha_a.shape, alpha_v.shape
         alpha_a, alpha_v = alpha_a.reshape(()), alpha_v.reshape(())
-        self.save(o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v)
-        s_a, u_a = self.kernels.mlif_forward(o_a, w_a, alpha_a, u_a, *self.settings)
-        s_v, u_v = self.kernels.mlif_forward(o_v, w_v, alpha_v, u_v, *self.settings)
-        return (s_a, s_v, u_a, u_v) if self.return_state else (s_a, s_v)
+        s_a, after_a = self.kernels.mlif_forward(o_a, w_a, alpha_a, u_a, self.firing)
+        s_v, after_v = self.kernels.mlif_forward(o_v, w_v, alpha_v, u_v, self.firing)
+        self.save(o_a, o_v, s_a, s_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v)
+        return (s_a, s_v, after_a, after_v) if self.return_state else (s_a, s_v)
 
     def backward(self, gs_a: Array, gs_v: Array, gu_a: Array | None = None, gu_v: Array | None = None) -> Any:
-        o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v = self.saved
-        backward, settings = self.kernels.mlif_backward, (*self.settings, self.detach_reset)
-        go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, o_a, w_a, alpha_a, u_a, *settings)
-        go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, o_v, w_v, alpha_v, u_v, *settings)
+        o_a, o_v, s_a, s_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v = self.saved
+        backward = self.kernels.mlif_backward
+        go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, o_a, s_a, w_a, alpha_a, u_a, self.firing)
+        go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, o_v, s_v, w_v, alpha_v, u_v, self.firing)
         galpha_a, galpha_v = galpha_a.reshape(self.alpha_shapes[0]), galpha_v.reshape(self.alpha_shapes[1])
         return go_a, go_v, galpha_a, galpha_v, gw_a, gw_v, gu_a, gu_v
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v = inputs
-        decay, _, v_reset, _ = self.settings
-        cost = mlif_cost(o_a, outputs[0], alpha_a, w_a, u_a is not None, decay, v_reset)
-        return cost + mlif_cost(o_v, outputs[1], alpha_v, w_v, u_v is not None, decay, v_reset)
+        cost = mlif_cost(o_a, outputs[0], alpha_a, w_a, u_a is not None, self.firing)
+        return cost + mlif_cost(o_v, outputs[1], alpha_v, w_v, u_v is not None, self.firing)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         o_a, o_v, _, _, w_a, w_v, u_a, u_v = inputs
-        decay, _, v_reset, _ = self.settings
-        rest = (decay, v_reset, self.detach_reset)
-        cost = mlif_backward_cost(o_a, outputs[0], w_a is not None, u_a is not None, *rest)
-        return cost + mlif_backward_cost(o_v, outputs[1], w_v is not None, u_v is not None, *rest)
+        cost = mlif_backward_cost(o_a, outputs[0], w_a is not None, u_a is not None, self.firing)
+        return cost + mlif_backward_cost(o_v, outputs[1], w_v is not None, u_v is not None, self.firing)
+
+
+def mlif_cost(o: Array, s: Array, alpha: Array, w: Array | None, carried: bool, firing: Firing) -> OpCount:
+    """Cost of one modality: u = decay * u + o * w, alpha * u >= v_threshold, reset.
+
+    Spikes o charge where they are: an event of 1 picks w, one above 1 multiplies it, and is added to the membrane if
+    there is one. Analog o multiplies and adds at every entry. alpha multiplies at every entry; hardware may divide
+    the threshold by it once instead.
+    """
+    lead = neuron_lead(o.shape)
+    per = entries(o.shape, lead)
+    binary, graded, _ = events(o, lead)
+    if o.dtype.kind == "f":
+        picked: Value = 0
+        multiplied: Value = per
+        charge = charged_entries(o.shape, carried)
+    else:
+        picked, multiplied, charge = binary, graded, binary + graded
+        if not carried and lead == ():
+            first = events(o[0], ())
+            charge = charge - first[0] - first[1]
+        elif not carried:
+            charge = np.array(charge)
+            charge[0] = 0
+    columns: dict[str, Any] = {"alpha_mul": per}
+    once = {}
+    if w is not None:
+        columns |= {"w_select": picked, "w_mul": multiplied}
+        columns["weight_bytes"] = times(picked + multiplied, w.dtype.itemsize)
+        once = {"weight_bytes_once": w.nbytes}
+    neuron = neuron_cost("MLIF", o, s, carried, firing, charge, alpha.dtype.itemsize)
+    return neuron + OpCount(lead, once, **columns)
+
+
+def mlif_backward_cost(o: Array, s: Array, weighted: bool, carried: bool, firing: Firing) -> OpCount:
+    """Cost of BPTT through one modality, as `MLIF` states it.
+
+    Beyond a neuron, an entry: alpha * h again, gfire * alpha, and gfire * h summed for alpha; with W, its product in
+    the forward, gc * w, and gc * o summed for W.
+    """
+    extra = OpCount(back_mul=o.size * (6 if weighted else 3), back_add=o.size * (2 if weighted else 1))
+    return neuron_backward(o, s, carried, firing) + extra

@@ -1,31 +1,55 @@
 """Operators and methods of Tensor: importing this module gives them to the class."""
 
+import operator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from snncore.backend import array_module
+from snncore.backend import Array, array_module
 from snncore.functions.arithmetic import Add, Div, Mul, Sub
+from snncore.functions.extremes import Abs, Max
 from snncore.functions.matmul import MatMul
 from snncore.functions.reduction import Mean, Sum
 from snncore.functions.shape import GetItem, Reshape, Transpose
+from snncore.functions.transcendental import Exp, Log, Power, Sigmoid, Sqrt, Tanh
 from snncore.tape import Function, Tensor
 
 
 def _like(x: Any, other: Tensor) -> Any:
-    """Make a number an array of the type of `other` (float32 beside spikes), so that it changes no type."""
-    if isinstance(x, int | float | np.number):
-        dtype = other.dtype if other.dtype.kind == "f" else np.float32
+    """Make a number, list or array of numbers the type of `other` (float32 beside spikes): it is a constant.
+
+    Otherwise `x + np.ones(3)` would turn a float32 network into a float64 one, which runs several times slower. What
+    is a Tensor keeps its type, and so do bytes, which are spikes.
+    """
+    if isinstance(x, Tensor):
+        return x
+    dtype = other.dtype if other.dtype.kind == "f" else np.dtype(np.float32)
+    if isinstance(x, bool | int | float | np.number | np.bool_):
         return array_module(other.data).full((), x, dtype)  # on a GPU asarray would copy from the host
-    return x
+    if isinstance(x, list | tuple):
+        return array_module(other.data).asarray(x, dtype)
+    wide = hasattr(x, "dtype") and x.dtype.kind in "biuf" and x.dtype not in (dtype, np.uint8)
+    return x.astype(dtype) if wide else x
 
 
 def _binary(function: type[Function], turned: bool = False) -> Any:
-    def operator(self: Tensor, other: Any) -> Tensor:
+    def operation(self: Tensor, other: Any) -> Tensor:
         a, b = self, _like(other, self)
         return function()(b, a) if turned else function()(a, b)
 
-    return operator
+    return operation
+
+
+def _comparison(compare: Callable[[Array, Array], Array]) -> Any:
+    def comparison(self: Tensor, other: Any) -> Array:
+        return compare(self.data, other.data if isinstance(other, Tensor) else other)
+
+    return comparison
+
+
+def _flatten(x: Tensor, start: int = 0) -> Tensor:
+    return Reshape(*x.shape[:start], -1 if x.size else int(np.prod(x.shape[start:])))(x)
 
 
 Tensor.__add__ = _binary(Add)
@@ -43,3 +67,18 @@ Tensor.reshape = lambda self, *shape: Reshape(*(shape[0] if isinstance(shape[0],
 Tensor.transpose = lambda self, *axes: Transpose(*axes)(self)
 Tensor.sum = lambda self, axis=None, keepdims=False: Sum(axis, keepdims)(self)
 Tensor.mean = lambda self, axis=None, keepdims=False: Mean(axis, keepdims)(self)
+Tensor.__pow__ = lambda self, exponent: Power(exponent)(self)
+Tensor.__abs__ = Tensor.abs = lambda self: Abs()(self)
+Tensor.__lt__ = _comparison(operator.lt)
+Tensor.__le__ = _comparison(operator.le)
+Tensor.__gt__ = _comparison(operator.gt)
+Tensor.__ge__ = _comparison(operator.ge)
+Tensor.exp = lambda self: Exp()(self)
+Tensor.log = lambda self: Log()(self)
+Tensor.tanh = lambda self: Tanh()(self)
+Tensor.sigmoid = lambda self: Sigmoid()(self)
+Tensor.sqrt = lambda self: Sqrt()(self)
+Tensor.max = lambda self, axis=None, keepdims=False: Max(axis, keepdims)(self)
+Tensor.argmax = lambda self, axis=None: self.data.argmax(axis=axis)
+Tensor.flatten = _flatten
+Tensor.T = property(lambda self: Transpose()(self))

@@ -1,5 +1,6 @@
 """Parametric LIF: a LIF neuron that learns its time constant."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,23 +17,21 @@ class PLIF(LIF):
 
         gw = -sigmoid(w) * (1 - sigmoid(w)) * gdecay,   gdecay = sum over t of gc[t] * v[t-1]
 
-    c: float [T, ...]. w: float, one entry. v0 as in LIF. Returns as LIF.
+    c: float [T, ...]. w: float, one entry. v0 as in LIF. Returns as LIF. A decay among the settings is not used.
     Source: Fang et al., Incorporating Learnable Membrane Time Constant, ICCV 2021.
     """
 
     def forward(self, c: Array, w: Array, v0: Array | None = None) -> Any:  # type: ignore[override]
-        check_currents("PLIF", c, v0=v0)
-        self.save(c, w, v0)
-        self.decay = 1.0 - sigmoid(w.astype(np.float64)).item()
-        s, v = self.kernels.lif_forward(c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate)
+        check_currents(self.name, c, v0=v0)
+        self.firing = replace(self.firing, decay=1.0 - sigmoid(w.astype(np.float64)).item())  # of this call only
+        s, v = self.kernels.lif_forward(c, v0, self.firing)
+        self.save(c, s, w, v0)
         return (s, v) if self.return_state else s
 
     def backward(self, gs: Array, gv: Array | None = None) -> Any:
-        c, w, v0 = self.saved
-        gc, gv0, gdecay = self.kernels.lif_backward(
-            gs, gv, c, v0, self.decay, self.v_threshold, self.v_reset, self.surrogate, self.detach_reset
-        )
-        gw = -self.decay * (1 - self.decay) * gdecay
+        c, s, w, v0 = self.saved
+        gc, gv0, gdecay = self.kernels.lif_backward(gs, gv, c, s, v0, self.firing)
+        gw = -self.firing.decay * (1 - self.firing.decay) * gdecay
         return gc, gw.reshape(w.shape).astype(w.dtype), gv0
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:

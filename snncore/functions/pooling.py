@@ -1,18 +1,21 @@
 """Max, average and global average pooling."""
 
+import math
 from typing import Any
 
 import numpy as np
 
-from snncore.backend import Array
+from snncore.backend import Array, array_module
 from snncore.functions.checks import pair
-from snncore.functions.pool_cost import avg_pool_cost, global_pool_cost, max_pool_cost
-from snncore.opcount.cost import OpCount
+from snncore.opcount.cost import Facts, OpCount, Value, lead_of
+from snncore.opcount.events import conv_taps, entries, events, mapped_events, traffic, values
 from snncore.tape import Function
 
 
 class _Pool(Function):
     """Windows of `kernel` every `stride` (by default, the kernel) pixels; what no whole window covers is left out."""
+
+    padding = (0, 0)
 
     def __init__(self, kernel: int | tuple[int, int] = 2, stride: int | tuple[int, int] | None = None) -> None:
         self.kernel = pair("kernel", kernel)
@@ -20,9 +23,11 @@ class _Pool(Function):
 
     def images(self, x: Array) -> Array:
         """Return x [..., H, W, C] as [M, H, W, C]."""
-        if x.ndim < 4 or x.shape[-3] < self.kernel[0] or x.shape[-2] < self.kernel[1]:
+        fits = all(n + 2 * p >= k for n, p, k in zip(x.shape[-3:-1], self.padding, self.kernel, strict=False))
+        if x.ndim < 4 or not fits:
+            around = "" if self.padding == (0, 0) else f" with a padding of {self.padding}"
             raise ValueError(
-                f"{self.name}: expected x [..., H, W, C] of at least {self.kernel} pixels, found {x.shape}"
+                f"{self.name}: expected x [..., H, W, C] of at least {self.kernel} pixels, found {x.shape}{around}"
             )
         return x.reshape(-1, *x.shape[-3:])
 
@@ -31,20 +36,44 @@ class MaxPool2d(_Pool):
     """Largest entry of each window; of equal ones the first in reading order takes the gradient.
 
     x: [..., H, W, C], any type. Returns y of the same type, so that spikes stay spikes.
+    padding: pixels added on each side, which are never the largest; at most half the kernel, so that every window
+    holds a pixel of the image. Raises ValueError for a wider padding or if the window does not fit.
     """
 
+    def __init__(
+        self,
+        kernel: int | tuple[int, int] = 2,
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] = 0,
+    ) -> None:
+        super().__init__(kernel, stride)
+        self.padding = pair("padding", padding, least=0)
+        if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
+            raise ValueError(f"padding: expected at most half the kernel of {self.kernel}, found {self.padding}")
+
     def forward(self, x: Array) -> Array:
-        y = self.kernels.max_pool_forward(self.images(x), self.kernel, self.stride)  # [M, Ho, Wo, C]
+        padded = _surrounded(self.images(x), self.padding)
+        y = self.kernels.max_pool_forward(padded, self.kernel, self.stride)  # [M, Ho, Wo, C]
         self.save(x, y)
         return y.reshape(*x.shape[:-3], *y.shape[1:])
 
     def backward(self, gy: Array) -> Array:
         x, y = self.saved
-        gx = self.kernels.max_pool_backward(gy.reshape(y.shape), self.images(x), y, self.kernel, self.stride)
-        return gx.reshape(x.shape)
+        images = self.images(x)
+        if self.padding != (0, 0):  # among floats the padding is below every spike, so that no zero of it takes part
+            images, y = (a if a.dtype.kind == "f" else a.astype(gy.dtype) for a in (images, y))
+            images = _surrounded(images, self.padding)
+        gx = self.kernels.max_pool_backward(gy.reshape(y.shape), images, y, self.kernel, self.stride)
+        (ph, pw), (h, w) = self.padding, x.shape[-3:-1]
+        return gx[:, ph : ph + h, pw : pw + w].reshape(x.shape)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
-        return max_pool_cost(inputs[0], outputs[0], self.kernel)
+        """Count k - 1 comparisons for each window with k pixels in the image; of binary spikes they are ORs."""
+        x, y = inputs[0], outputs[0]
+        taps = int(conv_taps(x.shape[-3:-1], self.kernel, self.stride, self.padding).sum())
+        images = entries(x.shape[:-3], lead_of(x.shape, features=3))
+        compares = images * (taps - y.shape[-3] * y.shape[-2]) * x.shape[-1]
+        return _with_facts("MaxPool2d", x, y, self.kernel, pool_compare=compares)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_add=outputs[0].size)
@@ -77,7 +106,16 @@ class AvgPool2d(_Pool):
         return self.kernels.avg_pool_backward(gy, images, self.kernel, self.stride).reshape(self.shape)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
-        return avg_pool_cost(inputs[0], outputs[0], self.kernel, self.stride)
+        """Count, of spikes, an addition for each event and window; of analog input k - 1 a window; and a scaling."""
+        x, y = inputs[0], outputs[0]
+        lead = lead_of(x.shape, features=3)
+        per = entries(y.shape, lead)
+        adds: Value = per * (self.kernel[0] * self.kernel[1] - 1)
+        if x.dtype.kind != "f":
+            taps = conv_taps(x.shape[-3:-1], self.kernel, self.stride)
+            found, _ = mapped_events(x.reshape(-1, taps.size, x.shape[-1]), lead, taps.ravel())
+            adds = found.ones + found.graded
+        return _with_facts("AvgPool2d", x, y, self.kernel, pool_add=adds, pool_mul=per)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size, back_add=outputs[0].size * self.kernel[0] * self.kernel[1])
@@ -103,7 +141,32 @@ class GlobalAvgPool(Function):
         return (gy / pixels)[..., None, None, :].repeat(self.shape[-3], axis=-3).repeat(self.shape[-2], axis=-2)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
-        return global_pool_cost(inputs[0], outputs[0])
+        """Count, of spikes, an addition for each event; of analog input H W - 1 for each output; and a scaling each."""
+        x, y = inputs[0], outputs[0]
+        lead = lead_of(x.shape, features=3)
+        per = entries(y.shape, lead)
+        adds: Value = per * (x.shape[-3] * x.shape[-2] - 1)
+        if x.dtype.kind != "f":
+            found = events(x, lead)
+            adds = found.ones + found.graded
+        return _with_facts("GlobalAvgPool", x, y, x.shape[-3:-1], pool_add=adds, pool_mul=per)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size)
+
+
+def _surrounded(x: Array, padding: tuple[int, int]) -> Array:
+    """Return images [M, H, W, C] with a frame of the least value that the type has; of spikes, 0."""
+    (ph, pw), kind = padding, x.dtype.kind
+    if padding == (0, 0):
+        return x
+    least = -np.inf if kind == "f" else np.iinfo(x.dtype).min if kind == "i" else 0
+    return array_module(x).pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=least)
+
+
+def _with_facts(layer: str, x: Array, y: Array, kernel: tuple[int, int], **columns: Value) -> OpCount:
+    """Return the columns of a pooling layer with the bytes that it moves and its facts for the rules of others."""
+    lead = lead_of(x.shape, features=3)
+    found = values(x, events(x, lead), lead)
+    facts = Facts("pool", layer, in_size=x.size, out_size=y.size, cells=math.prod(lead), kernel=kernel, **found)
+    return OpCount(lead, None, (facts,), **columns, **traffic(x, lead, "read"), **traffic(y, lead, "write"))

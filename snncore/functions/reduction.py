@@ -1,12 +1,13 @@
 """Sums and means over axes."""
 
 import math
+from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.functions.arithmetic_cost import reduction_cost
-from snncore.opcount.cost import OpCount
+from snncore.opcount.cost import Facts, OpCount, Value, lead_of
+from snncore.opcount.events import entries, events
 from snncore.tape import Function
 
 
@@ -32,8 +33,37 @@ class Sum(Function):
         xp = array_module(gy)
         return xp.broadcast_to(gy if self.keepdims else xp.expand_dims(gy, self.axes), self.shape)
 
+    def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
+        if axis in self.axes and not self.keepdims:
+            return None
+        return axis if self.keepdims else axis - sum(a < axis for a in self.axes)
+
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
-        return reduction_cost(inputs[0], outputs[0], self.axes, mean=False)
+        """Count, of floats, n - 1 additions for each sum of n; of spikes, one for each event; of means, a scaling each.
+
+        Resolved by timestep and sample unless samples are summed.
+        """
+        x, y = inputs[0], outputs[0]
+        lead = lead_of(x.shape)
+        facts = Facts("reduction", self.name, x.size, y.size, math.prod(lead))
+        cells = lead if x.size and lead and len(lead) - 1 not in self.axes else ()
+        return OpCount(cells, facts=(facts,), elem_add=self._additions(x, y, cells), elem_mul=self._scalings(y, cells))
+
+    def _additions(self, x: Array, y: Array, cells: tuple[int, ...]) -> Value:
+        if x.dtype.kind != "f":
+            found = events(x, cells)
+            return found.ones + found.graded
+        if not cells:
+            return max(0, x.size - y.size)  # a sum of nothing adds nothing
+        per = entries(x.shape, cells)
+        if len(cells) == 1 or 0 not in self.axes:
+            return per - y.size // math.prod(cells)
+        adds: np.ndarray[Any, Any] = np.full((cells[0], 1), per, np.int64)
+        adds[0] -= y.size // cells[1]  # the first timestep begins the sums of each sample, the others add to them
+        return adds
+
+    def _scalings(self, y: Array, cells: tuple[int, ...]) -> Value:
+        return 0
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount()
@@ -49,8 +79,14 @@ class Mean(Sum):
     def backward(self, gy: Array) -> Array:
         return super().backward(gy / self.count)
 
-    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
-        return reduction_cost(inputs[0], outputs[0], self.axes, mean=True)
+    def _scalings(self, y: Array, cells: tuple[int, ...]) -> Value:
+        if not cells:
+            return y.size
+        if len(cells) == 1 or 0 not in self.axes:
+            return y.size // math.prod(cells)
+        muls: np.ndarray[Any, Any] = np.zeros((cells[0], 1), np.int64)
+        muls[-1] = y.size // cells[1]  # each sample is scaled when its last timestep is in
+        return muls
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size)

@@ -1,11 +1,14 @@
 """Spike-element-wise connection of a residual block (Eq. 4 of the paper)."""
 
+import math
+import operator
 from typing import Any
 
 from snncore.backend import Array
-from snncore.functions.arithmetic_cost import residual_cost
-from snncore.opcount.cost import OpCount, lead_of
-from snncore.opcount.events import events, traffic
+from snncore.functions.widening import combine_spikes
+from snncore.kernels.count import pair_events
+from snncore.opcount.cost import Facts, OpCount, exact_sum, lead_of
+from snncore.opcount.events import entries, events, traffic
 from snncore.tape import Function
 
 CONNECTS = ("add", "and", "iand")
@@ -18,7 +21,10 @@ class SEW(Function):
         and:   o = a * s          ga = go * s        gs = go * a
         iand:  o = (1 - a) * s    ga = -go * s       gs = go * (1 - a)
 
-    a, s: uint8, same shape (float in relaxed mode). Returns o: uint8; `add` of 0/1 spikes gives 0, 1 or 2.
+    Of graded spikes a (above 1), iand takes 0 for 1 - a: an event of any value stops s.
+
+    a, s: uint8, same shape (float in relaxed mode). Returns o: uint8; `add` of 0/1 spikes gives 0, 1 or 2. Where the
+    values could leave uint8, o gets a wider type (`combine_spikes`).
     Source: Fang et al., Deep Residual Learning in Spiking Neural Networks, NeurIPS 2021; the paper uses add.
     Raises ValueError for another connection or other shapes.
     """
@@ -31,10 +37,14 @@ class SEW(Function):
     def forward(self, a: Array, s: Array) -> Array:
         if a.shape != s.shape:
             raise ValueError(f"SEW: expected two arrays of one shape, found {a.shape} and {s.shape}")
+        floats = "f" in (a.dtype.kind, s.dtype.kind)
         if self.connect == "add":
-            return self.kernels.sew_add(a, s)
+            add = self.kernels.sew_add
+            return add(a, s) if floats else combine_spikes("SEW", add, a, s)
         self.save(a, s)
-        return a * s if self.connect == "and" else (1 - a) * s
+        if self.connect == "and":
+            return a * s if floats else combine_spikes("SEW", operator.mul, a, s)
+        return (1 - a) * s if a.dtype.kind == "f" else s * (a == 0)
 
     def backward(self, go: Array) -> Any:
         if self.connect == "add":
@@ -42,7 +52,7 @@ class SEW(Function):
         a, s = self.saved
         if self.connect == "and":
             return go * s, go * a
-        return -go * s, go * (1 - a)
+        return -go * s, go * ((1 - a) if a.dtype.kind == "f" else (a == 0))
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         a, s = inputs
@@ -57,3 +67,14 @@ class SEW(Function):
         if self.connect == "add":
             return OpCount()
         return OpCount(back_mul=2 * outputs[0].size)
+
+
+def residual_cost(name: str, a: Array, b: Array, o: Array, lead: tuple[int, ...]) -> OpCount:
+    """Cost of o = a + b of two spike trains: an addition where both have an event; elsewhere one passes as it is."""
+    cells = (math.prod(lead), entries(a.shape, lead))
+    counts = pair_events(a.reshape(cells), b.reshape(cells))
+    both, coming, graded = (exact_sum(v, v.shape) for v in counts)
+    facts = Facts("residual", name, 2 * o.size, o.size, math.prod(lead), spikes=True, events=coming, unit=graded == 0)
+    if lead:
+        return OpCount(lead, facts=(facts,), residual_add=counts[0].reshape(lead))
+    return OpCount(lead, facts=(facts,), residual_add=both)

@@ -22,6 +22,9 @@ class Reshape(Function):
     def backward(self, gy: Array) -> Array:
         return gy.reshape(self.shape)
 
+    def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
+        return axis  # of the first axes, as long as their sizes are the same
+
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount()  # entries move, nothing is computed
 
@@ -41,6 +44,9 @@ class Transpose(Function):
     def backward(self, gy: Array) -> Array:
         return gy.transpose(np.argsort([a % gy.ndim for a in self.axes]).tolist() if self.axes else None)
 
+    def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
+        return [a % ndim for a in self.axes].index(axis) if self.axes else ndim - 1 - axis
+
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount()  # entries move, nothing is computed
 
@@ -54,7 +60,8 @@ class GetItem(Function):
     def __init__(self, index: Any) -> None:
         self.index = index if isinstance(index, tuple) else (index,)
         for part in self.index:
-            if part is not None and part is not Ellipsis and not isinstance(part, int | slice):
+            good = part is None or part is Ellipsis or isinstance(part, int | np.integer | slice)
+            if not good or isinstance(part, bool):  # NumPy takes True for a mask, Python for the index 1
                 raise TypeError(f"index: expected integers, slices, ... or None, found {type(part).__name__}")
 
     def forward(self, x: Array) -> Array:
@@ -65,6 +72,17 @@ class GetItem(Function):
         gx = array_module(gy).zeros(self.shape, gy.dtype)
         gx[self.index] = gy
         return gx
+
+    def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
+        whole = ndim - sum(part is not None and part is not Ellipsis for part in self.index)  # axes that ... stands for
+        old = new = 0  # axes of x and of y that were passed
+        for part in self.index:
+            taken = 0 if part is None else whole if part is Ellipsis else 1
+            kept = 1 if part is None else whole if part is Ellipsis else int(isinstance(part, slice))
+            if old <= axis < old + taken:
+                return new + axis - old if kept else None
+            old, new = old + taken, new + kept
+        return new + axis - old
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount()  # entries move, nothing is computed
@@ -104,6 +122,9 @@ class Stack(Function):
 
     def backward(self, gy: Array) -> Any:
         return tuple(array_module(gy).moveaxis(gy, self.axis, 0))
+
+    def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
+        return axis + (self.axis % new_ndim <= axis)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount()  # entries move, nothing is computed

@@ -1,4 +1,7 @@
-"""The inner loops behind the functions: the same signatures in each module, and the choice between them."""
+"""The inner loops behind the functions: the same signatures in each set, and the choice between the sets.
+
+A set is a module. `cpu.x` and `cuda.x` are the set's own kernel x where it has one, and else `reference.x`.
+"""
 
 from types import ModuleType
 
@@ -6,7 +9,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
-from snncore.kernels.choice import kernel_choice
+from snncore.kernels.choice import kernel_choice, runs_compiled
 
 __all__ = ["kernels_for"]
 
@@ -25,6 +28,8 @@ def kernels_for(*arrays: Array) -> ModuleType:
         from snncore.kernels import cuda
 
         return cuda
+    if not runs_compiled():
+        return reference
     from snncore.kernels import cpu  # imports Numba, which takes half a second
 
     return cpu

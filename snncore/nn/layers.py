@@ -1,16 +1,29 @@
-"""Layers with weights, pooling, and a chain of modules."""
+"""Layers with weights, and pooling.
 
-from typing import Any
+A layer made without `rng` draws its weights from the stream of the process, see `snncore.manual_seed`.
+"""
 
 import numpy as np
 
 from snncore import functions as F
+from snncore.backend import Array
 from snncore.functions.checks import pair
 from snncore.nn.init import fan_in_uniform
 from snncore.nn.module import Buffer, Module, Parameter
+from snncore.rng import weight_rng
 from snncore.tape import Tensor
 
-__all__ = ["AvgPool2d", "BatchNorm", "Conv2d", "GlobalAvgPool", "Linear", "MaxPool2d", "Sequential"]
+__all__ = [
+    "AvgPool2d",
+    "BatchNorm",
+    "Conv1d",
+    "Conv2d",
+    "GlobalAvgPool",
+    "GroupedConv2d",
+    "LayerNorm",
+    "Linear",
+    "MaxPool2d",
+]
 
 
 class Conv2d(Module):
@@ -25,12 +38,72 @@ class Conv2d(Module):
         padding: int | tuple[int, int] = 0,
         bias: bool = True,
         rng: np.random.Generator | None = None,
+        dilation: int | tuple[int, int] = 1,
     ) -> None:
-        rng = rng or np.random.default_rng(0)
+        rng = weight_rng(rng)
         kh, kw = pair("kernel", kernel)
         fan_in = kh * kw * in_channels
-        self.function = F.Conv2d(stride, padding)
+        self.function = F.Conv2d(stride, padding, dilation)
         self.weight = Parameter(fan_in_uniform(rng, (kh, kw, in_channels, out_channels), fan_in))
+        self.bias = Parameter(fan_in_uniform(rng, (out_channels,), fan_in)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, self.weight, self.bias)
+
+
+class GroupedConv2d(Module):
+    """Convolution in groups of channels, weight [kh, kw, Ci / groups, Co]; see `functions.GroupedConv2d`.
+
+    groups: by default as many as there are input channels, which is a depthwise convolution.
+    Raises ValueError unless both numbers of channels are multiples of it.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int | tuple[int, int] = 3,
+        stride: int | tuple[int, int] = 1,
+        padding: int | tuple[int, int] = 0,
+        bias: bool = True,
+        rng: np.random.Generator | None = None,
+        dilation: int | tuple[int, int] = 1,
+        groups: int | None = None,
+    ) -> None:
+        groups = in_channels if groups is None else groups
+        if groups < 1 or in_channels % groups or out_channels % groups:
+            raise ValueError(
+                f"groups: expected a number that divides {in_channels} and {out_channels} channels, found {groups}"
+            )
+        rng = weight_rng(rng)
+        kh, kw = pair("kernel", kernel)
+        per_group = in_channels // groups
+        fan_in = kh * kw * per_group
+        self.function = F.GroupedConv2d(stride, padding, dilation)
+        self.weight = Parameter(fan_in_uniform(rng, (kh, kw, per_group, out_channels), fan_in))
+        self.bias = Parameter(fan_in_uniform(rng, (out_channels,), fan_in)) if bias else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, self.weight, self.bias)
+
+
+class Conv1d(Module):
+    """Convolution along a sequence [..., L, Ci] with weight [k, Ci, Co] and optional bias; see `functions.Conv1d`."""
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        kernel: int = 3,
+        stride: int = 1,
+        padding: int = 0,
+        bias: bool = True,
+        rng: np.random.Generator | None = None,
+    ) -> None:
+        rng = weight_rng(rng)
+        fan_in = kernel * in_channels
+        self.function = F.Conv1d(stride, padding)
+        self.weight = Parameter(fan_in_uniform(rng, (kernel, in_channels, out_channels), fan_in))
         self.bias = Parameter(fan_in_uniform(rng, (out_channels,), fan_in)) if bias else None
 
     def forward(self, x: Tensor) -> Tensor:
@@ -43,7 +116,7 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, rng: np.random.Generator | None = None
     ) -> None:
-        rng = rng or np.random.default_rng(0)
+        rng = weight_rng(rng)
         self.function = F.Linear()
         self.weight = Parameter(fan_in_uniform(rng, (in_features, out_features), in_features))
         self.bias = Parameter(fan_in_uniform(rng, (out_features,), in_features)) if bias else None
@@ -62,7 +135,7 @@ class BatchNorm(Module):
         self.running_mean = Buffer(np.zeros(channels, np.float32))
         self.running_var = Buffer(np.ones(channels, np.float32))
 
-    def settings(self) -> tuple[Any, ...]:
+    def settings(self) -> tuple[Array, Array, bool, float, float]:
         """Return what `functions.BatchNorm` is made with, in its order."""
         return self.running_mean.data, self.running_var.data, self.training, self.momentum, self.eps
 
@@ -70,11 +143,28 @@ class BatchNorm(Module):
         return F.BatchNorm(*self.settings())(x, self.weight, self.bias)
 
 
+class LayerNorm(Module):
+    """Layer normalisation over the last axis; see `functions.LayerNorm`."""
+
+    def __init__(self, channels: int, eps: float = 1e-5) -> None:
+        self.function = F.LayerNorm(eps)
+        self.weight = Parameter(np.ones(channels, np.float32))
+        self.bias = Parameter(np.zeros(channels, np.float32))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.function(x, self.weight, self.bias)
+
+
 class MaxPool2d(Module):
     """Max pooling; see `functions.MaxPool2d`."""
 
-    def __init__(self, kernel: int | tuple[int, int] = 2, stride: int | tuple[int, int] | None = None) -> None:
-        self.function = F.MaxPool2d(kernel, stride)
+    def __init__(
+        self,
+        kernel: int | tuple[int, int] = 2,
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] = 0,
+    ) -> None:
+        self.function = F.MaxPool2d(kernel, stride, padding)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x)
@@ -95,17 +185,3 @@ class GlobalAvgPool(Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.GlobalAvgPool(self.dtype)(x)
-
-
-class Sequential(Module):
-    """Modules one after the other, named 0, 1, 2, ..."""
-
-    def __init__(self, *modules: Module) -> None:
-        self._items = modules
-        for i, module in enumerate(modules):
-            setattr(self, str(i), module)
-
-    def forward(self, x: Any) -> Any:
-        for module in self._items:
-            x = module(x)
-        return x

@@ -1,36 +1,41 @@
 """Module: a piece of a network that holds parameters, buffers and other modules."""
 
-from collections.abc import Iterator, Mapping
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from snncore import backend
 from snncore.backend import Array
-from snncore.context import context
-from snncore.tape import Tensor
+from snncore.context import context, current_path
+from snncore.tape import Function, Tensor, bump
 
-__all__ = ["Buffer", "Module", "ModuleDict", "ModuleList", "Parameter"]
+__all__ = ["Buffer", "Module", "Parameter"]
 
 
 class Parameter(Tensor):
-    """A tensor that training changes."""
+    """A tensor that training changes. A number or a list becomes float32, the type in which layers are made."""
 
     def __init__(self, data: Any) -> None:
-        super().__init__(data, requires_grad=True)
+        super().__init__(data if hasattr(data, "dtype") else np.asarray(data, np.float32), requires_grad=True)
 
 
 class Buffer:
     """An array that belongs to the state of a module but has no gradient, such as a running mean."""
 
     def __init__(self, data: Array) -> None:
-        self.data = data
+        self.data: Array = np.asarray(data) if isinstance(data, np.generic) else data  # which weights are loaded into
 
 
 class Module:
     """Base of layers and networks: assign Parameters, Buffers and Modules as attributes, and write `forward`.
 
     Names are the attribute paths, such as `stages.0.unimodal.a.conv.weight`, in the order of assignment.
+    A list, tuple, set or dict of modules or parameters as an attribute raises TypeError, because nobody would train
+    them: use ModuleList or ModuleDict. What is assigned elsewhere as well may be in one, and an attribute whose name
+    begins with `_` may hold anything.
     """
 
     training = True
@@ -42,12 +47,41 @@ class Module:
         raise TypeError(f"{type(self).__name__} defines no forward")
 
     def __call__(self, *inputs: Any) -> Any:
-        """Run forward, with this module on `snncore.context.context.scope` meanwhile."""
+        """Run forward, with this module on `snncore.context.context.scope` meanwhile.
+
+        The message of an error that forward raises begins with the path of the innermost module that was running.
+        """
+        if not context.scope:
+            context.forwards += 1
+            context.paths = None  # the tree may have changed since the last call
         context.scope.append(self)
         try:
             return self.forward(*inputs)
+        except Exception as error:
+            _name_layer(error)
+            raise
         finally:
             context.scope.pop()
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Container) and not name.startswith("_"):
+            self._refuse_hidden(name, value, type(self).__name__)
+        super().__setattr__(name, value)
+
+    def _refuse_hidden(self, name: str, value: Any, owner: str) -> None:
+        """Raise TypeError if a container holds modules or parameters that this module does not hold as well."""
+        hidden = list(_inside(value))
+        if hidden:
+            own = {id(module) for module in self.modules()}
+            own |= {id(x) for module in self.modules() for x in vars(module).values() if isinstance(x, State)}
+            lost = next((x for x in hidden if id(x) not in own), None)
+            if lost is not None:
+                use = "ModuleDict" if isinstance(value, dict) else "ModuleList"
+                what = f"use nn.{use}" if isinstance(lost, Module) else "make each an attribute"
+                raise TypeError(
+                    f"{owner}.{name}: found a {type(lost).__name__} in a {type(value).__name__}, whose parameters "
+                    f"would be neither trained nor saved: {what}"
+                )
 
     # -- walking the tree --
 
@@ -72,6 +106,8 @@ class Module:
             for name, value in vars(module).items():
                 if isinstance(value, kind):
                     yield f"{path}.{name}" if path else name, value
+                elif isinstance(value, Container) and not name.startswith("_"):  # a list may have grown since
+                    self._refuse_hidden(name, value, f"{path or type(self).__name__} ({type(module).__name__})")
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """Yield (path, parameter) for every parameter."""
@@ -91,9 +127,13 @@ class Module:
 
     # -- state --
 
-    def state_dict(self) -> dict[str, Array]:
-        """Return the arrays (not copies) of all parameters and buffers by name."""
-        return {name: x.data for kind in (Parameter, Buffer) for name, x in self._named(kind)}
+    def state_dict(self, copy: bool = False) -> dict[str, Array]:
+        """Return the arrays of all parameters and buffers by name.
+
+        They are the arrays that training goes on changing; `copy=True` gives copies, to keep the best weights.
+        """
+        named = {name: x.data for kind in (Parameter, Buffer) for name, x in self._named(kind)}
+        return {name: x.copy() for name, x in named.items()} if copy else named
 
     def load_state_dict(self, arrays: Mapping[str, Array], what: str | None = None) -> None:
         """Copy `arrays` into the parameters and buffers of the same names.
@@ -108,6 +148,7 @@ class Module:
         check_tensors(arrays, own, what or type(self).__name__)
         for name, x in own.items():
             x[...] = backend.array_module(x).asarray(arrays[name])
+        bump(self.parameters())
 
     def train(self, mode: bool = True) -> "Module":
         """Switch to training (batch statistics) or, with False, to evaluation (running statistics)."""
@@ -129,8 +170,13 @@ class Module:
         for p in self.parameters():
             p.zero_grad()
 
-    def astype(self, dtype: Any) -> "Module":
-        """Convert parameters, buffers and everything computed from spikes alone to a float type."""
+    def astype(self, dtype: DTypeLike) -> "Module":
+        """Convert parameters, buffers and everything computed from spikes alone to float32 or float64.
+
+        Raises TypeError for another type: there are no kernels for it.
+        """
+        if np.dtype(dtype) not in (np.float32, np.float64):
+            raise TypeError(f"astype: expected float32 or float64, found {np.dtype(dtype)}")
         for module in self.modules():
             module.dtype = np.dtype(dtype)
         return self._convert(lambda x: x.astype(dtype))
@@ -139,43 +185,64 @@ class Module:
         """Move parameters and buffers to `auto`, `cpu`, `cuda` or `cuda:<index>`."""
         return self._convert(lambda x: backend.to_device(x, device))
 
-    def _convert(self, change: Any) -> "Module":
+    def _convert(self, change: Callable[[Array], Array]) -> "Module":
         self.reset()
+        bump(self.parameters())
         for kind in (Parameter, Buffer):
             for _, x in self._named(kind):
                 x.data = change(x.data)
         self.zero_grad()
         return self
 
+    # -- for the eye --
 
-class ModuleList(Module):
-    """Modules in order, named 0, 1, 2, ..."""
-
-    def __init__(self, modules: Any) -> None:
-        self._items = list(modules)
-        for i, module in enumerate(self._items):
-            setattr(self, str(i), module)
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self._items)
-
-    def __len__(self) -> int:
-        return len(self._items)
-
-    def __getitem__(self, index: int) -> Any:
-        return self._items[index]
+    def __repr__(self) -> str:
+        """A line for each module below this one, with the shapes of its parameters and its plain settings."""
+        name, settings = type(self).__name__, ", ".join(_settings(self))
+        lines = [f"({name}): {child!r}" for name, child in self.children()]
+        if not lines:
+            return f"{name}({settings})"
+        inside = "\n".join([settings, *lines] if settings else lines).replace("\n", "\n  ")
+        return f"{name}(\n  {inside}\n)"
 
 
-class ModuleDict(Module):
-    """Modules by name, such as one for each modality."""
+State = Parameter | Buffer
+Container = list | tuple | set | dict
 
-    def __init__(self, modules: Mapping[str, Module]) -> None:
-        self._items = dict(modules)
-        for name, module in self._items.items():
-            setattr(self, name, module)
 
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._items)
+def _inside(value: Any) -> Iterator[Module | Parameter | Buffer]:
+    """Yield the modules, parameters and buffers in a container, and in containers inside it."""
+    for x in value.values() if isinstance(value, dict) else value:
+        if isinstance(x, Module | Parameter | Buffer):
+            yield x
+        elif isinstance(x, Container):
+            yield from _inside(x)
 
-    def __getitem__(self, name: str) -> Any:
-        return self._items[name]
+
+def _name_layer(error: Exception) -> None:
+    """Put the path of the running module before the message of an error, once, at the innermost module."""
+    path = current_path()
+    plain = len(error.args) == 1 and isinstance(error.args[0], str) and type(error).__str__ is Exception.__str__
+    if not path or not plain or hasattr(error, "layer"):
+        return
+    kind = type(context.scope[-1]).__name__
+    error.args = (f"{path} ({kind}): {error.args[0].removeprefix(f'{kind}: ')}",)
+    error.layer = path  # type: ignore[attr-defined]
+
+
+def _settings(module: Module) -> Iterator[str]:
+    for name, value in vars(module).items():
+        if isinstance(value, State):
+            yield f"{name} {list(value.data.shape)}"
+        elif isinstance(value, Function):
+            yield from (f"{key}={x}" for key, x in vars(value).items() if not key.startswith("_") and _plain(x))
+        elif name not in ("training", "dtype") and not name.startswith("_") and value is not None and _plain(value):
+            yield f"{name}={value}"
+
+
+def _plain(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return all(_plain(x) for x in value)
+    if dataclasses.is_dataclass(value):
+        return len(dataclasses.fields(value)) <= 8  # the settings of a neuron, not those of a network
+    return value is None or isinstance(value, bool | int | float | str | np.dtype)

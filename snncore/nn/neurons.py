@@ -1,20 +1,22 @@
 """Neuron layers: hold the settings, the learnable constants and, only if asked, the membrane between calls."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from snncore import functions as F
 from snncore.context import changed, context
+from snncore.firing import Firing, decay_of, firing_of
 from snncore.nn.layers import BatchNorm
 from snncore.nn.module import Buffer, Module, Parameter
 from snncore.surrogate import Surrogate
 from snncore.tape import Tensor
 
-__all__ = ["CLIF", "IF", "LIF", "MLIF", "PLIF", "Neuron", "WithAlpha", "decay_of", "unfused"]
+__all__ = ["CLIF", "IF", "LIF", "MLIF", "NEURONS", "PLIF", "Neuron", "decay_of", "unfused"]
 
 
 @contextmanager
@@ -22,28 +24,6 @@ def unfused() -> Iterator[None]:
     """Run BatchNorm and the neuron after it as two operations in the block, to look at what passes between them."""
     with changed("fused", False):
         yield
-
-
-def decay_of(tau: float | None, decay: float | None) -> float:
-    """Return the factor that a membrane keeps from one step to the next: `decay`, or 1 - 1 / tau.
-
-    Raises ValueError unless tau > 1 or decay is in [0, 1). The paper prints tau = 0.2 for (1 - 1 / tau), which is
-    -4: a membrane with that factor diverges. Its authors' earlier public code has tau = 2.
-    """
-    if (tau is None) == (decay is None):
-        raise ValueError(f"tau, decay: expected one of the two, found tau={tau}, decay={decay}")
-    if decay is not None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay: expected a number in [0, 1), found {decay}")
-        return float(decay)
-    if tau is None or not tau > 1:
-        raise ValueError(
-            f"tau: expected a number above 1, found {tau}: the membrane keeps 1 - 1 / tau of itself each step, which "
-            "is negative below 1 (tau = 0.2, as the paper prints it, gives -4 and diverges)"
-        )
-    if not 1 - 1 / tau < 1:
-        raise ValueError(f"tau: expected a number that leaves some leak, found {tau}; a neuron without leak is IF")
-    return 1 - 1 / tau
 
 
 class Neuron(Module):
@@ -82,8 +62,14 @@ class Neuron(Module):
         return outputs[:spikes] if spikes > 1 else outputs[0]
 
 
+def layer_firing(owner: str, firing: Firing | None, tau: float | None, decay: float | None, *rest: Any) -> Firing:
+    """Return `firing` if it is given, or else that of `tau` (2.0 if neither is given) or `decay`, and the rest."""
+    kept = 0.5 if tau is None and decay is None else decay_of(tau, decay)
+    return firing_of(owner, firing, kept, *rest)
+
+
 class LIF(Neuron):
-    """Leaky integrate-and-fire layer; see `functions.LIF`. Give `tau` (default 2.0) or `decay`."""
+    """Leaky integrate-and-fire layer; see `functions.LIF`. Give `tau` (default 2.0) or `decay`; or `firing` alone."""
 
     def __init__(
         self,
@@ -94,20 +80,21 @@ class LIF(Neuron):
         surrogate: Surrogate | None = None,
         detach_reset: bool = False,
         stateful: bool = False,
+        *,
+        firing: Firing | None = None,
     ) -> None:
         super().__init__(stateful)
-        self.decay = decay_of(2.0 if tau is None and decay is None else tau, decay)
-        self.settings = (v_threshold, v_reset, surrogate, detach_reset)
+        rest = (v_threshold, v_reset, surrogate, detach_reset)
+        self.firing = layer_firing(type(self).__name__, firing, tau, decay, *rest)
 
     def forward(self, c: Tensor, norm: BatchNorm | None = None) -> Tensor:
         if norm is None or self.stateful or not context.fused:
-            return self.run(F.LIF(self.decay, *self.settings), (c if norm is None else norm(c),))
-        settings = (*norm.settings(), self.decay, *self.settings)
-        return F.BatchNormLIF(*settings)(c, norm.weight, norm.bias)
+            return self.run(F.LIF(firing=self.firing), (c if norm is None else norm(c),))
+        return F.BatchNormLIF(*norm.settings(), firing=self.firing)(c, norm.weight, norm.bias)
 
 
 class IF(LIF):
-    """Integrate-and-fire layer: a LIF that does not leak (decay 1)."""
+    """Integrate-and-fire layer: a LIF that does not leak. Its decay is 1, whatever `firing` says."""
 
     def __init__(
         self,
@@ -116,9 +103,11 @@ class IF(LIF):
         surrogate: Surrogate | None = None,
         detach_reset: bool = False,
         stateful: bool = False,
+        *,
+        firing: Firing | None = None,
     ) -> None:
-        super().__init__(2.0, None, v_threshold, v_reset, surrogate, detach_reset, stateful)
-        self.decay = 1.0
+        super().__init__(None, None, v_threshold, v_reset, surrogate, detach_reset, stateful, firing=firing)
+        self.firing = replace(self.firing, decay=1.0)
 
 
 class PLIF(LIF):
@@ -132,12 +121,17 @@ class PLIF(LIF):
         surrogate: Surrogate | None = None,
         detach_reset: bool = False,
         stateful: bool = False,
+        *,
+        firing: Firing | None = None,
     ) -> None:
-        super().__init__(tau, None, v_threshold, v_reset, surrogate, detach_reset, stateful)
-        self.w = Parameter(np.array(-math.log(tau - 1), np.float32))  # sigmoid(w) = 1 / tau
+        super().__init__(tau, None, v_threshold, v_reset, surrogate, detach_reset, stateful, firing=firing)
+        decay = self.firing.decay
+        if not 0 < decay < 1:
+            raise ValueError(f"PLIF: expected a decay between 0 and 1 to start from, found {decay}")
+        self.w = Parameter(np.array(-math.log(decay / (1 - decay)), np.float32))  # sigmoid(w) = 1 / tau = 1 - decay
 
     def forward(self, c: Tensor, norm: BatchNorm | None = None) -> Tensor:
-        return self.run(F.PLIF(self.decay, *self.settings), (c if norm is None else norm(c), self.w))
+        return self.run(F.PLIF(firing=self.firing), (c if norm is None else norm(c), self.w))
 
 
 class CLIF(Neuron):
@@ -150,29 +144,17 @@ class CLIF(Neuron):
         surrogate: Surrogate | None = None,
         detach_reset: bool = False,
         stateful: bool = False,
+        *,
+        firing: Firing | None = None,
     ) -> None:
         super().__init__(stateful)
-        self.settings = (tau, v_threshold, surrogate, detach_reset)
+        self.firing = F.CLIF(tau, v_threshold, surrogate, detach_reset, firing=firing).firing
 
     def forward(self, c: Tensor, norm: BatchNorm | None = None) -> Tensor:
-        return self.run(F.CLIF(*self.settings), (c if norm is None else norm(c),))
+        return self.run(F.CLIF(firing=self.firing), (c if norm is None else norm(c),))
 
 
-class WithAlpha(Module):
-    """Holds alpha_a and alpha_v of Eq. 7, one number each: parameters, or buffers if they are not learned."""
-
-    def __init__(self, alpha: float, learn_alpha: bool) -> None:
-        make: type = Parameter if learn_alpha else Buffer
-        self.alpha_a = make(np.array(alpha, np.float32))
-        self.alpha_v = make(np.array(alpha, np.float32))
-
-    def alphas(self) -> tuple[Tensor, Tensor]:
-        """Return both as tensors."""
-        a, v = (Tensor(x.data) if isinstance(x, Buffer) else x for x in (self.alpha_a, self.alpha_v))
-        return a, v
-
-
-class MLIF(Neuron, WithAlpha):
+class MLIF(Neuron):
     """Multimodal LIF layer with concat fusion: (o_a, o_v, w_a, w_v) to (s_a, s_v); see `functions.MLIF`.
 
     alpha: start of alpha_a and alpha_v, learnable unless `learn_alpha=False`.
@@ -189,11 +171,19 @@ class MLIF(Neuron, WithAlpha):
         stateful: bool = False,
         alpha: float = 0.5,
         learn_alpha: bool = True,
+        *,
+        firing: Firing | None = None,
     ) -> None:
-        Neuron.__init__(self, stateful)
-        WithAlpha.__init__(self, alpha, learn_alpha)
-        self.decay = decay_of(2.0 if tau is None and decay is None else tau, decay)
-        self.settings = (v_threshold, v_reset, surrogate, detach_reset)
+        super().__init__(stateful)
+        rest = (v_threshold, v_reset, surrogate, detach_reset)
+        self.firing = layer_firing("MLIF", firing, tau, decay, *rest)
+        make: type = Parameter if learn_alpha else Buffer
+        self.alpha_a, self.alpha_v = (make(np.array(alpha, np.float32)) for _ in "av")
 
     def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
-        return self.run(F.MLIF(self.decay, *self.settings), (o_a, o_v, *self.alphas(), w_a, w_v), spikes=2)
+        alphas = (Tensor(x.data) if isinstance(x, Buffer) else x for x in (self.alpha_a, self.alpha_v))
+        return self.run(F.MLIF(firing=self.firing), (o_a, o_v, *alphas, w_a, w_v), spikes=2)
+
+
+NEURONS: dict[str, Callable[..., Neuron]] = {"lif": LIF, "if": IF, "plif": PLIF, "clif": CLIF}
+"""Neurons by the names that configurations use, each made by `NEURONS[name](firing=Firing(...), stateful=False)`."""

@@ -7,10 +7,21 @@ from typing import Any
 
 import numpy as np
 
-from snncore.context import context
-from snncore.opcount.columns import COLUMNS
+from snncore.opcount.columns import COLUMNS, as_expected
+from snncore.opcount.layout import lead_of
 
-__all__ = ["CostError", "Facts", "OpCount", "Value", "exact_sum", "lead_of", "times"]
+__all__ = [
+    "KINDS",
+    "WEIGHTED",
+    "CostError",
+    "Facts",
+    "OpCount",
+    "UnresolvedWarning",
+    "Value",
+    "exact_sum",
+    "lead_of",
+    "times",
+]
 
 Value = int | np.ndarray
 """A count for each cell [T, N]: one number for all of them, or int64 that broadcasts to it."""
@@ -20,21 +31,33 @@ SMALL = 64
 
 
 class CostError(RuntimeError):
-    """An operation that states no cost, or a cost that is none."""
+    """An operation that states no cost, a cost that is not valid, or a question that the counts cannot answer."""
+
+
+class UnresolvedWarning(UserWarning):
+    """Counts that belong to no timestep, or to no sample, and are therefore missing from what was returned."""
+
+
+KINDS = ("conv", "linear", "matmul", "batch_norm", "neuron", "pool", "residual", "reduction")
+"""The kinds of call that counting rules tell apart."""
+
+WEIGHTED = ("conv", "linear", "matmul")
+"""Those that apply weights."""
 
 
 @dataclass(frozen=True)
 class Facts:
     """What the counting rules of others ask of one call, beyond exact counts.
 
-    kind: conv, linear, matmul, batch_norm, neuron, pool, residual, reduction. layer: name of the function.
+    kind: one of KINDS; a rule says that it cannot read another. layer: name of the function.
     in_size, out_size: entries of input and output. cells: timesteps x samples, 1 if the call is one piece.
     spikes: the input has an integer type. events: entries of it that are not zero; of a neuron, its spikes; of a
     residual (an addition of spikes), those of both inputs.
     value_sum: sum of the input. value_taps: the same, each entry times the outputs that it reaches.
-    unit: all input is 0 or 1, whatever its type; signed_unit: -1, 0 or 1.
-    kernel, stride: of a convolution or of pooling. channels: of input and output. weights, bias: entries of them.
-    leak: of a neuron. outside: the input was made by no operation that was counted.
+    unit: all input is 0 or 1, whatever its type; signed_unit: -1, 0 or 1. negative: some of it is below 0.
+    kernel, stride: of a convolution or of pooling. channels: of input and output. groups: parts of the channels that do
+    not see each other. weights, bias: entries of them.
+    leak: of a neuron. outside: the input came from outside, through operations that only move, add and scale.
     """
 
     kind: str
@@ -48,9 +71,11 @@ class Facts:
     value_taps: float = 0.0
     unit: bool = False
     signed_unit: bool = False
+    negative: bool = False
     kernel: tuple[int, int] = (1, 1)
     stride: tuple[int, int] = (1, 1)
     channels: tuple[int, int] = (0, 0)
+    groups: int = 1
     weights: int = 0
     bias: int = 0
     leak: bool = False
@@ -61,8 +86,8 @@ class OpCount:
     """Exact counts of one call, by column.
 
     lead: () for a call that is one piece; (T, N), from `lead_of`, for one whose counts are given for each timestep
-    and sample; (N,) for one inside `snncore.opcount.at_timestep`. Each column: an integer, which holds for every
-    cell of `lead`, or an integer array that broadcasts to it. once: counts that belong to the call as a whole.
+    and sample; (N,) for one without time, or inside `snncore.opcount.at_timestep`. Each column: an integer, which
+    holds for every cell of `lead`, or an integer array that broadcasts to it. once: counts of the call as a whole.
     facts: for the rules of others; an operation of your own may leave them out.
     Raises CostError for a column that does not exist, a count that is negative or not an integer, or another shape.
     """
@@ -98,7 +123,7 @@ def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]
     good: dict[str, Value] = {}
     for name, value in columns.items():
         if name not in COLUMNS:
-            raise CostError(f"column: expected one of {', '.join(COLUMNS)}, found {name!r}")
+            raise CostError(as_expected(name))
         if isinstance(value, int | np.integer):
             if value < 0:
                 raise CostError(f"column {name}: expected a count of at least 0, found {value}")
@@ -143,14 +168,3 @@ def times(value: Value, factor: int) -> Value:
     if value.size and _ends(value)[1] * factor >= LIMIT:
         return value.astype(object) * factor
     return value * factor
-
-
-def lead_of(shape: tuple[int, ...], features: int = 1) -> tuple[int, ...]:
-    """The cells by which a call on an array of `shape` is resolved.
-
-    (T, N) if at least two axes come before the last `features`, those of one sample at one timestep: the layout of
-    the engine is [T, N, ...]. Inside `at_timestep` arrays are [N, ...], and it is (N,). Otherwise (): the call counts
-    in the totals, and in no timestep or sample.
-    """
-    axes = 2 if context.timestep is None else 1
-    return tuple(shape[:axes]) if len(shape) - features >= axes else ()

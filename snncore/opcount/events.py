@@ -2,18 +2,25 @@
 
 import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from snncore.backend import Array
 from snncore.kernels.count import flat_events, weighted_events
-from snncore.opcount.cost import Value, exact_sum
+from snncore.opcount.cost import CostError, Facts, Value, exact_sum
 
-__all__ = ["entries", "events", "mapped_events", "taps", "traffic", "values"]
+__all__ = ["Events", "conv_taps", "entries", "events", "facts_of", "mapped_events", "taps", "traffic", "values"]
 
-Triple = tuple[Value, Value, Value]
-"""Events of value 1, events above 1, and the sum of the values above 1, each for every cell."""
+Pair = tuple[int, int]
+
+
+class Events(NamedTuple):
+    """Entries that are 1, entries above 1, and the sum of the entries above 1, each for every cell."""
+
+    ones: Value
+    graded: Value
+    value: Value
 
 
 def entries(shape: tuple[int, ...], lead: tuple[int, ...]) -> int:
@@ -22,45 +29,60 @@ def entries(shape: tuple[int, ...], lead: tuple[int, ...]) -> int:
 
 
 @functools.cache
-def taps(size: int, kernel: int, stride: int, padding: int = 0) -> np.ndarray:
+def taps(size: int, kernel: int, stride: int, padding: int = 0, dilation: int = 1) -> np.ndarray:
     """How many outputs each of `size` inputs along an axis reaches: int64 [size]; borders, stride, padding exact."""
-    out = (size + 2 * padding - kernel) // stride + 1
+    out = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
     reached = np.zeros(size, np.int64)
     for tap in range(kernel):
-        place = np.arange(out) * stride + tap - padding
+        place = np.arange(out) * stride + tap * dilation - padding
         reached[place[(place >= 0) & (place < size)]] += 1
     reached.flags.writeable = False  # it is shared by all that ask
     return reached
 
 
-def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> tuple[Triple, Triple]:
+def conv_taps(size: Pair, kernel: Pair, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1)) -> np.ndarray:
+    """How many windows each pixel of an image of `size` (H, W) lies in: int64 [H, W], borders exact."""
+    rows, cols = (taps(*axis) for axis in zip(size, kernel, stride, padding, dilation, strict=True))
+    return np.outer(rows, cols)
+
+
+def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> tuple[Events, Events]:
     """Events of x [*lead, .., P, C] in each cell, those of pixel p weight[p] times; and once each.
 
     Of a float array, entries that are not zero count as events of 1.
     """
-    counted = (x != 0) if x.dtype.kind == "f" else x
+    counted = _countable(x)
     if x.size == 0:
         counts = np.zeros((2, 3, 0), np.int64)
     else:
         counts = weighted_events(counted.reshape(-1, len(weight), x.shape[-1]), weight)
     if lead == ():
-        totals = [[int(v) for v in three.sum(axis=1)] for three in counts]
-        return (totals[0][0], totals[0][1], totals[0][2]), (totals[1][0], totals[1][1], totals[1][2])
+        mapped, once = (Events(*(int(v) for v in three.sum(axis=1))) for three in counts)
+        return mapped, once
     cells = math.prod(lead)
     per_cell = counts.reshape(6, cells, -1).sum(axis=-1) if cells else np.zeros((6, 0), np.int64)
-    a, b, c, d, e, f = per_cell.reshape(6, *lead)
-    return (a, b, c), (d, e, f)
+    mapped, once = (Events(*three) for three in per_cell.reshape(2, 3, *lead))
+    return mapped, once
 
 
-def events(x: Array, lead: tuple[int, ...]) -> Triple:
-    """Events of x [*lead, ...] in each cell; of a float array, entries that are not zero count as events of 1."""
-    counted = (x != 0) if x.dtype.kind == "f" else x
+def events(x: Array, lead: tuple[int, ...]) -> Events:
+    """Events of x [*lead, ...] in each cell; of a float array, entries that are not zero count as events of 1.
+
+    Raises CostError for an integer below 0: an event is there once or several times.
+    """
+    counted = _countable(x)
     counts = flat_events(counted.reshape(math.prod(lead), entries(x.shape, lead)))
     if lead == ():
-        binary, graded, value = (int(v) for v in counts[:, 0])
-        return binary, graded, value
-    a, b, c = counts.reshape(3, *lead)
-    return a, b, c
+        return Events(*(int(v) for v in counts[:, 0]))
+    return Events(*counts.reshape(3, *lead))
+
+
+def _countable(x: Array) -> Array:
+    if x.dtype.kind == "f":
+        return x != 0
+    if x.dtype.kind == "i" and x.size and int(x.min()) < 0:
+        raise CostError(f"events: expected integers of at least 0, found {int(x.min())} in an array of {x.dtype}")
+    return x
 
 
 def traffic(x: Array, lead: tuple[int, ...], way: str) -> dict[str, Any]:
@@ -69,7 +91,17 @@ def traffic(x: Array, lead: tuple[int, ...], way: str) -> dict[str, Any]:
     return {f"{kind}_{way}_bytes": entries(x.shape, lead) * x.dtype.itemsize}
 
 
-def values(x: Array, seen: Triple, lead: tuple[int, ...]) -> dict[str, Any]:
+def facts_of(kind: str, layer: str, x: Array, y: Array, lead: tuple[int, ...], seen: Events, **more: Any) -> Facts:
+    """What the rules of others ask of a call that makes y from x: sizes, cells, and what the values of x are.
+
+    kind: one of `snncore.opcount.cost.KINDS`. layer: name of the operation. seen: the events of x in each cell of lead.
+    more: the other fields of `snncore.opcount.cost.Facts`, such as the channels of a layer with weights.
+    """
+    found = values(x, seen, lead) | more
+    return Facts(kind, layer, in_size=x.size, out_size=y.size, cells=math.prod(lead), **found)
+
+
+def values(x: Array, seen: Events, lead: tuple[int, ...]) -> dict[str, Any]:
     """What the rules of others ask about the values of an input: fields of `snncore.opcount.cost.Facts`.
 
     seen: the events of x in each cell of lead.
@@ -88,5 +120,6 @@ def values(x: Array, seen: Triple, lead: tuple[int, ...]) -> dict[str, Any]:
         "events": x.size - zeros,
         "value_sum": float(x.sum(dtype=np.float64)),
         "unit": zeros + ones == x.size,
+        "negative": bool((x < 0).any()),
         "signed_unit": zeros + ones + minus == x.size,
     }

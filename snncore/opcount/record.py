@@ -1,139 +1,29 @@
-"""Exact operation counts while a network runs: `with count_ops() as ops: model(x)`."""
+"""Counting while a network runs: `with count_ops(samples=n) as ops: model(x)`."""
 
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
-
 from snncore.backend import Array
-from snncore.context import context
-from snncore.opcount.columns import COLUMNS
-from snncore.opcount.cost import CostError, Facts, OpCount, exact_sum
+from snncore.context import changed, context
+from snncore.opcount.columns import SCALING
+from snncore.opcount.cost import CostError, OpCount
+from snncore.opcount.layout import Layout, after
+from snncore.opcount.ops import Call, Ops
 from snncore.tape import Function, at_timestep, observe
 
 __all__ = ["Call", "CostError", "OpCount", "Ops", "at_timestep", "count_ops"]
 
 
 @dataclass(frozen=True)
-class Call:
-    """One call that was counted.
+class _Made:
+    """What is known of an array that was made: whether it is still input from outside, and which axes are which."""
 
-    layer: path of the module that made it, such as stages.0.unimodal.a.conv; the name of the operation if none did.
-    function: name of the operation. cost: its counts. step: the timestep it belongs to, if it was one of a loop.
-    batch: which part of the data it saw, counted by `Ops.next_batch`.
-    """
-
-    layer: str
-    function: str
-    cost: OpCount
-    step: int | None
-    batch: int
-
-
-class Ops:
-    """Counts of everything that ran in a `count_ops` block: in total, by layer, by timestep, by sample.
-
-    Columns are those of `snncore.opcount.columns.COLUMNS`. Some are other readings of the same operations (the column
-    says of which): they are kept apart, and adding them up is the business of a rule in `snncore.energy`.
-    """
-
-    def __init__(self) -> None:
-        self.calls: list[Call] = []
-        self.batches = 1
-
-    def next_batch(self) -> None:
-        """Say that what follows are other samples: they come after the earlier ones in `by_sample`."""
-        self.batches += 1
-
-    def extend(self, other: "Ops") -> None:
-        """Add the counts of other samples."""
-        self.calls += [replace(call, batch=call.batch + self.batches) for call in other.calls]
-        self.batches += other.batches
-
-    @property
-    def samples(self) -> int:
-        """Number of samples that were seen, of all batches; 0 if no call had a time and a sample axis."""
-        of_batch = {call.batch: lead[1] for call in self.calls for lead, _ in call.cost.blocks if len(lead) == 2}
-        return sum(of_batch.values())
-
-    def totals(self, layer: str | None = None) -> dict[str, int]:
-        """Every column over all calls, or those of one layer: exact Python integers, zeros included."""
-        sums = dict.fromkeys(COLUMNS, 0)
-        for call in self._of(layer):
-            for name, value in call.cost.totals().items():
-                sums[name] += value
-        return sums
-
-    def layers(self) -> dict[str, dict[str, int]]:
-        """Totals by layer, in the order in which they first ran; columns that are zero are absent."""
-        table: dict[str, dict[str, int]] = {}
-        for call in self.calls:
-            row = table.setdefault(call.layer, {})
-            for name, value in call.cost.totals().items():
-                row[name] = row.get(name, 0) + value
-        return table
-
-    def by_timestep(self, column: str, layer: str | None = None) -> list[int]:
-        """A column for each timestep, summed over samples; what belongs to no timestep is in `unresolved`."""
-        return [int(v) for v in self.table(column, layer).sum(axis=1)]
-
-    def by_sample(self, column: str, layer: str | None = None) -> list[int]:
-        """A column for each sample, summed over timesteps; what belongs to no sample is in `unresolved`."""
-        return [int(v) for v in self.table(column, layer).sum(axis=0)]
-
-    def unresolved(self, column: str, layer: str | None = None) -> int:
-        """What a column counts for a call as a whole, such as losses, and operations on arrays without a time axis."""
-        blocks = (block for call in self._of(layer) if call.step is None for block in call.cost.blocks)
-        return sum(exact_sum(columns[column], ()) for lead, columns in blocks if lead == () and column in columns)
-
-    def table(self, column: str, layer: str | None = None) -> np.ndarray:
-        """A column by timestep and sample: Python integers [T, N].
-
-        Raises CostError for an unknown column, or where the calls do not agree on the number of timesteps or samples.
-        """
-        if column not in COLUMNS:
-            raise CostError(f"column: expected one of {', '.join(COLUMNS)}, found {column!r}")
-        parts: dict[int, dict[int, list[np.ndarray]]] = {}  # batch -> timestep -> rows [N]
-        for call in self._of(layer):
-            for lead, columns in call.cost.blocks:
-                value = columns.get(column, 0)
-                steps = parts.setdefault(call.batch, {})
-                if len(lead) == 2:
-                    for t, row in enumerate(np.broadcast_to(np.asarray(value, object), lead)):
-                        steps.setdefault(t, []).append(row)
-                elif call.step is not None:  # a loop over time; what it counts as a whole goes to its timestep
-                    row = np.broadcast_to(np.asarray(value, object), lead)
-                    if lead:
-                        steps.setdefault(call.step, []).append(row)
-        columns_of = [self._rows(steps) for batch, steps in sorted(parts.items()) if steps]
-        if not columns_of:
-            return np.zeros((0, 0), object)
-        if len({len(part) for part in columns_of}) != 1:
-            raise CostError(f"batches of {sorted({len(part) for part in columns_of})} timesteps: expected one number")
-        return np.concatenate(columns_of, axis=1)
-
-    @staticmethod
-    def _rows(steps: dict[int, list[np.ndarray]]) -> np.ndarray:
-        sizes = sorted({len(row) for rows in steps.values() for row in rows})
-        if len(sizes) != 1:
-            raise CostError(
-                f"samples: expected one number of them in a batch, found {sizes}; call next_batch() between batches"
-            )
-        table = np.zeros((max(steps) + 1, sizes[0]), object)
-        for t, rows in steps.items():
-            for row in rows:
-                table[t] += row
-        return table
-
-    def facts(self) -> list[tuple[str, Facts]]:
-        """What the rules of others ask, as (layer, facts) in the order of execution."""
-        return [(call.layer, facts) for call in self.calls for facts in call.cost.facts]
-
-    def _of(self, layer: str | None) -> list[Call]:
-        return self.calls if layer is None else [call for call in self.calls if call.layer == layer]
+    array: Any  # a weak reference
+    outside: bool
+    layout: Layout | None
 
 
 class _Recorder:
@@ -142,21 +32,64 @@ class _Recorder:
     def __init__(self, ops: Ops, backward: bool) -> None:
         self.ops, self.backward = ops, backward
         self.names: dict[int, tuple[Any, dict[int, str]]] = {}  # id of a root module -> the module, its paths
-        self.made: dict[int, Any] = {}  # id of an output -> weak reference to it
+        self.arrays: dict[int, _Made] = {}  # by id
+        self.forward = context.forwards
+        self.seen: set[tuple[int, int, int | None]] = set()  # batch, id of a whole network, timestep
 
     def __call__(self, function: Function, inputs: tuple, outputs: tuple) -> None:
-        cost = self._ask(function, "cost", inputs, outputs)
-        if self.backward and any(function.needs):
-            cost = cost + self._ask(function, "cost_backward", inputs, outputs)
-        if inputs and inputs[0] is not None and not self._was_made(inputs[0]):
+        given = [(x, self._known(x)) for x in inputs if x is not None]
+        first_outside = bool(inputs) and inputs[0] is not None and _outside(self._known(inputs[0]))
+        self._next_batch(first_outside)
+        source, layout = self._source(given)
+        cost = self._ask(function, inputs, outputs, layout)
+        if first_outside:
             cost.facts = tuple(replace(facts, outside=True) for facts in cost.facts)
+        if layout is None and (lead := cost.blocks[0][0]):
+            layout = Layout(0, 1) if len(lead) == 2 else Layout(None, 0)
+        scaled = SCALING.issuperset(name for _, columns in cost.blocks for name in columns if name[:5] != "back_")
+        outside = scaled and all(_outside(known) for _, known in given)
         for y in outputs:
-            self.made[id(y)] = _weak(y)
+            same = y.ndim >= outputs[0].ndim  # the membranes that a neuron leaves have no time
+            follows = after(function, source, y, layout) if layout is not None and same else None
+            self.arrays[id(y)] = _Made(_weak(y), outside, follows)
         layer = self._layer() or function.name
-        self.ops.calls.append(Call(layer, function.name, cost, context.timestep, self.ops.batches - 1))
+        foreign = not type(function).__module__.startswith("snncore.")
+        self.ops.calls.append(Call(layer, function.name, cost, context.timestep, self.ops.batches - 1, foreign))
+
+    def _next_batch(self, outside: bool) -> None:
+        """Begin another batch where a network that already ran at this timestep runs again on input from outside."""
+        if context.forwards == self.forward or not context.scope:
+            return
+        self.forward = context.forwards
+        run = id(context.scope[0]), context.timestep
+        batch = self.ops.batches - 1
+        if (batch, *run) in self.seen and outside and self.ops.told.get(batch) is not None:
+            self.ops.next_batch()
+        self.seen.add((self.ops.batches - 1, *run))
+
+    def _source(self, given: list[tuple[Array, _Made | None]]) -> tuple[Array | None, Layout | None]:
+        """The input whose layout is that of the call: of those that are known, the one with the most axes."""
+        if context.timestep is not None or self.ops.told.get(self.ops.batches - 1) is None:
+            return (given[0][0] if given else None), None
+        known = [(x, made.layout) for x, made in given if made is not None and made.layout is not None]
+        return max(known, key=lambda pair: pair[0].ndim) if known else (given[0][0] if given else None, None)
+
+    def _ask(self, function: Function, inputs: tuple, outputs: tuple, layout: Layout | None) -> OpCount:
+        told = {
+            "samples": self.ops.told.get(self.ops.batches - 1),
+            "timesteps": self.ops.timesteps,
+            "leading": None if layout is None else layout.leading,
+        }
+        with ExitStack() as stack:
+            for field, value in told.items():
+                stack.enter_context(changed(field, value))
+            cost = self._checked(function, "cost", inputs, outputs)
+            if self.backward and any(function.needs):
+                cost = cost + self._checked(function, "cost_backward", inputs, outputs)
+        return cost
 
     @staticmethod
-    def _ask(function: Function, method: str, inputs: tuple, outputs: tuple) -> OpCount:
+    def _checked(function: Function, method: str, inputs: tuple, outputs: tuple) -> OpCount:
         if getattr(type(function), method) is getattr(Function, method):
             what = "cost" if method == "cost" else "cost of its backward"
             raise CostError(
@@ -177,9 +110,13 @@ class _Recorder:
         module = context.scope[-1]
         return self.names[id(root)][1].get(id(module)) or type(module).__name__
 
-    def _was_made(self, x: Array) -> bool:
-        known = self.made.get(id(x))
-        return known is not None and known() is x
+    def _known(self, x: Array) -> _Made | None:
+        made = self.arrays.get(id(x))
+        return made if made is not None and made.array() is x else None
+
+
+def _outside(made: _Made | None) -> bool:
+    return made is None or made.outside
 
 
 def _weak(y: Array) -> Any:
@@ -190,18 +127,27 @@ def _weak(y: Array) -> Any:
 
 
 @contextmanager
-def count_ops(backward: bool = False) -> Iterator[Ops]:
+def count_ops(backward: bool = False, samples: int | None = None, timesteps: int | None = None) -> Iterator[Ops]:
     """Count every operation that runs on tensors inside the block, exactly, from the spikes that really occur.
 
-        with count_ops() as ops:
-            model(x)
-        ops.totals()["ac_binary"]
+        with count_ops(samples=32) as ops:
+            model(x)  # x [T, 32, ...]
+        ops.totals()["ac_binary"], ops.by_sample("ac_binary")
 
     backward: count, with each call that a gradient is wanted of, what its backward will do.
+    samples: how many each forward sees; `ops.samples` is then known, and every array is resolved by sample whose first
+    or second axis is that long. A network (the outermost module) that runs again on input from outside sees other
+    samples, as many: it begins another batch, as `ops.next_batch(samples=)` does by hand. A network that is called
+    once for each timestep says so by `at_timestep`.
+    timesteps: how many there are; 0 for a network without time. It is needed only where a sample has as many tokens,
+    or rows, as there are samples, so that [N, L, C] and [T, N, C] look alike.
     The counts depend neither on the kernels, nor on how the samples are cut into batches, nor on the device; nothing
     is counted, and no time is spent, outside the block.
-    Raises CostError, naming it, if an operation runs that states no cost.
+    Raises CostError, naming it, if an operation runs that states no cost; ValueError if a number is negative.
     """
-    ops = Ops()
+    for name, value in (("samples", samples), ("timesteps", timesteps)):
+        if value is not None and (not isinstance(value, int) or value < 0):
+            raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")
+    ops = Ops(samples, timesteps)
     with observe(_Recorder(ops, backward)):
         yield ops

@@ -5,7 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from misnet.datasets import DATASET_NAMES, AudioVisualDataset, DataError, Subset, describe, load_dataset
+from misnet.datasets import DATASET_NAMES, AudioVisualDataset, DataError, Stream, Subset, describe, load_dataset
+from misnet.datasets.registry import REGISTRY, default_epochs, register
 
 
 def small(split="test", **settings):
@@ -25,6 +26,23 @@ def test_defaults():
     dataset = load_dataset("dialpad", "test")
     assert isinstance(dataset, AudioVisualDataset)
     assert (dataset.timesteps, dataset.size, dataset.audio_channels, dataset.skipped) == (4, 8, 1, 0)
+    assert dataset.streams == {"audio": Stream(4, 8, 8, 1), "visual": Stream(4, 8, 8, 1)}
+    assert dataset.streams["visual"].height == 8
+
+
+def test_every_data_set_says_how_many_epochs_a_run_has():
+    epochs = {"dialpad": 5, "mnist-fsdd": 8, "cifar10-av": 30, "urbansound8k-av": 30, "crema-d": 60, "ave": 60}
+    epochs |= {"folder": 30, "mnist-dvs-ntidigits": 10}
+    assert {name: default_epochs(name) for name in epochs} == epochs
+    assert all(default_epochs(name) >= 1 for name in REGISTRY)
+
+
+def test_a_data_set_of_ones_own_is_loaded_by_name_and_takes_no_other_s_place(monkeypatch):
+    monkeypatch.setattr("misnet.datasets.registry.REGISTRY", dict(REGISTRY))
+    register("mine", REGISTRY["dialpad"])
+    assert load_dataset("mine", "test", timesteps=1, size=8, limit=3).name == "dialpad"
+    with pytest.raises(ValueError, match="name: expected one that is not taken, found 'dialpad'"):
+        register("dialpad", REGISTRY["dialpad"])
 
 
 def test_limit_is_a_seeded_subset_in_order_and_nested():

@@ -4,6 +4,8 @@ from itertools import product
 
 import numpy as np
 
+from tests.reference.conv import group, output_size
+
 
 def places(x):
     return product(*map(range, x.shape))
@@ -55,23 +57,23 @@ def once(n, w, b):
 
 
 def conv(n, f, x, w, b):
-    (sy, sx), (ph, pw) = f.stride, f.padding
+    (sy, sx), (ph, pw), (dy, dx) = f.stride, f.padding, f.dilation
     kh, kw, _, co = w.shape
     h, width = x.shape[-3:-1]
-    ho, wo = (h + 2 * ph - kh) // sy + 1, (width + 2 * pw - kw) // sx + 1
+    ho, wo = output_size(h, kh, sy, ph, dy), output_size(width, kw, sx, pw, dx)
     y = np.zeros((*x.shape[:-3], ho, wo, co), w.dtype)
     look(n, x)
     for place in places(y):
         *image, i, j, o = place
-        for ky, kx, c in places(w[..., 0]):
+        for ky, kx, k in places(w[..., 0]):
             n["dense_mac_padded"] += 1
-            row, col = i * sy + ky - ph, j * sx + kx - pw
+            row, col, c = i * sy + ky * dy - ph, j * sx + kx * dx - pw, group(o, x, w)[k]
             if not (0 <= row < h and 0 <= col < width):
                 continue
             n["dense_mac"] += 1
             v = x[(*image, row, col, c)]
             if isinstance(v, np.floating) or v != 0:
-                y[place] += weigh(n, v, w[ky, kx, c, o])
+                y[place] += weigh(n, v, w[ky, kx, k, o])
     add_bias(n, y, b)
     once(n, w, b)
     write(n, y)
@@ -132,13 +134,13 @@ def matmul(n, f, a, b):
 
 
 def windows(f, x):
-    """Yield (place in y, the values in its window)."""
-    (kh, kw), (sy, sx) = f.kernel, f.stride
-    ho, wo = (x.shape[-3] - kh) // sy + 1, (x.shape[-2] - kw) // sx + 1
+    """Yield (place in y, the values in its window that lie in the image)."""
+    (kh, kw), (sy, sx), (ph, pw), (h, width) = f.kernel, f.stride, f.padding, x.shape[-3:-1]
+    ho, wo = output_size(h, kh, sy, ph), output_size(width, kw, sx, pw)
     for place in product(*map(range, (*x.shape[:-3], ho, wo, x.shape[-1]))):
         *image, i, j, c = place
-        taps = product(range(kh), range(kw))
-        yield place, [x[(*image, i * sy + ky, j * sx + kx, c)] for ky, kx in taps]
+        taps = [(i * sy + ky - ph, j * sx + kx - pw) for ky, kx in product(range(kh), range(kw))]
+        yield place, [x[(*image, row, col, c)] for row, col in taps if 0 <= row < h and 0 <= col < width]
 
 
 def max_pool(n, f, x):

@@ -91,14 +91,14 @@ def start(v0, place):
 
 
 def lif(n, f, c, v0=None, decay=None):
-    decay = f.decay if decay is None else decay
+    decay = f.firing.decay if decay is None else decay
     s = np.zeros(c.shape, np.uint8)
     for place in places(c[0]):
         v = Membrane(n, start(v0, place))
         for t, current in enumerate(trace(c, place)):
             h = charge(n, v.leak(decay), current)
-            s[(t, *place)] = fired = fire(n, h, f.v_threshold)
-            v.keep(reset(n, h, fired, f.v_threshold, f.v_reset))
+            s[(t, *place)] = fired = fire(n, h, f.firing.v_threshold)
+            v.keep(reset(n, h, fired, f.firing.v_threshold, f.firing.v_reset))
     read(n, c)
     write(n, s)
     return s
@@ -115,22 +115,22 @@ def clif(n, f, c, v0=None, m0=None):
     for place in places(c[0]):
         v, m = Membrane(n, start(v0, place)), Membrane(n, start(m0, place))
         for t, current in enumerate(trace(c, place)):
-            h = charge(n, v.leak(f.decay), current)
-            s[(t, *place)] = fired = fire(n, h, f.v_threshold)
+            h = charge(n, v.leak(f.firing.decay), current)
+            s[(t, *place)] = fired = fire(n, h, f.firing.v_threshold)
             slow = h.dtype.type(0)
             if m.v is not None:
                 n["state_read_bytes"] += m.v.itemsize
                 n["neuron_mul"] += 1  # h / tau
                 n["neuron_special"] += 1
                 n["neuron_mul"] += 1
-                slow = m.v * sigmoid(h / f.tau)
+                slow = m.v * sigmoid(h * (1 - f.firing.decay))
                 n["neuron_add"] += fired
             m.keep(slow + h.dtype.type(fired))
             if fired:
                 n["neuron_special"] += 1
                 n["neuron_add"] += 1
                 n["reset_add"] += 1
-                h = h - (f.v_threshold + sigmoid(m.v))
+                h = h - (f.firing.v_threshold + sigmoid(m.v))
             v.keep(h)
     read(n, c)
     write(n, s)
@@ -138,7 +138,7 @@ def clif(n, f, c, v0=None, m0=None):
 
 
 def mlif(n, f, o, alpha, w, u0):
-    decay, v_threshold, v_reset, _ = f.settings
+    decay, v_threshold, v_reset = f.firing.decay, f.firing.v_threshold, f.firing.v_reset
     s = np.zeros(o.shape, np.uint8)
     full = None if w is None else np.broadcast_to(w, o.shape[1:])
     for place in places(o[0]):

@@ -4,6 +4,7 @@ It knows the equations and nothing of the way in which `snncore` counts. What it
 function computed, so that it cannot count operations which it does not do.
 """
 
+import math
 from collections import Counter
 
 import numpy as np
@@ -26,11 +27,11 @@ def elementwise(column, operation):
 
 def count_one(n, column, spikes):
     """One entry of an elementwise operation; `spikes` are the events among its inputs."""
-    if len(spikes) == 2:
-        n["residual_add"] += all(spikes)
-    elif spikes and column == "elem_mul":
+    if spikes and column == "elem_mul":  # of two trains, the first picks from the second
         n["w_select"] += spikes[0] == 1
         n["w_mul"] += spikes[0] > 1
+    elif len(spikes) == 2:
+        n["residual_add"] += all(spikes)
     elif spikes and column == "elem_add":
         n["elem_add"] += spikes[0] != 0
     else:
@@ -45,7 +46,8 @@ def sew(n, f, a, s):
             o[place] = a[place] + s[place]
         elif s[place]:
             n["residual_logic"] += 1
-            o[place] = s[place] * (a[place] if f.connect == "and" else 1 - a[place])
+            stopped = a[place] if a.dtype.kind == "f" else a[place] != 0  # an event of any value stops s
+            o[place] = s[place] * (a[place] if f.connect == "and" else 1 - float(stopped))
     read(n, a)
     read(n, s)
     write(n, o)
@@ -94,7 +96,6 @@ def softmax(n, f, x):
 
 
 def batch_norm_lif(n, f, x, gamma, beta):
-    f.decay, f.v_threshold, f.v_reset, _ = f.neuron
     return neurons.lif(n, f, neurons.batch_norm(n, f, x, gamma, beta))
 
 
@@ -102,8 +103,87 @@ def mlif(n, f, o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v):
     return neurons.mlif(n, f, o_a, alpha_a, w_a, u_a), neurons.mlif(n, f, o_v, alpha_v, w_v, u_v)
 
 
+def curve(value):
+    def run(n, f, x):
+        y = np.zeros(x.shape, x.dtype if x.dtype.kind == "f" else np.float32)
+        for place in places(x):
+            n["special"] += 1
+            y[place] = value(f, float(x[place]))
+        return y
+
+    return run
+
+
+def power(n, f, x):
+    y = curve(lambda f, v: v**f.exponent)(n, f, x)
+    if f.exponent == 2:  # v * v
+        n["elem_mul"] = n.pop("special")
+    return y
+
+
+def largest(n, f, x):
+    rows = x.reshape(-1) if f.axis is None else np.moveaxis(x, f.axis, -1)
+    y = np.zeros(rows.shape[:-1], x.dtype)
+    for place in np.ndindex(*rows.shape[:-1]):
+        best = rows[place][0]
+        for v in rows[place][1:]:
+            n["elem_compare"] += 1
+            best = max(v, best)
+        y[place] = best
+    return np.expand_dims(y, f.axis) if f.keepdims else y
+
+
+def layer_norm(n, f, x, gamma, beta):
+    y = np.zeros_like(x)
+    for place in places(x[..., 0]):
+        row = [float(v) for v in x[place]]
+        mean = sum(row) / len(row)
+        var = sum((v - mean) ** 2 for v in row) / len(row)
+        n["elem_add"] += 2 * (len(row) - 1) + len(row) + 1  # two sums, v - mean, var + eps
+        n["elem_mul"] += 2 + len(row)  # two times 1 / n, the squares
+        n["special"] += 1
+        n["elem_div"] += 1
+        for i, v in enumerate(row):
+            n["elem_mul"] += 2
+            n["elem_add"] += 1
+            y[(*place, i)] = (v - mean) / (var + f.eps) ** 0.5 * gamma[i] + beta[i]
+    return y
+
+
+def dropout(n, f, x):
+    (kept,) = f.saved
+    kept, factor = np.broadcast_to(kept, x.shape), 1 / (1 - f.rate) if f.scale else 1
+    y = np.zeros(x.shape, np.float32 if f.scale else x.dtype)
+    for place in places(x):
+        if x.dtype.kind == "f":
+            n["elem_mul"] += 1
+        elif not f.scale:
+            n["residual_logic"] += x[place] != 0
+        else:
+            n["w_select"] += x[place] == 1
+            n["w_mul"] += x[place] > 1
+        y[place] = x[place] * factor if kept[place] else 0
+    return y
+
+
+def conv1d(n, f, x, w, b):
+    return layers.conv(n, f, x[..., None, :, :], w[None], b)[..., 0, :, :]
+
+
 RULES = {
+    "Exp": curve(lambda f, v: math.exp(v)),
+    "Log": curve(lambda f, v: math.log(v)),
+    "Tanh": curve(lambda f, v: math.tanh(v)),
+    "Sigmoid": curve(lambda f, v: 1 / (1 + math.exp(-v))),
+    "Sqrt": curve(lambda f, v: math.sqrt(v)),
+    "Power": power,
+    "Abs": elementwise("elem_compare", lambda x: abs(x).astype(x.dtype if x.dtype.kind == "f" else np.float32)),
+    "Max": largest,
+    "LayerNorm": layer_norm,
+    "Dropout": dropout,
+    "Conv1d": conv1d,
     "Conv2d": layers.conv,
+    "GroupedConv2d": layers.conv,
     "Linear": layers.linear,
     "MatMul": layers.matmul,
     "MaxPool2d": layers.max_pool,

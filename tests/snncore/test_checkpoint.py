@@ -277,3 +277,10 @@ def test_check_tensors_shows_the_first_few():
 def test_a_one_dimensional_array_does_not_pass_for_a_scalar():
     with pytest.raises(CheckpointError, match=r"alpha \(expected \(\), found \(1,\)\)"):
         check_tensors({"alpha": np.zeros(1)}, {"alpha": np.zeros(())}, "model")
+
+
+def test_metadata_may_be_left_out(tmp_path):
+    save_checkpoint(tmp_path / "a.safetensors", {"w": np.ones(2)})
+    arrays, metadata = load_checkpoint(tmp_path / "a.safetensors")
+    np.testing.assert_array_equal(arrays["w"], [1.0, 1.0])
+    assert metadata == {}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snncore import Function, GradientError, check_gradients
+from snncore import Function, GradientError, check_gradients, nn
 from snncore.functions import LIF, Add, Linear, MaxPool2d, Mul, Reshape
 from snncore.surrogate import Rectangle, Sigmoid
 
@@ -195,3 +195,39 @@ def test_large_inputs_are_checked_along_random_directions(rng):
     assert check_gradients(Cube(), [x]) < 1e-8
     with pytest.raises(GradientError, match="random direction"):
         check_gradients(Cube(1.001), [x])
+
+
+def test_an_array_without_entries_is_refused_by_name():
+    with pytest.raises(ValueError, match=r"check_gradients: current of shape \(0, 3\) has no entries to check"):
+        check_gradients(Cube(), [np.ones((0, 3))], names=["current"])
+    with pytest.raises(ValueError, match=r"the outputs, of shapes \[\(0,\)\], have no entries to check"):
+        check_gradients(lambda x: x[:0], [np.ones(3)])
+
+
+def test_spikes_that_are_checked_as_they_are_lead_to_a_hint(rng):
+    c = rng.normal(1.0, 0.1, (3, 2))
+    with pytest.raises(GradientError, match=r"; LIF spikes: check it with relaxed=True$"):
+        check_gradients(LIF(), [c])
+    with pytest.raises(GradientError) as caught:
+        check_gradients(LIF(detach_reset=True), [c], relaxed=True)  # which drops a term on purpose
+    assert "relaxed=True" not in str(caught.value)
+    norm, neuron = nn.BatchNorm(2).astype(np.float64), nn.LIF()
+    with pytest.raises(GradientError, match=r"BatchNormLIF spikes"):
+        check_gradients(lambda x: neuron(x, norm), [c])
+
+
+@pytest.mark.parametrize("full", [True, False])
+def test_a_forward_that_writes_to_its_input_and_a_backward_that_writes_to_its_gradient_are_caught(full):
+    class ChangesInput(Cube):
+        def forward(self, x):
+            x *= 1
+            return super().forward(x)
+
+    class ChangesGradient(Cube):
+        def backward(self, gy):
+            gy *= 1
+            return super().backward(gy)
+
+    for function in (ChangesInput(), ChangesGradient()):
+        with pytest.raises(GradientError, match="forward writes to an input, or backward to a gradient"):
+            check_gradients(function, [np.ones(3)], full=full)

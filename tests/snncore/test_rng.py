@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import snncore
-from snncore import named_rng
+from snncore import at_timestep, manual_seed, named_rng, training_step
+from snncore.context import context
+from snncore.rng import step_key
 
 
 def draws(*arguments):
@@ -60,3 +62,23 @@ def test_a_negative_seed_is_refused():
 def test_a_name_that_is_no_unicode_gives_a_stream_of_its_own():
     """File names are bytes: one that is not UTF-8 comes as text with surrogates in it."""
     assert draws(0, "caf\udce9") == draws(0, "caf\udce9") != draws(0, "caf\u00e9")
+
+
+def test_a_negative_seed_of_the_process_is_refused():
+    with pytest.raises(ValueError, match="seed: expected a non-negative integer, found -1"):
+        manual_seed(-1)
+
+
+def test_keys_inside_a_step_are_made_of_seed_step_module_and_count():
+    with training_step(3, 4):
+        assert step_key("noise") == (3, "step", 4, "", 0, None, "noise")
+        assert step_key("noise") == (3, "step", 4, "", 1, None, "noise")
+        assert step_key("other") == (3, "step", 4, "", 0, None, "other")
+        with at_timestep(2):
+            assert step_key("noise") == (3, "step", 4, "", 0, 2, "noise")
+            assert step_key("noise", shared_over_time=True) == (3, "step", 4, "", 1, None, "noise")
+        with training_step(3, 5):
+            assert step_key("noise") == (3, "step", 5, "", 0, None, "noise")
+        assert step_key("noise") == (3, "step", 4, "", 2, None, "noise")
+    assert context.seed is None
+    assert step_key("noise") != step_key("noise")

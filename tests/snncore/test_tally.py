@@ -8,9 +8,20 @@ from tests.support import double
 from tests.support.double import ledger
 from tests.support.shim.build import compiler
 
-pytestmark = pytest.mark.skipif(compiler() is None, reason="the kernels run through g++, which is not installed")
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="the kernels run through g++, which is not installed")
 
 
+def test_on_the_cpu_a_tally_holds_the_same():
+    tally = Tally(np)
+    spikes = (np.arange(100) % 3 == 0).astype(np.uint8)
+    slots = [tally.count(spikes), tally.keep(np.float32(0.1)), *(tally.keep(np.array(k)) for k in range(SLOTS))]
+    reading = tally.read()
+    assert reading.count(slots[0]) == 34
+    assert reading.number(slots[1]) == float(np.float32(0.1))
+    assert [reading.number(slot) for slot in slots[2:]] == list(range(SLOTS))
+
+
+@needs_compiler
 def test_counts_and_numbers_come_back_from_their_slots_by_one_copy():
     with double.installed() as cupy:
         tally = Tally(cupy)
@@ -27,6 +38,7 @@ def test_counts_and_numbers_come_back_from_their_slots_by_one_copy():
         assert reading.number(slots[3]) == -np.inf
 
 
+@needs_compiler
 def test_more_numbers_than_slots_take_more_copies():
     with double.installed() as cupy:
         tally = Tally(cupy)

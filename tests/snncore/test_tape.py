@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from snncore import Function, GraphError, Tensor, no_grad
-from snncore.functions import Add, Cast, Linear, Mul
+from snncore.functions import SEW, Add, Cast, Conv2d, Linear, Mul
 
 
 def leaf(*values):
@@ -119,6 +119,36 @@ def test_leaf_gradients_have_the_type_of_the_leaf_and_those_of_spikes_are_float3
     assert s.grad.dtype == np.float32
 
 
+def test_an_output_of_bytes_has_a_float_gradient():
+    a, s = (Tensor(np.array([v], np.uint8), requires_grad=True) for v in (0, 1))
+    SEW("iand")(a, s).backward()  # (1 - a) s
+    assert (a.grad.item(), s.grad.item()) == (-1.0, 1.0)
+    assert (a.grad.dtype, s.grad.dtype) == (np.float32, np.float32)
+
+
+@pytest.mark.parametrize("seed", [np.array([200, 1], np.uint8), [200, 1], np.array([200, 1], np.int64)])
+def test_an_integer_gradient_from_outside_is_taken_as_floats(seed):
+    x = Tensor(np.ones(2, np.float32), requires_grad=True)
+    s = Tensor(np.ones(2, np.uint8), requires_grad=True)
+    for _ in range(2):
+        (x - s).backward(seed)
+        (s + s).backward(seed)
+    np.testing.assert_array_equal(x.grad, [400.0, 2.0])
+    np.testing.assert_array_equal(s.grad, [400.0, 2.0])  # twice (-200 + 200 + 200)
+    assert (x.grad.dtype, s.grad.dtype) == (np.float32, np.float32)
+    s.zero_grad()
+    s.backward(seed)
+    s.backward(seed)
+    np.testing.assert_array_equal(s.grad, [400.0, 2.0])
+
+
+def test_a_function_that_returns_an_integer_gradient_for_bytes_gives_floats():
+    s = Tensor(np.ones(1, np.uint8), requires_grad=True)
+    for _ in range(2):
+        Broken(np.array([200], np.uint8), None)(s, np.ones(1)).backward(np.ones(1))
+    assert (s.grad.item(), s.grad.dtype) == (400.0, np.float32)
+
+
 def test_intermediate_gradients_have_the_type_of_the_tensor():
     x = Tensor(np.ones(2, np.float32), requires_grad=True)
     y = (x * 2.0).retain_grad()
@@ -189,13 +219,24 @@ def test_a_second_backward_is_refused_and_names_the_function():
     np.testing.assert_array_equal(x.grad, [4.0])
 
 
-def test_a_second_backward_through_a_shared_part_is_refused_also_if_it_saved_nothing():
+def test_a_second_loss_through_a_shared_part_that_saved_nothing_is_allowed():
     x = leaf(2.0)
     shared = x + 1.0
     first, second = shared * 2.0, shared * 3.0
     first.backward()
-    with pytest.raises(GraphError, match=r"Add: backward\(\) was called a second time"):
+    second.backward()
+    np.testing.assert_array_equal(x.grad, [5.0])
+
+
+def test_a_second_loss_through_a_freed_part_is_refused_before_any_gradient_is_added():
+    x, w = leaf(2.0), leaf(5.0)
+    shared = x * x
+    first, second = shared * 3.0, shared * w
+    first.backward()
+    with pytest.raises(GraphError, match=r"^Mul: backward\(\) was called a second time"):
         second.backward()
+    assert w.grad is None  # which comes before the freed part on the way back
+    np.testing.assert_array_equal(x.grad, [12.0])
 
 
 def test_retain_graph_allows_another_backward():
@@ -248,6 +289,23 @@ def test_a_tensor_of_a_tensor_is_refused():
         Tensor(leaf(1.0))
 
 
+@pytest.mark.parametrize("number", [np.float32(0.5), np.float64(0.5)])
+def test_a_numpy_scalar_becomes_an_array_that_can_be_changed_in_place(number):
+    x = Tensor(number, requires_grad=True)
+    assert isinstance(x.data, np.ndarray)
+    assert (x.shape, x.dtype) == ((), number.dtype)
+    x.data[...] = 2.0
+    assert x.item() == 2.0
+
+
+def test_float16_is_refused_by_name_and_cast_takes_it():
+    half = np.ones((1, 3, 3, 16), np.float16)
+    for function, inputs in [(Conv2d(), (half, np.ones((2, 2, 16, 16), np.float16))), (Add(), (1.0, half))]:
+        with pytest.raises(TypeError, match=r"expected input \d in float32, float64 or integers, found float16"):
+            function(*inputs)
+    np.testing.assert_array_equal(Cast(np.float32)(half).data, np.ones((1, 3, 3, 16), np.float32))
+
+
 # -- retain_grad --
 
 
@@ -258,6 +316,24 @@ def test_retain_grad_keeps_the_gradient_of_an_intermediate():
     z.backward()
     np.testing.assert_array_equal(y.grad, [2 * 6.0 + 1.0])
     np.testing.assert_array_equal(x.grad, [39.0])
+
+
+def test_retained_gradients_are_arrays_of_their_own_that_can_be_written_to():
+    x = leaf(1.0, 2.0)
+    y = (x * 3.0).retain_grad()
+    w = (x * 5.0).retain_grad()
+    z = (y + w).retain_grad()
+    g = np.array([1.0, 10.0])
+    z.backward(g)  # Add hands one array to both
+    for tensor in (x, y, w, z):
+        tensor.grad *= 0.5
+    for tensor, expected in ((x, [4.0, 40.0]), (y, [0.5, 5.0]), (w, [0.5, 5.0]), (z, [0.5, 5.0])):
+        np.testing.assert_array_equal(tensor.grad, expected)
+    np.testing.assert_array_equal(g, [1.0, 10.0])
+    total = (x * 1.0).retain_grad()
+    total.sum().backward()  # Sum hands out a broadcast array, which is read-only
+    total.grad[0] = 7.0
+    np.testing.assert_array_equal(total.grad, [7.0, 1.0])
 
 
 def test_without_retain_grad_an_intermediate_keeps_none():

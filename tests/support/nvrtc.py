@@ -9,6 +9,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from snncore.kernels.cuda.module import FILES, OPTIONS, source
 
 ARCHITECTURES = (75, 80, 90)  # Turing (T4, RTX 20), Ampere (A100), Hopper (H100)
-INSTALL = 'NVRTC and ptxas are not installed: pip install -e ".[gpu-check]"'
+INSTALL = 'NVRTC and ptxas are not installed; install them with: pip install -e ".[gpu-check]"'
 
 
 class Usage(NamedTuple):
@@ -142,6 +143,8 @@ def table() -> str:
 
 
 if __name__ == "__main__":
+    if version() is None:
+        sys.exit(f"error: {INSTALL}")
     print(f"NVRTC {version()}, options {' '.join(OPTIONS)}\n\n{table()}\n")
     for file in FILES:
         print(f"{file}.cu:\n{head(file)}")

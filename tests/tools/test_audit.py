@@ -2,11 +2,14 @@
 
 import json
 import re
+import subprocess
 
 import pytest
 
+from misnet.datasets import load_dataset
 from snncore.energy import RULES
 from snncore.opcount.columns import COLUMNS
+from tests.tools.command_line import command, environment
 
 SMALL = ("--variant", "XS", "--channels", "4,6,8", "--cells", "1,1,1", "--timesteps", "2", "--limit-eval", "6")
 
@@ -123,3 +126,34 @@ def test_a_failed_audit_leaves_earlier_files_as_they_were(call, trained, tmp_pat
     assert call("audit", trained[0], "--rule", "guess", "--json", report).status == 2
     assert report.read_text() == "before"
     assert call("audit", trained[0], "--rule", "paper", "--json", tmp_path / "no" / "such" / "a.json").status == 1
+
+
+@pytest.mark.parametrize("tool", ["audit", "evaluate"])
+def test_files_that_were_asked_for_are_there_though_nobody_reads_what_is_printed(trained, tmp_path, tool):
+    files = {"audit": ("--html", "--json"), "evaluate": ("--picture", "--json")}[tool]
+    paths = {option: tmp_path / option.strip("-") for option in files}
+    arguments = command(tool, trained[0], *(x for pair in paths.items() for x in pair), "--device", "cpu")
+    pipe = subprocess.PIPE
+    with subprocess.Popen(arguments, stdout=pipe, stderr=pipe, env=environment()) as process:
+        process.stdout.close()  # the reader leaves before a line is printed, as `| head -0` does
+        error = process.stderr.read()
+        assert (process.wait(timeout=120), error) == (0, b"")
+    assert all(path.stat().st_size > 100 for path in paths.values())
+
+
+def test_options_of_the_data_add_to_those_of_the_run_as_they_do_in_evaluation(copy_of_run, call, tmp_path):
+    folder = copy_of_run(settings={"data_options": {"lost": 0.0}})
+    found = {}
+    for name, options in (
+        ("run", ()),
+        ("more", ("--data-option", "frame_lost=0.5")),
+        ("other", ("--data-option", "lost=0.4")),
+    ):
+        assert call("audit", folder, "--rule", "exact", *options, "--json", tmp_path / "a.json").status == 0
+        found[name] = json.loads((tmp_path / "a.json").read_text())["data"]["fingerprint"]
+    data = {"timesteps": 2, "size": 8, "limit": 16}
+    assert found == {
+        "run": load_dataset("dialpad", "test", **data, lost=0.0).fingerprint(),
+        "more": load_dataset("dialpad", "test", **data, lost=0.0, frame_lost=0.5).fingerprint(),
+        "other": load_dataset("dialpad", "test", **data, lost=0.4).fingerprint(),
+    }

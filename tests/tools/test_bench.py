@@ -86,6 +86,9 @@ def test_the_peer_is_the_same_network():
     [
         (("--threads", "0"), "--threads: expected at least 1, found 0"),
         (("--steps", "-1"), "--steps: expected at least 1, found -1"),
+        (("--run", "nowhere", "--size", "32"), "--run: the run sets the network; also found --size"),
+        (("--run", "nowhere", "--variant", "S", "--timesteps", "4"), "also found --variant, --timesteps"),
+        (("--size", "0"), "--size: expected at least 1, found 0"),
         (("--run", "nowhere"), "nowhere"),
         (("--density", "1.5"), "--density: expected a number between 0 and 1, found 1.5"),
     ],

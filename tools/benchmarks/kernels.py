@@ -132,30 +132,30 @@ def convolution(channels: int, size: int, density: float, peers: bool, rounds: i
 
 def neuron_row(channels: int, size: int, peers: bool, rounds: int) -> Row:
     """Time BatchNorm and LIF, in training (forward and backward) and in inference, T = 4."""
+    from snncore.firing import Firing
     from snncore.kernels import cpu, reference
-    from snncore.surrogate import Sigmoid
 
     rng = np.random.default_rng(0)
     shape = (4, IMAGES // 4, size, size, channels)
     x, gs = (rng.standard_normal(shape).astype(np.float32) for _ in range(2))
     gamma, beta = np.ones(channels, np.float32), np.full(channels, 0.2, np.float32)
-    neuron = (0.5, 1.0, None, Sigmoid())
+    firing = Firing()
 
     def train(k: Any) -> Callable[[], Any]:
         def run() -> Any:
             mean, var = k.batch_norm_statistics(x)
             norm = (mean, 1 / np.sqrt(var + 1e-5), gamma, beta)
-            k.batch_norm_lif_forward(x, *norm, *neuron)
-            return k.batch_norm_lif_backward(gs, x, *norm, *neuron, False, True)
+            s = k.batch_norm_lif_forward(x, *norm, firing)
+            return k.batch_norm_lif_backward(gs, x, s, *norm, firing, True)
 
         return run
 
     fixed = (np.zeros(channels), np.ones(channels), gamma, beta)
     runs = {
         "training": train(cpu),
-        "inference": lambda: cpu.batch_norm_lif_forward(x, *fixed, *neuron),
+        "inference": lambda: cpu.batch_norm_lif_forward(x, *fixed, firing),
         "reference_training": train(reference),
-        "reference_inference": lambda: reference.batch_norm_lif_forward(x, *fixed, *neuron),
+        "reference_inference": lambda: reference.batch_norm_lif_forward(x, *fixed, firing),
     }
     if peers:
         runs |= {

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from misnet.models.misnet.config import MISNetConfig
-from misnet.models.misnet.fusion import FusedMLIF, SingleLIF, make_fusion
+from misnet.models.misnet.fusion import FusedMLIF, SingleLIF, check_pair, make_fusion
 from snncore import functions as F
 from snncore import nn
+from snncore.firing import Firing
 from snncore.tape import Tensor
 
 __all__ = ["MODALITIES", "ConvBNLIF", "InteractCell", "SEWBlock", "Stage"]
@@ -16,33 +17,28 @@ MODALITIES = ("a", "v")
 """Audio and visual, in the order in which pairs are passed and returned."""
 
 
-def make_neuron(config: MISNetConfig, v_threshold: float | None = None) -> nn.Neuron:
+def make_firing(config: MISNetConfig, v_threshold: float) -> Firing:
+    """Return the settings that all neurons share, with a threshold."""
+    surrogate = config.make_surrogate()
+    return Firing(config.membrane_decay, v_threshold, config.v_reset, surrogate, config.detach_reset)
+
+
+def make_neuron(config: MISNetConfig) -> nn.Neuron:
     """Return the unimodal neuron of the configuration."""
-    threshold = config.v_threshold if v_threshold is None else v_threshold
-    rest = {"surrogate": config.make_surrogate(), "detach_reset": config.detach_reset}
-    decay = config.membrane_decay
-    if config.neuron == "clif":
-        return nn.CLIF(1 / (1 - decay), threshold, **rest)
-    if config.neuron == "if":
-        return nn.IF(threshold, config.v_reset, **rest)
-    if config.neuron == "plif":
-        return nn.PLIF(1 / (1 - decay), threshold, config.v_reset, **rest)
-    return nn.LIF(None, decay, threshold, config.v_reset, **rest)
+    return nn.NEURONS[config.neuron](firing=make_firing(config, config.v_threshold))
 
 
 def make_mlif(config: MISNetConfig, channels: int, rng: np.random.Generator) -> nn.Module:
     """Return the multimodal neuron of a cell: (o_a, o_v, w_a, w_v) to (s_a, s_v)."""
-    decay, threshold, surrogate = config.membrane_decay, config.mlif_v_threshold, config.make_surrogate()
-    fire = (config.v_reset, surrogate, config.detach_reset)
+    firing = make_firing(config, config.mlif_v_threshold)
     alpha = {"alpha": config.alpha, "learn_alpha": config.learn_alpha}
     if config.mlif == "independent":  # two LIF neurons: an MLIF with both alpha fixed at 1
-        return nn.MLIF(None, decay, threshold, *fire, alpha=1.0, learn_alpha=False)
+        return nn.MLIF(firing=firing, alpha=1.0, learn_alpha=False)
     if config.mlif == "fused-charge":
-        lif = nn.LIF(None, decay, threshold, *fire)
-        return SingleLIF(make_fusion(config.mlif_fusion, channels, rng), lif, **alpha)
+        return SingleLIF(make_fusion(config.mlif_fusion, channels, rng), nn.LIF(firing=firing), **alpha)
     if config.mlif_fusion == "concat":
-        return nn.MLIF(None, decay, threshold, *fire, **alpha)
-    return FusedMLIF(make_fusion(config.mlif_fusion, channels, rng), decay, threshold, *fire, **alpha)
+        return nn.MLIF(firing=firing, **alpha)
+    return FusedMLIF(make_fusion(config.mlif_fusion, channels, rng), firing, **alpha)
 
 
 class ConvBNLIF(nn.Module):
@@ -105,6 +101,7 @@ class InteractCell(nn.Module):
             self.unused_projection = nn.ModuleDict({m: UnusedProjection(channels, rng) for m in MODALITIES})
 
     def forward(self, s_a: Tensor, s_v: Tensor) -> tuple[Tensor, Tensor]:
+        check_pair("InteractCell", s_a, s_v)
         o_a, o_v = s_a, s_v
         if isinstance(self.sew, nn.ModuleDict):
             o_a, o_v = self.sew["a"](s_a), self.sew["v"](s_v)  # [T, N, H, W, C]

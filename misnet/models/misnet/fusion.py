@@ -6,10 +6,16 @@ import numpy as np
 
 from snncore import functions as F
 from snncore import nn
-from snncore.surrogate import Surrogate
+from snncore.firing import Firing
 from snncore.tape import Tensor, at_timestep
 
-__all__ = ["CrossModalAttention", "FusedMLIF", "FusionMLP", "SingleLIF", "make_fusion"]
+__all__ = ["CrossModalAttention", "FusedMLIF", "FusionMLP", "SingleLIF", "check_pair", "make_fusion"]
+
+
+def check_pair(where: str, x_a: Tensor, x_v: Tensor) -> None:
+    """Raise ValueError unless both modalities have one shape: nothing is cut or broadcast."""
+    if x_a.shape != x_v.shape:
+        raise ValueError(f"{where}: expected audio and visual of one shape, found {x_a.shape} and {x_v.shape}")
 
 
 class ConcatFusion(nn.Module):
@@ -68,7 +74,21 @@ def make_fusion(name: str, channels: int, rng: np.random.Generator) -> nn.Module
     return FusionMLP(channels, rng) if name == "mlp" else CrossModalAttention(channels, rng)
 
 
-class FusedMLIF(nn.WithAlpha):
+class WithAlpha(nn.Module):
+    """Holds alpha_a and alpha_v of Eq. 7, one number each: parameters, or buffers if they are not learned."""
+
+    def __init__(self, alpha: float, learn_alpha: bool) -> None:
+        make: type = nn.Parameter if learn_alpha else nn.Buffer
+        self.alpha_a = make(np.array(alpha, np.float32))
+        self.alpha_v = make(np.array(alpha, np.float32))
+
+    def alphas(self) -> tuple[Tensor, Tensor]:
+        """Return both as tensors."""
+        a, v = (Tensor(x.data) if isinstance(x, nn.Buffer) else x for x in (self.alpha_a, self.alpha_v))
+        return a, v
+
+
+class FusedMLIF(WithAlpha):
     """MLIF whose fusion couples the modalities (Ab3.2 and Ab3.3 of Fig. 6), one timestep after the other.
 
         u_m[t] = decay * u_m[t-1] + c_m[t]                                  (Eq. 6)
@@ -81,45 +101,35 @@ class FusedMLIF(nn.WithAlpha):
     o_a, o_v: [T, N, H, W, C]; w_a, w_v: as in MLIF. Returns (s_a, s_v): uint8.
     """
 
-    def __init__(
-        self,
-        fusion: nn.Module,
-        decay: float,
-        v_threshold: float,
-        v_reset: float | None,
-        surrogate: Surrogate,
-        detach_reset: bool,
-        alpha: float,
-        learn_alpha: bool,
-    ) -> None:
-        self.fusion = fusion
-        self.decay, self.v_threshold, self.v_reset = decay, v_threshold, v_reset
-        self.fire, self.detach_reset = F.Fire(surrogate), detach_reset
+    def __init__(self, fusion: nn.Module, firing: Firing, alpha: float, learn_alpha: bool) -> None:
+        self.fusion, self.firing = fusion, firing
+        self.fire = F.Fire(firing.surrogate)
         super().__init__(alpha, learn_alpha)
 
     def reset_membrane(self, u: Tensor, s: Tensor) -> Tensor:
         """Return the membrane after firing."""
-        s = F.Cast(u.dtype)(s.detach() if self.detach_reset else s)
-        if self.v_reset is None:
-            return u - s * self.v_threshold
-        return u * (1.0 - s) + s * self.v_reset
+        s = F.Cast(u.dtype)(s.detach() if self.firing.detach_reset else s)
+        if self.firing.v_reset is None:
+            return u - s * self.firing.v_threshold
+        return u * (1.0 - s) + s * self.firing.v_reset
 
     def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
-        alpha = self.alphas()
+        check_pair("FusedMLIF", o_a, o_v)
+        alpha, decay, v_threshold = self.alphas(), self.firing.decay, self.firing.v_threshold
         currents = [F.Cast(self.dtype)(o) if w is None else o * w for o, w in ((o_a, w_a), (o_v, w_v))]
         u: list[Tensor | None] = [None, None]
         spikes: list[tuple[Tensor, Tensor]] = []
         for t in range(o_a.shape[0]):
             with at_timestep(t):
-                charged = [c[t] if v is None else v * self.decay + c[t] for v, c in zip(u, currents, strict=True)]
+                charged = [c[t] if v is None else v * decay + c[t] for v, c in zip(u, currents, strict=True)]
                 fused = self.fusion(charged[0] * alpha[0], charged[1] * alpha[1])
-                s = [self.fire(f - self.v_threshold) for f in fused]
+                s = [self.fire(f - v_threshold) for f in fused]
                 u = [self.reset_membrane(h, s_m) for h, s_m in zip(charged, s, strict=True)]
             spikes.append((s[0], s[1]))
         return F.Stack(0)(*(s[0] for s in spikes)), F.Stack(0)(*(s[1] for s in spikes))
 
 
-class SingleLIF(nn.WithAlpha):
+class SingleLIF(WithAlpha):
     """Ab1 of Fig. 6: the currents are fused first, and one LIF neuron over both fires and resets.
 
     f_a, f_v = fusion(alpha_a c_a[t], alpha_v c_v[t]);   s = LIF([f_a; f_v])
@@ -130,6 +140,7 @@ class SingleLIF(nn.WithAlpha):
         super().__init__(alpha, learn_alpha)
 
     def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
+        check_pair("SingleLIF", o_a, o_v)
         alpha = self.alphas()
         c_a, c_v = (F.Cast(self.dtype)(o) if w is None else o * w for o, w in ((o_a, w_a), (o_v, w_v)))
         s = self.neuron(F.Concat(-1)(*self.fusion(c_a * alpha[0], c_v * alpha[1])))  # [T, N, H, W, 2C]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from misnet.models.misnet.config import MISNetConfig
-from misnet.models.misnet.fusion import CrossModalAttention
+from misnet.models.misnet.fusion import CrossModalAttention, check_pair
 from snncore import functions as F
 from snncore import nn
 from snncore.tape import Tensor
@@ -51,6 +51,7 @@ class FusionHead(nn.Module):
         self.linear = nn.Linear(inputs, config.classes, rng=rng)
 
     def forward(self, g_a: Tensor, g_v: Tensor) -> Any:
+        check_pair("FusionHead", g_a, g_v)
         if self.fusion == "sum":
             return self.linear(g_a + g_v)
         if self.fusion == "hadamard":

@@ -1,27 +1,43 @@
 """MISNet: stages of spiking encoders for two modalities, and heads on what leaves the last (Fig. 3, Algorithm 1)."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import ClassVar
 
+from misnet.models.contract import Model, Scores
 from misnet.models.misnet.blocks import MODALITIES, Stage
 from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.head import FeaturePool, FusionHead
 from snncore import functions as F
 from snncore import named_rng, nn
-from snncore.backend import Array, array_module
+from snncore.backend import Array
 from snncore.tape import Tensor
 
 __all__ = ["MISNet", "Outputs", "loss"]
 
 
-class Outputs(NamedTuple):
-    """Class scores, mean over the timesteps, each [N, classes]: of both modalities, of audio, of vision."""
+class Outputs(Scores):
+    """Class scores, mean over the timesteps, each [N, classes]: av of both modalities, a of audio, v of vision."""
 
-    p: Tensor
-    o_a: Tensor
-    o_v: Tensor
+    def __init__(self, p: Tensor, o_a: Tensor, o_v: Tensor) -> None:
+        super().__init__(av=p, a=o_a, v=o_v)
+
+    @property
+    def p(self) -> Tensor:
+        """P of Eq. 13, of both modalities."""
+        return self["av"]
+
+    @property
+    def o_a(self) -> Tensor:
+        """Of the audio head."""
+        return self["a"]
+
+    @property
+    def o_v(self) -> Tensor:
+        """Of the visual head."""
+        return self["v"]
 
 
-class MISNet(nn.Module):
+class MISNet(Model):
     """The audio-visual classifier of the paper.
 
         x_m = Stage_l(x_m), l = 1 .. L                     (Eq. 12)
@@ -31,6 +47,13 @@ class MISNet(nn.Module):
     x_a: float [T, N, size, size, audio_channels], mel spectrograms. x_v: float [T, N, size, size, visual_channels].
     Returns Outputs. seed: of the initial weights. Raises ValueError if an input has another shape.
     """
+
+    config: MISNetConfig
+    heads: ClassVar[Mapping[str, str]] = {
+        "av": "both modalities",
+        "a": "audio head alone",
+        "v": "visual head alone",
+    }
 
     def __init__(self, config: MISNetConfig, seed: int = 0) -> None:
         rng = named_rng(seed, "init")
@@ -48,29 +71,25 @@ class MISNet(nn.Module):
         self.head_v = nn.Linear(features, config.classes, rng=rng)
 
     def forward(self, x_a: Tensor, x_v: Tensor) -> Outputs:
-        for name, x, channels in (("audio", x_a, "audio_channels"), ("visual", x_v, "visual_channels")):
-            expected = (self.config.size, self.config.size, getattr(self.config, channels))
-            if x.ndim != 5 or x.shape[2:] != expected:
-                raise ValueError(f"{name} input: expected [T, N, {', '.join(map(str, expected))}], found {x.shape}")
         for stage in self.stages:
             x_a, x_v = stage(x_a, x_v)  # [T, N, H / 2, W / 2, C]
         g_a, g_v = self.pool(x_a), self.pool(x_v)  # [T, N, F]
         return Outputs(self.head(g_a, g_v).mean(0), self.head_a(g_a).mean(0), self.head_v(g_v).mean(0))
 
+    def loss(self, scores: Scores, labels: Array) -> Tensor:
+        """Return the function `loss` below."""
+        return loss(scores, labels, self.config)
 
-def one_hot(labels: Array, classes: int, dtype: object) -> Array:
-    """Return [N, classes] with a 1 at each label."""
-    return array_module(labels).eye(classes, dtype=dtype)[labels]
 
-
-def loss(outputs: Outputs, labels: Array, config: MISNetConfig) -> Tensor:
+def loss(outputs: Scores, labels: Array, config: MISNetConfig) -> Tensor:
     """L = L_mm + beta_a L_a + beta_v L_v, each the MSE against one-hot labels (Eqs. 14 to 16), or cross-entropy.
 
-    labels: integers [N]. Returns a tensor with one entry.
+    labels: integers [N]. Returns a tensor with one entry. Raises ValueError for a label that is no class.
     """
+    heads = [outputs[name] for name in MISNet.heads]
     if config.loss == "mse":
-        target = one_hot(labels, config.classes, outputs.p.dtype)
-        losses = [F.MSE()(x, target) for x in outputs]
+        target = F.one_hot(labels, config.classes, heads[0].dtype)
+        losses = [F.MSE()(x, target) for x in heads]
     else:
-        losses = [F.CrossEntropy()(x, labels) for x in outputs]
+        losses = [F.CrossEntropy()(x, labels) for x in heads]
     return losses[0] + losses[1] * config.beta_a + losses[2] * config.beta_v

@@ -4,24 +4,26 @@ from collections.abc import Callable
 
 from snncore.energy.prices import Prices
 from snncore.energy.reading import Reading
-from snncore.energy.rules.exact import exact, exact_memory
-from snncore.energy.rules.lemaire import lemaire
-from snncore.energy.rules.neurobench import neurobench
-from snncore.energy.rules.paper import paper
-from snncore.energy.rules.spikingjelly import spikingjelly
-from snncore.energy.rules.spikingresformer import spikingresformer
-from snncore.energy.rules.syops import syops
+from snncore.energy.rules.exact import read_exact
+from snncore.energy.rules.exact_memory import read_exact_memory
+from snncore.energy.rules.lemaire import read_lemaire
+from snncore.energy.rules.neurobench import read_neurobench
+from snncore.energy.rules.rate_times_dense import read_rate_times_dense
+from snncore.energy.rules.spikingjelly import read_spikingjelly
+from snncore.energy.rules.spikingresformer import read_spikingresformer
+from snncore.energy.rules.syops import read_syops
 from snncore.opcount import Ops
 
 __all__ = ["RULES"]
 
 RULES: dict[str, Callable[[Ops, Prices], Reading]] = {
-    "exact": exact,
-    "exact-memory": exact_memory,
-    "paper": paper,
-    "syops": syops,
-    "neurobench": neurobench,
-    "spikingjelly": spikingjelly,
-    "spikingresformer": spikingresformer,
-    "lemaire": lemaire,
+    "exact": read_exact,
+    "exact-memory": read_exact_memory,
+    "paper": read_rate_times_dense,
+    "syops": read_syops,
+    "neurobench": read_neurobench,
+    "spikingjelly": read_spikingjelly,
+    "spikingresformer": read_spikingresformer,
+    "lemaire": read_lemaire,
 }
+"""By name. `paper` is the paper that MISNet is from: the rule stands in `rate_times_dense.py`."""

@@ -2,16 +2,17 @@
 
 from snncore.energy.prices import Prices
 from snncore.energy.reading import Reading
+from snncore.energy.rules.unread import note_unread
 from snncore.opcount import Ops
 from snncore.opcount.cost import Facts
 
-__all__ = ["lemaire"]
+__all__ = ["read_lemaire"]
 
 WORD = 4  # bytes: weights, potentials and addresses of 32 bits
 FIFO = 1000  # events that the queue between two layers holds
 
 
-def lemaire(ops: Ops, prices: Prices) -> Reading:
+def read_lemaire(ops: Ops, prices: Prices) -> Reading:
     """E = operations + addressing + memory, layer by layer, from the spikes that really occurred.
 
     A spike into a convolution: Co * ceil(kh / sy) * ceil(kw / sx) additions; 2 multiply-accumulates and Co kh kw
@@ -32,10 +33,11 @@ def lemaire(ops: Ops, prices: Prices) -> Reading:
         if facts.kind in ("conv", "linear"):
             _weights(reading, layer, facts, prices)
         elif facts.kind == "neuron":
-            potentials = _word_price(prices, facts.out_size / facts.cells)
+            potentials = _word_price(prices, facts.out_size / max(1, facts.cells))
             reading.charge(layer, "memory: potentials", 2 * facts.out_size, potentials)
             reading.charge(layer, "memory: in and out", facts.events, _word_price(prices, FIFO))
             _operations(reading, layer, "operations", facts.events, facts.out_size if facts.leak else 0, prices)
+    note_unread(reading, ops)
     return reading
 
 
@@ -55,22 +57,23 @@ def _operations(reading: Reading, layer: str, part: str, adds: float, macs: floa
 def _weights(reading: Reading, layer: str, facts: Facts, prices: Prices) -> None:
     (kh, kw), co = facts.kernel, facts.channels[1]
     dense = facts.out_size // max(1, co) * facts.weights
+    reached = co // facts.groups  # channels of the output that one of the input goes into
     biases = facts.out_size if facts.bias else 0
     parameters = _word_price(prices, facts.weights + facts.bias)
     conv = facts.kind == "conv"
     if facts.spikes:
         reach = -(-kh // facts.stride[0]) * -(-kw // facts.stride[1])
-        _operations(reading, layer, "operations", facts.events * co * reach + biases, 0, prices)
-        touched = facts.events * co * kh * kw
+        _operations(reading, layer, "operations", facts.events * reached * reach + biases, 0, prices)
+        touched = facts.events * reached * kh * kw
         _operations(reading, layer, "addressing", touched, 2 * facts.events if conv else 0, prices)
         reading.charge(layer, "memory: in and out", facts.events, _word_price(prices, FIFO))
         reading.charge(layer, "memory: parameters", touched + biases, parameters)
-        potentials = _word_price(prices, facts.out_size / facts.cells)
+        potentials = _word_price(prices, facts.out_size / max(1, facts.cells))
         reading.charge(layer, "memory: potentials", 2 * touched, potentials)
         return
     _operations(reading, layer, "operations", biases, dense, prices)
     addresses = facts.in_size + facts.out_size + (co * kh * kw * facts.cells if conv else 0)
     _operations(reading, layer, "addressing", addresses, 0, prices)
-    inputs = _word_price(prices, facts.in_size / facts.cells)
+    inputs = _word_price(prices, facts.in_size / max(1, facts.cells))
     reading.charge(layer, "memory: in and out", dense if conv else facts.in_size, inputs)
     reading.charge(layer, "memory: parameters", dense + biases, parameters)

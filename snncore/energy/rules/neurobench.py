@@ -2,12 +2,13 @@
 
 from snncore.energy.prices import Prices
 from snncore.energy.reading import Reading
+from snncore.energy.rules.unread import note_unread
 from snncore.opcount import Ops
 
-__all__ = ["neurobench"]
+__all__ = ["read_neurobench"]
 
 
-def neurobench(ops: Ops, prices: Prices) -> Reading:
+def read_neurobench(ops: Ops, prices: Prices) -> Reading:
     """Effective synaptic operations: taps with a non-zero input inside the image, exact at borders.
 
     Counts: convolutions and linear layers; accumulations if the whole input of a call is -1, 0 or 1, else
@@ -35,4 +36,5 @@ def neurobench(ops: Ops, prices: Prices) -> Reading:
                 reading.mac += effective
                 reading.charge(call.layer, "mac", effective, prices.mac)
     reading.extra = {"dense": dense}
+    note_unread(reading, ops)
     return reading

@@ -2,12 +2,13 @@
 
 from snncore.energy.prices import Prices
 from snncore.energy.reading import Reading
+from snncore.energy.rules.unread import note_unread
 from snncore.opcount import Ops
 
-__all__ = ["spikingjelly"]
+__all__ = ["read_spikingjelly"]
 
 
-def spikingjelly(ops: Ops, prices: Prices) -> Reading:
+def read_spikingjelly(ops: Ops, prices: Prices) -> Reading:
     """MACCounter and ACCounter, for evaluation: layers with weights, batch normalisation, pooling, sums, residuals.
 
     Counts: input that is all 0 and 1 as accumulations, exact at borders; any other as dense multiply-accumulates,
@@ -46,8 +47,9 @@ def spikingjelly(ops: Ops, prices: Prices) -> Reading:
             elif facts.kind == "pool" and facts.layer == "AvgPool2d":
                 add(call.layer, facts.out_size * (facts.kernel[0] * facts.kernel[1] - 1))
             elif facts.kind == "reduction" or facts.layer == "GlobalAvgPool":
-                add(call.layer, facts.in_size - facts.out_size)
+                add(call.layer, max(0, facts.in_size - facts.out_size))
             elif facts.kind == "residual":
                 add(call.layer, facts.events if facts.unit else facts.out_size)
     reading.extra = {"synops": synops}
+    note_unread(reading, ops)
     return reading

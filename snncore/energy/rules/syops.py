@@ -2,14 +2,15 @@
 
 from snncore.energy.prices import Prices
 from snncore.energy.reading import Reading
+from snncore.energy.rules.unread import note_unread
 from snncore.opcount import Ops
 
-__all__ = ["syops"]
+__all__ = ["read_syops"]
 
 COUNTED_NEURONS = ("IF", "LIF", "PLIF")
 
 
-def syops(ops: Ops, prices: Prices) -> Reading:
+def read_syops(ops: Ops, prices: Prices) -> Reading:
     """Dense operations times the mean of the input where a whole call is 0 and 1, else multiply-accumulates.
 
     Counts: convolutions (padding taken for image, bias once an output), linear layers (bias once a call), 2 an entry
@@ -46,4 +47,5 @@ def syops(ops: Ops, prices: Prices) -> Reading:
         else:
             reading.mac += dense
             reading.charge(layer, "mac", dense, prices.mac)
+    note_unread(reading, ops)
     return reading

@@ -3,47 +3,16 @@
 What is not here, and every call in another type than float32 or in relaxed mode, is the reference's own.
 """
 
+from typing import Any
+
 from snncore.kernels.cpu.batch_norm_lif import batch_norm_lif_backward, batch_norm_lif_forward, batch_norm_statistics
-from snncore.kernels.cpu.compiled import prepare_cache
 from snncore.kernels.cpu.conv import conv_backward_input, conv_backward_weight, conv_forward
-from snncore.kernels.cpu.memory import keep_memory
+from snncore.kernels.cpu.count import flat_events, pair_events, weighted_events
+from snncore.kernels.cpu.linear import linear_backward_weight, linear_forward
 from snncore.kernels.cpu.mlif import mlif_backward, mlif_forward
 from snncore.kernels.cpu.pool import max_pool_backward, max_pool_forward
-from snncore.kernels.reference import (
-    avg_pool_backward,
-    avg_pool_forward,
-    batch_norm_backward,
-    batch_norm_forward,
-    clif_backward,
-    clif_forward,
-    lif_backward,
-    lif_forward,
-    sew_add,
-    sum_to,
-)
+from snncore.kernels.reference import kernel
 
-__all__ = [
-    "avg_pool_backward",
-    "avg_pool_forward",
-    "batch_norm_backward",
-    "batch_norm_forward",
-    "batch_norm_lif_backward",
-    "batch_norm_lif_forward",
-    "batch_norm_statistics",
-    "clif_backward",
-    "clif_forward",
-    "conv_backward_input",
-    "conv_backward_weight",
-    "conv_forward",
-    "lif_backward",
-    "lif_forward",
-    "max_pool_backward",
-    "max_pool_forward",
-    "mlif_backward",
-    "mlif_forward",
-    "sew_add",
-    "sum_to",
-]
 
-keep_memory()
-prepare_cache()
+def __getattr__(name: str) -> Any:
+    return kernel(name)

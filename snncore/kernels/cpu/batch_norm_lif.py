@@ -7,16 +7,19 @@ over groups of blocks whose size does not depend on the number of threads, and s
 the same bits with any number of threads.
 
 The forward pass is compiled without fused multiply-add: from the same x, its spikes are those of the reference kernels.
+The backward pass may recompute a membrane with it, which rounds differently; what fired it takes from the forward pass.
 """
 
 import numpy as np
 from numba import prange
 
+from snncore.firing import Firing
 from snncore.kernels import reference
 from snncore.kernels.cpu.compiled import compiled
+from snncore.kernels.cpu.membrane import constants
 from snncore.kernels.cpu.memory import aligned
 from snncore.kernels.cpu.surrogates import code_of, derivative
-from snncore.surrogate import Surrogate, spike_dtype
+from snncore.surrogate import spike_dtype
 
 f32 = np.float32
 BLOCK = 1024  # floats of a timestep: 4 KiB
@@ -34,13 +37,8 @@ def repeated(x: np.ndarray, length: int) -> np.ndarray:
 
 
 def runs_here(x: np.ndarray, *constants: np.ndarray) -> bool:
-    """Whether the compiled kernels take this call: float32 and real spikes; the rest is left to the reference."""
-    return (
-        x.size > 0
-        and x.dtype == np.float32
-        and all(c.dtype == np.float32 for c in constants)
-        and spike_dtype(x) == np.uint8
-    )
+    """Whether the compiled kernels take these types: float32; the rest is left to the reference."""
+    return x.size > 0 and x.dtype == np.float32 and all(c.dtype == np.float32 for c in constants)
 
 
 @compiled(parallel=True)
@@ -101,27 +99,22 @@ def batch_norm_lif_forward(
     inv_std: np.ndarray,
     gamma: np.ndarray,
     beta: np.ndarray,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
+    firing: Firing,
 ) -> np.ndarray:
     """Spikes as `reference.batch_norm_lif_forward`."""
-    if not runs_here(x, gamma, beta):
-        args = (mean, inv_std, gamma, beta, decay, v_threshold, v_reset, surrogate)
-        return reference.batch_norm_lif_forward(x, *args)
+    if not runs_here(x, gamma, beta) or spike_dtype(x) != np.uint8:
+        return reference.batch_norm_lif_forward(x, mean, inv_std, gamma, beta, firing)
     flat = np.ascontiguousarray(x).reshape(len(x), -1)  # [T, P * C]
     length = block_length(x.shape[-1], flat.shape[1])
-    constants = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
+    channelwise = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
     s = aligned(flat.shape, np.uint8)
-    hard = v_reset is not None
-    forward(flat, *constants, f32(decay), f32(v_threshold), hard, f32(v_reset or 0), s)
+    forward(flat, *channelwise, *constants(firing), s)
     return s.reshape(x.shape)
 
 
 @compiled(parallel=True)
 def backward(
-    gs, x, mean, scale, shift, decay, v_threshold, hard, v_reset, detach_reset, code, slope, gc, total, centred
+    gs, x, s, mean, scale, shift, decay, v_threshold, hard, v_reset, detach_reset, code, slope, gc, total, centred
 ):
     """BPTT: gc [T, n]; by group of blocks, total [groups, length] sums gc and centred sums gc * (x - mean)."""
     steps, n = x.shape
@@ -139,15 +132,14 @@ def backward(
             v[:] = 0
             gv[:] = 0
             for t in range(steps):
-                xt, ht = x[t, first:last], slopes[t]
+                xt, st, ht = x[t, first:last], s[t, first:last], slopes[t]
                 for i in range(size):
                     h = decay * v[i] + ((xt[i] - mean[i]) * scale[i] + shift[i])
-                    fired = h >= v_threshold
                     ht[i] = h - v_threshold
                     if hard:
-                        v[i] = v_reset if fired else h
+                        v[i] = v_reset if st[i] else h
                     else:
-                        v[i] = h - (v_threshold if fired else f32(0))
+                        v[i] = h - (v_threshold if st[i] else f32(0))
                 if hard:
                     charged[t, :size] = ht[:size]
                 derivative(code, slope, ht[:size])
@@ -155,10 +147,10 @@ def backward(
                 t = steps - 1 - back
                 g, dt, out, xt = gs[t, first:last], slopes[t], gc[t, first:last], x[t, first:last]
                 if hard:
-                    ct = charged[t]
+                    ct, st = charged[t], s[t, first:last]
                     for i in range(size):
                         by_s = f32(0) if detach_reset else v_reset - (ct[i] + v_threshold)
-                        through = f32(0) if ct[i] >= f32(0) else gv[i]
+                        through = f32(0) if st[i] else gv[i]
                         value = (g[i] + gv[i] * by_s) * dt[i] + through
                         gv[i] = decay * value
                         out[i] = value
@@ -187,36 +179,31 @@ def through_norm(gc, x, mean, a, b, d):
 def batch_norm_lif_backward(
     gs: np.ndarray,
     x: np.ndarray,
+    s: np.ndarray,
     mean: np.ndarray,
     inv_std: np.ndarray,
     gamma: np.ndarray,
     beta: np.ndarray,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
-    detach_reset: bool,
+    firing: Firing,
     training: bool,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Gradients (gx, ggamma, gbeta) as `reference.batch_norm_lif_backward`."""
-    coded = code_of(surrogate)
-    if coded is None or not runs_here(x, gamma, beta, gs):
-        args = (mean, inv_std, gamma, beta, decay, v_threshold, v_reset, surrogate, detach_reset, training)
-        return reference.batch_norm_lif_backward(gs, x, *args)
+    coded = code_of(firing.surrogate)
+    if coded is None or not runs_here(x, gamma, beta, gs) or s.dtype != np.uint8:
+        return reference.batch_norm_lif_backward(gs, x, s, mean, inv_std, gamma, beta, firing, training)
     channels = x.shape[-1]
-    flat, gs = (np.ascontiguousarray(a).reshape(len(x), -1) for a in (x, gs))  # [T, P * C]
+    flat, gs, s = (np.ascontiguousarray(a).reshape(len(x), -1) for a in (x, gs, s))  # [T, P * C]
     length = block_length(channels, flat.shape[1])
     groups = -(-flat.shape[1] // (length * GROUP))
     gc = aligned(flat.shape, np.float32)
     total, centred = np.empty((groups, length), np.float32), np.empty((groups, length), np.float32)
-    constants = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
-    neuron = (f32(decay), f32(v_threshold), v_reset is not None, f32(v_reset or 0), detach_reset)
-    backward(gs, flat, *constants, *neuron, *coded, gc, total, centred)
+    channelwise = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
+    backward(gs, flat, s, *channelwise, *constants(firing), firing.detach_reset, *coded, gc, total, centred)
     one, two = (s.sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0) for s in (total, centred))
     gbeta, ggamma = one, two * inv_std
     a, count = gamma * inv_std, flat.size // channels
     b, d = -a * inv_std * ggamma / count, -a * gbeta / count
     if not training:
         b, d = np.zeros_like(b), np.zeros_like(d)
-    through_norm(gc.reshape(-1), flat.reshape(-1), constants[0], *(repeated(c, length) for c in (a, b, d)))
+    through_norm(gc.reshape(-1), flat.reshape(-1), channelwise[0], *(repeated(c, length) for c in (a, b, d)))
     return gc.reshape(x.shape), ggamma.astype(gamma.dtype), gbeta.astype(gamma.dtype)

@@ -1,26 +1,61 @@
-"""The decorator of compiled kernels: what Numba may assume, a cache on disk, and word of the first compilation.
+"""The decorator of compiled kernels: what Numba may assume, and what is done before a kernel's first call.
 
-Numba compiles a kernel at its first call and keeps it beside the source (or in the user's cache folder if that cannot
-be written). It looks for changes in the kernel's own file only; the intrinsics are in another, so `cache_key` says when
-any file of this folder changed, and what was kept before is then removed.
+Importing this module changes nothing in the process or on disk. The first call of any kernel tells the C library to
+keep memory (`memory`), looks through the cache on disk (`cache`) and starts the threads (`threads`).
 """
 
-import hashlib
-import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
-
-if "OMP_WAIT_POLICY" not in os.environ:  # wait for the next kernel some 30 microseconds, then leave the core to others
-    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
 
 import numba
 
-__all__ = ["KERNELS", "compiled"]
+from snncore.backend import BackendError
+from snncore.kernels.cpu import cache, memory, threads
+
+__all__ = ["KERNELS", "Kernel", "compiled"]
 
 FASTMATH = {"contract", "nsz", "arcp"}  # not "reassoc", so that a result does not depend on the width of a register
-KERNELS: list[Any] = []
+
+
+class Kernel:
+    """A function that Numba compiles at its first call with each signature, or finds in its cache.
+
+    Other kernels may call it too: Numba sees the dispatcher behind it.
+    """
+
+    def __init__(self, function: Callable, parallel: bool, options: dict[str, Any]) -> None:
+        self.function = function
+        self.parallel = parallel
+        self.dispatcher = numba.njit(parallel=parallel, nogil=True, **options)(function)
+        self.ready = False
+
+    def __call__(self, *args: Any) -> Any:
+        """Run the kernel; raises BackendError where compiled kernels cannot run (a forked process, no compiler)."""
+        if not self.ready:
+            self.prepare()
+        if self.parallel:
+            with threads.one_at_a_time():
+                return self.dispatcher(*args)
+        return self.dispatcher(*args)
+
+    def prepare(self) -> None:
+        """Do what must come before the first call: once for the process, and once for this kernel."""
+        with threads.starting:
+            if self.ready:
+                return
+            if getattr(numba.config, "DISABLE_JIT", 0):
+                raise BackendError("NUMBA_DISABLE_JIT is set, and compiled kernels need Numba's compiler: unset it")
+            memory.keep_memory_once()
+            self.dispatcher._cache = cache.cache_for(self.function)
+            self.ready = True
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What Numba asks of a global that a kernel calls."""
+        return self.dispatcher._numba_type_
+
+
+KERNELS: list[Kernel] = []
 """Every compiled kernel, in the order of definition."""
 
 
@@ -34,38 +69,8 @@ def compiled(parallel: bool = False, exact: bool = False, inline: bool = False) 
         options: dict[str, Any] = {"error_model": "numpy", "fastmath": False if exact else FASTMATH}
         if inline:
             return numba.njit(inline="always", **options)(function)
-        kernel = numba.njit(parallel=parallel, nogil=True, cache=True, **options)(function)
+        kernel = Kernel(function, parallel, options)
         KERNELS.append(kernel)
         return kernel
 
     return decorate
-
-
-def cache_key() -> str:
-    """Hash of every source file of this folder."""
-    digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-def prepare_cache() -> None:
-    """Remove what was compiled from other sources; say so on stderr if kernels are to be compiled."""
-    folder = Path(KERNELS[0].stats.cache_path)
-    stamp = folder / "snncore-kernels.sha256"
-    key = cache_key()
-    try:
-        if stamp.read_text() == key:
-            return
-    except OSError:
-        pass
-    names = {kernel.py_func.__name__ for kernel in KERNELS}
-    for path in folder.glob("*.nb[ic]"):
-        if path.name.split(".")[1].split("-")[0] in names:
-            path.unlink(missing_ok=True)
-    print("snncore: compiling the CPU kernels, once for this machine (about a minute) ...", file=sys.stderr, flush=True)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stamp.write_text(key)
-    except OSError:  # a read-only folder: Numba compiles in every process
-        pass

@@ -11,7 +11,9 @@
 | input gradient      | any               | (always dense)            | im2col and register tile              |
 
 The break-even densities `BREAK_EVEN` were measured (docs/performance.md). SNNCORE_KERNELS=event or dense forces the
-column of that name wherever the layer allows it. All of it is for float32; other types go to the reference kernels.
+column of that name wherever the layer allows it. All of it is for float32; other types go to the reference kernels, and
+so do weights that are not all finite (or above 1e30): an event-driven kernel would never see the NaN of a silent
+channel, and Winograd would make NaN of infinities.
 """
 
 from types import MappingProxyType
@@ -22,6 +24,7 @@ from snncore.kernels import reference
 from snncore.kernels.choice import kernel_choice
 from snncore.kernels.cpu import conv_dense, conv_event, winograd
 from snncore.kernels.cpu.events import Spikes, look_at
+from snncore.kernels.cpu.finite import are_finite
 
 BREAK_EVEN = MappingProxyType({"forward": 0.4, "weight": 1.5})
 """Densities (sum of values over entries) from which dense kernels are faster."""
@@ -45,7 +48,7 @@ def is_winograd(kernel: Pair, stride: Pair, padding: Pair, channels: int) -> boo
 
 def conv_forward(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarray:
     """y [M, Ho, Wo, Co] as `reference.conv_forward`."""
-    if w.dtype == np.float32 and x.size:
+    if w.dtype == np.float32 and x.size and are_finite(w):
         if x.dtype == np.uint8:
             spikes = look_at(x)
             if worth_listing(spikes, BREAK_EVEN["forward"]):
@@ -73,7 +76,7 @@ def conv_backward_input(
     gy: np.ndarray, w: np.ndarray, shape: tuple[int, ...], stride: Pair, padding: Pair
 ) -> np.ndarray:
     """gx [M, H, W, Ci] as `reference.conv_backward_input`."""
-    if gy.size and gy.dtype == w.dtype == np.float32:
+    if gy.size and gy.dtype == w.dtype == np.float32 and are_finite(w):
         turned = winograd.turned_weights(w)  # [kh, kw, Co, Ci]
         if is_winograd(w.shape[:2], stride, padding, w.shape[3]):
             return winograd.conv3x3(gy, turned, (2 - padding[0], 2 - padding[1]), m=4)

@@ -10,6 +10,7 @@ import numpy as np
 LINE = 64  # bytes
 KEPT = 1 << 30  # bytes that are free but not given back
 LARGEST = 1 << 25  # bytes of an allocation that may come from them, the most that glibc takes
+_kept = False
 
 
 def keep_memory() -> bool:
@@ -26,6 +27,14 @@ def keep_memory() -> bool:
         return False
     trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
     return bool(mallopt(trim_threshold, KEPT)) and bool(mallopt(mmap_threshold, LARGEST))
+
+
+def keep_memory_once() -> None:
+    """Call `keep_memory` unless this process has: it holds for all of the C library, so not before a kernel runs."""
+    global _kept
+    if not _kept:
+        _kept = True
+        keep_memory()
 
 
 def aligned(shape: tuple[int, ...], dtype: Any, zero: bool = False) -> np.ndarray:

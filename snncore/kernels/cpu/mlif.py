@@ -3,28 +3,29 @@
 Layout: o [T, N, H, W * C]; an item of `prange` is a stretch of at most `BLOCK` floats of one row of pixels, for all
 samples, so that the gradient of the weight there is summed by one thread, in the order of samples and timesteps.
 The forward pass is compiled without fused multiply-add: from the same o, its spikes are those of the reference kernels.
+The backward pass may recompute a membrane with it, which rounds differently; what fired it takes from the forward pass.
 """
 
 import numpy as np
 from numba import prange
 
+from snncore.firing import Firing
 from snncore.kernels import reference
 from snncore.kernels.cpu.compiled import compiled
+from snncore.kernels.cpu.membrane import constants
 from snncore.kernels.cpu.memory import aligned
 from snncore.kernels.cpu.surrogates import code_of, derivative
 from snncore.kernels.reference.broadcast import sum_to
-from snncore.surrogate import Surrogate, spike_dtype
+from snncore.surrogate import spike_dtype
 
 f32 = np.float32
 BLOCK = 1024
 
 
 def runs_here(o: np.ndarray, w: np.ndarray | None, alpha: np.ndarray, u0: np.ndarray | None) -> bool:
-    """Whether the compiled kernels take this call: spikes or float32 [T, N, H, W, C] from rest, not relaxed."""
+    """Whether the compiled kernels take these types: spikes or float32 [T, N, H, W, C] from rest."""
     floats = o.size > 0 and alpha.dtype == np.float32 and (w is None or w.dtype == np.float32)
-    return (
-        floats and u0 is None and o.ndim == 5 and o.dtype in (np.uint8, np.float32) and spike_dtype(alpha) == np.uint8
-    )
+    return floats and u0 is None and o.ndim == 5 and o.dtype in (np.uint8, np.float32)
 
 
 def rows_of(o: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
@@ -64,24 +65,20 @@ def mlif_forward(
     w: np.ndarray | None,
     alpha: np.ndarray,
     u0: np.ndarray | None,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
+    firing: Firing,
 ) -> tuple[np.ndarray, np.ndarray]:
     """Spikes and last membranes as `reference.mlif_forward`."""
-    if not runs_here(o, w, alpha, u0):
-        return reference.mlif_forward(o, w, alpha, u0, decay, v_threshold, v_reset, surrogate)
+    if not runs_here(o, w, alpha, u0) or spike_dtype(alpha) != np.uint8:
+        return reference.mlif_forward(o, w, alpha, u0, firing)
     rows, weights = rows_of(o, w)
     s, u = aligned(rows.shape, np.uint8), aligned(rows.shape[1:], np.float32)
-    neuron = (f32(decay), f32(v_threshold), v_reset is not None, f32(v_reset or 0))
-    forward(rows, weights, f32(alpha), *neuron, s, u)
+    forward(rows, weights, f32(alpha), *constants(firing), s, u)
     return s.reshape(o.shape), u.reshape(o.shape[1:])
 
 
 @compiled(parallel=True)
 def backward(
-    gs, gu, o, w, alpha, decay, v_threshold, hard, v_reset, detach_reset, code, slope, go, gw, galpha
+    gs, gu, o, s, w, alpha, decay, v_threshold, hard, v_reset, detach_reset, code, slope, go, gw, galpha
 ):  # fmt: skip
     """go like o, gw like w, and galpha [items] in parts; gu [N, H, W * C] is that of the last membranes."""
     steps, samples, height, length = o.shape
@@ -100,24 +97,22 @@ def backward(
             v[:] = 0
             gv[:] = gu[n, row, first:last]
             for t in range(steps):
-                ot, ht, dt = o[t, n, row, first:last], charged[t], slopes[t]
+                ot, st, ht, dt = o[t, n, row, first:last], s[t, n, row, first:last], charged[t], slopes[t]
                 for i in range(size):
                     h = decay * v[i] + f32(ot[i]) * weight[i]
-                    x = alpha * h - v_threshold
-                    fired = x >= f32(0)
                     ht[i] = h
-                    dt[i] = x
+                    dt[i] = alpha * h - v_threshold
                     if hard:
-                        v[i] = v_reset if fired else h
+                        v[i] = v_reset if st[i] else h
                     else:
-                        v[i] = h - (v_threshold if fired else f32(0))
+                        v[i] = h - (v_threshold if st[i] else f32(0))
             for back in range(steps):
                 t = steps - 1 - back
                 g, ht, dt = gs[t, n, row, first:last], charged[t], slopes[t]
-                out, ot = go[t, n, row, first:last], o[t, n, row, first:last]
+                out, ot, st = go[t, n, row, first:last], o[t, n, row, first:last], s[t, n, row, first:last]
                 if hard:
                     for i in range(size):  # what passes the reset: all of gv where it did not fire
-                        v[i] = f32(0) if dt[i] >= f32(0) else gv[i]
+                        v[i] = f32(0) if st[i] else gv[i]
                     derivative(code, slope, dt)
                     for i in range(size):
                         by_s = f32(0) if detach_reset else v_reset - ht[i]
@@ -147,29 +142,25 @@ def mlif_backward(
     gs: np.ndarray,
     gu: np.ndarray | None,
     o: np.ndarray,
+    s: np.ndarray,
     w: np.ndarray | None,
     alpha: np.ndarray,
     u0: np.ndarray | None,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
-    detach_reset: bool,
+    firing: Firing,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]:
     """Gradients (go, gw, galpha, gu0) as `reference.mlif_backward`; gu0, which nothing takes from rest, is None."""
-    coded = code_of(surrogate)
-    if coded is None or not runs_here(o, w, alpha, u0) or gs.dtype != np.float32:
-        args = (gs, gu, o, w, alpha, u0, decay, v_threshold, v_reset, surrogate, detach_reset)
-        return reference.mlif_backward(*args)
+    coded = code_of(firing.surrogate)
+    if coded is None or not runs_here(o, w, alpha, u0) or gs.dtype != np.float32 or s.dtype != np.uint8:
+        return reference.mlif_backward(gs, gu, o, s, w, alpha, u0, firing)
     rows, weights = rows_of(o, w)
-    gs = np.ascontiguousarray(gs).reshape(rows.shape)
+    gs, s = (np.ascontiguousarray(a).reshape(rows.shape) for a in (gs, s))
     last = np.zeros(rows.shape[1:], np.float32)  # always an array of one kind, or Numba would compile for each
     if gu is not None:
         last[...] = gu.reshape(last.shape)
     go, gw = aligned(rows.shape, np.float32), aligned(weights.shape, np.float32)
     galpha = np.empty(len(weights) * -(-weights.shape[1] // BLOCK))
-    neuron = (f32(decay), f32(v_threshold), v_reset is not None, f32(v_reset or 0), detach_reset)
-    backward(gs, last, rows, weights, f32(alpha), *neuron, *coded, go, gw, galpha)
+    neuron = (*constants(firing), firing.detach_reset)
+    backward(gs, last, rows, s, weights, f32(alpha), *neuron, *coded, go, gw, galpha)
     if w is not None:
         gw = sum_to(gw.reshape(o.shape[2:]).astype(np.float64), w.shape).astype(np.float32)
     return go.reshape(o.shape), None if w is None else gw, np.asarray(galpha.sum(), np.float32), None

@@ -19,7 +19,8 @@ def take_largest(x, kernel, stride, y):
                     for kx in range(kernel[1]):
                         tap = x[m, i * stride[0] + ky, j * stride[1] + kx]
                         for c in range(len(out)):
-                            out[c] = tap[c] if tap[c] > out[c] else out[c]
+                            larger = (tap[c] > out[c]) | (tap[c] != tap[c])  # a NaN stays, as in numpy.maximum
+                            out[c] = tap[c] if larger else out[c]
 
 
 def max_pool_forward(x: np.ndarray, kernel: tuple[int, int], stride: tuple[int, int]) -> np.ndarray:

@@ -31,7 +31,7 @@ def code_of(surrogate: S.Surrogate) -> tuple[int, np.float32] | None:
 @compiled(inline=True)
 def exp_of_negative(x):
     """exp(x) for x <= 0, relative error 1e-7, without a branch: 2^n times a polynomial (Cephes expf)."""
-    x = max(x, f32(-87.0))  # exp(-87) is the smallest that is no subnormal
+    x = f32(-87.0) if x < f32(-87.0) else x  # exp(-87) is the smallest that is no subnormal; a NaN stays
     shifted = x * f32(1.4426950408889634) + f32(12582912.0)  # 1.5 * 2^23: the integer n is in the low bits
     n = shifted - f32(12582912.0)
     r = x - n * f32(0.693359375) - n * f32(-2.12194440e-4)
@@ -64,7 +64,8 @@ def derivative(code, scale, x):
     elif code == TRIANGLE:
         a = f32(1) / scale
         for i in range(n):
-            x[i] = max(f32(0), f32(1) - abs(x[i]) * a) * a
+            y = f32(1) - abs(x[i]) * a
+            x[i] = f32(0) if y < f32(0) else y * a  # a NaN stays
     elif code == FAST_SIGMOID:
         a = scale / f32(2)
         for i in range(n):

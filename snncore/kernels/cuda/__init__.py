@@ -6,6 +6,8 @@ spikes). For float64, in relaxed mode, for a surrogate of one's own and for what
 between it and the host, and nothing depends on the order in which threads run: a run repeats bit for bit.
 """
 
+from typing import Any
+
 from snncore.kernels.cuda.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
 from snncore.kernels.cuda.batch_norm_lif import batch_norm_lif_backward, batch_norm_lif_forward
 from snncore.kernels.cuda.columns import conv_backward_input
@@ -14,27 +16,8 @@ from snncore.kernels.cuda.lif import lif_backward, lif_forward
 from snncore.kernels.cuda.mlif import mlif_backward, mlif_forward
 from snncore.kernels.cuda.pool import max_pool_backward, max_pool_forward
 from snncore.kernels.cuda.spikes import sew_add
-from snncore.kernels.reference import avg_pool_backward, avg_pool_forward, clif_backward, clif_forward, sum_to
+from snncore.kernels.reference import kernel
 
-__all__ = [
-    "avg_pool_backward",
-    "avg_pool_forward",
-    "batch_norm_backward",
-    "batch_norm_forward",
-    "batch_norm_lif_backward",
-    "batch_norm_lif_forward",
-    "batch_norm_statistics",
-    "clif_backward",
-    "clif_forward",
-    "conv_backward_input",
-    "conv_backward_weight",
-    "conv_forward",
-    "lif_backward",
-    "lif_forward",
-    "max_pool_backward",
-    "max_pool_forward",
-    "mlif_backward",
-    "mlif_forward",
-    "sew_add",
-    "sum_to",
-]
+
+def __getattr__(name: str) -> Any:
+    return kernel(name)

@@ -39,10 +39,12 @@ def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta
     return y
 
 
-def batch_norm_backward(gy: Array, x: Array, mean: Array, inv_std: Array, gamma: Array) -> tuple[Array, Array, Array]:
+def batch_norm_backward(
+    gy: Array, x: Array, mean: Array, inv_std: Array, gamma: Array, training: bool
+) -> tuple[Array, Array, Array]:
     """As `reference.batch_norm_backward`; two passes over gy and x."""
     if not ready(gy, x, gamma) or not ready(mean, inv_std, dtype=np.float64):
-        return reference.batch_norm_backward(gy, x, mean, inv_std, gamma)
+        return reference.batch_norm_backward(gy, x, mean, inv_std, gamma, training)
     xp = array_module(x)
     gy, x, gamma = (xp.ascontiguousarray(a) for a in (gy, x, gamma))
     channels = x.shape[-1]
@@ -52,7 +54,7 @@ def batch_norm_backward(gy: Array, x: Array, mean: Array, inv_std: Array, gamma:
     launch("batch_norm", "bn_gradient_sums", grid, BLOCK, gy, x, mean, inv_std, partial, np.int64(rows), channels)
     sums = sum_partials(partial)
     gx = xp.empty(x.shape, x.dtype)
-    from_currents(gy, x, mean, inv_std, gamma, sums, gx, training=True)
+    from_currents(gy, x, mean, inv_std, gamma, sums, gx, training)
     return gx, sums[channels:].astype(gamma.dtype), sums[:channels].astype(gamma.dtype)
 
 

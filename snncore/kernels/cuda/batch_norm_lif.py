@@ -3,17 +3,18 @@
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.firing import Firing
 from snncore.kernels import reference
 from snncore.kernels.cuda.batch_norm import BLOCK, from_currents
-from snncore.kernels.cuda.lif import reset_code
+from snncore.kernels.cuda.membrane import constants
 from snncore.kernels.cuda.module import grid_over_rows, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
 from snncore.kernels.cuda.surrogates import code_of
-from snncore.surrogate import Surrogate, spike_dtype
+from snncore.surrogate import spike_dtype
 
 
 def _fits(x: Array, mean: Array, inv_std: Array, gamma: Array, beta: Array) -> bool:
-    return ready(x, gamma, beta) and ready(mean, inv_std, dtype=np.float64) and spike_dtype(x) == np.uint8
+    return ready(x, gamma, beta) and ready(mean, inv_std, dtype=np.float64)
 
 
 def batch_norm_lif_forward(
@@ -22,20 +23,16 @@ def batch_norm_lif_forward(
     inv_std: Array,
     gamma: Array,
     beta: Array,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
+    firing: Firing,
 ) -> Array:
     """As `reference.batch_norm_lif_forward`, bit for bit, without storing the normalised currents."""
-    neuron = (decay, v_threshold, v_reset, surrogate)
-    if not _fits(x, mean, inv_std, gamma, beta):
-        return reference.batch_norm_lif_forward(x, mean, inv_std, gamma, beta, *neuron)
+    if not _fits(x, mean, inv_std, gamma, beta) or spike_dtype(x) != np.uint8:
+        return reference.batch_norm_lif_forward(x, mean, inv_std, gamma, beta, firing)
     xp = array_module(x)
     x, gamma, beta = (xp.ascontiguousarray(a) for a in (x, gamma, beta))
     s, channels = xp.empty(x.shape, np.uint8), x.shape[-1]
     pixels = x[0].size // channels
-    settings = (len(x), np.int64(pixels), channels, float(decay), float(v_threshold), *reset_code(v_reset))
+    settings = (len(x), np.int64(pixels), channels, *constants(firing))
     grid = grid_over_rows(pixels, channels)
     launch("batch_norm_lif", "bn_lif_forward", grid, BLOCK, x, mean, inv_std, gamma, beta, s, *settings)
     return s
@@ -44,31 +41,30 @@ def batch_norm_lif_forward(
 def batch_norm_lif_backward(
     gs: Array,
     x: Array,
+    s: Array,
     mean: Array,
     inv_std: Array,
     gamma: Array,
     beta: Array,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
-    detach_reset: bool,
+    firing: Firing,
     training: bool,
 ) -> tuple[Array, Array, Array]:
-    """As `reference.batch_norm_lif_backward`; gradients of currents and of x share one array."""
-    code = code_of(surrogate)
-    if not _fits(x, mean, inv_std, gamma, beta) or not ready(gs) or code is None:
-        neuron = (decay, v_threshold, v_reset, surrogate, detach_reset, training)
-        return reference.batch_norm_lif_backward(gs, x, mean, inv_std, gamma, beta, *neuron)
+    """As `reference.batch_norm_lif_backward`; gradients of currents and of x share one array.
+
+    The kernel finds the spikes s again by the same roundings.
+    """
+    code = code_of(firing.surrogate)
+    if not _fits(x, mean, inv_std, gamma, beta) or not ready(gs) or s.dtype != np.uint8 or code is None:
+        return reference.batch_norm_lif_backward(gs, x, s, mean, inv_std, gamma, beta, firing, training)
     xp = array_module(x)
     gs, x, gamma, beta = (xp.ascontiguousarray(a) for a in (gs, x, gamma, beta))
     channels = x.shape[-1]
     pixels = x[0].size // channels
     grid = grid_over_rows(pixels, channels)
     gx, partial = xp.empty(x.shape, x.dtype), xp.empty((grid[0], 2 * channels), np.float64)
-    settings = (len(x), np.int64(pixels), channels, float(decay), float(v_threshold), *reset_code(v_reset))
+    settings = (len(x), np.int64(pixels), channels, *constants(firing))
     arrays = (gs, x, mean, inv_std, gamma, beta, gx, partial)
-    launch("batch_norm_lif", "bn_lif_backward", grid, BLOCK, *arrays, *settings, *code, detach_reset)
+    launch("batch_norm_lif", "bn_lif_backward", grid, BLOCK, *arrays, *settings, *code, firing.detach_reset)
     sums = sum_partials(partial)
     from_currents(gx, x, mean, inv_std, gamma, sums, gx, training)
     return gx, sums[channels:].astype(gamma.dtype), sums[:channels].astype(gamma.dtype)

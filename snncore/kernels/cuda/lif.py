@@ -3,30 +3,25 @@
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.firing import Firing
 from snncore.kernels import reference
+from snncore.kernels.cuda.membrane import constants
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
 from snncore.kernels.cuda.surrogates import code_of
-from snncore.surrogate import Surrogate, spike_dtype
+from snncore.surrogate import spike_dtype
 
 
-def reset_code(v_reset: float | None) -> tuple[bool, float]:
-    """Return (hard reset?, its value) for the kernels."""
-    return v_reset is not None, 0.0 if v_reset is None else float(v_reset)
-
-
-def lif_forward(
-    c: Array, v0: Array | None, decay: float, v_threshold: float, v_reset: float | None, surrogate: Surrogate
-) -> tuple[Array, Array]:
+def lif_forward(c: Array, v0: Array | None, firing: Firing) -> tuple[Array, Array]:
     """As `reference.lif_forward`, bit for bit; one thread a neuron."""
     if not ready(c, v0) or spike_dtype(c) != np.uint8:
-        return reference.lif_forward(c, v0, decay, v_threshold, v_reset, surrogate)
+        return reference.lif_forward(c, v0, firing)
     xp = array_module(c)
     c = xp.ascontiguousarray(c)
     first = c if v0 is None else xp.ascontiguousarray(v0)
     s, v = xp.empty(c.shape, np.uint8), xp.empty(c.shape[1:], c.dtype)
     n = c[0].size
-    settings = (len(c), np.int64(n), float(decay), float(v_threshold), *reset_code(v_reset))
+    settings = (len(c), np.int64(n), *constants(firing))
     launch("lif", "lif_forward", blocks_for(n), (THREADS,), c, first, v0 is not None, s, v, *settings)
     return s, v
 
@@ -35,17 +30,14 @@ def lif_backward(
     gs: Array,
     gv: Array | None,
     c: Array,
+    s: Array,
     v0: Array | None,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
-    detach_reset: bool,
+    firing: Firing,
 ) -> tuple[Array, Array, Array]:
-    """As `reference.lif_backward`; one thread a neuron."""
-    code = code_of(surrogate)
-    if not ready(gs, gv, c, v0) or spike_dtype(c) != np.uint8 or code is None:
-        return reference.lif_backward(gs, gv, c, v0, decay, v_threshold, v_reset, surrogate, detach_reset)
+    """As `reference.lif_backward`; one thread a neuron, which finds the spikes s again by the same roundings."""
+    code = code_of(firing.surrogate)
+    if not ready(gs, gv, c, v0) or s.dtype != np.uint8 or code is None:
+        return reference.lif_backward(gs, gv, c, s, v0, firing)
     xp = array_module(c)
     c, gs = xp.ascontiguousarray(c), xp.ascontiguousarray(gs)
     first = c if v0 is None else xp.ascontiguousarray(v0)
@@ -54,7 +46,7 @@ def lif_backward(
     n = c[0].size
     grid = blocks_for(n)
     partial = xp.empty(grid, np.float64)
-    settings = (len(c), np.int64(n), float(decay), float(v_threshold), *reset_code(v_reset), *code, detach_reset)
+    settings = (len(c), np.int64(n), *constants(firing), *code, firing.detach_reset)
     arrays = (gs, last, gv is not None, c, first, v0 is not None, gc, gv0, partial)
     launch("lif", "lif_backward", grid, (THREADS,), *arrays, *settings)
     return gc, gv0, sum_partials(partial.reshape(-1, 1))[0]

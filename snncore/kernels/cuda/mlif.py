@@ -5,12 +5,13 @@ import math
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.firing import Firing
 from snncore.kernels import reference
-from snncore.kernels.cuda.lif import reset_code
+from snncore.kernels.cuda.membrane import constants
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
 from snncore.kernels.cuda.surrogates import code_of
-from snncore.surrogate import Surrogate, spike_dtype
+from snncore.surrogate import spike_dtype
 
 NONE, PIXEL, CHANNEL = range(3)  # as in mlif.cu
 BLOCKS = 1024  # of the backward pass, at most, unless there are more pixels
@@ -32,7 +33,6 @@ def _fits(o: Array, w: Array | None, alpha: Array, *others: Array | None) -> boo
         and o.ndim >= 2
         and o.size > 0
         and weight_kind(o, w) is not None
-        and spike_dtype(alpha) == np.uint8
     )
 
 
@@ -45,14 +45,11 @@ def mlif_forward(
     w: Array | None,
     alpha: Array,
     u0: Array | None,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
+    firing: Firing,
 ) -> tuple[Array, Array]:
     """As `reference.mlif_forward`, bit for bit; one thread a neuron."""
-    if not _fits(o, w, alpha, u0):
-        return reference.mlif_forward(o, w, alpha, u0, decay, v_threshold, v_reset, surrogate)
+    if not _fits(o, w, alpha, u0) or spike_dtype(alpha) != np.uint8:
+        return reference.mlif_forward(o, w, alpha, u0, firing)
     xp = array_module(o)
     o = xp.ascontiguousarray(o)
     s, u = xp.empty(o.shape, np.uint8), xp.empty(o.shape[1:], alpha.dtype)
@@ -60,7 +57,7 @@ def mlif_forward(
     weight = alpha if w is None else xp.ascontiguousarray(w)
     first = alpha if u0 is None else xp.ascontiguousarray(u0)
     arrays = (o, weight, weight_kind(o, w), alpha, first, u0 is not None, s, u)
-    settings = (len(o), np.int64(n), pixels, o.shape[-1], float(decay), float(v_threshold), *reset_code(v_reset))
+    settings = (len(o), np.int64(n), pixels, o.shape[-1], *constants(firing))
     launch("mlif", f"mlif_forward_{_suffix(o)}", blocks_for(n), (THREADS,), *arrays, *settings)
     return s, u
 
@@ -69,23 +66,20 @@ def mlif_backward(
     gs: Array,
     gu: Array | None,
     o: Array,
+    s: Array,
     w: Array | None,
     alpha: Array,
     u0: Array | None,
-    decay: float,
-    v_threshold: float,
-    v_reset: float | None,
-    surrogate: Surrogate,
-    detach_reset: bool,
+    firing: Firing,
 ) -> tuple[Array, Array | None, Array, Array]:
     """As `reference.mlif_backward`; a weight a channel is left to that.
 
-    A block takes one pixel in some samples, so that the gradient of its weight is a sum over the block.
+    A block takes one pixel in some samples, so that the gradient of its weight is a sum over the block. It finds the
+    spikes s again by the same roundings.
     """
-    code, kind = code_of(surrogate), weight_kind(o, w)
-    if not _fits(o, w, alpha, u0, gs, gu) or code is None or kind == CHANNEL:
-        settings = (decay, v_threshold, v_reset, surrogate, detach_reset)
-        return reference.mlif_backward(gs, gu, o, w, alpha, u0, *settings)
+    code, kind = code_of(firing.surrogate), weight_kind(o, w)
+    if not _fits(o, w, alpha, u0, gs, gu) or s.dtype != np.uint8 or code is None or kind == CHANNEL:
+        return reference.mlif_backward(gs, gu, o, s, w, alpha, u0, firing)
     xp = array_module(o)
     o, gs = xp.ascontiguousarray(o), xp.ascontiguousarray(gs)
     go, gu0 = xp.empty(o.shape, alpha.dtype), xp.empty(o.shape[1:], alpha.dtype)
@@ -96,7 +90,7 @@ def mlif_backward(
     first = alpha if u0 is None else xp.ascontiguousarray(u0)
     last = alpha if gu is None else xp.ascontiguousarray(gu)
     arrays = (o, weight, kind, alpha, first, u0 is not None, gs, last, gu is not None, go, gu0, partial)
-    neuron = (float(decay), float(v_threshold), *reset_code(v_reset), *code, detach_reset)
+    neuron = (*constants(firing), *code, firing.detach_reset)
     sizes = (len(o), samples, pixels, o.shape[-1])
     threads = min(THREADS, (o.shape[-1] + 31) // 32 * 32)  # whole warps for the channels of a pixel
     launch("mlif", f"mlif_backward_{_suffix(o)}", (pixels, chunks), (threads,), *arrays, *sizes, *neuron)

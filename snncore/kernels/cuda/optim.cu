@@ -17,19 +17,21 @@ check_finite(const float* __restrict__ w, const float* __restrict__ g, const flo
 }
 
 // shrink: what AdamW multiplies w with first. decay: the weight decay that enters the gradient.
+// from_gradient: the average begins from the gradient, for a beta1 up to 0.5 (see snncore.optim).
 // rate = lr / (1 - beta1^k), root = sqrt(1 - beta2^k); the other factors are 1 - beta.
 extern "C" __global__ void __launch_bounds__(256)
 adam_step(float* __restrict__ w, const float* __restrict__ g, float* __restrict__ m, float* __restrict__ v,
           const int* __restrict__ finite, const long long n, const float shrink, const float decay,
-          const float one_minus_beta1, const float beta2, const float one_minus_beta2, const float rate,
-          const float root, const float eps)
+          const float beta1, const float one_minus_beta1, const int from_gradient, const float beta2,
+          const float one_minus_beta2, const float rate, const float root, const float eps)
 {
     const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n || !*finite) return;
     float weight = w[i], gradient = g[i];
     if (shrink != 1.0f) weight *= shrink;
     if (decay != 0.0f) gradient = gradient + decay * weight;
-    const float mean = m[i] + one_minus_beta1 * (gradient - m[i]);
+    const float apart = gradient - m[i];
+    const float mean = from_gradient ? gradient - beta1 * apart : m[i] + one_minus_beta1 * apart;
     const float square = v[i] * beta2 + one_minus_beta2 * gradient * gradient;
     m[i] = mean;
     v[i] = square;

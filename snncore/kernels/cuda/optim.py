@@ -38,7 +38,8 @@ def adam_step(
     """
     beta1, beta2 = betas
     rate, root = lr / (1 - beta1**updates), math.sqrt(1 - beta2**updates)
-    factors = (float(shrink), float(decay), 1 - beta1, beta2, 1 - beta2, rate, root, eps)
+    mean = (beta1, 1 - beta1, 1 - beta1 >= 0.5)
+    factors = (float(shrink), float(decay), *mean, beta2, 1 - beta2, rate, root, eps)
     launch("optim", "adam_step", blocks_for(w.size), (THREADS,), w, g, m, v, finite, np.int64(w.size), *factors)
 
 

@@ -26,18 +26,24 @@ def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta
     return y
 
 
-def batch_norm_backward(gy: Array, x: Array, mean: Array, inv_std: Array, gamma: Array) -> tuple[Array, Array, Array]:
-    """Gradients (gx, ggamma, gbeta) when mean and inv_std are those of the batch.
+def batch_norm_backward(
+    gy: Array, x: Array, mean: Array, inv_std: Array, gamma: Array, training: bool
+) -> tuple[Array, Array, Array]:
+    """Gradients (gx, ggamma, gbeta); `training`: mean and inv_std are those of x.
 
     With z = (x - mean) * inv_std over n entries a channel: gbeta = sum gy, ggamma = sum gy z,
-    gx = gamma * inv_std * (gy - gbeta / n - z * ggamma / n).
+    gx = gamma * inv_std * (gy - gbeta / n - z * ggamma / n), or without training gamma * inv_std * gy.
     """
-    count = x.size // x.shape[-1]
     z = x - mean.astype(x.dtype)
     z *= inv_std.astype(x.dtype)
     gbeta, ggamma = channel_sum(gy), channel_sum(gy * z)
-    z *= (ggamma / count).astype(x.dtype)
-    gx = gy - z
-    gx -= (gbeta / count).astype(x.dtype)
-    gx *= (gamma * inv_std).astype(x.dtype)
+    scale = (gamma * inv_std).astype(x.dtype)
+    if training:
+        count = x.size // x.shape[-1]
+        z *= (ggamma / count).astype(x.dtype)
+        gx = gy - z
+        gx -= (gbeta / count).astype(x.dtype)
+        gx *= scale
+    else:
+        gx = gy * scale
     return gx, ggamma.astype(gamma.dtype), gbeta.astype(gamma.dtype)

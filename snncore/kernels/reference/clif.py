@@ -1,23 +1,23 @@
 """CLIF: forward over T timesteps and backpropagation through time."""
 
 from snncore.backend import Array, array_module
+from snncore.firing import Firing
 from snncore.kernels.reference.membrane import sigmoid
-from snncore.surrogate import Surrogate, fire, spike_dtype
+from snncore.surrogate import fire, spike_dtype
 
 
-def clif_forward(
-    c: Array, v0: Array | None, m0: Array | None, decay: float, tau: float, v_threshold: float, surrogate: Surrogate
-) -> tuple[Array, Array, Array]:
+def clif_forward(c: Array, v0: Array | None, m0: Array | None, firing: Firing) -> tuple[Array, Array, Array]:
     """LIF with a complementary potential m that deepens the reset; see `snncore.functions.clif`. Returns (s, v, m)."""
     xp = array_module(c)
     s = xp.empty(c.shape, spike_dtype(c))
     v = xp.zeros_like(c[0]) if v0 is None else v0
     m = xp.zeros_like(c[0]) if m0 is None else m0
+    rate = 1 - firing.decay  # 1 / tau
     for t in range(len(c)):
-        h = decay * v + c[t]
-        s[t] = fire(h - v_threshold, surrogate)
-        m = m * sigmoid(h / tau) + s[t]
-        v = h - s[t] * (v_threshold + sigmoid(m))
+        h = firing.decay * v + c[t]
+        s[t] = fire(h - firing.v_threshold, firing.surrogate)
+        m = m * sigmoid(h * rate) + s[t]
+        v = h - s[t] * (firing.v_threshold + sigmoid(m))
     return s, v, m
 
 
@@ -26,17 +26,14 @@ def clif_backward(
     gv: Array | None,
     gm: Array | None,
     c: Array,
+    s: Array,
     v0: Array | None,
     m0: Array | None,
-    decay: float,
-    tau: float,
-    v_threshold: float,
-    surrogate: Surrogate,
-    detach_reset: bool,
+    firing: Firing,
 ) -> tuple[Array, Array, Array]:
-    """BPTT of `clif_forward`: (gc, gv0, gm0), with a = sigmoid(h / tau) and r = sigmoid(m).
+    """BPTT of `clif_forward`, whose spikes are s: (gc, gv0, gm0), with a = sigmoid(h / tau) and r = sigmoid(m).
 
-    gm[t] -= gv[t] * s * r * (1 - r)
+    gm[t] -= gv[t] * s[t] * r * (1 - r)
     gtotal = gs[t] + gm[t] - gv[t] * (v_threshold + r)   (detach_reset: without the last term)
     gc[t] = gtotal * g + gv[t] + gm[t] * m[t-1] * a * (1 - a) / tau
     gv[t-1] = decay * gc[t];  gm[t-1] = gm[t] * a
@@ -45,21 +42,21 @@ def clif_backward(
     steps = []
     v = xp.zeros_like(c[0]) if v0 is None else v0
     m = xp.zeros_like(c[0]) if m0 is None else m0
+    v_threshold, rate = firing.v_threshold, 1 - firing.decay
     for t in range(len(c)):
-        h = decay * v + c[t]
-        s = fire(h - v_threshold, surrogate)
-        a, before = sigmoid(h / tau), m
-        m = m * a + s
+        h = firing.decay * v + c[t]
+        a, before = sigmoid(h * rate), m
+        m = m * a + s[t]
         r = sigmoid(m)
-        v = h - s * (v_threshold + r)
-        steps.append((h, s, a, before, r))
+        v = h - s[t] * (v_threshold + r)
+        steps.append((h, a, before, r))
     gc = xp.empty_like(c)
     gv = xp.zeros_like(c[0]) if gv is None else gv
     gm = xp.zeros_like(c[0]) if gm is None else gm
     for t in reversed(range(len(c))):
-        h, s, a, before, r = steps.pop()
-        gm = gm - gv * s * r * (1 - r)
-        gtotal = gs[t] + gm if detach_reset else gs[t] + gm - gv * (v_threshold + r)
-        gc[t] = gtotal * surrogate.derivative(h - v_threshold) + gv + gm * before * a * (1 - a) / tau
-        gv, gm = decay * gc[t], gm * a
+        h, a, before, r = steps.pop()
+        gm = gm - gv * s[t] * r * (1 - r)
+        gtotal = gs[t] + gm if firing.detach_reset else gs[t] + gm - gv * (v_threshold + r)
+        gc[t] = gtotal * firing.surrogate.derivative(h - v_threshold) + gv + gm * before * a * (1 - a) * rate
+        gv, gm = firing.decay * gc[t], gm * a
     return gc, gv, gm

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from misnet.datasets import AudioVisualDataset, BatchIterator, Subset
+from misnet.datasets import AudioVisualDataset, Augmentation, BatchIterator, Dataset, Subset
 
 
 class Numbered(AudioVisualDataset):
@@ -81,3 +81,56 @@ def test_arguments_out_of_range_are_refused():
         BatchIterator(Subset(Numbered(4), []), 2)
     with pytest.raises(ValueError, match="start_batch: expected 0 to 2, found 3"):
         BatchIterator(Numbered(4), 2).epoch(0, start_batch=3)
+
+
+class Streams(Dataset):
+    """Sample i has i in every entry of every stream, and the label i % 2."""
+
+    name, split, class_names, timesteps = "streams", "train", ("even", "odd"), 2
+
+    def __init__(self, n, streams):
+        self.n, self._streams = n, streams
+
+    @property
+    def streams(self):
+        return self._streams
+
+    @property
+    def labels(self):
+        return np.arange(self.n, dtype=np.int64) % 2
+
+    def __getitem__(self, index):
+        arrays = (np.full(shape, self.checked(index), np.float32) for shape in self.streams.values())
+        return (*arrays, index % 2)
+
+    def fingerprint(self):
+        return "0" * 64
+
+
+@pytest.mark.parametrize(
+    "shapes",
+    [{"touch": (2, 5)}, {"visual": (2, 3, 4, 1), "audio": (2, 6, 2, 2), "words": (2, 7, 3)}],
+    ids=["one", "three"],
+)
+def test_any_number_of_streams_of_any_shape(shapes):
+    data = Streams(5, shapes)
+    assert Subset(data, [1, 4]).streams == shapes
+    for batches, expected in (
+        (BatchIterator(data, 3, shuffle=False), [0, 1, 2]),
+        (BatchIterator(Subset(data, [4]), 3), [4]),
+    ):
+        batch = next(iter(batches.epoch(0)))
+        assert {name: x.shape for name, x in batch.streams.items()} == {
+            name: (s[0], len(expected), *s[1:]) for name, s in shapes.items()
+        }
+        for x in batch.streams.values():
+            np.testing.assert_array_equal(x.reshape(2, len(expected), -1)[1, :, 0], expected)
+        assert batch.labels.tolist() == [i % 2 for i in expected]
+        *arrays, labels = batch
+        assert [x is y for x, y in zip(arrays, batch.streams.values(), strict=True)] == [True] * len(shapes)
+        assert labels is batch[len(shapes)] is batch[-1]
+
+
+def test_an_augmentation_of_a_stream_that_is_missing_is_refused_before_the_first_batch():
+    with pytest.raises(ValueError, match="augment: flip changes the stream 'visual', streams has touch"):
+        BatchIterator(Streams(4, {"touch": (2, 5)}), 2, augment=Augmentation(("flip",)))

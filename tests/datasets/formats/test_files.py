@@ -48,9 +48,9 @@ def test_listing_is_in_natural_order_without_hidden_files(tmp_path):
 
 
 def test_superscripts_are_no_numbers_and_other_forms_no_other_names(tmp_path):
-    for name in ("10.jpg", "²", "e\u0301a.jpg", "\u00e9b.jpg"):
+    for name in ("10.jpg", "\u00b2", "e\u0301a.jpg", "\u00e9b.jpg"):
         (tmp_path / name).mkdir()
-    assert [p.name for p in sorted_folders(tmp_path)] == ["10.jpg", "²", "e\u0301a.jpg", "\u00e9b.jpg"]
+    assert [p.name for p in sorted_folders(tmp_path)] == ["10.jpg", "\u00b2", "e\u0301a.jpg", "\u00e9b.jpg"]
 
 
 def test_names_that_are_no_unicode_are_printable():

@@ -172,9 +172,7 @@ def test_decoders_and_their_threads_are_let_go_of(samples):
 
 def test_without_pyav_the_message_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(
-        DataError, match=r'PyAV, which is not installed; install it with: pip install "snncore\[video\]"'
-    ):
+    with pytest.raises(DataError, match=r'PyAV, which is not installed; install it with: pip install -e "\.\[video\]"'):
         read_frames(tmp_path / "a.mp4", [0.5])
 
 

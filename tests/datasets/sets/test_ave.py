@@ -198,7 +198,7 @@ def test_not_an_hdf5_file_and_no_h5py(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"o\.h5: found text that begins with '404: Not Found'"):
         read_order(tmp_path / "o.h5", 5)
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(DataError, match=r'o\.h5: reading it needs h5py.*pip install "snncore\[video\]"'):
+    with pytest.raises(DataError, match=r'o\.h5: reading it needs h5py.*pip install -e "\.\[video\]"'):
         read_order(tmp_path / "o.h5", 5)
 
 

@@ -145,7 +145,7 @@ def test_corrupt_videos_stop_or_are_counted(videos_dir):
 @pytest.mark.parametrize("on_bad_sample", ["error", "skip"])
 def test_without_pyav_nothing_begins(videos_dir, monkeypatch, on_bad_sample):
     monkeypatch.setitem(sys.modules, "av", None)
-    with pytest.raises(DataError, match=r'needs PyAV.*pip install "snncore\[video\]"'):
+    with pytest.raises(DataError, match=r'needs PyAV.*pip install -e "\.\[video\]"'):
         load(videos_dir, on_bad_sample=on_bad_sample)
 
 

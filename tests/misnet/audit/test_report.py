@@ -15,7 +15,7 @@ from misnet.paper.energies import printed_energies
 from misnet.paper.text import paper_lines
 from snncore.energy import RULES, apply_rule, load_prices
 from snncore.opcount.columns import COLUMNS
-from tests.misnet.tiny import lively, make_batch, tiny_config
+from tests.misnet.tiny import lively, make_batch, shaken, tiny_config
 from tests.misnet.tiny_run import Batches
 
 
@@ -46,11 +46,11 @@ def test_dense_operations_by_shape_equal_those_of_a_run(switches):
     config = tiny_config(**switches)
     x_a, x_v, labels = make_batch(config, n=2)
     ops = count_batches(MISNet(config), [(x_a, x_v, labels)])
-    static = dense_operations(config)
+    static = dense_operations(MISNet(config))
     assert {k: 2 * v for k, v in static.items() if k != "first_padded"} == {
         k: ops.totals()[k] for k in ("dense_mac", "dense_mac_padded")
     }
-    assert 2 * static["first_padded"] == apply_rule("paper", ops).mac
+    assert 2 * static["first_padded"] == apply_rule("paper", ops).extra["first_mac"]
 
 
 def test_dense_operations_of_the_public_code():
@@ -65,7 +65,7 @@ def test_dense_operations_of_the_public_code():
     for variant, cells in (("XS", (1, 1, 1)), ("S", (2, 2, 2))):
         config = preset("public-code", variant, size=64, timesteps=1)
         features = 256 * (8 // 2) ** 2
-        assert dense_operations(config)["dense_mac_padded"] == convolutions(cells) + 4 * features * 10
+        assert dense_operations(MISNet(config))["dense_mac_padded"] == convolutions(cells) + 4 * features * 10
 
 
 def test_a_claim_that_the_measured_rate_makes_is_recognised(audited):
@@ -112,6 +112,29 @@ def test_text_and_page_show_what_was_found(audited):
     assert shown.count("data:image/png;base64,iVBOR") == 3
     assert f"{found['totals']['ac_binary']:,}" in shown
     assert "http" not in shown.split("<h2>Prices")[0]
+
+
+@pytest.mark.parametrize(
+    ("switches", "columns"),
+    [
+        ({"neuron": "clif"}, {"neuron_mul", "neuron_add", "neuron_special"}),
+        ({"neuron": "plif", "reset": "hard"}, {"reset_set"}),
+        ({"cell_residual": True}, {"w_mul", "w_select"}),
+        ({"mlif_fusion": "attention"}, {"compare"}),
+    ],
+)
+def test_neuron_operations_leave_no_column_out(switches, columns, monkeypatch):
+    monkeypatch.setattr("misnet.audit.text.millions", lambda count: f"{4 * count:.0f}")  # of all 4 samples, all digits
+    config = tiny_config(v_threshold=0.3, mlif_v_threshold=0.3, **switches)
+    ops = count_batches(shaken(MISNet(config)).eval(), Batches(config, 4, 4, shuffle=False).epoch(0))
+    assert all(ops.totals()[name] > 0 for name in columns)
+    heading, *lines = layer_table(report(config, ops, {"exact": apply_rule("exact", ops)}, {"exact": load_prices()}))
+    end = heading.index("neuron ops (M)") + len("neuron ops (M)")
+    shown = {line.split()[0]: line[:end].split()[-1] for line in lines}
+    neurons = [name for name, column in COLUMNS.items() if column.group in ("neuron", "mlif")]
+    expected = {layer: sum(row[name] for name in neurons) for layer, row in ops.layers().items()}
+    assert sum(expected.values()) == sum(ops.totals()[name] for name in neurons)
+    assert {layer: int(shown[layer]) for layer, n in expected.items() if n} == {k: n for k, n in expected.items() if n}
 
 
 def test_calibration_makes_a_fresh_network_fire():

@@ -6,7 +6,8 @@ from dataclasses import fields
 import pytest
 
 from misnet import ConfigError, MISNetConfig, preset
-from misnet.models.options import add_model_options, model_config
+from misnet.models.options import add_model_options, first_look, split
+from misnet.models.options import model_config as model_config_of
 
 
 @pytest.fixture
@@ -17,11 +18,17 @@ def parser():
 
 
 def parse(parser, text):
-    return vars(parser.parse_args(text.split()))
+    others, switches = split(vars(parser.parse_args(text.split())))
+    assert others == {}
+    return switches
+
+
+def model_config(switches):
+    return model_config_of(MISNetConfig, switches)
 
 
 def test_every_switch_has_an_option_with_help(parser):
-    helps = {a.dest: a.help for a in parser._actions}
+    helps = split({a.dest: a.help for a in parser._actions})[1]
     for switch in fields(MISNetConfig):
         assert helps[switch.name].startswith(switch.metadata["help"])
         if switch.default is not None:
@@ -83,5 +90,31 @@ def test_values_that_do_not_go_together_are_refused(parser):
         model_config(parse(parser, "--cells 1,1"))
 
 
-def test_values_that_are_no_switches_are_left_alone():
-    assert model_config({"size": 16, "epochs": 4, "lr": 0.1}) == MISNetConfig(size=16)
+def test_a_value_that_is_no_switch_is_refused():
+    with pytest.raises(ConfigError, match="unknown switch epochs; known are"):
+        model_config({"size": 16, "epochs": 4})
+
+
+def test_a_switch_with_the_name_of_another_option_has_an_option_and_a_value_of_its_own():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--size", type=float)
+    parser.add_argument("--tau", default="mine")
+    add_model_options(parser)
+    parsed = vars(parser.parse_args(["--size", "0.5", "--model-size", "16", "--decay", "0.25"]))
+    others, switches = split(parsed)
+    assert others == {"size": 0.5, "tau": "mine"}
+    assert switches == {"size": 16, "decay": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("", {}),
+        ("--variant S --size 8", {}),
+        ("--size 8 --model other --variant S", {"model": "other"}),
+        ("--model=other --config x/config.json --lr 3", {"model": "other", "config": "x/config.json"}),
+        ("--help", {}),
+    ],
+)
+def test_the_first_look_finds_the_model_whatever_else_there_is(line, found):
+    assert first_look(line.split(), "config") == found

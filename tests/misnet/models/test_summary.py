@@ -31,13 +31,13 @@ def rows(text):
 )
 def test_rows_add_up_to_the_parameters_of_the_model(switches):
     config = tiny_config(**switches)
-    *layers, (name, _, _, total) = rows(summarize(config))
+    *layers, (name, _, _, total) = rows(summarize(MISNet(config)))
     assert name == "total"
     assert total == sum(count for *_, count in layers) == MISNet(config).count_parameters()
 
 
 def test_layers_shapes_and_counts_of_a_small_network():
-    table = {layer: rest for layer, *rest in rows(summarize(tiny_config()))}
+    table = {layer: rest for layer, *rest in rows(summarize(MISNet(tiny_config())))}
     assert table["stages.0.unimodal.v.conv"] == ["Conv2d", "[3, N, 8, 8, 2]", 9 * 2 * 2]
     assert table["stages.0.cells.0"] == ["weights", None, 2 * 8 * 8]  # W of both modalities
     assert table["stages.0.cells.0.mlif"] == ["MLIF", "[3, N, 8, 8, 2]", 2]
@@ -49,7 +49,7 @@ def test_layers_shapes_and_counts_of_a_small_network():
 
 
 def test_modules_that_are_never_called_say_so():
-    table = {layer: rest for layer, *rest in rows(summarize(tiny_config(unused_modules=True)))}
+    table = {layer: rest for layer, *rest in rows(summarize(MISNet(tiny_config(unused_modules=True))))}
     unused = {layer: kind for layer, (kind, _, count) in table.items() if "unused" in layer and count}
     assert len(unused) == 2 * (2 * 2 + 2 * 2)  # two cells, each a SEW block of two conv and BN, two projections
     assert set(unused.values()) == {"not called"}
@@ -57,13 +57,13 @@ def test_modules_that_are_never_called_say_so():
 
 
 def test_columns_stand_below_each_other():
-    text = summarize(tiny_config(unused_modules=True))
+    text = summarize(MISNet(tiny_config(unused_modules=True)))
     assert len({len(line) for line in text.splitlines()}) == 1
 
 
 def test_the_command_line_prints_the_table_of_its_switches(capsys):
     main(["--channels", "2,3", "--cells", "1,1", "--classes", "4", "--size", "8", "--timesteps", "3"])
-    assert capsys.readouterr().out == summarize(tiny_config(visual_channels=3, variant="S")) + "\n"
+    assert capsys.readouterr().out == summarize(MISNet(tiny_config(visual_channels=3, variant="S"))) + "\n"
 
 
 def test_the_command_line_explains_a_bad_switch(capsys):

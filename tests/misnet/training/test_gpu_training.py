@@ -110,12 +110,12 @@ def test_what_is_not_finite_stops_the_run_with_every_weight_as_it_was(gpu, where
         message = r"first not finite: output of layer stages\.0\.unimodal\.v\.conv \(Conv2d\)"
     model.to("cuda")
     optimizer, totals = Adam(model.named_parameters(), 1e-2), Totals()
-    weights = {name: p.data.get() for name, p in model.named_parameters()}
+    weights = {name: x.get() for name, x in model.state_dict().items()}
     state = {name: x.copy() for name, x in optimizer.state_dict().items()}
     with pytest.raises(Diverged, match=f"^step 7: .*{message}$"):
         train_step(model, optimizer, 1e-2, on_device(batch, "cuda"), totals, step=7)
-    for name, p in model.named_parameters():
-        np.testing.assert_array_equal(p.data.get(), weights[name], err_msg=name)
+    for name, x in model.state_dict().items():
+        np.testing.assert_array_equal(x.get(), weights[name], err_msg=name)
     for name, x in optimizer.state_dict().items():
         np.testing.assert_array_equal(np.asarray(getattr(x, "get", lambda x=x: x)()), _host(state[name]), err_msg=name)
     assert totals == Totals()

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from misnet import MISNet
 from misnet.training.plots import plot_confusion, plot_curves
 
 NAMES = ("loss", "accuracy_av", "accuracy_a", "accuracy_v", "firing_rate")
@@ -25,7 +26,7 @@ def pixels(path):
 
 @pytest.mark.parametrize("epochs", [1, 5])
 def test_curves_are_a_picture_with_three_panels(tmp_path, epochs):
-    plot_curves(make_rows(epochs), tmp_path / "curves.png")
+    plot_curves(make_rows(epochs), tmp_path / "curves.png", MISNet.heads)
     x = pixels(tmp_path / "curves.png")
     assert x.shape == (456, 1560, 3)  # 13 x 3.8 inches at 120 dots
     for panel in np.array_split(x, 3, axis=1):
@@ -37,8 +38,14 @@ def test_curves_are_a_picture_with_three_panels(tmp_path, epochs):
 
 def test_another_epoch_changes_the_picture(tmp_path):
     for epochs in (4, 5):
-        plot_curves(make_rows(epochs), tmp_path / f"{epochs}.png")
+        plot_curves(make_rows(epochs), tmp_path / f"{epochs}.png", MISNet.heads)
     assert (pixels(tmp_path / "4.png") != pixels(tmp_path / "5.png")).mean() > 0.001
+
+
+def test_a_head_more_is_a_curve_more(tmp_path):
+    for heads in ({"v": "one"}, {"v": "one", "a": "two"}):
+        plot_curves(make_rows(5), tmp_path / f"{len(heads)}.png", heads)
+    assert (pixels(tmp_path / "1.png") != pixels(tmp_path / "2.png")).mean() > 0.001
 
 
 @pytest.mark.parametrize("names", ["0123456789", ("dog barking", "siren", "never seen")])

@@ -4,14 +4,15 @@ import numpy as np
 import pytest
 
 from misnet import MISNet
-from misnet.training.recording import first_nonfinite, peak_memory_mib
+from misnet.training.recording import FiringRates, first_nonfinite, peak_memory_mib
+from snncore import Function, Tensor, nn
 from tests.misnet.tiny import copy_of, make_batch, tiny_config
 
 
-@pytest.fixture
-def network():
+@pytest.fixture(params=["evaluation", "training"])
+def network(request):
     config = tiny_config()
-    return MISNet(config).eval(), *make_batch(config)[:2]
+    return MISNet(config).train(request.param == "training"), *make_batch(config)[:2]
 
 
 def parameter(model, name):
@@ -58,11 +59,73 @@ def test_nothing_is_found_in_a_sound_network_and_nothing_is_changed(network):
         np.testing.assert_array_equal(x, before[name])
 
 
-@pytest.mark.parametrize("head", ["head", "head_a", "head_v"])
-def test_then_the_head_whose_scores_are_too_large_to_square(network, head):
+@pytest.mark.parametrize(("head", "bias"), [("av", "head.linear.bias"), ("a", "head_a.bias"), ("v", "head_v.bias")])
+def test_then_the_head_whose_scores_are_too_large_to_square(network, head, bias):
     model, x_a, x_v = network
-    parameter(model, f"{head}.linear.bias" if head == "head" else f"{head}.bias")[...] = 1e25
-    assert first_nonfinite(model, x_a, x_v) == f"the loss alone, of a score of 1e+25 from {head}"
+    parameter(model, bias)[...] = 1e25
+    assert first_nonfinite(model, x_a, x_v) == f"the loss alone, of a score of 1e+25 from head {head}"
+
+
+def test_a_neuron_that_is_no_part_of_the_model_is_counted_by_its_class():
+    class Outside(nn.Module):
+        def forward(self, x):
+            return nn.LIF(tau=2.0)(x)  # made anew at each call: no attribute of the model
+
+    rates = FiringRates(Outside())
+    with rates.recording():
+        Outside()(Tensor(np.full((2, 3), 1.5, np.float32)))
+    assert (dict(rates.spikes), dict(rates.places)) == ({"LIF": 6}, {"LIF": 6})
+
+
+class Split(Function):
+    """Three trains, of which the first has no spike, the second one, and so on."""
+
+    spiking = True
+
+    def forward(self, x):
+        return tuple((np.arange(x.size) < k).astype(np.uint8) for k in range(3))
+
+    def backward(self, *grads):
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"), [(None, {"0": 0, "1": 1, "2": 2}), (("x", "y", "z"), {"x": 0, "y": 1, "z": 2})]
+)
+def test_every_output_of_a_neuron_is_counted(names, expected):
+    class Neuron(nn.Module):
+        def forward(self, x):
+            function = Split()
+            if names is not None:
+                function.output_names = names
+            return function(x)
+
+    class Network(nn.Module):
+        def __init__(self):
+            self.neuron = Neuron()
+
+        def forward(self, x):
+            return self.neuron(x)
+
+    network = Network()
+    rates = FiringRates(network)
+    with rates.recording():
+        network(Tensor(np.zeros(4, np.float32)))
+    assert dict(rates.spikes) == {f"neuron.{name}": n for name, n in expected.items()}
+    assert set(rates.places.values()) == {4}
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_looking_moves_no_running_statistic(network, value):
+    model, x_a, x_v = network
+    parameter(model, "stages.0.unimodal.v.conv.weight")[...] = 3e38
+    before = copy_of(model.state_dict())
+    for _ in range(2):
+        assert first_nonfinite(model, 9 * x_a, 9 * x_v).startswith("output of layer stages.0.unimodal.v.conv")
+    x_a[0, 2, 0, 0, 0] = value
+    first_nonfinite(model, x_a, x_v)
+    for name, x in model.state_dict().items():
+        np.testing.assert_array_equal(x, before[name], err_msg=name)
 
 
 def test_peak_memory_is_in_mib_and_never_falls():

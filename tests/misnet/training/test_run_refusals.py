@@ -102,11 +102,12 @@ def test_weights_are_loaded_for_evaluation(whole, tmp_path):
 
 def test_the_configuration_of_a_run_comes_back(tmp_path):
     config = tiny_config(decay=0.25)
-    write_config(tmp_path, {"epochs": 3, "lr": 0.1}, config, {"train": "abc", "test": "def"})
+    write_config(tmp_path, {"epochs": 3, "lr": 0.1}, "misnet", config, {"train": "abc", "test": "def"}, ("one", "two"))
     content = read_config(tmp_path / "config.json")
     assert content["settings"] == {"epochs": 3, "lr": 0.1}
     assert type(config).from_dict(content["network"]) == config
     assert content["data"] == {"train": "abc", "test": "def"}
+    assert (content["model"], content["class_names"]) == ("misnet", ["one", "two"])
     assert set(content["versions"]) == {"snncore", "numpy", "python"}
 
 

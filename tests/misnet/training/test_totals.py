@@ -32,7 +32,7 @@ def test_sums_and_means_worked_out_by_hand():
     assert totals.to_dict() == {
         "samples": 4,
         "loss": pytest.approx(3 * 0.5 + 0.9),
-        "correct": [2, 3, 2],
+        "correct": {"av": 2, "a": 3, "v": 2},
         "spikes": 14,
         "places": 120,
         "seconds": 0.0,
@@ -47,8 +47,10 @@ def test_sums_and_means_worked_out_by_hand():
 
 
 def test_sums_come_back_from_their_plain_values():
-    totals = Totals(3, 1.5, [1, 2, 0], 10, 100, 0.25)
-    assert Totals(**totals.to_dict()) == totals
+    totals = Totals(3, 1.5, {"av": 1, "a": 2, "v": 0}, 10, 100, 0.25)
+    assert Totals.from_dict(totals.to_dict(), ["other"]) == totals
+    before_heads_had_names = totals.to_dict() | {"correct": [1, 2, 0]}
+    assert Totals.from_dict(before_heads_had_names, MISNet.heads) == totals
 
 
 def test_no_samples_are_no_division_by_zero():
@@ -109,12 +111,12 @@ def test_evaluation_sums_batches_and_leaves_the_model_alone():
         np.testing.assert_array_equal(x, before[name])
     assert totals.samples == 8
     assert [len(labels) for _, labels in seen] == [4, 1, 3]
-    correct = [sum(int((o[i].data.argmax(1) == y).sum()) for o, y in seen) for i in range(3)]
+    correct = {head: sum(int((o[head].data.argmax(1) == y).sum()) for o, y in seen) for head in ("av", "a", "v")}
     assert totals.correct == correct
     assert totals.loss == pytest.approx(sum(loss(o, y, config).item() * len(y) for o, y in seen), rel=1e-12)
     assert (totals.spikes, totals.places) == (sum(rates.spikes.values()), sum(rates.places.values()))
     assert totals.spikes > 100
-    assert all(x.node is None for o, _ in seen for x in o)  # nothing was recorded for backward
+    assert all(x.node is None for o, _ in seen for x in o.values())  # nothing was recorded for backward
 
 
 def test_firing_rates_are_not_in_the_way_of_relaxed_mode():

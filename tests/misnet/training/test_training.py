@@ -60,14 +60,15 @@ def test_a_step_trains_after_an_evaluation():
 
 
 def refused(model, batch, message):
-    """Run step 7, expect Diverged, and every parameter and average as it was."""
+    """Run step 7, expect Diverged, and every parameter, running statistic and average as it was."""
     optimizer = Adam(model.named_parameters(), 1e-2)
-    weights = {name: p.data.copy() for name, p in model.named_parameters()}
+    before = copy_of(model.state_dict())
+    assert any("running" in name for name in before)
     state, totals = optimizer.state_dict(), Totals()
     with pytest.raises(Diverged, match=message):
         train_step(model, optimizer, 1e-2, batch, totals, step=7)
-    for name, p in model.named_parameters():
-        np.testing.assert_array_equal(p.data, weights[name], err_msg=name)
+    for name, x in model.state_dict().items():
+        np.testing.assert_array_equal(x, before[name], err_msg=name)
     for name, x in optimizer.state_dict().items():
         np.testing.assert_array_equal(x, state[name], err_msg=name)
     assert totals == Totals()
@@ -129,3 +130,21 @@ def test_a_layer_below_a_neuron_that_overflows_is_named():
     dict(model.named_parameters())["stages.0.unimodal.v.conv.weight"].data[...] = 3e38
     layer = r"output of layer stages\.0\.unimodal\.v\.conv \(Conv2d\)"
     refused(model, make_batch(config), f"^step 7: .*first not finite: {layer}$")
+
+
+def test_training_goes_on_after_a_refused_batch_as_if_it_had_not_been():
+    config = tiny_config()
+    good, bad = make_batch(config), make_batch(config, seed=1)
+    bad[0][0, 0, 0, 0, 0] = np.nan
+    ends = []
+    for batches in ((good, bad, good), (good, good)):
+        model = MISNet(config)
+        optimizer = Adam(model.named_parameters(), 1e-2)
+        for step, batch in enumerate(batches):
+            try:
+                train_step(model, optimizer, 1e-2, batch, Totals(), step)
+            except Diverged:
+                assert batch is bad
+        ends.append(copy_of(model.state_dict()) | optimizer.state_dict())
+    for name, x in ends[1].items():
+        np.testing.assert_array_equal(ends[0][name], x, err_msg=name)

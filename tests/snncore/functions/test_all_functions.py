@@ -73,7 +73,13 @@ def test_spikes_as_bytes_give_what_the_same_numbers_as_floats_give(name, monkeyp
             assert g.dtype == np.float32
 
 
-@pytest.mark.parametrize("name", [name for name, case in CASES.items() if 0 not in case.spikes and case.shapes[0]])
+AT_ZERO = ("Log", "Sqrt")  # have no value or no slope at 0, and refuse spikes in a test of their own
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name, case in CASES.items() if 0 not in case.spikes and case.shapes[0] and name not in AT_ZERO],
+)
 def test_spikes_where_floats_are_wanted_are_refused_by_type_or_taken_as_floats(name):
     case = CASES[name]
     inputs = case.inputs(np.float32)

@@ -98,3 +98,11 @@ def test_another_number_of_channels_is_refused_and_named():
         BatchNorm(*fresh(3))(np.ones((4, 2)), np.ones(3), np.ones(3))
     with pytest.raises(ValueError, match=r"\(1,\)"):  # would be broadcast over the three channels
         BatchNorm(*fresh(3))(np.ones((4, 3)), np.ones(3), np.ones(1))
+
+
+def test_evaluation_of_an_empty_batch_has_empty_and_zero_gradients():
+    """Nothing is divided by the number of entries, which belongs to training: a warning would be an error here."""
+    x, one = np.zeros((2, 0, 3), np.float32), np.ones(3, np.float32)
+    _, (gx, ggamma, gbeta) = differentiate(BatchNorm(one.copy(), one.copy(), False), [x, one, one], [x])
+    assert gx.shape == x.shape
+    assert ggamma.tolist() == gbeta.tolist() == [0, 0, 0]

@@ -147,3 +147,15 @@ def test_a_bias_of_another_length_is_refused_and_named():
 def test_impossible_strides_and_paddings_are_refused(settings, message):
     with pytest.raises(ValueError, match=f"{message}: expected an integer of at least"):
         Conv2d(**settings)
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "padding"), [((3, 4), (5, 4), (1, 0)), ((1, 2), (5, 4), (2, 1)), ((3, 1), (3, 3), (0, 1))]
+)
+def test_a_window_as_large_as_the_padded_image_fits_and_one_larger_does_not(rng, size, kernel, padding):
+    x, w = rng.standard_normal((1, *size, 2)), rng.standard_normal((*kernel, 2, 3))
+    assert Conv2d(padding=padding)(x, w).shape == (1, 1, 1, 3)
+    for axis in range(2):
+        smaller = np.delete(x, 0, axis=1 + axis)
+        with pytest.raises(ValueError, match="does not fit"):
+            Conv2d(padding=padding)(smaller, w)

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from snncore import Tensor, check_gradients, relaxed
-from snncore.functions import Fire
+from snncore import Tensor, check_gradients, count_ops, relaxed
+from snncore.energy import apply_rule
+from snncore.functions import LIF, Fire
 from snncore.surrogate import ATan, Sigmoid
 from tests.snncore.calls import differentiate
 
@@ -28,8 +29,6 @@ def test_fire_gradient_is_the_derivative_of_the_relaxed_forward(rng, surrogate):
 
 
 def test_a_lif_built_from_small_operations_is_the_lif(rng):
-    from snncore.functions import LIF
-
     currents = rng.normal(0.6, 0.8, (5, 3))
     gs = rng.standard_normal((5, 3))
     _, (expected,) = differentiate(LIF(0.5), [currents], [gs])
@@ -59,3 +58,23 @@ def test_relaxed_mode_ends_with_its_block():
     with relaxed():
         assert Fire()(x).data.tolist() == [0.5]
     assert Fire()(x).data.tolist() == [1]
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (5,)])
+def test_rules_are_told_of_its_spikes_as_of_those_of_a_lif(rng, shape):
+    currents = rng.normal(0.0, 1.0, shape).astype(np.float32)
+    with count_ops() as ops:
+        s = Fire()(currents)
+        LIF(0.0, 1.0)(currents + 1)
+    fired, lif = (call.cost.facts[0] for call in ops.calls)
+    assert 0 < fired.events == int(s.data.sum())
+    assert (fired.in_size, fired.out_size, fired.kind, fired.leak) == (s.data.size, s.data.size, "neuron", False)
+    assert (lif.events, lif.cells if len(shape) > 2 else 1) == (fired.events, fired.cells)
+
+
+def test_lemaires_rule_counts_its_resets(rng):
+    with count_ops() as fire:
+        Fire()(rng.standard_normal((2, 3, 40)).astype(np.float32))
+    with count_ops() as silent:
+        Fire()(np.full((2, 3, 40), -1, np.float32))
+    assert apply_rule("lemaire", fire).energy_mj > apply_rule("lemaire", silent).energy_mj

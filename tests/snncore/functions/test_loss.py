@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snncore import check_gradients
-from snncore.functions import MSE, CrossEntropy
+from snncore.functions import MSE, CrossEntropy, one_hot
 from tests.snncore.calls import differentiate
 
 ONE = [np.array(1.0)]
@@ -67,3 +67,23 @@ def test_shapes_and_labels_that_do_not_fit_are_refused_and_named():
         CrossEntropy()(np.ones((2, 3)), np.array([0, 3]))
     with pytest.raises(ValueError, match="labels run from -1 to 2, classes are 3"):
         CrossEntropy()(np.ones((2, 3)), np.array([-1, 2]))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int64])
+def test_one_hot_has_a_one_at_each_label(dtype):
+    found = one_hot(np.array([2, 0], dtype), 3)
+    assert found.dtype == np.float32
+    assert found.tolist() == [[0, 0, 1], [1, 0, 0]]
+    assert one_hot(np.zeros(0, np.int64), 3, np.float64).shape == (0, 3)
+
+
+@pytest.mark.parametrize(("labels", "ends"), [([-1, 0], "-1 to 0"), ([0, 3], "0 to 3"), ([-5, 9], "-5 to 9")])
+def test_labels_that_are_no_class_are_refused_by_one_hot(labels, ends):
+    with pytest.raises(ValueError, match=f"one_hot: labels run from {ends}, classes are 3"):
+        one_hot(np.array(labels), 3)
+
+
+@pytest.mark.parametrize("labels", [np.array([0.0, 1.0]), np.array([True, False]), np.eye(2, dtype=int), np.array(1)])
+def test_labels_of_another_type_or_shape_are_refused_by_one_hot(labels):
+    with pytest.raises(ValueError, match=r"one_hot: expected integer labels \[N\], found (float64|bool|int64) \("):
+        one_hot(labels, 3)

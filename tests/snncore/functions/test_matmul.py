@@ -1,10 +1,10 @@
-"""Matrix products and softmax."""
+"""Matrix products."""
 
 import numpy as np
 import pytest
 
-from snncore import check_gradients
-from snncore.functions import MatMul, Softmax
+from snncore import Tensor, check_gradients
+from snncore.functions import MatMul
 from tests.snncore.calls import differentiate
 
 SHAPES = [((2, 3), (3, 4)), ((5, 2, 3), (3, 2)), ((2, 1, 2, 3), (3, 3, 2)), ((1, 1), (2, 1, 1))]
@@ -34,25 +34,31 @@ def test_matrices_that_do_not_fit_are_refused_and_named(a, b):
         MatMul()(np.ones(a), np.ones(b))
 
 
-def test_softmax_worked_out_by_hand():
-    x = np.log(np.array([1.0, 2.0, 5.0]))
-    (y,), (gx,) = differentiate(Softmax(), [x], [np.array([8.0, 0.0, 0.0])])
-    np.testing.assert_allclose(y, [1 / 8, 2 / 8, 5 / 8], rtol=1e-15)
-    np.testing.assert_allclose(gx, [7 / 8, -2 / 8, -5 / 8], rtol=1e-14)  # y (gy - <gy, y>), <gy, y> = 1
+@pytest.mark.parametrize("both", [True, False])
+def test_spikes_are_kept_as_bytes(rng, both):
+    a, b = rng.integers(0, 2, (2, 5, 64, 32)).astype(np.uint8), rng.integers(0, 2, (2, 5, 32, 64)).astype(np.uint8)
+    b = b if both else b.astype(np.float32)
+    y = MatMul()(Tensor(a, requires_grad=True), Tensor(b, requires_grad=True))
+    assert sum(x.nbytes for x in y.node.function.saved) == a.nbytes + b.nbytes
+    gy = rng.standard_normal(y.shape).astype(np.float32)
+    _, (ga, gb) = differentiate(MatMul(), [a, b], [gy])
+    np.testing.assert_allclose(ga, np.einsum("...ik,...jk->...ij", gy, b), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(gb, np.einsum("...ki,...kj->...ij", a, gy), rtol=0, atol=1e-5)
+    assert ga.dtype == gb.dtype == np.float32
 
 
-@pytest.mark.parametrize("axis", [-1, 0, 1])
-def test_softmax_gradient_is_the_derivative_along_any_axis(rng, axis):
-    x = rng.standard_normal((3, 2, 4))
-    np.testing.assert_allclose(Softmax(axis)(x).data.sum(axis=axis), 1.0, rtol=1e-14)
-    check_gradients(Softmax(axis), [x], rtol=1e-8, atol=1e-9)
+def test_gradients_that_nobody_wants_are_not_computed(rng):
+    a, b = rng.standard_normal((3, 4)), Tensor(rng.standard_normal((4, 2)), requires_grad=True)
+    y = MatMul()(a, b)
+    ga, gb = y.node.function.backward(np.ones((3, 2)))
+    assert ga is None
+    np.testing.assert_allclose(gb, a.sum(axis=0)[:, None].repeat(2, axis=1), rtol=0, atol=1e-13)
 
 
-def test_softmax_of_huge_entries_does_not_overflow():
-    assert Softmax()(np.array([1e30, 0.0, -1e30], np.float32)).data.tolist() == [1.0, 0.0, 0.0]
-
-
-def test_softmax_of_spikes_is_float32():
-    y = Softmax()(np.array([0, 1], np.uint8)).data
-    assert y.dtype == np.float32
-    np.testing.assert_allclose(y, 1 / (1 + np.exp([1.0, -1.0])), rtol=1e-6)
+@pytest.mark.parametrize("spikes", [True, False])
+def test_one_matrix_for_all_gets_the_sum_of_its_gradients(rng, spikes):
+    a = rng.integers(0, 3, (2, 3, 5, 4)).astype(np.uint8 if spikes else np.float64)
+    b, gy = rng.standard_normal((4, 2)), rng.standard_normal((2, 3, 5, 2))
+    (y,), (_, gb) = differentiate(MatMul(), [a, b], [gy])
+    np.testing.assert_allclose(y, np.einsum("tnik,kj->tnij", a, b), rtol=0, atol=1e-13)
+    np.testing.assert_allclose(gb, np.einsum("tnik,tnij->kj", a, gy), rtol=0, atol=1e-13)

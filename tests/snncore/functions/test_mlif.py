@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from snncore import check_gradients
-from snncore.functions import MLIF
+from snncore.firing import Firing
+from snncore.functions import MLIF, mlif
 from snncore.surrogate import Sigmoid
 from tests.reference import neurons
 from tests.reference.scalar_tape import Scalar, grads, scalars, values
@@ -114,3 +115,19 @@ def test_each_modality_may_have_its_own_shape(rng):
     np.testing.assert_array_equal(s_a.data, swapped_a.data)
     np.testing.assert_array_equal(s_v.data, swapped_v.data)
     assert (s_a.shape, s_v.shape) == ((4, 2, 3), (4, 5))
+
+
+@pytest.mark.parametrize("name", ["u_a", "u_v"])
+def test_a_membrane_of_another_shape_is_refused_for_either_modality(rng, name):
+    o_a, o_v = rng.normal(1.0, 1.0, (2, 4, 2, 3))
+    u = {"u_a": np.zeros((2, 3)), "u_v": np.zeros((2, 3)), name: np.zeros((1, 3))}  # which would be broadcast
+    with pytest.raises(ValueError, match=rf"MLIF: expected {name} of shape \(2, 3\), found \(1, 3\)"):
+        MLIF()(o_a, o_v, np.array(0.6), np.array(0.9), None, None, u["u_a"], u["u_v"])
+
+
+def test_bytes_of_weights_beyond_64_bits_are_counted_right(monkeypatch):
+    """A product above 2^63 is a Python integer, not a number that wrapped."""
+    monkeypatch.setattr(mlif, "events", lambda x, lead: (np.full((1, 1), 2**61), np.zeros((1, 1), np.int64), 0))
+    o, w = np.ones((1, 1, 2), np.uint8), np.ones(2)
+    cost = mlif.mlif_cost(o, o, np.array(0.5), w, True, Firing())
+    assert cost.totals()["weight_bytes"] == 2**64

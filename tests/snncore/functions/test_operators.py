@@ -33,9 +33,84 @@ def test_operators_compute_what_they_say(x):
         (x.sum(), a.sum()),
         (x.sum(axis=0), a.sum(axis=0)),
         (x.mean(axis=(0, 1), keepdims=True), a.mean(axis=(0, 1), keepdims=True)),
+        (x.T, a.T),
+        (x.flatten(), a.ravel()),
+        (x[None].flatten(1), a.reshape(1, 4)),
+        (x.flatten(2), a[..., None]),
+        (x[:0].flatten(1), a[:0]),
+        (x[:, np.int64(1)], a[:, 1]),
+        (abs(x), abs(a)),
+        (x.abs(), abs(a)),
+        (x.max(), a.max()),
+        (x.max(axis=0, keepdims=True), a.max(axis=0, keepdims=True)),
+        (x**2, a * a),
+        (x**3, a**3),
+        (x.exp(), np.exp(a)),
+        (x.tanh(), np.tanh(a)),
+        (abs(x).sqrt(), np.sqrt(abs(a))),
+        (abs(x).log(), np.log(abs(a))),
     ]:
         assert isinstance(found, Tensor)
         np.testing.assert_array_equal(found.data, expected)
+
+
+def test_what_gives_arrays_or_numbers(x):
+    a = x.data
+    assert len(x) == 2
+    assert x.numpy() is a
+    for found, expected in [
+        (x > 1, a > 1),
+        (x >= b_of(a), a >= b_of(a)),
+        (x < Tensor(b_of(a)), a < b_of(a)),
+        (x <= 3, a <= 3),
+        (x.argmax(), a.argmax()),
+        (x.argmax(axis=1), a.argmax(axis=1)),
+        (np.asarray(x.detach()), a),
+        (np.asarray(x.detach(), np.float64), a.astype(np.float64)),
+    ]:
+        assert isinstance(found, np.ndarray | np.integer)
+        np.testing.assert_array_equal(found, expected)
+    np.testing.assert_allclose(x.sigmoid().data, 1 / (1 + np.exp(-a)), rtol=1e-6)
+    assert (bool(x[0, 0] > 0), bool(x[0, 0]), bool(Tensor(0.0))) == (True, True, False)
+
+
+def b_of(a):
+    return np.full_like(a, 3.0)
+
+
+def test_what_has_no_answer_is_refused(x):
+    with pytest.raises(TypeError, match=r"len: expected a tensor with axes, found one of shape \(\)"):
+        len(x.sum())
+    with pytest.raises(ValueError, match="truth value of an array with more than one element"):
+        bool(x)
+    with pytest.raises(TypeError, match=r"NumPy would cut the gradient off; use \.data"):
+        np.asarray(x)
+    with pytest.raises(TypeError, match=r"index: expected integers, slices, \.\.\. or None, found bool"):
+        x[True]
+    with pytest.raises(TypeError, match="found bool"):
+        x[0, False]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("constant", [[0.1, 3], (1, 2), np.ones(2), np.arange(2), np.ones(2, bool), np.float32([1, 2])])
+def test_constant_arrays_and_lists_change_no_type(dtype, constant):
+    x = Tensor(np.array([1.0, 2.0], dtype), requires_grad=True)
+    c = np.asarray(constant, dtype)
+    for y, expected in [
+        (x + constant, x.data + c),
+        (constant - x, c - x.data),
+        (x * constant, x.data * c),
+        (constant / x, c / x.data),
+    ]:
+        assert y.dtype == dtype
+        np.testing.assert_array_equal(y.data, expected)
+    assert (Tensor(np.ones(2, np.uint8)) * constant).dtype == np.float32
+
+
+def test_a_tensor_keeps_its_type_and_so_do_spikes():
+    x = Tensor(np.ones(2, np.float32))
+    assert (x + Tensor(np.ones(2))).dtype == np.float64
+    assert (Tensor(np.ones(2, np.uint8)) + np.ones(2, np.uint8)).dtype == np.uint8
 
 
 def test_gradients_of_turned_operators_worked_out_by_hand():

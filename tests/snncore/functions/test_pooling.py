@@ -106,3 +106,70 @@ def test_images_smaller_than_the_window_are_refused_and_named(pool, shape):
 def test_global_pooling_of_too_few_axes_is_refused():
     with pytest.raises(ValueError, match=r"GlobalAvgPool: .*found \(4, 2\)"):
         GlobalAvgPool()(np.zeros((4, 2)))
+
+
+@pytest.mark.parametrize("spikes", [True, False])
+def test_padding_is_never_the_largest_and_takes_no_gradient(spikes):
+    x = np.array([[0, 0], [0, 1]] if spikes else [[-2, -1], [-3, -4]]).reshape(1, 2, 2, 1)
+    x = x.astype(np.uint8 if spikes else np.float32)
+    gy = np.arange(1, 10, dtype=np.float32).reshape(1, 3, 3, 1)
+    (y,), (gx,) = differentiate(MaxPool2d(2, 1, 1), [x], [gy])
+    assert y.dtype == x.dtype
+    if spikes:  # of equal zeros the first pixel of the image takes the gradient, not the padding
+        assert y.ravel().tolist() == [0, 0, 0, 0, 1, 1, 0, 1, 1]
+        assert gx.ravel().tolist() == [1 + 2 + 4, 3, 7, 5 + 6 + 8 + 9]
+    else:
+        assert y.ravel().tolist() == [-2, -1, -1, -2, -1, -1, -3, -3, -4]
+        assert gx.ravel().tolist() == [1 + 4, 2 + 3 + 5 + 6, 7 + 8, 9]
+
+
+@pytest.mark.parametrize("values", [2, 3, 256])
+@given(
+    st.tuples(st.integers(1, 2), st.integers(2, 6), st.integers(2, 6), st.integers(1, 3)),
+    st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.integers(0, 2**32 - 1),
+)
+def test_padded_windows_equal_naive_loops(values, shape, kernel, stride, seed):
+    rng = np.random.default_rng(seed)
+    padding = tuple(int(rng.integers(0, k // 2 + 1)) for k in kernel)
+    if any(n + 2 * p < k for n, p, k in zip(shape[1:3], padding, kernel, strict=True)):
+        return
+    x = rng.integers(0, values, shape).astype(np.uint8)
+    expected = pooling.max_pool(x, kernel, stride, padding)
+    gy = rng.integers(-8, 9, expected.shape).astype(np.float32)  # integers: sums are exact in any order
+    right = pooling.max_pool_gradient(x, gy, kernel, stride, padding)
+    for images in (x, x.astype(np.float32) - 7):
+        (y,), (gx,) = differentiate(MaxPool2d(kernel, stride, padding), [images], [gy])
+        np.testing.assert_array_equal(y, expected - (0 if images is x else 7))
+        np.testing.assert_array_equal(gx, right)
+
+
+def test_padding_is_never_the_largest_of_signed_integers(monkeypatch):
+    monkeypatch.setenv("SNNCORE_KERNELS", "reference")  # nothing else takes them without compiling
+    x = np.array([[-2, -1], [-3, -128]], np.int8).reshape(1, 2, 2, 1)
+    (y,), (gx,) = differentiate(MaxPool2d(2, 1, 1), [x], [np.ones((1, 3, 3, 1))])
+    assert y.ravel().tolist() == [-2, -1, -1, -2, -1, -1, -3, -3, -128]
+    assert gx.ravel().tolist() == [2, 4, 2, 1]
+
+
+def test_padded_pooling_gradient_is_the_derivative(rng):
+    x = rng.permutation(np.arange(60) / 10.0 - 3).reshape(1, 5, 6, 2)  # no two entries equal
+    check_gradients(MaxPool2d(3, 2, 1), [x], rtol=1e-8, atol=1e-9)
+
+
+def test_padding_wider_than_half_the_window_is_refused():
+    with pytest.raises(ValueError, match=r"padding: expected at most half the kernel of \(3, 2\), found \(2, 1\)"):
+        MaxPool2d((3, 2), 1, (2, 1))
+    with pytest.raises(ValueError, match=r"at least \(4, 4\) pixels, found \(1, 1, 1, 1\) with a padding of \(1, 1\)"):
+        MaxPool2d(4, 1, 1)(np.ones((1, 1, 1, 1)))
+
+
+@pytest.mark.parametrize("choice", ["auto", "reference"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+def test_of_equal_entries_the_first_alone_gets_the_gradient(monkeypatch, choice, dtype):
+    monkeypatch.setenv("SNNCORE_KERNELS", choice)
+    x = np.array([[1, 1, 0, 1], [1, 0, 1, 1]], dtype).reshape(1, 1, 2, 4, 1)
+    gy = np.array([3.0, 5.0], np.float32).reshape(1, 1, 1, 2, 1)
+    _, (gx,) = differentiate(MaxPool2d(2), [x], [gy])
+    assert gx.reshape(2, 4).tolist() == [[3, 0, 0, 5], [0, 0, 0, 0]]

@@ -27,7 +27,7 @@ def test_getitem_gives_what_numpy_gives_and_its_gradient_is_the_derivative(rng, 
     check_gradients(GetItem(index), [x], rtol=1e-8, atol=1e-9)
 
 
-@pytest.mark.parametrize("index", [[0, 1], np.array([0]), "a", 1.0, (0, [1])])
+@pytest.mark.parametrize("index", [[0, 1], np.array([0]), "a", 1.0, (0, [1]), True, (0, False)])
 def test_other_indices_are_refused(index):
     with pytest.raises(TypeError, match=r"index: expected integers, slices, \.\.\. or None, found"):
         GetItem(index)

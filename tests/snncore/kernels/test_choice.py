@@ -1,19 +1,55 @@
 """Which kernels run."""
 
+import threading
+
 import numpy as np
 import pytest
 
 from snncore import BackendError
 from snncore.functions import LIF
-from snncore.kernels import kernels_for, reference
+from snncore.kernels import choice as choice_module
+from snncore.kernels import cpu, kernels_for, reference
+from snncore.kernels.choice import kernel_choice, use_kernels
 
 
-def test_reference_kernels_may_be_forced(monkeypatch):
-    for choice in ("auto", "reference"):
-        monkeypatch.setenv("SNNCORE_KERNELS", choice)
-        module = kernels_for(np.ones(2))
-        assert module.lif_forward(np.array([[1.0]]), None, 0.5, 1.0, None, None)[0].tolist() == [[1]]
-    assert module is reference
+@pytest.mark.parametrize(
+    ("choice", "module"), [("auto", cpu), ("event", cpu), ("dense", cpu), ("reference", reference)]
+)
+def test_a_set_of_kernels_may_be_forced(monkeypatch, choice, module):
+    monkeypatch.setenv("SNNCORE_KERNELS", choice)
+    assert kernels_for(np.ones(2)) is module
+    monkeypatch.delenv("SNNCORE_KERNELS")
+    assert kernels_for(np.ones(2)) is cpu
+    with use_kernels(choice):
+        assert kernels_for(np.ones(2)) is module
+        assert kernel_choice() == choice
+    assert kernels_for(np.ones(2)) is cpu
+
+
+def test_what_a_thread_chooses_comes_before_the_variable_and_holds_for_that_thread(monkeypatch):
+    monkeypatch.setenv("SNNCORE_KERNELS", "dense")
+    elsewhere = []
+    with use_kernels("reference"):
+        thread = threading.Thread(target=lambda: elsewhere.append(kernel_choice()))
+        thread.start()
+        thread.join()
+        assert kernel_choice() == "reference"
+        with use_kernels(None):
+            assert kernel_choice() == "dense"
+    assert elsewhere == ["dense"]
+
+
+def test_kernels_of_a_block_that_are_none_are_refused():
+    with pytest.raises(BackendError, match=r"use_kernels: expected one of auto, .*, found 'fast'"):
+        use_kernels("fast")
+
+
+@pytest.mark.parametrize(("value", "module"), [("1", reference), ("0", cpu), ("", cpu)])
+def test_without_numbas_compiler_the_reference_runs(monkeypatch, capsys, value, module):
+    monkeypatch.setattr(choice_module, "_said", False)
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", value)
+    assert [kernels_for(np.ones(2)) for _ in range(2)] == [module] * 2
+    assert capsys.readouterr().err.count("NUMBA_DISABLE_JIT is set") == (module is reference)
 
 
 @pytest.mark.parametrize("choice", ["fast", "", "Reference"])

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from snncore.kernels import count
-from snncore.kernels.count import flat_events, pair_events, weighted_events, weighted_events_plain
+from snncore.kernels import reference
+from snncore.kernels.count import flat_events, pair_events, weighted_events
+from snncore.kernels.cpu import count
 
 
 def test_by_hand():
@@ -16,7 +17,7 @@ def test_by_hand():
     assert plain.tolist() == [[2, 0], [1, 2], [2, 6]]
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=5 * settings().max_examples)
 @given(
     st.integers(0, 3),
     st.integers(1, 4),
@@ -30,14 +31,14 @@ def test_compiled_equals_plain(images, pixels, channels, largest, seed):
     if seed % 3 == 0:
         x[...] = largest
     weight = rng.integers(0, 9, pixels)
-    np.testing.assert_array_equal(weighted_events(x, weight), weighted_events_plain(x, weight))
+    np.testing.assert_array_equal(weighted_events(x, weight), reference.weighted_events(x, weight))
 
 
 @pytest.mark.parametrize("dtype", [np.int8, np.int64, np.uint16, bool])
 def test_other_integers_and_views(dtype, rng):
     x = rng.integers(0, 2, (2, 3, 4)).astype(dtype)
     weight = np.array([1, 2, 3])
-    expected = weighted_events_plain(x.astype(np.uint8), weight)
+    expected = reference.weighted_events(x.astype(np.uint8), weight)
     np.testing.assert_array_equal(weighted_events(x, weight), expected)
     turned = np.asfortranarray(x.astype(np.uint8))
     np.testing.assert_array_equal(weighted_events(turned, weight), expected)
@@ -60,7 +61,7 @@ def test_a_count_that_might_not_fit_is_refused():
         weighted_events(np.zeros((1, 1, 4), np.uint8), np.array([2**60]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=2 * settings().max_examples)
 @given(
     st.integers(1, 3), st.integers(0, 1700), st.sampled_from([1, 2, 3, 255]), st.integers(0, 2**32 - 1), st.booleans()
 )

@@ -1,9 +1,13 @@
 """Layers with weights, pooling, and their initial values."""
 
+import subprocess
+import sys
+import threading
+
 import numpy as np
 import pytest
 
-from snncore import Tensor, nn
+from snncore import Tensor, manual_seed, nn
 from snncore import functions as F
 from tests.reference import batch_norm as naive
 
@@ -76,8 +80,55 @@ def test_running_statistics_worked_out_by_hand():
     assert norm.running_var.data.item() == pytest.approx(1.7, rel=1e-6)
 
 
-def test_sequential_runs_its_modules_in_order(rng):
-    first, second = nn.Linear(3, 4, rng=rng), nn.Linear(4, 2, rng=rng)
-    x = rng.standard_normal((5, 3)).astype(np.float32)
-    np.testing.assert_array_equal(nn.Sequential(first, second)(x).data, second(first(x)).data)
-    assert nn.Sequential()(x) is x
+def test_layer_norm_and_conv1d_call_their_functions(rng):
+    x = rng.standard_normal((2, 3, 6, 4)).astype(np.float32)
+    norm = nn.LayerNorm(4, eps=0.1)
+    norm.weight.data[...] = [1, 2, 3, 4]
+    expected = F.LayerNorm(0.1)(x, norm.weight.data, norm.bias.data)
+    np.testing.assert_array_equal(norm(x).data, expected.data)
+    conv = nn.Conv1d(4, 7, kernel=2, stride=2, padding=1, rng=rng)
+    np.testing.assert_array_equal(conv(x).data, F.Conv1d(2, 1)(x, conv.weight.data, conv.bias.data).data)
+    assert conv(x).shape == (2, 3, 4, 7)
+    assert abs(conv.weight.data).max() <= 8**-0.5
+    assert nn.Conv1d(4, 7, bias=False).bias is None
+
+
+MAKERS = [lambda: nn.Linear(64, 64), lambda: nn.Conv2d(3, 3), lambda: nn.Conv1d(3, 9)]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_two_layers_made_without_a_generator_differ_and_a_seed_repeats_them(make):
+    manual_seed(5)
+    first, second = make().weight.data, make().weight.data
+    assert (first != second).all()
+    manual_seed(5)
+    np.testing.assert_array_equal(make().weight.data, first)
+    np.testing.assert_array_equal(make().weight.data, second)
+    manual_seed(6)
+    assert (make().weight.data != first).all()
+
+
+def test_layers_of_different_kinds_do_not_share_numbers():
+    conv, linear = nn.Conv2d(3, 3), nn.Linear(27, 3)
+    assert (conv.weight.data.ravel() != linear.weight.data.ravel()).all()
+
+
+def test_layers_made_with_a_generator_leave_the_stream_of_the_process_alone():
+    manual_seed(0)
+    expected = nn.Linear(2, 2).weight.data
+    manual_seed(0)
+    nn.Linear(2, 2, rng=np.random.default_rng(1))
+    np.testing.assert_array_equal(nn.Linear(2, 2).weight.data, expected)
+
+
+def test_a_process_begins_with_seed_0_and_its_threads_share_the_stream():
+    code = "from snncore import nn; print(nn.Linear(2, 2).weight.data.tolist())"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    manual_seed(0)
+    made = []
+    threads = [threading.Thread(target=lambda: made.append(nn.Linear(2, 2).weight.data)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        thread.join()
+    assert str(made[0].tolist()) == run.stdout.strip()
+    assert (made[0] != made[1]).all()

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from snncore import Tensor, nn
+from snncore import Tensor, current_path, nn, observe
+from snncore.optim import SGD
 
 
 class Block(nn.Module):
@@ -133,19 +134,175 @@ def test_to_the_cpu_changes_nothing_on_the_cpu(net):
     assert all(a is b for a, b in zip(net.state_dict().values(), arrays, strict=True))
 
 
-def test_lists_and_dicts_of_modules_are_walked_like_lists_and_dicts():
-    blocks = [nn.Linear(1, 1), nn.Linear(1, 2)]
-    modules = nn.ModuleList(blocks)
-    assert list(modules) == blocks
-    assert len(modules) == 2
-    assert modules[-1] is blocks[1]
-    assert [name for name, _ in modules.children()] == ["0", "1"]
-    named = nn.ModuleDict({"a": blocks[0], "v": blocks[1]})
-    assert list(named) == ["a", "v"]
-    assert named["v"] is blocks[1]
-    assert named.a is blocks[0]
+def test_other_types_than_the_two_floats_are_refused(net):
+    for dtype in (np.float16, "int32"):
+        with pytest.raises(TypeError, match=f"astype: expected float32 or float64, found {np.dtype(dtype)}"):
+            net.astype(dtype)
+    assert {p.dtype for p in net.parameters()} == {np.dtype(np.float32)}
 
 
 def test_a_module_without_forward_says_so():
     with pytest.raises(TypeError, match="ModuleList defines no forward"):
         nn.ModuleList([])(1)
+
+
+@pytest.mark.parametrize("number", [0.5, np.float32(0.5), np.float64(0.5), [0.5]])
+def test_a_parameter_made_from_a_number_learns(number):
+    p = nn.Parameter(number)
+    (p * 3.0).backward()
+    SGD([("p", p)], lr=0.1).step()
+    assert p.item() == pytest.approx(0.2, rel=1e-6)  # 0.5 - 0.1 * 3
+    assert p.dtype == (np.float64 if isinstance(number, np.float64) else np.float32)
+
+
+def test_a_parameter_made_from_a_plain_number_does_not_turn_a_network_into_float64():
+    assert (Tensor(np.ones(2, np.float32)) * nn.Parameter(0.5)).dtype == np.float32
+    assert nn.Parameter(np.array(0.5)).dtype == np.float64
+
+
+def test_a_buffer_made_from_a_numpy_scalar_can_be_loaded():
+    class Net(nn.Module):
+        def __init__(self):
+            self.count = nn.Buffer(np.float32(1.0))
+
+    net = Net()
+    net.load_state_dict({"count": np.array(5.0, np.float32)})
+    assert net.count.data == 5.0
+
+
+def test_copies_of_the_state_do_not_change_with_the_weights():
+    net = nn.Linear(2, 3)
+    live, kept = net.state_dict(), net.state_dict(copy=True)
+    before = net.weight.data.copy()
+    net.weight.data += 1
+    np.testing.assert_array_equal(live["weight"], before + 1)
+    np.testing.assert_array_equal(kept["weight"], before)
+    net.load_state_dict(kept)
+    np.testing.assert_array_equal(net.weight.data, before)
+
+
+# -- modules where nobody would find them --
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ([nn.Linear(1, 1)], r"Net\.parts: found a Linear in a list, .* neither trained nor saved: use nn\.ModuleList"),
+        ((1, nn.Linear(1, 1)), r"Net\.parts: found a Linear in a tuple.*use nn\.ModuleList"),
+        ({"a": nn.Linear(1, 1)}, r"Net\.parts: found a Linear in a dict.*use nn\.ModuleDict"),
+        ([[1], {"a": [nn.BatchNorm(1)]}], r"Net\.parts: found a BatchNorm in a list"),
+        ([nn.Parameter(1.0)], r"Net\.parts: found a Parameter in a list.*make each an attribute"),
+        ({"b": nn.Buffer(np.ones(1))}, r"Net\.parts: found a Buffer in a dict.*make each an attribute"),
+    ],
+)
+def test_a_plain_container_of_modules_or_parameters_is_refused(value, message):
+    class Net(nn.Module):
+        def __init__(self):
+            self.parts = value
+
+    with pytest.raises(TypeError, match=message):
+        Net()
+
+
+@pytest.mark.parametrize("walk", ["named_parameters", "state_dict", "count_parameters"])
+def test_a_list_that_grew_after_it_was_assigned_is_found_too(walk):
+    class Net(nn.Module):
+        def __init__(self):
+            self.inner = nn.Sequential()
+            self.inner.parts = []
+            self.inner.parts.append(nn.Linear(1, 1))
+
+    with pytest.raises(TypeError, match=r"inner \(Sequential\)\.parts: found a Linear in a list"):
+        list(getattr(Net(), walk)() or ())
+
+
+def test_containers_of_other_things_of_what_is_held_elsewhere_and_of_private_names_are_let_through():
+    class Net(nn.Module):
+        def __init__(self):
+            self.first, self.second = nn.Linear(1, 2), nn.Linear(2, 1)
+            self.order = [self.second, self.first]
+            self.weights = {"first": self.first.weight}
+            self._teacher = [nn.Linear(1, 1)]
+            self.sizes, self.names = (1, 2), {"a": [1, 2]}
+
+    assert Net().count_parameters() == 2 * 1 + 2 + 2 + 1
+
+
+# -- errors and observers know the layer --
+
+
+class Deep(nn.Module):
+    def __init__(self):
+        self.stages = nn.ModuleList([nn.Sequential(nn.Linear(3, 4), nn.Linear(5, 6))])
+
+    def forward(self, x):
+        return self.stages[0](x) * 2.0
+
+
+def test_an_error_names_the_layer_once_and_keeps_its_type():
+    message = r"^stages\.0\.1 \(Linear\): expected x \[\.\.\., Ci\] and w \[Ci, Co\] with the same Ci, found"
+    with pytest.raises(ValueError, match=message):
+        Deep()(np.ones((2, 3), np.float32))
+    with pytest.raises(ValueError, match=r"^Linear: expected x"):
+        nn.Linear(3, 4)(np.ones(2, np.float32))
+    assert current_path() == ""
+
+
+@pytest.mark.parametrize("error", [KeyError("x"), OSError(2, "gone"), ValueError(), ValueError(1)])
+def test_errors_of_another_build_are_passed_on_as_they_are(error):
+    class Fails(nn.Module):
+        def forward(self, x):
+            raise error
+
+    text = str(error)
+    with pytest.raises(type(error)) as caught:
+        nn.Sequential(Fails())(1)
+    assert caught.value is error
+    assert str(error) == text
+
+
+def test_observers_can_ask_for_the_path_of_the_running_module():
+    net, seen = Deep(), []
+    net.stages = nn.ModuleList([nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 6))])
+    with observe(lambda function, *_: seen.append((current_path(), function.name))):
+        net(np.ones((2, 3), np.float32))
+        nn.Linear(3, 1)(np.ones((2, 3), np.float32))
+    assert seen == [("stages.0.0", "Linear"), ("stages.0.1", "Linear"), ("", "Mul"), ("", "Linear")]
+
+
+def test_the_path_follows_a_tree_that_was_changed_and_names_the_class_of_a_stranger():
+    class Borrows(nn.Module):
+        def forward(self, x):
+            return stranger(self.part(x))
+
+    stranger, net, seen = nn.Sequential(nn.Linear(2, 2)), Borrows(), []
+    net.part = nn.Linear(2, 2)
+    with observe(lambda *_: seen.append(current_path())):
+        net(np.ones((1, 2), np.float32))
+        net.other = net.part
+        del net.part
+        net.part = net.other
+        del net.other
+        net.part = nn.Sequential(net.part)
+        net(np.ones((1, 2), np.float32))
+    assert seen == ["part", "Linear", "part.0", "Linear"]
+
+
+# -- for the eye --
+
+
+def test_a_network_prints_as_a_tree_with_shapes():
+    net = nn.Sequential(nn.LayerNorm(3), nn.ModuleDict({"a": nn.Linear(3, 4, bias=False)}), nn.ReLU())
+    assert repr(net) == "\n".join(
+        [
+            "Sequential(",
+            "  (0): LayerNorm(eps=1e-05, weight [3], bias [3])",
+            "  (1): ModuleDict(",
+            "    (a): Linear(weight [3, 4])",
+            "  )",
+            "  (2): ReLU()",
+            ")",
+        ]
+    )
+    net.scale, net.rate = nn.Parameter([1.0, 2.0]), 0.5
+    assert "\n  scale [2], rate=0.5\n  (0)" in repr(net)

@@ -79,7 +79,7 @@ def test_a_stateful_mlif_checks_the_membrane_of_both_modalities(rng):
 def test_decay_of_tau_or_decay(tau, decay, expected):
     assert nn.decay_of(tau, decay) == pytest.approx(expected, abs=1e-16)
     for layer in (nn.LIF(tau, decay), nn.MLIF(tau, decay)):
-        assert layer.decay == pytest.approx(expected, abs=1e-16)
+        assert layer.firing.decay == pytest.approx(expected, abs=1e-16)
 
 
 @pytest.mark.parametrize("tau", [0.2, 1.0, 0.0, -3.0, float("nan")])
@@ -102,7 +102,7 @@ def test_tau_and_decay_together_or_neither_are_refused():
             make()
     with pytest.raises(ValueError, match="found tau=None, decay=None"):
         nn.decay_of(None, None)
-    assert nn.LIF().decay == nn.MLIF().decay == 0.5
+    assert nn.LIF().firing.decay == nn.MLIF().firing.decay == 0.5
 
 
 def test_if_does_not_leak():

@@ -43,6 +43,19 @@ def test_convolution(rng, wanted, spikes, stride, padding):
 
 
 @pytest.mark.parametrize("spikes", [True, False])
+@pytest.mark.parametrize("layer", [(1, 1, 1), ((2, 1), (0, 2), (1, 2))])
+@pytest.mark.parametrize("per_group", [1, 2])
+def test_grouped_convolution(rng, layer, per_group, spikes):
+    x = rng.integers(0, 3, (2, 1, 5, 4, 4))
+    x = x.astype(np.uint8 if spikes else np.float64)
+    w, b = rng.standard_normal((3, 2, per_group, 8)), rng.standard_normal(8)
+    call, gy, grads, counts = run(F.GroupedConv2d(*layer), [x, w, b], (True, True, True))
+    n = Counter()
+    compare(grads, count_backward.conv(n, call, x, w, b, gy))
+    assert counts == {k: v for k, v in n.items() if v}
+
+
+@pytest.mark.parametrize("spikes", [True, False])
 def test_linear(rng, spikes):
     x = rng.integers(0, 3, (2, 3, 4)).astype(np.uint8 if spikes else np.float64)
     w, b = rng.standard_normal((4, 5)), rng.standard_normal(5)

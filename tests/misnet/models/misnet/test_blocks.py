@@ -1,9 +1,13 @@
 """ConvBNLIF, SEWBlock, InteractCell and Stage: shapes, types of spikes, and which weights act where."""
 
+import re
+
 import numpy as np
 import pytest
 
 from misnet.models.misnet.blocks import ConvBNLIF, InteractCell, SEWBlock, Stage
+from misnet.models.misnet.fusion import FusedMLIF, SingleLIF
+from misnet.models.misnet.head import FusionHead
 from snncore import Tensor
 from snncore import functions as F
 from tests.misnet.tiny import random_spikes, shaken, tiny_config
@@ -176,3 +180,27 @@ def test_a_stage_may_have_no_cell(rng):
     x = [Tensor(rng.standard_normal((T, N, SIZE, SIZE, n)).astype(np.float32)) for n in (1, 2)]
     assert [y.shape for y in stage(*x)] == [(T, N, 3, 3, C)] * 2
     assert not any("cells" in name for name, _ in stage.named_parameters())
+
+
+@pytest.mark.parametrize("mlif", ["full", "fused-charge", "independent"])
+@pytest.mark.parametrize("fusion", ["concat", "mlp", "attention"])
+def test_a_cell_cuts_and_broadcasts_nothing(rng, mlif, fusion):
+    if mlif == "independent" and fusion != "concat":
+        pytest.skip("no such neuron")
+    cell = make_cell(rng, mlif=mlif, mlif_fusion=fusion)
+    s_a, s_v = spikes(rng), spikes(rng)
+    for short in (s_v[:1], s_v[:2], s_v[:, :1]):
+        message = re.escape(f"expected audio and visual of one shape, found {SHAPE} and {short.shape}")
+        with pytest.raises(ValueError, match=f"InteractCell: {message}"):
+            cell(s_a, short)
+        if isinstance(cell.mlif, FusedMLIF | SingleLIF):
+            with pytest.raises(ValueError, match=f"{type(cell.mlif).__name__}: {message}"):
+                cell.mlif(s_a, short, None, None)
+
+
+@pytest.mark.parametrize("fusion", ["concat", "sum", "hadamard", "mlp", "attention"])
+def test_a_head_broadcasts_nothing(rng, fusion):
+    head = FusionHead(C, tiny_config(head=fusion), rng)
+    g_a, g_v = (Tensor(np.ones((t, N, C), np.float32)) for t in (1, T))
+    with pytest.raises(ValueError, match=r"FusionHead: expected audio and visual of one shape, found \(1, 2, 4\) and"):
+        head(g_a, g_v)

@@ -190,3 +190,10 @@ def test_switches_override_a_preset_and_the_rest_stays():
 def test_an_unknown_preset_or_variant_is_refused(arguments, message):
     with pytest.raises(ConfigError, match=message):
         preset(*arguments)
+
+
+def test_as_many_residual_cells_as_a_byte_can_count_are_taken_and_no_more():
+    MISNetConfig(channels=(4,), cells=(254,), cell_residual=True)
+    MISNetConfig(channels=(4,), cells=(255,))  # without a residual nothing is added up
+    with pytest.raises(ConfigError, match=r"cells: expected at most 254 a stage with cell_residual, .* found 255"):
+        MISNetConfig(channels=(4,), cells=(255,), cell_residual=True)

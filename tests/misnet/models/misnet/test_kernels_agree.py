@@ -21,6 +21,20 @@ def batch():
     return next(BatchIterator(load_dataset("dialpad", "train"), 8).epoch(0))
 
 
+def gradients_and_spikes(config, seed, batch):
+    """Return {parameter: gradient} of the loss, and all spike trains in order; gamma is 2, so that layers fire."""
+    model = MISNet(config, seed)
+    for name, p in model.named_parameters():
+        if name.endswith("bn.weight"):
+            p.data *= 2
+    calls = []
+    with observe(lambda *call: calls.append(call)):
+        outputs = model(*(Tensor(x) for x in batch[:2]))
+    loss(outputs, batch[2], config).backward()
+    trains = [y for function, _, ys in calls if function.spiking for y in ys]
+    return {name: p.grad for name, p in model.named_parameters()}, trains
+
+
 def network():
     return MISNet(MISNetConfig(variant="XS", size=8, visual_channels=1), seed=0)
 
@@ -35,7 +49,7 @@ def record(model, inputs):
 
 def first_differences(currents, found, expected, function):
     """Distance from the threshold of each membrane at the first timestep at which its spikes differ."""
-    decay, v_threshold, _, _ = function.neuron
+    decay, v_threshold = function.firing.decay, function.firing.v_threshold
     h, v, far = np.zeros(0), np.zeros(currents.shape[1:]), []
     settled = np.zeros(currents.shape[1:], bool)
     for t in range(len(currents)):
@@ -88,3 +102,26 @@ def test_gradients_of_the_whole_network(batch, monkeypatch):
         for name, g in others.items():
             bound = 1e-3 if "alpha" in name else 1e-4  # a sum over all pixels that nearly cancels
             assert_agrees(g, gradients[0][name], bound)
+
+
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+@pytest.mark.parametrize(("alpha", "threshold"), [(0.4, 1.2), (0.2, 0.6)])
+def test_gradients_where_many_membranes_are_on_the_threshold_of_the_mlif(monkeypatch, alpha, threshold, reset):
+    """alpha * 3 rounds to the threshold in float32: the first spikes of an MLIF with W at 1 land on it."""
+    config = MISNetConfig(
+        "XS", (16, 32), (2, 1), size=16, visual_channels=1, alpha=alpha, mlif_v_threshold=threshold, reset=reset
+    )
+    rng = np.random.default_rng(0)
+    batch = (*rng.random((2, 4, 4, 16, 16, 1), np.float32), rng.integers(0, 10, 4))
+    results = []
+    for choice in ("reference", "auto"):
+        monkeypatch.setenv("SNNCORE_KERNELS", choice)
+        results.append(gradients_and_spikes(config, 0, batch))
+    (expected, right), (found, trains) = results
+    for s, wanted in zip(trains, right, strict=True):
+        np.testing.assert_array_equal(s, wanted)
+    assert [0.01 < s.mean() < 0.9 for s in trains[:12]] == [
+        True
+    ] * 12  # the first cell with its MLIF; later ones are silent
+    for name, g in found.items():
+        assert_agrees(g, expected[name], 1e-3 if "alpha" in name else 1e-4)

@@ -27,7 +27,7 @@ def test_loss_is_equations_14_to_16():
     outputs = scores()
     y = np.zeros((5, 4))
     y[np.arange(5), LABELS] = 1
-    mm, a, v = (((x.data - y) ** 2).sum() / 20 for x in outputs)
+    mm, a, v = (((x.data - y) ** 2).sum() / 20 for x in outputs.values())
     config = tiny_config(beta_a=0.3, beta_v=0.8)
     assert loss(outputs, LABELS, config).item() == pytest.approx(mm + 0.3 * a + 0.8 * v, rel=1e-14)
     assert loss(outputs, LABELS, tiny_config(beta_a=0, beta_v=0)).item() == pytest.approx(mm, rel=1e-14)
@@ -40,7 +40,7 @@ def test_cross_entropy_takes_the_place_of_mse():
         p = np.exp(x) / np.exp(x).sum(1, keepdims=True)
         return -np.mean(np.log(p[np.arange(5), LABELS]))
 
-    mm, a, v = (entropy(x.data) for x in outputs)
+    mm, a, v = (entropy(x.data) for x in outputs.values())
     config = tiny_config(loss="cross-entropy", beta_a=0.3, beta_v=0.8)
     assert loss(outputs, LABELS, config).item() == pytest.approx(mm + 0.3 * a + 0.8 * v, rel=1e-12)
 
@@ -60,7 +60,7 @@ def test_scores_are_means_over_the_timesteps_of_the_heads():
         g_a @ w["head_a.weight"] + w["head_a.bias"],
         g_v @ w["head_v.weight"] + w["head_v.bias"],
     )
-    for found, steps in zip(forward(model, (x_a, x_v)), expected, strict=True):
+    for found, steps in zip(forward(model, (x_a, x_v)).values(), expected, strict=True):
         assert steps.std(axis=0).max() > 1e-3  # the steps do differ
         assert found.shape == (3, 4)
         np.testing.assert_allclose(found.data, steps.mean(0), rtol=1e-5, atol=1e-6)
@@ -79,6 +79,44 @@ def test_an_input_of_another_shape_is_refused_by_name(audio, video, message):
     model = MISNet(tiny_config())
     with pytest.raises(ValueError, match=message):
         model(Tensor(np.zeros(audio, np.float32)), Tensor(np.zeros(video, np.float32)))
+
+
+@pytest.mark.parametrize("fusion", ["concat", "mlp", "attention"])
+@pytest.mark.parametrize("head", ["concat", "sum", "hadamard", "mlp", "attention"])
+@pytest.mark.parametrize("lengths", [((2, 3), (4, 3)), ((1, 3), (4, 3)), ((4, 1), (4, 3)), ((4, 3), (4, 2))], ids=str)
+def test_streams_of_other_lengths_are_refused_and_neither_cut_nor_broadcast(fusion, head, lengths):
+    model = MISNet(tiny_config(mlif_fusion=fusion, head=head))
+    audio, video = (Tensor(np.ones((*n, 8, 8, c), np.float32)) for n, c in zip(lengths, (1, 2), strict=True))
+    before = copy_of(model.state_dict())
+    shapes = rf"audio {audio.shape} and visual {video.shape}".replace("(", r"\(").replace(")", r"\)")
+    with pytest.raises(ValueError, match=f"the same timesteps T and samples N in every stream, found {shapes}"):
+        model(audio, video)
+    for name, x in model.state_dict().items():  # nothing ran: the running statistics are those of the start
+        np.testing.assert_array_equal(x, before[name], err_msg=name)
+
+
+def test_another_number_of_streams_is_refused():
+    model = MISNet(tiny_config())
+    x = Tensor(np.zeros((3, 2, 8, 8, 1), np.float32))
+    for streams in ((x,), (x, x, x)):
+        with pytest.raises(ValueError, match=f"MISNet-XS: expected 2 streams, audio, visual, found {len(streams)}"):
+            model(*streams)
+
+
+@pytest.mark.parametrize("kind", ["mse", "cross-entropy"])
+@pytest.mark.parametrize("labels", [[-1, 0, 1, 2, 3], [0, 1, 2, 3, 4]])
+def test_a_label_that_is_no_class_is_refused_by_every_loss(kind, labels):
+    message = f"labels run from {min(labels)} to {max(labels)}, classes are 4"
+    with pytest.raises(ValueError, match=message):
+        loss(scores(), np.array(labels), tiny_config(loss=kind))
+
+
+def test_the_heads_by_name_and_as_the_paper_calls_them():
+    outputs = forward(MISNet(tiny_config()), make_batch(tiny_config()))
+    assert list(outputs) == list(MISNet.heads) == ["av", "a", "v"]
+    assert outputs.p is outputs["av"]
+    assert outputs.o_a is outputs["a"]
+    assert outputs.o_v is outputs["v"]
 
 
 def test_a_seed_gives_the_same_weights_and_another_seed_others():
@@ -116,8 +154,8 @@ def test_in_evaluation_a_sample_does_not_depend_on_its_batch(switches):
     x_a, x_v, _ = make_batch(config, n=5)
     whole = forward(model, (x_a, x_v))
     parts = [forward(model, (x_a[:, part], x_v[:, part])) for part in (slice(0, 1), slice(1, 3), slice(3, 5))]
-    for i, scores in enumerate(whole):
-        np.testing.assert_allclose(np.concatenate([p[i].data for p in parts]), scores.data, rtol=1e-6, atol=1e-6)
+    for head, scores in whole.items():
+        np.testing.assert_allclose(np.concatenate([p[head].data for p in parts]), scores.data, rtol=1e-6, atol=1e-6)
     assert whole.p.data.std(axis=0).max() > 1e-3  # the samples do differ
 
 
@@ -131,7 +169,7 @@ def test_one_timestep_and_odd_sizes_train(switches, size, timesteps):
     value = loss(outputs, labels, config)
     value.backward()
     assert np.isfinite(value.item())
-    assert [x.shape for x in outputs] == [(2, 4)] * 3
+    assert [x.shape for x in outputs.values()] == [(2, 4)] * 3
     assert all(np.isfinite(p.grad).all() for p in model.parameters())
 
 
@@ -141,7 +179,7 @@ def test_float64_weights_give_float64_scores_and_about_the_same_values():
     model = lively(config)
     single = forward(model, batch)
     double = forward(model.astype(np.float64), tuple(x.astype(np.float64) for x in batch[:2]))
-    for x, y in zip(single, double, strict=True):
+    for x, y in zip(single.values(), double.values(), strict=True):
         assert (x.dtype, y.dtype) == (np.float32, np.float64)
         np.testing.assert_allclose(x.data, y.data, rtol=1e-4, atol=1e-5)
         assert x.data.std(axis=0).max() > 1e-3

@@ -9,6 +9,8 @@ from misnet import MISNet
 from misnet.models.misnet.blocks import make_mlif, make_neuron
 from misnet.training.step import Totals, train_step
 from snncore import Tensor, nn, surrogate
+from snncore import functions as F
+from snncore.firing import Firing
 from snncore.optim import Adam
 from tests.misnet.tiny import copy_of, make_batch, tiny_config
 
@@ -32,22 +34,45 @@ def test_spike_trains_worked_out_by_hand():
     assert trace(v_threshold=0.5) == [1, 1, 1, 1]
     # the same with a hard reset: the rest is lost, and 0.2 stays below
     assert trace(v_threshold=0.5, reset="hard") == [1, 1, 1, 0]
+    # no leak and a hard reset: 0.6 | 1.2, fires, 0 left | 1.7, fires, 0 left | 0.2
+    assert trace(neuron="if", reset="hard") == [0, 1, 1, 0]
     assert trace(neuron="plif") == trace()  # before it has learnt
+    assert trace(neuron="plif", v_threshold=0.5, reset="hard") == [1, 1, 1, 0]
+
+
+@pytest.mark.parametrize("neuron", nn.NEURONS)
+@pytest.mark.parametrize("detach_reset", [False, True])
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_every_setting_reaches_every_neuron(neuron, detach_reset, reset):
+    rng = np.random.default_rng(0)
+    if (neuron, reset) == ("clif", "hard"):
+        pytest.skip("CLIF defines a soft reset only")
+    switches = {"decay": 0.75, "v_threshold": 0.7, "surrogate": "atan", "surrogate_scale": 3.0}
+    layer = make_neuron(tiny_config(neuron=neuron, detach_reset=detach_reset, reset=reset, **switches))
+    decay = 1.0 if neuron == "if" else 0.75
+    firing = Firing(decay, 0.7, None if reset == "soft" else 0.0, surrogate.ATan(3.0), detach_reset)
+    assert layer.firing == firing
+    c, gs = rng.normal(0.6, 0.8, (2, 5, 3, 4)).astype(np.float32)
+    found, expected = Tensor(c, requires_grad=True), Tensor(c, requires_grad=True)
+    layer(found).backward(gs)
+    function = F.CLIF if neuron == "clif" else F.LIF  # of which a PLIF that has not learnt yet is one
+    function(firing=firing)(expected).backward(gs)
+    np.testing.assert_allclose(found.grad, expected.grad, rtol=0, atol=1e-5)
 
 
 def test_plif_and_clif_take_their_tau_from_the_decay():
     plif = make_neuron(tiny_config(neuron="plif", decay=0.75))
     assert plif.w.data == pytest.approx(-math.log(3), rel=1e-6)  # sigmoid(w) = 1 / tau = 1 / 4
     clif = make_neuron(tiny_config(neuron="clif", decay=0.75, v_threshold=0.8, surrogate="atan", detach_reset=True))
-    assert clif.settings == (4.0, 0.8, surrogate.ATan(), True)
+    assert clif.firing == Firing(0.75, 0.8, None, surrogate.ATan(), True)
 
 
 def test_each_neuron_has_its_own_threshold():
     config = tiny_config(v_threshold=0.7, mlif_v_threshold=0.3, reset="hard", detach_reset=True)
-    assert make_neuron(config).settings == (0.7, 0.0, surrogate.Sigmoid(), True)
+    assert make_neuron(config).firing == Firing(0.5, 0.7, 0.0, surrogate.Sigmoid(), True)
     mlif = make_mlif(config, 2, np.random.default_rng(0))
     assert isinstance(mlif, nn.MLIF)
-    assert (mlif.settings, mlif.decay) == ((0.3, 0.0, surrogate.Sigmoid(), True), 0.5)
+    assert mlif.firing == Firing(0.5, 0.3, 0.0, surrogate.Sigmoid(), True)
 
 
 @pytest.mark.parametrize("mlif", ["full", "fused-charge"])

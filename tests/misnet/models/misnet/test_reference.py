@@ -42,7 +42,7 @@ def test_loss_and_scores_of_training(reference, trained):
     _, outputs, value, _, dtype = trained
     bound = 1e-10 if dtype == np.float64 else 1e-4
     assert relative(np.array(value), reference.arrays["f64/train/loss"]) < bound
-    for head, scores in zip(HEADS, outputs, strict=True):
+    for head, scores in zip(HEADS, outputs.values(), strict=True):
         assert scores.dtype == dtype
         assert relative(scores.data, reference.arrays[f"f64/train/{head}"]) < bound
 
@@ -81,7 +81,7 @@ def test_evaluation_scores_and_spikes(reference, trained):
     with no_grad():
         outputs, spikes = forward_with_spikes(model.eval(), reference.inputs(dtype))
     model.train()
-    for head, scores in zip(HEADS, outputs, strict=True):
+    for head, scores in zip(HEADS, outputs.values(), strict=True):
         bound = 1e-10 if dtype == np.float64 else 1e-4
         assert relative(scores.data, reference.arrays[f"f64/eval/{head}"]) < bound
     for layer, s in spikes.items():

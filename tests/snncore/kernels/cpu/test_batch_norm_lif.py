@@ -1,11 +1,14 @@
 """Fused BatchNorm and LIF: the reference's spikes to the bit, its gradients to rounding."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from snncore import surrogate as S
+from snncore.firing import Firing
 from snncore.kernels import cpu, reference
 from snncore.surrogate import SURROGATES, relaxed
 from tests.snncore.kernels.agreement import assert_agrees
@@ -28,15 +31,15 @@ def problem(shape, seed=0):
 @pytest.mark.parametrize("v_reset", [None, 0.1])
 def test_spikes_to_the_bit_and_gradients_to_rounding(shape, surrogate, v_reset):
     x, norm, gs = problem(shape)
-    neuron = (0.5, 1.0, v_reset, SURROGATES[surrogate]())
-    s = cpu.batch_norm_lif_forward(x, *norm, *neuron)
-    right = reference.batch_norm_lif_forward(x, *norm, *neuron)
+    firing = Firing(0.5, 1.0, v_reset, SURROGATES[surrogate]())
+    s = cpu.batch_norm_lif_forward(x, *norm, firing)
+    right = reference.batch_norm_lif_forward(x, *norm, firing)
     assert s.dtype == np.uint8
     assert 0.05 < right.mean() < 0.95
     np.testing.assert_array_equal(s, right)
     for detach_reset in (False, True):
         for training in (False, True):
-            args = (gs, x, *norm, *neuron, detach_reset, training)
+            args = (gs, x, s, *norm, replace(firing, detach_reset=detach_reset), training)
             for found, expected in zip(
                 cpu.batch_norm_lif_backward(*args), reference.batch_norm_lif_backward(*args), strict=True
             ):
@@ -52,9 +55,9 @@ def test_spikes_to_the_bit_and_gradients_to_rounding(shape, surrogate, v_reset):
 )
 def test_spikes_to_the_bit_at_any_size(steps, positions, channels, decay, seed):
     x, norm, _ = problem((steps, positions, channels), seed)
-    neuron = (decay, 0.7, None, S.Sigmoid())
-    found = cpu.batch_norm_lif_forward(x, *norm, *neuron)
-    np.testing.assert_array_equal(found, reference.batch_norm_lif_forward(x, *norm, *neuron))
+    firing = Firing(decay, 0.7)
+    found = cpu.batch_norm_lif_forward(x, *norm, firing)
+    np.testing.assert_array_equal(found, reference.batch_norm_lif_forward(x, *norm, firing))
 
 
 @pytest.mark.parametrize("offset", [0.0, 1000.0])
@@ -71,17 +74,17 @@ def test_statistics_far_from_zero_and_near(rng, shape, offset):
 def test_a_membrane_on_the_threshold_fires():
     x = np.array([[[1.0], [np.nextafter(np.float32(1), np.float32(0))]]], np.float32)
     identity = (np.zeros(1), np.ones(1), np.ones(1, np.float32), np.zeros(1, np.float32))
-    s = cpu.batch_norm_lif_forward(x, *identity, 0.5, 1.0, None, S.Sigmoid())
+    s = cpu.batch_norm_lif_forward(x, *identity, Firing())
     assert s.ravel().tolist() == [1, 0]
 
 
 def test_a_membrane_that_is_not_finite_is_treated_alike():
     x = np.array([np.nan, np.inf, -np.inf, 0.5], np.float32).reshape(1, 4, 1).repeat(3, axis=0)
     identity = (np.zeros(1), np.ones(1), np.ones(1, np.float32), np.zeros(1, np.float32))
-    neuron = (0.5, 1.0, None, S.Sigmoid())
+    firing = Firing()
     with np.errstate(invalid="ignore"):
-        right = reference.batch_norm_lif_forward(x, *identity, *neuron)
-    np.testing.assert_array_equal(cpu.batch_norm_lif_forward(x, *identity, *neuron), right)
+        right = reference.batch_norm_lif_forward(x, *identity, firing)
+    np.testing.assert_array_equal(cpu.batch_norm_lif_forward(x, *identity, firing), right)
 
 
 class Own(S.Sigmoid):
@@ -93,16 +96,15 @@ class Own(S.Sigmoid):
 
 def test_what_is_not_compiled_is_the_reference(rng):
     x, norm, gs = problem((3, 4, 5))
-    neuron = (0.5, 1.0, None)
-    args = (gs, x, *norm, *neuron, Own(), False, True)
+    firing, own = Firing(), Firing(surrogate=Own())
+    s = reference.batch_norm_lif_forward(x, *norm, own)
+    args = (gs, x, s, *norm, own, True)
     expected = reference.batch_norm_lif_backward(*args)
     for found, right in zip(cpu.batch_norm_lif_backward(*args), expected, strict=True):
         np.testing.assert_array_equal(found, right)
     with relaxed():
-        smooth = cpu.batch_norm_lif_forward(x, *norm, *neuron, S.Sigmoid())
+        smooth = cpu.batch_norm_lif_forward(x, *norm, firing)
     assert smooth.dtype == np.float32
     assert 0 < smooth.min() < smooth.max() < 1
-    wide = cpu.batch_norm_lif_forward(x.astype(np.float64), *norm, *neuron, S.Sigmoid())
-    np.testing.assert_array_equal(
-        wide, reference.batch_norm_lif_forward(x.astype(np.float64), *norm, *neuron, S.Sigmoid())
-    )
+    wide = cpu.batch_norm_lif_forward(x.astype(np.float64), *norm, firing)
+    np.testing.assert_array_equal(wide, reference.batch_norm_lif_forward(x.astype(np.float64), *norm, firing))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from snncore.kernels import reference
+from snncore.kernels.choice import use_kernels
 from snncore.kernels.cpu import conv, conv_dense, conv_event, winograd
 from tests.snncore.kernels.agreement import assert_agrees
 from tests.snncore.kernels.cpu.layers import draw_spikes
@@ -44,10 +45,10 @@ def weights(rng, kernel=3, channels=16):
         ("dense", 0.1, "winograd"),
     ],
 )
-def test_forward_follows_the_density_unless_forced(rng, monkeypatch, called, choice, density, kernel):
-    monkeypatch.setenv("SNNCORE_KERNELS", choice)
+def test_forward_follows_the_density_unless_forced(rng, called, choice, density, kernel):
     x, w = draw_spikes(rng, (2, 6, 6, 16), density), weights(rng)
-    y = conv.conv_forward(x, w, ONE, ONE)
+    with use_kernels(choice):
+        y = conv.conv_forward(x, w, ONE, ONE)
     assert called == [kernel]
     assert_agrees(y, reference.conv_forward(x, w.astype(np.float64), ONE, ONE), 2e-6)
 
@@ -96,3 +97,18 @@ def test_other_types_are_the_reference_to_the_bit(rng):
 def test_no_images_make_no_output():
     y = conv.conv_forward(np.zeros((0, 6, 6, 16), np.uint8), np.ones((3, 3, 16, 4), np.float32), ONE, ONE)
     assert y.shape == (0, 6, 6, 4)
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (0, 1), (2, 0), (1, 2), (2, 1)])
+@pytest.mark.parametrize("channels", [3, 16, 40])
+def test_each_axis_has_its_own_padding(rng, called, padding, channels):
+    x = rng.standard_normal((2, 5, 8, 16), np.float32)
+    w = rng.standard_normal((3, 3, 16, channels), np.float32)
+    wide = w.astype(np.float64)
+    exact = reference.conv_forward(x, wide, ONE, padding)
+    gy = rng.standard_normal(exact.shape).astype(np.float32)
+    exact_gx = reference.conv_backward_input(gy.astype(np.float64), wide, x.shape, ONE, padding)
+    called.clear()
+    assert_agrees(conv.conv_forward(x, w, ONE, padding), exact, 2e-6)
+    assert_agrees(conv.conv_backward_input(gy, w, x.shape, ONE, padding), exact_gx, 3e-5)
+    assert called == ["winograd", "winograd" if channels >= 16 else "dense"]

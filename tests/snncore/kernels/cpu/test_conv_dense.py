@@ -35,3 +35,15 @@ def test_all_three_passes_are_the_reference(layer, analog, seed):
 def test_weights_are_turned_and_transposed(rng, shape):
     w = rng.standard_normal(shape).astype(np.float32)
     np.testing.assert_array_equal(turned_weights(w), w[::-1, ::-1].transpose(0, 1, 3, 2))
+
+
+@pytest.mark.parametrize(("images", "size"), [(20, 32), (13, 40), (3, 5)])
+def test_a_layer_of_real_size(rng, images, size):
+    """As the first layer of a network: 220 and 221 blocks of pixels, which divide unevenly into 8 parts."""
+    x = rng.integers(-8, 9, (images, size, size, 3)).astype(np.float32)  # integers: float32 sums are exact
+    w = rng.integers(-4, 5, (3, 3, 3, 16)).astype(np.float32)
+    y = conv_dense.conv_forward(x, w, (1, 1), (1, 1))
+    np.testing.assert_array_equal(y, reference.conv_forward(x, w, (1, 1), (1, 1)))
+    gy = rng.integers(-4, 5, y.shape).astype(np.float32)
+    gw = conv_dense.conv_backward_weight(x, gy, (3, 3), (1, 1), (1, 1))
+    np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, (3, 3), (1, 1), (1, 1)))

@@ -62,3 +62,28 @@ def test_a_sum_does_not_depend_on_the_other_images(rng):
     whole = conv_event.conv_forward(look_at(x), w, (1, 1), (1, 1))
     parts = [conv_event.conv_forward(look_at(x[i : i + 2]), w, (1, 1), (1, 1)) for i in (0, 2, 4)]
     np.testing.assert_array_equal(whole, np.concatenate(parts))
+
+
+@pytest.mark.parametrize("padding", [(0, 0), (1, 0), (0, 2), (2, 2), (1, 1)])
+@pytest.mark.parametrize("channels_out", [16, 32, 64, 70])
+@pytest.mark.parametrize("kernel", [(3, 3), (1, 3)])
+def test_windows_three_wide_with_any_padding(rng, kernel, channels_out, padding):
+    """The sums of three pixels roll along a row only where the border is one pixel wide."""
+    x = draw_spikes(rng, (2, 5, 6, 20), 0.4)
+    w = rng.integers(-4, 5, (*kernel, 20, channels_out)).astype(np.float32)  # integers: float32 sums are exact
+    y = conv_event.conv_forward(look_at(x), w, (1, 1), padding)
+    np.testing.assert_array_equal(y, reference.conv_forward(x, w, (1, 1), padding))
+    gy = rng.integers(-4, 5, y.shape).astype(np.float32)
+    gw = conv_event.conv_backward_weight(look_at(x), gy, kernel, padding)
+    np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, kernel, (1, 1), padding))
+
+
+def test_a_layer_of_real_size(rng):
+    """More rows than a block of weights serves, more images than parts of the weight gradient, several bands."""
+    x = draw_spikes(rng, (11, 20, 24, 64), 0.1)
+    w = rng.integers(-4, 5, (3, 3, 64, 64)).astype(np.float32)
+    y = conv_event.conv_forward(look_at(x), w, (1, 1), (1, 1))
+    np.testing.assert_array_equal(y, reference.conv_forward(x, w, (1, 1), (1, 1)))
+    gy = rng.integers(-4, 5, y.shape).astype(np.float32)
+    gw = conv_event.conv_backward_weight(look_at(x), gy, (3, 3), (1, 1))
+    np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, (3, 3), (1, 1), (1, 1)))

@@ -1,10 +1,13 @@
 """The compiled MLIF: the reference's spikes to the bit, its gradients to rounding."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from snncore.firing import Firing
 from snncore.kernels import cpu, reference
-from snncore.surrogate import SURROGATES, Sigmoid
+from snncore.surrogate import SURROGATES
 from tests.snncore.kernels.agreement import assert_agrees
 
 SHAPES = [(4, 2, 5, 3, 7), (1, 1, 1, 1, 1), (3, 9, 2, 6, 70), (2, 3, 2, 2, 1100)]
@@ -27,15 +30,16 @@ def problem(shape, weight, seed=0):
 def test_spikes_to_the_bit_and_gradients_to_rounding(shape, weight, v_reset, analog):
     o, w, alpha, gs, gu = problem(shape, weight)
     o = o.astype(np.float32) * np.float32(0.9) if analog else o
-    call = (o, w, alpha, None, 0.5, 0.8, v_reset, Sigmoid())
+    firing = Firing(0.5, 0.8, v_reset)
+    call = (o, w, alpha, None, firing)
     (s, u), (right, membrane) = cpu.mlif_forward(*call), reference.mlif_forward(*call)
     assert s.dtype == np.uint8
     np.testing.assert_array_equal(s, right)
     np.testing.assert_array_equal(u, membrane)
     for detach_reset in (False, True):
         for last in (None, gu):
-            found = cpu.mlif_backward(gs, last, *call, detach_reset)
-            expected = reference.mlif_backward(gs, last, *call, detach_reset)
+            args = (gs, last, o, s, w, alpha, None, replace(firing, detach_reset=detach_reset))
+            found, expected = cpu.mlif_backward(*args), reference.mlif_backward(*args)
             assert_agrees(found[0], expected[0], 1e-5)
             assert found[3] is None
             if w is None:
@@ -49,17 +53,18 @@ def test_spikes_to_the_bit_and_gradients_to_rounding(shape, weight, v_reset, ana
 @pytest.mark.parametrize("name", SURROGATES)
 def test_every_surrogate(name):
     o, w, alpha, gs, _ = problem((4, 2, 3, 3, 8), "pixel")
-    call = (o, w, alpha, None, 0.5, 0.8, None, SURROGATES[name]())
-    found, expected = (k.mlif_backward(gs, None, *call, False) for k in (cpu, reference))
+    neuron = (w, alpha, None, Firing(0.5, 0.8, surrogate=SURROGATES[name]()))
+    s, _ = reference.mlif_forward(o, *neuron)
+    found, expected = (k.mlif_backward(gs, None, o, s, *neuron) for k in (cpu, reference))
     assert_agrees(found[0], expected[0], 1e-5)
     assert_agrees(found[1], expected[1], 1e-5)
 
 
 def test_a_membrane_from_an_earlier_call_is_the_reference():
     o, w, alpha, gs, gu = problem((3, 2, 2, 2, 4), "pixel")
-    call = (o, w, alpha, gu, 0.5, 0.8, None, Sigmoid())
-    for found, right in zip(cpu.mlif_forward(*call), reference.mlif_forward(*call), strict=True):
+    neuron = (w, alpha, gu, Firing(0.5, 0.8))
+    for found, right in zip(cpu.mlif_forward(o, *neuron), reference.mlif_forward(o, *neuron), strict=True):
         np.testing.assert_array_equal(found, right)
-    pairs = zip(cpu.mlif_backward(gs, None, *call, False), reference.mlif_backward(gs, None, *call, False), strict=True)
-    for found, right in pairs:
+    args = (gs, None, o, cpu.mlif_forward(o, *neuron)[0], *neuron)
+    for found, right in zip(cpu.mlif_backward(*args), reference.mlif_backward(*args), strict=True):
         np.testing.assert_array_equal(found, right)

@@ -21,3 +21,22 @@ def test_pooling_is_the_reference(dtype, shape, kernel, stride):
     gy = rng.integers(-8, 9, y.shape).astype(np.float32)  # integers: sums are exact in any order
     found = cpu.max_pool_backward(gy, x, y, kernel, stride)
     np.testing.assert_array_equal(found, reference.max_pool_backward(gy, x, y, kernel, stride))
+
+
+@given(st.integers(0, 2**16), PAIRS, PAIRS, st.integers(1, 20))
+def test_nan_and_infinities_travel_as_in_the_reference(seed, kernel, stride, channels):
+    rng = np.random.default_rng(seed)
+    x = rng.choice(
+        np.array([np.nan, np.inf, -np.inf, 0, 1], np.float32), (2, 5, 4, channels), p=[0.1, 0.1, 0.1, 0.4, 0.3]
+    )
+    y = cpu.max_pool_forward(x, kernel, stride)
+    np.testing.assert_array_equal(y, reference.max_pool_forward(x, kernel, stride))
+    gy = rng.integers(-8, 9, y.shape).astype(np.float32)
+    found = cpu.max_pool_backward(gy, x, y, kernel, stride)
+    np.testing.assert_array_equal(found, reference.max_pool_backward(gy, x, y, kernel, stride))
+
+
+def test_nan_is_the_largest_wherever_it_stands():
+    for window in ([1, np.nan, 0, 2], [np.nan, 3, 1, 2], [0, 1, 2, np.nan]):
+        x = np.array(window, np.float32).reshape(1, 2, 2, 1)
+        assert np.isnan(cpu.max_pool_forward(x, (2, 2), (2, 2))).all()

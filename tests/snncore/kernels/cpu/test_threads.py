@@ -4,7 +4,7 @@ import numba
 import numpy as np
 import pytest
 
-from snncore import surrogate as S
+from snncore.firing import Firing
 from snncore.kernels import cpu
 from tests.snncore.kernels.cpu.layers import draw_spikes
 from tests.snncore.kernels.cpu.test_batch_norm_lif import problem as norm_problem
@@ -25,12 +25,14 @@ def conv(rng):
 def norm(rng):
     x, constants, gs = norm_problem((4, 2000, 64))
     yield from cpu.batch_norm_statistics(x)
-    yield from cpu.batch_norm_lif_backward(gs, x, *constants, 0.5, 1.0, None, S.Sigmoid(), False, True)
+    neuron = (*constants, Firing())
+    yield from cpu.batch_norm_lif_backward(gs, x, cpu.batch_norm_lif_forward(x, *neuron), *neuron, True)
 
 
 def mlif(rng):
     o, w, alpha, gs, _ = mlif_problem((4, 3, 8, 8, 64), "pixel")
-    yield from cpu.mlif_backward(gs, None, o, w, alpha, None, 0.5, 0.8, None, S.Sigmoid(), False)[:3]
+    neuron = (w, alpha, None, Firing(0.5, 0.8))
+    yield from cpu.mlif_backward(gs, None, o, cpu.mlif_forward(o, *neuron)[0], *neuron)[:3]
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
+from snncore.firing import Firing
 from snncore.kernels import cuda, reference
-from snncore.surrogate import SURROGATES, Sigmoid
+from snncore.surrogate import SURROGATES
 from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats, up
 
 
@@ -43,7 +44,7 @@ def test_rows_beyond_what_all_blocks_take_at_once(gpu, rng):
     _, got = both(gpu, "batch_norm_statistics", x)  # the reference adds 5000 float32 in a row here, and is less exact
     assert_close((x.mean(0, np.float64), x.var(0, np.float64)), got, 1e-6, ("mean", "var"))
     mean, inv_std, gamma, beta = statistics(rng, 2)
-    args = (floats(rng, 5000, 2), x, mean, inv_std, gamma)
+    args = (floats(rng, 5000, 2), x, mean, inv_std, gamma, True)
     assert_close(*both(gpu, "batch_norm_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
     expected, got = both(gpu, "batch_norm_forward", x, mean, inv_std, gamma, beta)
     np.testing.assert_array_equal(got[0], expected[0])
@@ -59,15 +60,16 @@ def test_forward_is_the_reference_bit_for_bit(gpu, rng, channels):
 def test_backward(gpu, rng, channels):
     x, gy = floats(rng, 7, 5, channels), floats(rng, 7, 5, channels)
     mean, inv_std, gamma, _ = statistics(rng, channels)
-    args = (gy, x, mean, inv_std, gamma)
-    assert_close(*both(gpu, "batch_norm_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
+    for training in (False, True):
+        args = (gy, x, mean, inv_std, gamma, training)
+        assert_close(*both(gpu, "batch_norm_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
 
 
 @pytest.mark.parametrize("v_reset", [None, 0.0])
 @pytest.mark.parametrize("channels", SIZES)
 def test_with_lif_forward_is_the_reference_bit_for_bit(gpu, rng, channels, v_reset):
     x, norm = floats(rng, 5, 3, 3, channels, std=1.5), statistics(rng, channels)
-    expected, got = both(gpu, "batch_norm_lif_forward", x, *norm, 0.6, 1.0, v_reset, Sigmoid())
+    expected, got = both(gpu, "batch_norm_lif_forward", x, *norm, Firing(0.6, 1.0, v_reset))
     assert 0 < expected[0].mean() < 1
     np.testing.assert_array_equal(got[0], expected[0])
 
@@ -78,7 +80,8 @@ def test_with_lif_forward_is_the_reference_bit_for_bit(gpu, rng, channels, v_res
 def test_with_lif_backward(gpu, rng, channels, v_reset, training):
     x, gs, norm = floats(rng, 5, 3, 3, channels), floats(rng, 5, 3, 3, channels), statistics(rng, channels)
     for detach in (False, True):
-        args = (gs, x, *norm, 0.6, 1.0, v_reset, Sigmoid(), detach, training)
+        neuron = (*norm, Firing(0.6, 1.0, v_reset, detach_reset=detach))
+        args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron, training)
         assert_close(*both(gpu, "batch_norm_lif_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))
 
 
@@ -90,7 +93,7 @@ def test_parameters_with_strides_and_statistics_in_float32_are_taken(gpu, rng):
     np.testing.assert_array_equal(got.get(), expected)
     narrow = [up(gpu, a.astype(np.float32)) for a in (mean, inv_std)]
     for run in (cuda.batch_norm_forward, cuda.batch_norm_lif_forward):
-        neuron = () if run is cuda.batch_norm_forward else (0.5, 1.0, None, Sigmoid())
+        neuron = () if run is cuda.batch_norm_forward else (Firing(),)
         got = run(up(gpu, x), *narrow, up(gpu, gamma), up(gpu, beta), *neuron)
         assert got.shape == x.shape
     np.testing.assert_allclose(cuda.batch_norm_forward(up(gpu, x), *narrow, *every_second).get(), expected, rtol=1e-4)
@@ -99,5 +102,6 @@ def test_parameters_with_strides_and_statistics_in_float32_are_taken(gpu, rng):
 @pytest.mark.parametrize("name", SURROGATES)
 def test_with_lif_backward_with_every_surrogate(gpu, rng, name):
     x, gs, norm = floats(rng, 4, 6, 5), floats(rng, 4, 6, 5), statistics(rng, 5)
-    args = (gs, x, *norm, 0.5, 1.0, None, SURROGATES[name](1.5), False, True)
+    neuron = (*norm, Firing(surrogate=SURROGATES[name](1.5)))
+    args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron, True)
     assert_close(*both(gpu, "batch_norm_lif_backward", *args), 1e-5, ("gx", "ggamma", "gbeta"))

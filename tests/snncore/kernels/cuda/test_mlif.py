@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from snncore.firing import Firing
+from snncore.kernels import reference
 from snncore.kernels.cuda import mlif
-from snncore.surrogate import SURROGATES, Sigmoid
+from snncore.surrogate import SURROGATES
 from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats
 
 NAMES = ("go", "gw", "galpha", "gu0")
@@ -17,6 +19,11 @@ def case(rng, kind, shape, spikes=True):
     return o, w
 
 
+def backward_args(gs, gu, o, *neuron):
+    """Arguments of the backward of `mlif_forward(o, *neuron)`, with the spikes of that."""
+    return gs, gu, o, reference.mlif_forward(o, *neuron)[0], *neuron
+
+
 @pytest.mark.parametrize("v_reset", [None, 0.0])
 @pytest.mark.parametrize("spikes", [True, False])
 @pytest.mark.parametrize("kind", ["none", "pixel", "channel"])
@@ -26,7 +33,7 @@ def test_forward_is_the_reference_bit_for_bit(gpu, rng, channels, kind, spikes, 
     o, w = case(rng, kind, shape, spikes)
     for u0 in (None, floats(rng, *shape[1:])):
         alpha = np.array(0.7, np.float32)
-        expected, got = both(gpu, "mlif_forward", o, w, alpha, u0, 0.6, 1.0, v_reset, Sigmoid())
+        expected, got = both(gpu, "mlif_forward", o, w, alpha, u0, Firing(0.6, 1.0, v_reset))
         assert 0 < expected[0].mean() < 1
         for e, g in zip(expected, got, strict=True):
             assert g.dtype == e.dtype
@@ -43,7 +50,7 @@ def test_backward(gpu, rng, channels, kind, spikes, v_reset):
     gs, alpha = floats(rng, *shape), np.array(-0.8 if channels == 31 else 0.8, np.float32)
     state = floats(rng, *shape[1:]), floats(rng, *shape[1:])
     for u0, gu, detach in ((None, None, False), (*state, False), (None, state[1], True)):
-        args = (gs, gu, o, w, alpha, u0, 0.6, 1.0, v_reset, Sigmoid(), detach)
+        args = backward_args(gs, gu, o, w, alpha, u0, Firing(0.6, 1.0, v_reset, detach_reset=detach))
         assert_close(*both(gpu, "mlif_backward", *args), 5e-6, NAMES)
 
 
@@ -51,13 +58,15 @@ def test_backward(gpu, rng, channels, kind, spikes, v_reset):
 def test_backward_with_every_surrogate(gpu, rng, name):
     shape = (4, 2, 3, 3, 5)
     o, w = case(rng, "pixel", shape)
-    args = (floats(rng, *shape), None, o, w, np.array(0.9, np.float32), None, 0.5, 1.0, None, SURROGATES[name](1.5))
-    assert_close(*both(gpu, "mlif_backward", *args, False), 5e-6, NAMES)
+    neuron = (w, np.array(0.9, np.float32), None, Firing(surrogate=SURROGATES[name](1.5)))
+    args = backward_args(floats(rng, *shape), None, o, *neuron)
+    assert_close(*both(gpu, "mlif_backward", *args), 5e-6, NAMES)
 
 
 def test_more_samples_than_blocks_along_them(gpu, rng, monkeypatch):
     monkeypatch.setattr(mlif, "BLOCKS", 16)  # two chunks of samples for six pixels
     shape = (2, 9, 3, 2, 3)
     o, w = case(rng, "pixel", shape)
-    args = (floats(rng, *shape), None, o, w, np.array(0.9, np.float32), None, 0.5, 1.0, None, Sigmoid(), False)
+    neuron = (w, np.array(0.9, np.float32), None, Firing())
+    args = backward_args(floats(rng, *shape), None, o, *neuron)
     assert_close(*both(gpu, "mlif_backward", *args), 5e-6, NAMES)

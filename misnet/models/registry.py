@@ -1,0 +1,52 @@
+"""The networks that can be trained, evaluated and audited by name.
+
+A model is one module, or a package, that offers `Config`, a subclass of ModelConfig, and `build(config, seed)`, which
+returns a Model with fresh weights; and one entry here. It is imported when it is first asked for.
+"""
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from misnet.models.config import ConfigError, ModelConfig
+from misnet.models.contract import Model
+
+__all__ = ["DEFAULT", "MODELS", "Entry", "build", "config_class", "register"]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """The module of a model, and what the model is in a line."""
+
+    module: str
+    help: str
+
+
+MODELS = {
+    "misnet": Entry("misnet.models.misnet", "the multimodal interactive spiking network of Liu et al. 2025"),
+}
+DEFAULT = "misnet"
+"""The model where none is named: runs that were written before there were others do not say."""
+
+
+def register(name: str, module: str, help: str) -> None:
+    """Add a model of one's own; raises ValueError for a name that is taken."""
+    if name in MODELS:
+        raise ValueError(f"name: expected one that is not taken, found {name!r}")
+    MODELS[name] = Entry(module, help)
+
+
+def _module(name: str) -> Any:
+    if name not in tuple(MODELS):
+        raise ConfigError(f"model: expected one of {', '.join(MODELS)}, found {name!r}")
+    return importlib.import_module(MODELS[name].module)
+
+
+def config_class(name: str) -> type[ModelConfig]:
+    """Return the class of a model's configurations; raises ConfigError for an unknown name."""
+    return _module(name).Config
+
+
+def build(name: str, config: ModelConfig, seed: int = 0) -> Model:
+    """Return a network with fresh weights drawn from the seed; raises ConfigError for an unknown name."""
+    return _module(name).build(config, seed)

@@ -1,0 +1,195 @@
+"""The recorded calls, and the walk back through them from the last to the first."""
+
+import heapq
+import itertools
+import weakref
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from snncore.backend import Array, array_module
+from snncore.context import changed, context
+
+if TYPE_CHECKING:  # the tape imports this module
+    from snncore.tape import Function, Tensor
+
+__all__ = ["GraphError", "Node", "Version", "add_to_leaf", "as_gradient", "share_versions", "walk"]
+
+
+class GraphError(RuntimeError):
+    """A backward pass that cannot be done, or a backward that returned something impossible."""
+
+
+class Version:
+    """How often the array of a tensor was changed in place; tensors that share an array share one."""
+
+    __slots__ = ("count",)
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
+def _owner(x: Array) -> Array:
+    return x if getattr(x, "base", None) is None else x.base
+
+
+def share_versions(made: Sequence["Tensor"], inputs: Sequence["Tensor | None"]) -> None:
+    """Give each output that is a view of an input the version of that input: a change of one changes both."""
+    for y in made:
+        base = getattr(y.data, "base", None)
+        for x in inputs:
+            if x is not None and (y.data is x.data or (base is not None and base is _owner(x.data))):
+                y.version = x.version
+                break
+
+
+def _saved(function: "Function") -> tuple[Array | None, ...]:
+    """What forward kept, also where it was assigned to `self.saved` and is one array."""
+    return function.saved if isinstance(function.saved, tuple) else (function.saved,)
+
+
+class Node:
+    """One recorded call. It refers to the nodes of its inputs, not to their arrays: only what forward saved stays."""
+
+    _counter = itertools.count()
+
+    def __init__(
+        self, function: "Function", inputs: Sequence["Tensor | None"], outputs: Sequence["Tensor"], relaxed: bool
+    ) -> None:
+        self.function, self.relaxed = function, relaxed
+        self.order = next(Node._counter)
+        self.sources: list[tuple[Node, int] | Tensor | None] = [  # a node and which of its outputs, or a leaf, or None
+            None if not need or x is None else ((x.node, x.index) if x.node is not None else x)
+            for x, need in zip(inputs, function.needs, strict=True)
+        ]
+        self.input_specs = [None if x is None else (x.shape, x.dtype) for x in inputs]
+        self.output_shapes = [y.shape for y in outputs]
+        self.retained: dict[int, weakref.ref[Tensor]] = {}
+        # what was saved, and how often it had been changed by then: (what it is called, version, count)
+        self.watched: list[tuple[str, Version, int]] = []
+        if saved := _saved(function):
+            owners = {id(_owner(x)) for x in saved if x is not None}
+            self.watched = [
+                (f"{kind} {i}", x.version, x.version.count)
+                for kind, tensors in (("input", inputs), ("output", outputs))
+                for i, x in enumerate(tensors)
+                if x is not None and id(_owner(x.data)) in owners
+            ]
+
+    def check(self) -> None:
+        """Raise GraphError if what forward saved is freed, or was changed in place since."""
+        name = self.function.name
+        if self.function.saved is None:
+            raise GraphError(
+                f"{name}: backward() was called a second time and what forward saved is freed; "
+                "call the model again, or pass retain_graph=True to the first backward()"
+            )
+        for what, version, count in self.watched:
+            if version.count != count:
+                raise GraphError(
+                    f"{name}: its {what} was saved for backward and has been changed in place since, by an optimizer "
+                    "step or by loading weights: the gradient would be that of other numbers; call the model again"
+                )
+
+    def run_backward(self, grads: list[Array | None], retain_graph: bool) -> list[Array | None]:
+        """Return the checked gradient of every input, in the mode in which forward ran."""
+        function = self.function
+        known = next(g for g in grads if g is not None)
+        xp = array_module(known)
+        full = [
+            xp.zeros(shape, known.dtype) if g is None else g for g, shape in zip(grads, self.output_shapes, strict=True)
+        ]
+        if context.relaxed == self.relaxed:
+            result = function.backward(*full)
+        else:
+            with changed("relaxed", self.relaxed):
+                result = function.backward(*full)
+        gradients = list(result) if isinstance(result, tuple) else [result]
+        if len(gradients) != len(self.sources):
+            raise GraphError(
+                f"{function.name}.backward: expected {len(self.sources)} gradients, found {len(gradients)}"
+            )
+        for i, (g, spec) in enumerate(zip(gradients, self.input_specs, strict=True)):
+            if g is None or self.sources[i] is None or spec is None:
+                gradients[i] = None
+                continue
+            shape, dtype = spec
+            g = as_gradient(g, dtype, known)
+            if g.shape != shape:
+                raise GraphError(f"{function.name}.backward: input {i} has shape {shape}, its gradient {g.shape}")
+            gradients[i] = g
+        if not retain_graph and _saved(function):
+            function.saved = None  # only what was kept is freed: an operation that kept nothing may go back again
+        return gradients
+
+
+def as_gradient(g: Array, dtype: np.dtype, beside: Array) -> Array:
+    """Return g as an array of the float type of its tensor; of spikes (integers) any float type, else float32."""
+    if not hasattr(g, "dtype") or isinstance(g, np.generic):
+        g = array_module(beside).asarray(g)
+    if dtype.kind == "f":
+        return g if g.dtype == dtype else g.astype(dtype)
+    return g if g.dtype.kind == "f" else g.astype(np.float32)  # bytes would wrap at 256, and below 0
+
+
+def add_to_leaf(leaf: "Tensor", grad: Array) -> None:
+    """Add a gradient to a leaf, which owns its array: a function may return one array for two inputs."""
+    if leaf.grad is None and leaf.grad_home is not None:
+        leaf.grad_home[...] = grad
+        leaf.grad = leaf.grad_home
+    elif leaf.grad is None:
+        leaf.grad = array_module(grad).array(grad, dtype=leaf.dtype if leaf.dtype.kind == "f" else None)
+    else:
+        leaf.grad += grad
+
+
+def _check_all(root: Node) -> None:
+    """Check every call below `root` before any gradient moves: a backward that is refused has changed nothing."""
+    seen, waiting = {root}, [root]
+    while waiting:
+        node = waiting.pop()
+        node.check()
+        for source in node.sources:
+            if isinstance(source, tuple) and source[0] not in seen:
+                seen.add(source[0])
+                waiting.append(source[0])
+
+
+def walk(root: Node, index: int, grad: Array, retain_graph: bool) -> None:
+    """Visit the calls below `root` in the reverse of the order in which they were recorded.
+
+    Raises GraphError, before any gradient is added, where something is freed or was changed.
+    """
+    _check_all(root)
+    grads: dict[Node, list[Array | None]] = {root: [None] * len(root.output_shapes)}
+    owned: set[tuple[int, int]] = set()  # sums made here, which may be added to in place
+    grads[root][index] = grad
+    queue = [(-root.order, root)]
+    while queue:
+        _, node = heapq.heappop(queue)
+        arrived = grads.pop(node)
+        for i, ref in node.retained.items():
+            g = arrived[i]
+            if (tensor := ref()) is not None and g is not None:
+                # a copy: what is on its way is shared, and some of it cannot be written to
+                tensor.grad = array_module(g).array(g) if tensor.grad is None else tensor.grad + g
+        for source, g in zip(node.sources, node.run_backward(arrived, retain_graph), strict=True):
+            if g is None or source is None:
+                continue
+            if not isinstance(source, tuple):
+                add_to_leaf(source, g)
+                continue
+            below, i = source
+            if below not in grads:
+                grads[below] = [None] * len(below.output_shapes)
+                heapq.heappush(queue, (-below.order, below))
+            slots = grads[below]
+            waiting = slots[i]
+            if waiting is None:
+                slots[i] = g
+            elif (below.order, i) in owned:
+                slots[i] += g
+            else:
+                slots[i] = waiting + g
+                owned.add((below.order, i))

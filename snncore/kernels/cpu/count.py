@@ -1,0 +1,92 @@
+"""Counting events of bytes: by 64-byte masks, eight bytes at a time (`count_words`), or pixel by pixel.
+
+Counts by weight run in one thread: they take a tenth of a millisecond, less than what waking others costs.
+"""
+
+import numpy as np
+
+from snncore.kernels import reference
+from snncore.kernels.cpu.compiled import compiled
+from snncore.kernels.cpu.count_words import BLOCK, count_pair, in_words, weigh_words
+from snncore.kernels.cpu.events import count_values
+from snncore.kernels.reference.count import check_it_fits
+
+__all__ = ["flat_events", "pair_events", "weighted_events"]
+
+CHUNK = 2**24
+
+
+def weighted_events(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Events of each image, weighted and plain, as `reference.weighted_events`."""
+    if x.dtype == bool:
+        x = x.view("uint8")
+    if x.dtype != np.uint8 or not x.flags.c_contiguous or x.size == 0:
+        return reference.weighted_events(x, weight)
+    check_it_fits(x, weight)
+    if x.shape[-1] >= CHUNK:  # the compiled loop adds one pixel's channels in 32 bits
+        parts = (x[..., i : i + CHUNK - 1].copy() for i in range(0, x.shape[-1], CHUNK - 1))
+        return np.sum([weighted_events(part, weight) for part in parts], axis=0)
+    if in_words(x) and x.shape[-1] <= 8 * BLOCK and (binary := weigh_words(x, weight)) is not None:
+        plain = np.zeros((2, 3, len(x)), np.int64)
+        plain[:, 0] = binary.T
+        return plain
+    counts = np.zeros((len(x), 2, 3), np.int64)
+    count_by_weight(x, weight, counts)
+    return np.ascontiguousarray(counts.transpose(1, 2, 0))
+
+
+def flat_events(x: np.ndarray) -> np.ndarray:
+    """Events of x [cells, n], as `reference.flat_events`."""
+    if x.dtype == bool:
+        x = x.view("uint8")
+    if x.dtype != np.uint8 or not x.flags.c_contiguous or x.size == 0:
+        return reference.flat_events(x)
+    counts = np.empty((3, len(x)), np.int64)
+    count_values(x, counts)
+    return counts
+
+
+def pair_events(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Events of a and b [cells, n], as `reference.pair_events`."""
+    return count_pair(a, b) if in_words(a, b) else reference.pair_events(a, b)
+
+
+@compiled(inline=True)
+def graded_image(x, weight, out):
+    """Add the events of x [P, C] to out [2, 3], entry by entry."""
+    pixels, channels = x.shape
+    for p in range(pixels):
+        events, graded, total = np.uint32(0), np.uint32(0), np.uint32(0)
+        for c in range(channels):
+            v = x[p, c]
+            events += np.uint32(v != 0)
+            graded += np.uint32(v > 1)
+            total += v
+        ones = np.int64(events - graded)
+        out[0, 0] += weight[p] * ones
+        out[0, 1] += weight[p] * np.int64(graded)
+        out[0, 2] += weight[p] * (np.int64(total) - ones)
+        out[1, 0] += ones
+        out[1, 1] += np.int64(graded)
+        out[1, 2] += np.int64(total) - ones
+
+
+@compiled()
+def count_by_weight(x, weight, out):
+    """Add the events of x, uint8 [M, P, C], to out [M, 2, 3]: weighted and plain."""
+    images, pixels, channels = x.shape
+    for m in range(images):
+        weighted, plain, most = np.int64(0), np.int64(0), np.uint8(0)
+        for p in range(pixels):
+            total = np.uint32(0)
+            for c in range(channels):  # two short loops run faster than one that does both
+                total += x[m, p, c]
+            for c in range(channels):
+                most = max(most, x[m, p, c])
+            weighted += weight[p] * np.int64(total)
+            plain += np.int64(total)
+        if most <= 1:  # binary spikes, the usual case: the sums are the events
+            out[m, 0, 0] += weighted
+            out[m, 1, 0] += plain
+        else:
+            graded_image(x[m], weight, out[m])

@@ -1,0 +1,199 @@
+"""What was counted, and what can be asked of it: totals, by layer, by timestep, by sample."""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+
+from snncore.opcount.columns import COLUMNS, as_expected
+from snncore.opcount.cost import CostError, Facts, OpCount, UnresolvedWarning
+
+__all__ = ["Call", "Counts", "Ops"]
+
+
+class Counts(dict[str, int]):
+    """Counts by column. A column that is not in it counted nothing: it reads as 0. CostError for an unknown name."""
+
+    def __missing__(self, column: str) -> int:
+        if column not in COLUMNS:
+            raise CostError(as_expected(column))
+        return 0
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that was counted.
+
+    layer: path of the module that made it, such as stages.0.unimodal.a.conv; the name of the operation if none did.
+    function: name of the operation. cost: its counts. step: the timestep it belongs to, if it was one of a loop.
+    batch: which part of the data it saw. foreign: the operation is not one of the engine's own.
+    """
+
+    layer: str
+    function: str
+    cost: OpCount
+    step: int | None
+    batch: int
+    foreign: bool = False
+
+
+class _Part(NamedTuple):
+    """Counts of one column of one call. start: timestep of the first row, None if they belong to none.
+
+    counts: Python integers [T, N], with one row if they belong to no timestep, one column if to no sample.
+    """
+
+    batch: int
+    start: int | None
+    sampled: bool
+    counts: np.ndarray
+
+
+class Ops:
+    """Counts of everything that ran in a `count_ops` block: in total, by layer, by timestep, by sample.
+
+    Columns are those of `snncore.opcount.columns.COLUMNS`. Some are other readings of the same operations (the column
+    says of which): they are kept apart, and adding them up is the business of a rule in `snncore.energy`.
+    told: number of samples of each batch, as `count_ops(samples=)` and `next_batch(samples=)` were told it.
+    """
+
+    def __init__(self, samples: int | None = None, timesteps: int | None = None) -> None:
+        self.calls: list[Call] = []
+        self.batches = 1
+        self.told: dict[int, int | None] = {0: samples}
+        self.timesteps = timesteps
+
+    def next_batch(self, samples: int | None = None) -> None:
+        """Say that what follows are other samples (by default, as many): they come after the earlier ones."""
+        self.told[self.batches] = self.told.get(self.batches - 1) if samples is None else samples
+        self.batches += 1
+
+    def extend(self, other: "Ops") -> None:
+        """Add the counts of other samples."""
+        self.calls += [replace(call, batch=call.batch + self.batches) for call in other.calls]
+        self.told |= {batch + self.batches: n for batch, n in other.told.items()}
+        self.batches += other.batches
+
+    @property
+    def samples(self) -> int | None:
+        """Number of samples that ran, of all batches; None if `count_ops` was not told, for then nobody knows."""
+        told = [self.told.get(batch) for batch in sorted({call.batch for call in self.calls})]
+        known = [n for n in told if n is not None]
+        return sum(known) if len(known) == len(told) else None
+
+    def totals(self, layer: str | None = None) -> dict[str, int]:
+        """Every column over all calls, or those of one layer: exact Python integers, zeros included."""
+        sums = Counts.fromkeys(COLUMNS, 0)
+        for call in self._of(layer):
+            for name, value in call.cost.totals().items():
+                sums[name] += value
+        return Counts(sums)
+
+    def layers(self) -> dict[str, dict[str, int]]:
+        """Totals by layer, in the order in which they first ran; a column that is zero is absent and reads as 0."""
+        table: dict[str, dict[str, int]] = defaultdict(Counts)
+        for call in self.calls:
+            row = table[call.layer]
+            for name, value in call.cost.totals().items():
+                row[name] += value
+        return dict(table)
+
+    def by_timestep(self, column: str, layer: str | None = None) -> list[int]:
+        """A column for each timestep, summed over samples.
+
+        Warns (UnresolvedWarning) if some of it belongs to no timestep; `unresolved` says how much.
+        Raises CostError for an unknown column, or if the batches do not agree on the number of timesteps.
+        """
+        placed = [part for part in self._parts(column, layer) if part.start is not None]
+        self._warn(column, layer, "timestep", "wrap the steps of a loop over time in at_timestep(t)")
+        sums = [part._replace(counts=part.counts.sum(axis=1, keepdims=True)) for part in placed]
+        return [int(v) for v in sum(_tables(sums), np.zeros((1, 1), object))[:, 0]] if sums else []
+
+    def by_sample(self, column: str, layer: str | None = None) -> list[int]:
+        """A column for each sample, summed over timesteps; the samples of later batches come after earlier ones.
+
+        Warns (UnresolvedWarning) if some of it belongs to no sample; `unresolved` says how much.
+        Raises CostError for an unknown column, or if the calls do not agree on the number of samples of a batch.
+        """
+        sums: dict[int, np.ndarray] = {}
+        for part in self._parts(column, layer):
+            if part.sampled:
+                row = part.counts.sum(axis=0)
+                sums[part.batch] = _agreeing(sums.get(part.batch), row)
+        self._warn(column, layer, "sample", "tell count_ops(samples=) how many there are")
+        return [int(v) for batch in sorted(sums) for v in sums[batch]]
+
+    def unresolved(self, column: str, layer: str | None = None, by: str = "timestep") -> int:
+        """What `by_timestep` (by="timestep") or `by_sample` (by="sample") leaves out.
+
+        Losses are of a call as a whole, and so are weights read once; after a mean over time there is no timestep.
+        """
+        if by not in ("timestep", "sample"):
+            raise ValueError(f"by: expected 'timestep' or 'sample', found {by!r}")
+        parts = self._parts(column, layer)
+        left = [part for part in parts if (part.start is None if by == "timestep" else not part.sampled)]
+        return sum(int(part.counts.sum()) for part in left)
+
+    def table(self, column: str, layer: str | None = None) -> np.ndarray:
+        """A column by timestep and sample: Python integers [T, N], of what belongs to both.
+
+        Raises CostError for an unknown column, or where the calls do not agree on the number of timesteps or samples.
+        """
+        parts = [part for part in self._parts(column, layer) if part.start is not None and part.sampled]
+        return np.concatenate(_tables(parts), axis=1) if parts else np.zeros((0, 0), object)
+
+    def facts(self) -> list[tuple[str, Facts]]:
+        """What the rules of others ask, as (layer, facts) in the order of execution."""
+        return [(call.layer, facts) for call in self.calls for facts in call.cost.facts]
+
+    def _of(self, layer: str | None) -> list[Call]:
+        return self.calls if layer is None else [call for call in self.calls if call.layer == layer]
+
+    def _parts(self, column: str, layer: str | None) -> Iterator[_Part]:
+        if column not in COLUMNS:
+            raise CostError(as_expected(column))
+        for call in self._of(layer):
+            for lead, columns in call.cost.blocks:
+                counts = np.broadcast_to(np.asarray(columns.get(column, 0), object), lead)
+                start = call.step
+                if len(lead) == 2:  # rows are timesteps, unless there is one row for all of them
+                    once = lead[0] == 1 and self.timesteps not in (None, 1)
+                    start = call.step if call.step is not None or once else 0
+                yield _Part(call.batch, start, bool(lead), counts.reshape((1,) * (2 - len(lead)) + lead))
+
+    def _warn(self, column: str, layer: str | None, by: str, advice: str) -> None:
+        if left := self.unresolved(column, layer, by):
+            total = self.totals(layer)[column]
+            text = f"by_{by}({column!r}): {left:,} of {total:,} belong to no {by} and are left out; {advice}"
+            warnings.warn(text, UnresolvedWarning, stacklevel=3)
+
+
+def _tables(parts: list[_Part]) -> list[np.ndarray]:
+    """Sum of the parts of each batch, each in its timesteps: arrays [T, N] of one T."""
+    tables: dict[int, np.ndarray] = {}
+    for part in sorted(parts, key=lambda part: part.batch):
+        start = part.start or 0
+        end = start + len(part.counts)
+        table = tables.setdefault(part.batch, np.zeros((end, part.counts.shape[1]), object))
+        if len(table) < end:
+            table = np.concatenate([table, np.zeros((end - len(table), table.shape[1]), object)])
+        table[start:end] = _agreeing(table[start:end], part.counts)
+        tables[part.batch] = table
+    if len(steps := {len(table) for table in tables.values()}) != 1:
+        raise CostError(f"batches of {sorted(steps)} timesteps: expected one number")
+    return list(tables.values())
+
+
+def _agreeing(sums: np.ndarray | None, counts: np.ndarray) -> np.ndarray:
+    """sums + counts, of one number of samples."""
+    if sums is None:
+        return counts
+    if sums.shape[-1] != counts.shape[-1]:
+        raise CostError(
+            f"samples: expected one number of them in a batch, found {sums.shape[-1]} and {counts.shape[-1]}; "
+            "tell count_ops(samples=) how many there are, and call next_batch() between batches"
+        )
+    return sums + counts

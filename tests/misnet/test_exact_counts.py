@@ -1,0 +1,32 @@
+"""Counts of whole networks equal, to the last integer, those of the interpreter that executes them scalar by scalar."""
+
+import pytest
+
+from misnet import MISNet
+from snncore import Tensor
+from tests.misnet.tiny import make_batch, shaken, tiny_config
+from tests.reference.exact import check, record
+from tests.reference.interpreter import FREE, RULES
+
+SWITCHES = {
+    "paper": {},
+    "public code": {"neuron": "clif", "sew": "shared", "cell_residual": True, "pooling": "avg", "head_pool": 2},
+    "plif, hard reset, per channel": {"neuron": "plif", "reset": "hard", "spatial_weight": "channel"},
+    "if, iand, no W": {"neuron": "if", "connect": "iand", "spatial_weight": "none", "head": "hadamard"},
+    "and, independent": {"connect": "and", "mlif": "independent", "head": "sum"},
+    "mlp": {"mlif_fusion": "mlp", "head": "mlp"},
+    "attention": {"mlif_fusion": "attention", "head": "attention"},
+    "fused charge": {"mlif": "fused-charge", "decay": 0.0, "tau": 2.0},
+}
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("name", SWITCHES)
+def test_whole_networks(name, training):
+    config = tiny_config(timesteps=2, size=4 if name != "public code" else 8, v_threshold=0.4, **SWITCHES[name])
+    model = shaken(MISNet(config)).train(training)
+    x_a, x_v, _ = make_batch(config, n=2)
+    calls, ops = record(lambda: model(Tensor(x_a), Tensor(x_v)))
+    assert {function.name for function, _, _ in calls} <= set(RULES) | set(FREE)
+    assert check(calls, ops) > 20
+    assert ops.totals()["spikes"] > 0

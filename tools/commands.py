@@ -1,0 +1,21 @@
+"""The commands of an installation: `misnet-train` runs what `python tools/train.py` runs, and so on."""
+
+from collections.abc import Callable
+from importlib import import_module
+
+from misnet.tools.toolkit import run_tool
+
+
+def command(name: str) -> Callable[[], None]:
+    """Return a function that runs `main` of misnet.tools.<name> and exits with its status; the module loads then."""
+
+    def run() -> None:
+        run_tool(import_module(f"misnet.tools.{name}").main)
+
+    return run
+
+
+train = command("train")
+evaluate = command("evaluate")
+audit = command("audit")
+prepare = command("prepare")
