@@ -23,12 +23,14 @@ from pathlib import Path
 from typing import Any
 
 from misnet.datasets import describe
+from misnet.datasets.formats.files import printable
 from misnet.datasets.prepared.cache import verify_cache
 from misnet.datasets.prepared.checking import Report, check
 from misnet.datasets.prepared.decoding import Request
 from misnet.datasets.prepared.manifest import Manifest
 from misnet.datasets.prepared.preparing import Interrupted, prepare
 from misnet.datasets.prepared.preview import draw_preview
+from misnet.datasets.prepared.summary import EXAMPLES, grouped, is_missing, write_all
 from misnet.datasets.registry import REGISTRY, data_splits
 from misnet.tools.naming import Parser, called
 from misnet.tools.toolkit import (
@@ -41,8 +43,6 @@ from misnet.tools.toolkit import (
     run_tool,
     wrong_usage,
 )
-
-SHOWN = 20  # of each kind of duplicate; faults are all shown
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -113,17 +113,36 @@ def report_text(report: Report) -> str:
         for k, name in enumerate(report.class_names):
             lines.append(f"{name:<{width}} " + " ".join(f"{counts[k]:>8}" for counts in report.counts.values()))
         lines.append(f"{'all':<{width}} " + " ".join(f"{sum(counts):>8}" for counts in report.counts.values()))
-    if report.faults:
-        lines.append(f"\nmissing or damaged: {len(report.faults)}")
-        lines += [f"  {fault}" for fault in report.faults]
-    if report.duplicates:
-        lines.append(f"\nin two splits: {len(report.duplicates)}")
-        lines += [f"  {duplicate}" for duplicate in report.duplicates[:SHOWN]]
-        if len(report.duplicates) > SHOWN:
-            lines.append(f"  and {len(report.duplicates) - SHOWN} more")
-    lines += [f"\nwarning: {warning}" for warning in report.warnings]
-    verdict = f"{report.problems} problems" if report.problems else "clean"
-    return "\n".join([*lines, f"\n{report.name}: {verdict}"])
+    if report.notes:
+        lines += ["", *(f"note: {printable(note)}" for note in report.notes)]
+    for title, sentences in sections(report):
+        lines += grouped(title, sentences)
+    lines += [f"\nwarning: {printable(warning)}" for warning in report.warnings]
+    if report.problems:
+        counts = [f"{len(found)} {title}" for title, found in sections(report)[:3] if found]
+        return "\n".join([*lines, f"\n{report.name}: {report.problems} problems: {', '.join(counts)}"])
+    return "\n".join([*lines, f"\n{report.name}: clean" + (", but look at the above" if report.remarks else "")])
+
+
+def sections(report: Report) -> list[tuple[str, list[str]]]:
+    """Return what was found under its titles; the first three are problems."""
+    missing = [fault for fault in report.faults if is_missing(fault)]
+    damaged = [fault for fault in report.faults if not is_missing(fault)]
+    parts = (missing, damaged, report.duplicates, report.remarks)
+    return list(zip(("missing", "damaged", "in two splits", "to look at"), parts, strict=True))
+
+
+def keep_all(report: Report) -> None:
+    """Write all that was found to a file, if what is printed leaves some of it out, and print the file's name."""
+    if max(len(found) for _, found in sections(report)) <= EXAMPLES:
+        return
+    path = Path(f"{report.name}-check.txt")
+    try:
+        write_all(path, sections(report))
+    except OSError as error:
+        print(f"{path}: cannot be written ({error.strerror})")
+    else:
+        print(f"all of it: {path}")
 
 
 def summary(folder: Path, manifest: Manifest, decoded: int, seconds: float, jobs: int) -> str:
@@ -197,6 +216,7 @@ def main() -> int:
             report = check(request, jobs=args.jobs, advance=bars)
             bars.close()
             print(report_text(report))
+            keep_all(report)
             if report.problems:
                 return DATA
         return fill(args, request) if args.out else 0

@@ -136,7 +136,9 @@ def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps
             **options,
         )
     if data.skipped:
-        print(f"note: {data.name} {split}: left out {data.skipped} corrupt samples or files", file=sys.stderr)
+        print(
+            f"note: {data.name} {split}: left out {data.skipped} samples or files, missing or damaged", file=sys.stderr
+        )
     for note in data.notes:
         print(f"note: {data.name} {split}: {note}", file=sys.stderr)
     return data

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.files import check_head, reason
+from misnet.datasets.formats.files import check_head, reason, refuse_text
 
 __all__ = ["ARCHIVE_SUFFIXES", "read_archive"]
 
@@ -36,6 +36,7 @@ def read_archive(path: str | Path, wanted: Callable[[str], bool]) -> Iterator[tu
     """
     path = Path(path)
     head = check_head(path, EXPECTED)
+    refuse_text(head, path, EXPECTED)
     size = path.stat().st_size
     opener = next((opener for magic, opener in PACKERS if head.startswith(magic)), None)
     found = 0

@@ -18,6 +18,7 @@ __all__ = [
     "read_bytes",
     "read_lines",
     "reason",
+    "refuse_text",
     "sorted_files",
     "sorted_folders",
 ]
@@ -79,6 +80,16 @@ def reason(error: Exception) -> str:
 def looks_like_text(data: bytes) -> bool:
     """Return True if the first 512 bytes of `data` are printable ASCII, which no audio or image format starts with."""
     return all(32 <= byte < 127 or byte in b"\t\r\n" for byte in data[:512])
+
+
+def refuse_text(data: bytes, where: object, expected: str) -> None:
+    """Raise DataError if `data`, the beginning of a file that holds no text, is text, as of a saved page."""
+    if data and looks_like_text(data):
+        start = " ".join(data[:40].decode("ascii").split())
+        raise DataError(
+            f"{where}: found text that begins with {start!r}, such as a page or a message saved in place of the file; "
+            f"expected {expected}"
+        )
 
 
 def one_form(name: str) -> str:

@@ -1,6 +1,7 @@
 """IDX files, the format of MNIST: a big-endian header with type and dimensions, then the values."""
 
 import gzip
+import io
 import math
 import struct
 import zlib
@@ -10,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.files import read_bytes
+from misnet.datasets.formats.files import read_bytes, refuse_text
 
 __all__ = ["find_idx", "read_idx"]
 
 _UINT8 = 0x08  # the third byte of the magic number: unsigned bytes, the only type MNIST and its kin use
 _GZIP_MAGIC = b"\x1f\x8b"
+RATIO, SLACK = 64, 1 << 20  # images of digits unpack to seven times their size
 
 
 def read_idx(path: str | Path, expected_dims: int) -> np.ndarray:
@@ -35,11 +37,16 @@ def read_idx(path: str | Path, expected_dims: int) -> np.ndarray:
     what = f"an IDX file of uint8 with {expected_dims} dimensions"
     data = read_bytes(path, what)
     if data.startswith(_GZIP_MAGIC):
+        limit = RATIO * len(data) + SLACK
         try:
-            data = gzip.decompress(data)
+            with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+                data = file.read(limit + 1)
         except (EOFError, OSError, zlib.error) as error:
             raise DataError(f"{path}: the gzip stream is corrupt or cut short ({error}); expected {what}") from error
 
+        if len(data) > limit:
+            raise DataError(f"{path}: unpacks to more than {limit} bytes, more than {what} of this size")
+    refuse_text(data, path, what)
     magic = bytes((0, 0, _UINT8, expected_dims))
     if data[:4] != magic:
         raise DataError(

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.files import check_head, reason
+from misnet.datasets.formats.files import check_head, reason, refuse_text
 from misnet.datasets.formats.packages import require
 
 __all__ = ["CHANNELS", "DIGITS", "read_labels", "read_spikes"]
@@ -83,7 +83,9 @@ def read_spikes(path: str | Path, split: str, name: str) -> tuple[np.ndarray, np
 def _opened(path: str | Path, wanted: str) -> Iterator[Any]:
     h5py = require("h5py", f"{path}: reading HDF5")
     expected = "the HDF5 file of N-TIDIGITS"
-    start = check_head(path, expected)[: len(_MAGIC)]
+    head = check_head(path, expected)
+    refuse_text(head, path, expected)
+    start = head[: len(_MAGIC)]
     if start != _MAGIC:
         raise DataError(f"{path}: found bytes {start.hex(' ')} at the start, expected {expected}")
     try:

@@ -28,10 +28,13 @@ MAX_SECONDS = 600  # that a sample's sound may last: compressed silence can stan
 BLOCK = 1 << 18  # values decoded at a time, so that memory follows the samples found and not those announced
 
 
-def read_audio(path: str | Path, start: float = 0.0, stop: float | None = None) -> tuple[np.ndarray, int]:
+def read_audio(
+    path: str | Path, start: float = 0.0, stop: float | None = None, power: list[float] | None = None
+) -> tuple[np.ndarray, int]:
     """Read a sound file that libsndfile decodes (WAV, FLAC, OGG, MP3, ...) as one channel.
 
-    start, stop: seconds from the beginning; by default the whole file.
+    start, stop: seconds from the beginning; by default the whole file. power: a list to which the mean square of the
+    channels of each block is added, and how many samples that is the mean of.
     Returns `(samples, sample_rate)`: float32 [n] with full scale 1.0, the mean of the channels, and an int in Hz.
     Junk between the frames of an MP3 is left out, as players do.
     Raises DataError for a missing or empty file, a Git LFS pointer, text or anything else that is no audio, a file
@@ -49,7 +52,7 @@ def read_audio(path: str | Path, start: float = 0.0, stop: float | None = None) 
             rate = int(file.samplerate)
             if rate not in SAMPLE_RATES:
                 raise DataError(f"{path}: found a sample rate of {rate} Hz, expected 1000 to 384000")
-            samples = _decode(file, path, rate, start, stop)
+            samples = _decode(file, path, rate, start, stop, power)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:  # TypeError: a format of no known number
         found = "text" if looks_like_text(data) else f"bytes {data[:8].hex(' ')}"
         raise DataError(f"{path}: found {len(data)} bytes starting with {found}, expected {expected}") from error
@@ -70,7 +73,14 @@ def check_samples(samples: np.ndarray, path: str | Path, start: float = 0.0) -> 
     return samples
 
 
-def _decode(file: Any, path: str | Path, rate: int, start: float, stop: float | None) -> np.ndarray:
+def _decode(
+    file: Any,
+    path: str | Path,
+    rate: int,
+    start: float,
+    stop: float | None,
+    power: list[float] | None,
+) -> np.ndarray:
     """The mean of the channels from `start` to `stop` seconds, float32 [n]."""
     first, last = round(start * rate), math.inf if stop is None else round(stop * rate)
     frames = max(1, BLOCK // file.channels)
@@ -82,6 +92,8 @@ def _decode(file: Any, path: str | Path, rate: int, start: float, stop: float | 
         mono = block.mean(axis=1, dtype=np.float64).astype(np.float32)  # float64: the sum may not fit float32
         blocks.append(mono[max(0, first - position) : None if last == math.inf else max(0, int(last) - position)])
         position += len(block)
+        if power is not None:
+            power += [float(np.mean(np.square(block, dtype=np.float64))), len(block)]
         if position > MAX_SECONDS * rate:
             raise DataError(f"{path}: found more than {MAX_SECONDS} s of sound, expected a clip; cut it into pieces")
     return np.concatenate(blocks) if blocks else np.empty(0, np.float32)

@@ -4,9 +4,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-__all__ = ["SLICINGS", "Events", "around", "cochlea_maps", "event_frames", "first_events", "time_bins"]
+from misnet.datasets.media.spectrogram import standardise
+
+__all__ = [
+    "SLICINGS",
+    "VALUES",
+    "Events",
+    "around",
+    "cochlea_maps",
+    "event_frames",
+    "event_values",
+    "first_events",
+    "time_bins",
+]
 
 SLICINGS = ("time", "count")
+VALUES = ("log", "count", "binary")
 
 
 @dataclass(frozen=True)
@@ -80,6 +93,24 @@ def event_frames(events: Events, timesteps: int, slicing: str = "time", polarity
     if polarity:
         place += events.p
     return _small(np.bincount(place, minlength=int(np.prod(shape)))).reshape(shape)
+
+
+def event_values(counts: np.ndarray, values: str) -> np.ndarray:
+    """Return counts as what a network sees: float32, C-contiguous, of the same shape.
+
+        "log"     log(1 + count), standardised to mean 0 and variance 1 over the whole
+        "count"   as they are
+        "binary"  1 where there was any, else 0
+
+    Raises ValueError for another `values`.
+    """
+    if values not in VALUES:
+        raise ValueError(f"values: expected one of {', '.join(VALUES)}, found {values!r}")
+    if values == "binary":
+        counts = counts > 0
+    elif values == "log":
+        counts = standardise(np.log1p(counts, dtype=np.float32), axis=tuple(range(counts.ndim)))
+    return np.ascontiguousarray(counts, dtype=np.float32)
 
 
 def cochlea_maps(

@@ -14,6 +14,8 @@ from misnet.datasets.media.video import VIDEO_SUFFIXES, read_frames, read_sound_
 
 __all__ = ["FrameFolder", "Pixels", "Sound", "Still", "Video", "Vision"]
 
+SILENT = 2.0**-14  # of full scale: two steps of 16 bits
+CANCELLED = 1e-6  # -60 dB, as powers: less than this is left of channels that cancel out
 CONTAINED = VIDEO_SUFFIXES | {".m4a", ".mka", ".wma"}
 
 
@@ -30,10 +32,27 @@ class Sound:
         """Whether it is in a file that FFmpeg reads, and libsndfile does not."""
         return self.path.suffix.lower() in CONTAINED
 
-    def read(self) -> tuple[np.ndarray, int]:
-        """Return the samples, float32 [n], and their rate in Hz; raises DataError."""
+    def read(self, power: list[float] | None = None) -> tuple[np.ndarray, int]:
+        """Return the samples, float32 [n], and their rate in Hz; power: as of `read_audio`. Raises DataError."""
         reader = read_sound_track if self.in_container else read_audio
-        return reader(self.path, self.start, self.stop)
+        return reader(self.path, self.start, self.stop, power)
+
+    def remarks(self) -> tuple[float, list[str]]:
+        """Return how many seconds it lasts, and what a person should look at: silence, channels that cancel out."""
+        power: list[float] = []
+        samples, rate = self.read(power)
+        mean = float(np.mean(np.square(samples, dtype=np.float64)))
+        channels = float(np.average(power[::2], weights=power[1::2]))
+        found = []
+        if samples.min() == samples.max() or np.abs(samples).max() < SILENT:
+            if channels > SILENT**2:
+                found.append(f"{self.path}: channels of opposite phase, whose mean is silence")
+            else:
+                found.append(f"{self.path}: silent sound")
+        elif mean < CANCELLED * channels:
+            decibels = 10 * np.log10(channels / mean)
+            found.append(f"{self.path}: channels of opposite phase, whose mean is {decibels:.0f} dB below them")
+        return len(samples) / rate, found
 
 
 class Vision(Protocol):

@@ -64,14 +64,16 @@ def read_frames(
     return frames, stop - start
 
 
-def read_sound_track(path: str | Path, start: float = 0.0, stop: float | None = None) -> tuple[np.ndarray, int]:
+def read_sound_track(
+    path: str | Path, start: float = 0.0, stop: float | None = None, power: list[float] | None = None
+) -> tuple[np.ndarray, int]:
     """Read the sound of a video as one channel, in time with its frames.
 
     Time 0 is that of the first frame that is shown: sound before it is left out. Sound that begins later follows on
     silence, and so does what comes after a hole in the time stamps; where they overlap, the later sound replaces the
     earlier. Of several tracks, the default one is taken, or the first.
 
-    start, stop: seconds, by default the whole video. Returns `(samples, sample_rate)` as
+    start, stop: seconds, by default the whole video. power, and what is returned: as of
     `misnet.datasets.media.audio.read_audio`.
     Raises DataError as `read_frames` does, and for a video without sound.
     """
@@ -90,8 +92,12 @@ def read_sound_track(path: str | Path, start: float = 0.0, stop: float | None = 
             time = None if frame.pts is None else float(frame.pts * frame.time_base)
             if first is None:
                 first = time or 0.0
-            block = [f.to_ndarray().mean(axis=0, dtype=np.float64) for f in resampler.resample(frame)]
-            placed.add(None if time is None else time - first, np.concatenate(block).astype(np.float32))
+            channels = np.concatenate([f.to_ndarray() for f in resampler.resample(frame)], axis=1)
+            if power is not None:
+                power += [float(np.mean(np.square(channels, dtype=np.float64))), channels.shape[1]]
+            placed.add(
+                None if time is None else time - first, channels.mean(axis=0, dtype=np.float64).astype(np.float32)
+            )
             if placed.full:
                 break
     if stop is None and placed.full:

@@ -49,6 +49,9 @@ class View:
         for name, choices in (("spectrogram", SPECTROGRAMS), ("key_frames", KEY_FRAMES), ("fit", FITS)):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}")
+        for name in ("timesteps", "size"):
+            if not isinstance(getattr(self, name), int):
+                raise ValueError(f"{name}: expected a whole number, found {getattr(self, name)!r}")
         if self.timesteps < 1:
             raise ValueError(f"timesteps: expected at least 1, found {self.timesteps}")
         if self.key_frames == "paper" and self.timesteps > PAPER_FRAMES:
@@ -58,7 +61,7 @@ class View:
         if self.size not in SIZES:
             raise ValueError(f"size: expected {SIZES[0]} to {SIZES[-1]}, found {self.size}")
         seconds = self.seconds
-        if not isinstance(seconds, int | float) or not SECONDS[0] <= seconds <= SECONDS[1]:
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not SECONDS[0] <= seconds <= SECONDS[1]:
             raise ValueError(f"window: expected {SECONDS[0]} to {SECONDS[1]} seconds, found {seconds!r}")
 
     def moments(self, key: str) -> tuple[float, ...]:

@@ -18,12 +18,13 @@ from misnet.datasets.registry import data_splits
 __all__ = ["Report", "check", "check_samples", "hash_files"]
 
 CHUNK = 64  # samples, or files, a task
+ODD_LENGTH = 8  # times as long, or as short, as the median is worth a word
 IMBALANCE = 10  # a class with this many times the samples of another is worth a word
 
 
 @dataclass(frozen=True)
 class Sample:
-    """What is kept of a sample: its files, its group, hashes of sound and frames (None where nothing varies)."""
+    """What is kept of a sample: its files, its group, hashes of sound and frames (None: nothing varies), remarks."""
 
     index: int
     files: tuple[str, ...]
@@ -31,6 +32,8 @@ class Sample:
     audio: bytes | None = None
     video: bytes | None = None
     fault: str | None = None
+    seconds: float | None = None  # of sound, where the data set says it
+    remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"sample {self.index}" + (f" ({', '.join(self.files)})" if self.files else "")
@@ -43,9 +46,11 @@ class Report:
     name: str
     class_names: tuple[str, ...] = ()
     counts: dict[str, list[int]] = field(default_factory=dict)  # split -> samples of each class
-    faults: list[str] = field(default_factory=list)  # missing and corrupt files, each by name
+    faults: list[str] = field(default_factory=list)  # missing and damaged files, each by name
     duplicates: list[str] = field(default_factory=list)  # what is in two splits
+    remarks: list[str] = field(default_factory=list)  # samples that a person should look at
     warnings: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)  # of the data sets: how pairs were made, what was passed over
 
     @property
     def problems(self) -> int:
@@ -64,8 +69,9 @@ def check(
 
     Faults: samples that cannot be read or hold values that are not finite, and files that a data set cannot even be
     made with; all of them. Duplicates: files with the same content in two splits, whatever their names, and decoded
-    sounds or frames that are equal bit for bit. Warnings: groups (speakers, actors, recordings) in two splits,
-    classes without samples or with ten times those of another.
+    sounds or frames that are equal bit for bit. Remarks: silent sounds, opposite phases, images of one colour, and
+    clips that are much longer or shorter than the others. Warnings: groups (speakers, actors, recordings) in two
+    splits, classes without samples or with ten times those of another.
 
     jobs, stop, advance: as of `prepare`, but stopping gives the report of what was seen. Raises ValueError as
     load_dataset does, and MissingPackage.
@@ -86,11 +92,12 @@ def check(
             try:
                 dataset = loaded(lenient, split)
             except DataError as rest:
-                report.faults.append(str(rest))
+                report.faults += [*getattr(rest, "reasons", ()), str(rest)]
                 continue
         report.class_names = dataset.class_names
         report.counts[split] = np.bincount(dataset.labels, minlength=len(dataset.class_names)).tolist()
         report.faults += _left_out(dataset)
+        report.notes += [f"{split}: {note}" for note in dataset.notes]
         samples[split] = _all_samples(lenient, split, len(dataset), jobs, stop, advance)
         report.faults += [s.fault for s in samples[split] if s.fault]
     decoding.forget()
@@ -101,6 +108,7 @@ def check(
         report.duplicates += [*_equal_files(pair, hashes), *_equal_content(pair)]
         report.warnings += _leaks(pair)
     report.warnings += _balance(report)
+    report.remarks = list(dict.fromkeys(_remarks([s for found in samples.values() for s in found])))
     return report
 
 
@@ -117,8 +125,33 @@ def check_samples(request: Request, split: str, start: int, stop: int) -> list[S
         except DataError as error:
             found.append(Sample(i, files, group, fault=str(error)))
         else:
-            found.append(Sample(i, files, group, _hash(audio), _hash(video)))
+            seconds, remarks = _looked_at(dataset, i, audio, video)
+            found.append(Sample(i, files, group, _hash(audio), _hash(video), None, seconds, remarks))
     return found
+
+
+def _looked_at(
+    dataset: AudioVisualDataset, index: int, audio: np.ndarray, video: np.ndarray
+) -> tuple[float | None, tuple[str, ...]]:
+    """Seconds of sound, None where the data set does not say, and what of a sample a person should look at."""
+    look = getattr(dataset, "remarks", None)
+    if look is None:  # made of a seed, or of events
+        return None, ()
+    seconds, found = look(index)
+    names = ", ".join(map(str, dataset.files(index))) or f"{dataset.name} {dataset.split} sample {index}"
+    if (video == video[:1, :1, :1]).all():
+        found.append(f"{names}: pictures of one colour alone")
+    return seconds, tuple(found)
+
+
+def _remarks(samples: list[Sample]) -> Iterator[str]:
+    """What was found in each sample, and sounds of a length unlike the others'."""
+    lengths = [s.seconds for s in samples if s.seconds is not None]
+    usual = float(np.median(lengths)) if lengths else 0.0
+    for s in samples:
+        yield from s.remarks
+        if s.seconds is not None and not usual / ODD_LENGTH <= s.seconds <= usual * ODD_LENGTH:
+            yield f"{', '.join(s.files)}: of unusual length: {s.seconds:.2f} s, half of all last {usual:.2f} s or less"
 
 
 def hash_files(paths: list[str]) -> list[tuple[str, str | None]]:

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from misnet.datasets.base import DataError
 from misnet.datasets.formats.files import first_folder, sorted_files, sorted_folders
 from misnet.datasets.media.audio import AUDIO_SUFFIXES
 from misnet.datasets.media.images import IMAGE_SUFFIXES
 from misnet.datasets.media.sources import FrameFolder, Sound, Video, Vision
+from misnet.datasets.media.tracks import picture_track
 from misnet.datasets.media.video import VIDEO_SUFFIXES
 from misnet.datasets.sets.ave_annotations import CLASSES, SECONDS, Event, read_annotations, read_order
 from misnet.datasets.sets.media import MediaDataset, Sample
@@ -20,6 +23,7 @@ trainSet.txt, valSet.txt, testSet.txt: lines Category&VideoID&Quality&Start&End;
 Annotations.txt with train_order.h5, val_order.h5, test_order.h5 (in DIR, data/ or AVE_Dataset/; needs h5py)"""
 
 ROOTS = (".", "AVE_Dataset", "data", "ave")
+UNCUT = 1.5  # times the length of a clip; a longer video was not cut
 VIDEO_FOLDERS = ("AVE", "videos", "video", ".")
 
 
@@ -42,6 +46,7 @@ class Ave(MediaDataset):
 
     name = "ave"
     class_names = CLASSES
+    clip_seconds = SECONDS
     whole_seconds = SECONDS
 
     def __init__(
@@ -73,6 +78,16 @@ class Ave(MediaDataset):
             events = [event for event in events if event.stop > event.start]
         media = self._find_media()
         self._take([s for event in events if (s := self._sample(event, media, segment)) is not None])
+
+    def _decode(self, sample: Sample) -> tuple[np.ndarray, np.ndarray]:
+        vision = sample.vision
+        if isinstance(vision, Video) and vision.stop is not None:
+            seconds = picture_track(vision.path).seconds
+            if seconds > UNCUT * SECONDS:  # then the annotation's seconds are those of another part
+                raise DataError(
+                    f"{vision.path}: found {seconds:.1f} s, expected the {SECONDS:g} s that AVE's clips last"
+                )
+        return super()._decode(sample)
 
     def _events(self, split: str) -> list[Event]:
         """The events of a split, in the order of its file."""

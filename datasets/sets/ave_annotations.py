@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.files import check_head, read_lines, reason
+from misnet.datasets.formats.files import check_head, read_lines, reason, refuse_text
 from misnet.datasets.formats.packages import require
 
 __all__ = ["CLASSES", "SECONDS", "Event", "read_annotations", "read_order"]
@@ -80,7 +80,7 @@ def read_order(path: Path, lines: int) -> list[int]:
     """
     expected = f"an HDF5 file with a data set 'order' of line numbers below {lines}"
     h5py = require("h5py", f"{path}: reading it", extra="video")
-    check_head(path, expected)
+    refuse_text(check_head(path, expected), path, expected)
     try:
         with h5py.File(path, "r") as file:
             link = file.get("order", getlink=True)

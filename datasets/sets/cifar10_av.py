@@ -24,8 +24,8 @@ esc10/001 - Dog bark/*.ogg to 010 - Fire crackling: ESC-10, from https://github.
     or audio/<class>/*.wav with <class> as CIFAR-10 calls it"""
 
 ROOTS = (".", "esc10", "ESC-10", "ESC-10-master", "ESC-50", "ESC-50-master", "esc50", "CIFAR10-AV", "cifar10-av")
-ESC10_FOLDER = re.compile(r"0(?P<number>\d\d) - .+")
-ESC_NAME = re.compile(r"(?P<fold>[1-5])-(?P<freesound>\d+)-[A-Z](-\d+)?")
+ESC10_FOLDER = re.compile(r"0(?P<number>[0-9][0-9]) - .+")
+ESC_NAME = re.compile(r"(?P<fold>[1-5])-(?P<freesound>[0-9]+)-[A-Z](-[0-9]+)?")
 ESC10_IN_ESC50 = (  # in the order of ESC-10's folders
     "dog",
     "rain",
@@ -82,7 +82,7 @@ class Cifar10Av(PairedDataset):
         on_bad_sample: str = "error",
     ):
         super().__init__(split, data_dir, on_bad_sample, timesteps, size, seed, spectrogram, window, key_frames, fit)
-        if test_fold not in (None, 1, 2, 3, 4, 5):
+        if isinstance(test_fold, bool) or test_fold not in (None, 1, 2, 3, 4, 5):
             raise ValueError(f"test_fold: expected 1 to 5, or none for the last one, found {test_fold!r}")
         images, self.containers = find_images(self.data_dir)
         passed: list[Path] = []

@@ -20,7 +20,7 @@ __all__ = ["CLASSES", "find_images", "read_batch"]
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 ROOTS = (".", "cifar10", "CIFAR-10-images", "CIFAR10-AV", "cifar10-av")
 BATCH_FOLDERS = ("cifar-10-batches-py", ".")
-BATCH = re.compile(r"data_batch_\d+|test_batch")
+BATCH = re.compile(r"data_batch_[0-9]+|test_batch")
 SPLIT = re.compile(r"(?<![a-z])(train|test|val)(?![a-z])")  # in the name of a folder or archive
 IN_SPLIT = re.compile(r"(?:^|/)(train|test|val)/([^/]+)/[^/]+$")
 

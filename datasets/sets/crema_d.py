@@ -1,5 +1,7 @@
 """`crema-d`: acted sentences in six emotions, of the Crowd-sourced Emotional Multimodal Actors Dataset."""
 
+import contextlib
+import csv
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,7 +33,7 @@ CLASSES = {
     "SAD": "sad",
 }
 CODES = tuple(CLASSES)
-CLIP_NAME = re.compile(r"(?P<actor>\d{4})_[A-Z]{3}_(?P<emotion>[A-Z]{3})_[A-Z]{1,2}")
+CLIP_NAME = re.compile(r"(?P<actor>[0-9]{4})_[A-Z]{3}_(?P<emotion>[A-Z]{3})_[A-Z]{1,2}")
 ROOTS = (".", "CREMA-D", "CREMAD", "crema-d")
 VIDEO_FOLDERS = ("VideoFlash", "VideoMP4", "Video", "videos")
 FRAME_FOLDERS = ("Image-01-FPS", "ImageFrames")
@@ -119,14 +121,21 @@ class CremaD(MediaDataset):
 
     def _listed(self) -> list[str]:
         """The clips that the split's file lists."""
-        places = [self.data_dir / root / name.format(self.split) for root in ROOTS for name in SPLIT_FILES]
-        path = next((place for place in places if place.is_file()), None)
+        path = next((place for place in self._split_files(self.split) if place.is_file()), None)
         if path is None:
             names = ", ".join(name.format(self.split) for name in SPLIT_FILES)
             raise DataError(
                 f"{self.data_dir}: found none of {names}; expected the clips of the split, or split_by=actor"
             )
-        return read_split(path)
+        names = read_split(path)
+        other = "test" if self.split == "train" else "train"
+        twin = next((place for place in self._split_files(other) if place.is_file()), None)
+        if twin is not None and (both := sorted(set(names) & set(read_split(twin)))):
+            raise DataError(f"{path}: found {len(both)} clips that {twin} lists, too, such as {both[0]}; expected none")
+        return names
+
+    def _split_files(self, split: str) -> list[Path]:
+        return [self.data_dir / root / name.format(split) for root in ROOTS for name in SPLIT_FILES]
 
     def _by_actor(self, test_actors: str | int | Sequence[str | int] | None) -> list[str]:
         """The clips on disk whose actors belong to the split."""
@@ -163,10 +172,15 @@ class CremaD(MediaDataset):
 def read_split(path: Path) -> list[str]:
     """Return the names of the clips in a csv file (`1001_DFA_ANG_XX,ANG`) or a list (`1001_DFA_ANG_XX.flv Anger`).
 
+    Fields may be quoted.
+
     Raises DataError for a row that is neither, for an emotion that contradicts the name, and for a clip listed twice.
     """
     names: dict[str, None] = {}
     for number, line in enumerate(read_lines(path, EXPECTED_ROWS), start=1):
+        if '"' in line:
+            with contextlib.suppress(csv.Error):  # what is no row is named below
+                line = ",".join(next(csv.reader([line.strip()], strict=True)))
         name, _, emotion = line.strip().replace(",", " ").partition(" ")
         name = name.partition(".")[0]
         match = CLIP_NAME.fullmatch(name)

@@ -34,10 +34,10 @@ GESTURES = (
     "other gestures",
 )
 CIFAR10_FOLDERS = (".", "CIFAR10-DVS", "CIFAR10DVS", "cifar10-dvs", "extract")
-CIFAR10_NAME = re.compile(rf"cifar10_(?P<name>{'|'.join(CIFAR10_CLASSES)})_(?P<number>\d+)\.aedat")
+CIFAR10_NAME = re.compile(rf"cifar10_(?P<name>{'|'.join(CIFAR10_CLASSES)})_(?P<number>[0-9]+)\.aedat")
 CIFAR10_TRAIN = 900  # of a class, by number
 GESTURE_FOLDERS = (".", "DvsGesture", "DVS128Gesture", "dvs128-gesture", "extract/DvsGesture")
-GESTURE_NAME = re.compile(r"(?P<user>user\d+)_(?P<light>\w+)\.aedat")
+GESTURE_NAME = re.compile(r"(?P<user>user[0-9]+)_(?P<light>\w+)\.aedat")
 GESTURE_ROWS = "rows of class (1 to 11), startTime_usec, endTime_usec"
 
 

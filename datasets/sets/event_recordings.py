@@ -23,7 +23,9 @@ n-mnist/Train/{digit}/{number}.bin, n-mnist/Test/{digit}/{number}.bin:
 DVS_FOLDERS = ("mnist-dvs", "MNIST-DVS", "mnist_dvs", "MNIST_DVS", ".")
 NMNIST_FOLDERS = ("n-mnist", "N-MNIST", "nmnist", "NMNIST", ".")
 SPOKEN = ("n-tidigits.hdf5", "n-tidigits/n-tidigits.hdf5", "N-TIDIGITS/n-tidigits.hdf5", "ntidigits/n-tidigits.hdf5")
-DVS_NAME = re.compile(r"mnist_(?P<digit>\d)_scale(?P<scale>04|08|16)_(?P<number>\d+)(_qt\d)?\.aedat", re.IGNORECASE)
+DVS_NAME = re.compile(
+    r"mnist_(?P<digit>[0-9])_scale(?P<scale>04|08|16)_(?P<number>[0-9]+)(_qt[0-9])?\.aedat", re.IGNORECASE
+)
 TEST_EVERY = 10  # MNIST-DVS has no split of its own: of every digit, recordings 10, 20, 30, ... are for testing
 
 

@@ -13,13 +13,24 @@ from misnet.datasets.base import AudioVisualDataset, DataError, MissingPackage, 
 from misnet.datasets.formats.files import passed_over
 from misnet.datasets.media.audio import trim_silence
 from misnet.datasets.media.sources import Sound, Video, Vision
-from misnet.datasets.media.video import require_pyav
+from misnet.datasets.media.tracks import picture_track, require_pyav
 from misnet.datasets.media.views import View
 
 __all__ = ["MediaDataset", "Sample"]
 
 CACHE_BYTES = 64 << 20  # of spectrograms of sounds that many images share
+DECODING = 2  # raised when the same files give other samples
+LENGTHS = 2.0  # a sound this many times as long as its video, or as short, is worth a word
+CLIP_SLACK = 0.5  # seconds by which clips may differ in length
 Item = TypeVar("Item")
+
+
+class NothingLeft(DataError):
+    """No sample of a split can be used; `reasons` says of each why."""
+
+    def __init__(self, message: str, reasons: tuple[str, ...] = ()):
+        super().__init__(message)
+        self.reasons = reasons
 
 
 @dataclass(frozen=True)
@@ -47,6 +58,7 @@ class MediaDataset(AudioVisualDataset):
     visual_channels = 3
     image_mean: Sequence[float] = (0.485, 0.456, 0.406)
     image_std: Sequence[float] = (0.229, 0.224, 0.225)
+    clip_seconds: float | None = None  # that each clip of the set lasts, where it is known
     aligned_seconds = 1.0
     whole_seconds = 4.0
 
@@ -89,10 +101,41 @@ class MediaDataset(AudioVisualDataset):
     def group(self, index: int) -> str | None:
         return self.samples[self.checked(index)].group
 
+    def remarks(self, index: int) -> tuple[float, list[str]]:
+        """Return how long the sound of a sample lasts in seconds, and what in it a person should look at, in sentences.
+
+        Silence, channels that cancel out, a sound and a video of very different length, and a clip that is not as long
+        as the set's are. Raises DataError as the sample does.
+        """
+        sample = self.samples[self.checked(index)]
+        seconds, found = sample.sound.remarks()
+        seen = None
+        if isinstance(sample.vision, Video):
+            seen = picture_track(sample.vision.path).seconds
+            heard = seconds if sample.sound.stop is None else None
+            if heard is not None and not 1 / LENGTHS < heard / seen < LENGTHS:
+                found.append(
+                    f"{sample.vision.path}: another length than its sound: {seen:.2f} s, {heard:.2f} s of sound"
+                )
+        elif sample.sound.stop is None:
+            seen = seconds
+        if self.clip_seconds is not None and seen is not None and abs(seen - self.clip_seconds) > CLIP_SLACK:
+            where = sample.vision.path if isinstance(sample.vision, Video) else sample.sound.path
+            found.append(
+                f"{where}: not as long as the clips of {self.name}: {seen:.2f} s, expected {self.clip_seconds:g}"
+            )
+        return seconds, found
+
     def fingerprint(self) -> str:
         """SHA-256 over settings, names and labels, and over the whole content of every file of the split."""
         samples = [(sample.key, sample.label) for sample in self.samples]
-        settings = {"name": self.name, "split": self.split, "view": asdict(self.view), "samples": samples}
+        settings = {
+            "name": self.name,
+            "split": self.split,
+            "view": asdict(self.view),
+            "samples": samples,
+            "decoding": DECODING,
+        }
         files = dict.fromkeys(path for index in range(len(self)) for path in self.files(index))
         return content_hash(settings, (*self.containers, *files))
 
@@ -104,7 +147,9 @@ class MediaDataset(AudioVisualDataset):
             samples = self._readable(samples, self._decode)
         if not samples:
             why = f" ({self.skipped} were left out)" if self.skipped else ""
-            raise DataError(f"{self.data_dir}: found no sample for the {self.split} split of {self.name}{why}")
+            raise NothingLeft(
+                f"{self.data_dir}: found no sample for the {self.split} split of {self.name}{why}", self.skipped_reasons
+            )
         self.samples = samples
         self._labels = np.array([sample.label for sample in samples], dtype=np.int64)
         self._labels.setflags(write=False)

@@ -7,9 +7,17 @@ import numpy as np
 
 from misnet.datasets.base import AudioVisualDataset, DataError, MissingPackage, content_hash
 from misnet.datasets.formats.ntidigits import CHANNELS, DIGITS, read_labels, read_spikes
-from misnet.datasets.media.events import SLICINGS, Events, around, cochlea_maps, event_frames, first_events
+from misnet.datasets.media.events import (
+    SLICINGS,
+    VALUES,
+    Events,
+    around,
+    cochlea_maps,
+    event_frames,
+    event_values,
+    first_events,
+)
 from misnet.datasets.media.images import resize_bilinear, resize_matrix
-from misnet.datasets.media.spectrogram import standardise
 from misnet.datasets.sets.event_recordings import find_recordings, find_spoken, read_recording
 from misnet.datasets.sets.partners import pair_by_label
 from snncore.rng import named_rng
@@ -21,7 +29,7 @@ CHOICES = {
     "sensor": ("auto", "mnist-dvs", "n-mnist"),
     "scale": ("all", "04", "08", "16"),
     "slicing": SLICINGS,
-    "values": ("log", "count", "binary"),
+    "values": VALUES,
     "on_bad_sample": ("error", "skip"),
 }
 
@@ -141,21 +149,14 @@ class MnistDvsNtidigits(AudioVisualDataset):
         if counts.shape[1:3] != (self.size, self.size):
             # [T, H, W, C] -> [T, C, H, W] -> [T, C, size, size] -> [T, size, size, C]
             counts = resize_bilinear(counts.transpose(0, 3, 1, 2).astype(np.float32), self.size).transpose(0, 2, 3, 1)
-        return self._valued(counts)
+        return event_values(counts, self.options["values"])
 
     def _map(self, t: np.ndarray, channel: np.ndarray) -> np.ndarray:
         """[T, size, size, 1], float32."""
         counts = cochlea_maps(t, channel, CHANNELS, self.timesteps, self.size, self.options["slicing"])
         if self.size != CHANNELS:
             counts = resize_matrix(CHANNELS, self.size) @ counts.astype(np.float32)  # rows; the columns are time
-        return self._valued(counts[..., None])
-
-    def _valued(self, counts: np.ndarray) -> np.ndarray:
-        if self.options["values"] == "binary":
-            counts = counts > 0
-        elif self.options["values"] == "log":
-            counts = standardise(np.log1p(counts, dtype=np.float32), axis=(0, 1, 2, 3))
-        return np.ascontiguousarray(counts, dtype=np.float32)
+        return event_values(counts[..., None], self.options["values"])
 
     def _leave_out_damaged(self) -> None:
         reasons: list[str] = []

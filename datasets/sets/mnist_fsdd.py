@@ -25,7 +25,7 @@ fsdd/recordings/{digit}_{speaker}_{index}.wav:
 
 IDX_FOLDERS = ("mnist", "mnist/raw", "MNIST", "MNIST/raw", "raw", ".")
 WAV_FOLDERS = ("fsdd/recordings", "free-spoken-digit-dataset/recordings", "recordings", "fsdd")
-WAV_NAME = re.compile(r"(?P<digit>\d)_(?P<speaker>[^_]+)_(?P<index>\d+)\.wav", re.IGNORECASE)
+WAV_NAME = re.compile(r"(?P<digit>[0-9])_(?P<speaker>[^_]+)_(?P<index>[0-9]+)\.wav", re.IGNORECASE)
 TEST_INDICES = range(5)  # upstream's split: recordings 0 to 4 of each speaker and digit are for testing
 
 SAMPLE_RATE = 8000  # Hz, that of the recordings

@@ -117,8 +117,8 @@ class Namesakes:
         """Whether the names mean pairs: at least as many sounds and images have a namesake as have none."""
         return bool(self.pairs) and len(self.odd) <= 2 * len(self.pairs)
 
-    def note(self) -> str:
-        """Return how sounds and images are paired, and which have no partner, in a sentence."""
+    def note(self) -> str | None:
+        """Return how sounds and images are paired, and which have no partner; None where all are pairs by name."""
         if not self.pairs:
             return "sounds and images are paired at random within their class, as no names are the same"
         if not self.are_pairs:
@@ -127,7 +127,7 @@ class Namesakes:
                 f"sides ({self.pairs[0][0].key} is one), {len(self.odd)} files have no namesake"
             )
         if not self.odd:
-            return f"{len(self.pairs)} pairs of sounds and images, by name"
+            return None
         named = ", ".join(item.key for item in self.odd[:NAMED])
         more = f" and {len(self.odd) - NAMED} more" if len(self.odd) > NAMED else ""
         return (
@@ -185,7 +185,8 @@ class PairedDataset(MediaDataset):
         test_part: of the sounds, where it is not known which are for testing.
         """
         found = namesakes(sounds, images)
-        self.notes = (*self.notes, printable(found.note()))
+        if (note := found.note()) is not None:
+            self.notes = (*self.notes, printable(note))
         if found.are_pairs:
             known = {sound.name: image.test for sound, image in found.pairs}
             sounds = [replace(s, test=known.get(s.name)) if s.test is None else s for s in sounds]

@@ -33,7 +33,7 @@ CLASSES = (
 ROOTS = (".", "UrbanSound8K", "urbansound8k", "UrbanSound8K-AV")
 IMAGE_FOLDERS = ("vision", "images", "image")
 METADATA = ("metadata/UrbanSound8K.csv", "UrbanSound8K.csv")
-WAV_NAME = re.compile(r"(?P<freesound>\d+)-(?P<label>\d)-\d+-\d+")
+WAV_NAME = re.compile(r"(?P<freesound>[0-9]+)-(?P<label>[0-9])-[0-9]+-[0-9]+")
 COLUMNS = ("slice_file_name", "fsID", "fold", "classID", "class")
 EXPECTED = f"a csv table with the columns {', '.join(COLUMNS)}"
 TEST_PART = 0.3  # without folds; the share that the authors of the set use
@@ -80,7 +80,7 @@ class UrbanSound8kAv(PairedDataset):
         on_bad_sample: str = "error",
     ):
         super().__init__(split, data_dir, on_bad_sample, timesteps, size, seed, spectrogram, window, key_frames, fit)
-        if test_fold not in FOLDS:
+        if isinstance(test_fold, bool) or test_fold not in FOLDS:
             raise ValueError(f"test_fold: expected 1 to 10, found {test_fold!r}")
         sounds = self._find_sounds(test_fold)
         self._take_pairs(sounds, self._find_images(), each_image=False, test_part=TEST_PART)

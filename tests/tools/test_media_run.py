@@ -33,13 +33,15 @@ def options(files):
 def test_a_corrupt_file_stops_the_run_with_its_name(files, call):
     result = call("train", *TINY, *options(files))
     assert result.status == 1
-    assert re.fullmatch(r"error: .*/train/audio/low/5\.wav: found 12 bytes .*expected an audio file.*\n", result.err)
+    assert re.fullmatch(
+        r"error: .*/train/audio/low/5\.wav: truncated, found 12 bytes, expected 774778422 from .*\n", result.err
+    )
 
 
 def test_corrupt_files_are_skipped_and_counted_on_request(files, call):
     result = call("train", *TINY, *options(files), "--on-bad-sample", "skip", "--data-option", "window=0.4")
     assert result.status == 0, result.err
-    assert result.err == "note: folder train: left out 1 corrupt samples or files\n"
+    assert result.err == "note: folder train: left out 1 samples or files, missing or damaged\n"
     assert "folder: 15 training and 8 test pairs" in result.out
     run = files / "run"
     assert settings(run)["data_options"] == {"on_bad_sample": "skip", "window": 0.4}

@@ -15,6 +15,7 @@ from misnet.datasets.prepared.manifest import MANIFEST, Manifest
 from tests.datasets.prepared.test_workers import alive, wait_for
 from tests.datasets.sets.test_mnist_dvs_ntidigits import damage
 from tests.datasets.tiny_events import write_event_digits
+from tests.datasets.tiny_media import write_image, write_tone
 from tests.tools.command_line import TINY, command, environment
 from tests.tools.test_train import metrics, without_times
 
@@ -90,7 +91,7 @@ def test_check_names_what_is_wrong_and_nothing_is_prepared(call, broken, tmp_pat
     result = prepare(call, folder, "--check", "--out", tmp_path / "c")
     assert result.status == 1
     assert f"{name}: truncated" in result.out
-    assert result.out.splitlines()[-1].endswith("problems")
+    assert result.out.splitlines()[-1].endswith(" problems: 1 damaged")
     assert not (tmp_path / "c").exists()
 
 
@@ -105,7 +106,39 @@ def test_duplicates_are_status_1_and_classes_without_samples_a_warning(call, tmp
     path.write_bytes(twin.read_bytes())
     result = prepare(call, folder, "--check")
     assert result.status == 1
-    assert f"\nin two splits: 2\n  {path} (test) has the content of {twin} (train)\n" in result.out
+    assert "\nin two splits: 2\n" in result.out
+    assert f"    {path} (test) has the content of {twin} (train)\n" in result.out
+    assert result.out.endswith(f"{NAME}: 2 problems: 2 in two splits\n")
+
+
+def test_a_long_check_is_summed_up_and_kept_in_a_file(call, tmp_path, monkeypatch):
+    """As of a clone of only some clips: thousands are missing, and one is damaged."""
+    monkeypatch.chdir(tmp_path)
+    names = [f"{1001 + k}_DFA_ANG_XX" for k in range(40)]
+    (tmp_path / "train.csv").write_text("".join(f"{name},ANG\n" for name in names[:30]))
+    (tmp_path / "test.csv").write_text("".join(f"{name},ANG\n" for name in names[30:]))
+    for name in (names[0], names[39]):
+        write_tone(tmp_path / "AudioWAV" / f"{name}.wav")
+        write_image(tmp_path / "Image-01-FPS" / name / "0.png", (1, 2, 3))
+    (tmp_path / "AudioWAV" / f"{names[39]}.wav").write_bytes(b"RIFF")
+    result = call("prepare", "crema-d", "--data-dir", tmp_path, "--jobs", "1", "--check")
+    assert result.status == 1
+    lines = result.out.splitlines()
+    assert len(lines) < 40
+    start = lines.index("missing: 39")
+    assert lines[start + 1] == "  38 times: found no video or frames of clip"
+    assert (
+        lines[start + 2] == f"    {tmp_path}: found no video or frames of clip {names[1]}, which the train split lists"
+    )
+    assert lines[start + 7] == "    and 33 more"
+    assert lines[start + 8] == f"    {tmp_path}: found no sample for the test split of crema-d (10 were left out)"
+    assert lines[lines.index("damaged: 1") + 1].endswith(
+        f"{names[39]}.wav: truncated, found 4 bytes, expected 5 from the headers"
+    )
+    assert lines[-2:] == ["crema-d: 40 problems: 39 missing, 1 damaged", "all of it: crema-d-check.txt"]
+    kept = (tmp_path / "crema-d-check.txt").read_text().splitlines()
+    assert sum("found no video" in line for line in kept) == 38
+    assert kept[0] == "missing: 39"
 
 
 def test_bad_samples_stop_or_are_left_out_by_name(call, broken, tmp_path):

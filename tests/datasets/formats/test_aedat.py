@@ -122,7 +122,7 @@ def test_the_table_at_the_end_of_4_0_is_no_packet(tmp_path):
 def test_without_what_unpacks_it_the_message_says_what_to_install(tmp_path, monkeypatch, compression, package):
     monkeypatch.setitem(sys.modules, package, None)
     path = made(tmp_path / "a.aedat4", aedat4_bytes(*FOUR, compression=compression))
-    with pytest.raises(MissingPackage, match=f"needs {package}, which is not installed; .*: pip install {package}"):
+    with pytest.raises(MissingPackage, match=f"needs {package}, which is not installed; install it with: pip install"):
         read_aedat4(path)
 
 

@@ -139,6 +139,8 @@ def test_no_sound_falls_between_two_stretches():
     ("changes", "message"),
     [
         ({"timesteps": 0}, "timesteps: expected at least 1, found 0"),
+        ({"timesteps": 2.0}, "timesteps: expected a whole number, found 2.0"),
+        ({"size": 16.0}, "size: expected a whole number, found 16.0"),
         ({"size": 7}, "size: expected 8 to 256, found 7"),
         ({"spectrogram": "half"}, "spectrogram: expected one of aligned, whole, found 'half'"),
         ({"key_frames": 3}, "key_frames: expected one of even, random, paper, found 3"),

@@ -4,12 +4,15 @@ import shutil
 
 import numpy as np
 import pytest
+import soundfile
+from PIL import Image
 
 from misnet.datasets.prepared.checking import check, shortened
 from misnet.datasets.prepared.decoding import Request
 from tests.datasets.sets.test_mnist_dvs_ntidigits import damage
 from tests.datasets.tiny_events import aedat2_bytes, random_events, write_event_digits
 from tests.datasets.tiny_files import LFS_POINTER
+from tests.datasets.tiny_media import write_video
 
 NAME = "mnist-dvs-ntidigits"
 
@@ -123,3 +126,56 @@ def test_constant_content_is_no_duplicate():
 def test_names_are_shortened():
     assert shortened(["a", "b"]) == "a, b"
     assert shortened(map(str, range(25)), 3) == "0, 1, 2 and 22 more"
+
+
+def write_wav(path, samples, rate=16000):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, samples, rate)
+
+
+def test_what_a_person_should_look_at_is_remarked(tmp_path):
+    """Silence, opposite phases, a clip of a minute, an image of one colour; pairs of the others are right."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            for k in range(4):
+                write_wav(tmp_path / split / "audio" / name / f"{k}.wav", 0.1 * rng.standard_normal(8000))
+                path = tmp_path / split / "vision" / name / f"{k}.png"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(rng.integers(0, 256, (9, 9, 3), dtype=np.uint8)).save(path)
+    sounds, noise = tmp_path / "train" / "audio", 0.1 * rng.standard_normal(8000)
+    write_wav(sounds / "a/0.wav", np.zeros(8000))
+    write_wav(sounds / "a/1.wav", np.stack([noise, -noise], axis=1))
+    write_wav(sounds / "a/2.wav", np.stack([noise, -0.999 * noise], axis=1))
+    write_wav(sounds / "b/0.wav", 0.1 * rng.standard_normal(16000 * 20))
+    write_wav(sounds / "b/1.wav", np.stack([noise, -0.9 * noise], axis=1))  # a tenth is left: fine
+    black = tmp_path / "test/vision/a/3.png"
+    Image.new("RGB", (9, 9), (7, 8, 9)).save(black)
+    (tmp_path / "test/vision/b/2.png").unlink()
+    report = checked(tmp_path, "folder")
+    assert report.problems == 0
+    assert sorted(report.remarks) == sorted(
+        [
+            f"{sounds}/a/0.wav: silent sound",
+            f"{sounds}/a/1.wav: channels of opposite phase, whose mean is silence",
+            f"{sounds}/a/2.wav: channels of opposite phase, whose mean is 66 dB below them",
+            f"{sounds}/b/0.wav, {tmp_path}/train/vision/b/0.png: of unusual length: "
+            "20.00 s, half of all last 0.50 s or less",
+            f"{tmp_path}/test/audio/a/3.wav, {black}: pictures of one colour alone",
+        ]
+    )
+    assert report.notes == [
+        "test: 7 pairs of sounds and images, by name; left out 1 without a partner of their name: b/2.wav"
+    ]
+
+
+def test_a_film_and_a_sound_of_another_length(tmp_path):
+    pytest.importorskip("av")
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            write_video(tmp_path / split / name / "x.mp4", frames=20, fps=10, colour=None)
+    write_wav(tmp_path / "test" / "b" / "x.wav", 0.1 * np.random.default_rng(0).standard_normal(8000))
+    report = checked(tmp_path, "folder")
+    assert [r for r in report.remarks if "length" in r] == [
+        f"{tmp_path}/test/b/x.mp4: another length than its sound: 2.00 s, 0.50 s of sound"
+    ]

@@ -195,7 +195,7 @@ def test_an_order_that_leads_to_another_file_is_refused(tmp_path):
 
 def test_not_an_hdf5_file_and_no_h5py(tmp_path, monkeypatch):
     (tmp_path / "o.h5").write_bytes(b"404: Not Found")
-    with pytest.raises(DataError, match=r"o\.h5: damaged"):
+    with pytest.raises(DataError, match=r"o\.h5: found text that begins with '404: Not Found'"):
         read_order(tmp_path / "o.h5", 5)
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(DataError, match=r'o\.h5: reading it needs h5py.*pip install -e "\.\[video\]"'):
@@ -222,3 +222,20 @@ def test_missing_files_and_options(frames_dir, tmp_path_factory):
     for settings, message in (({"segment": "x"}, "segment: expected 'clip' or"), ({"shared": 1}, "shared: expected")):
         with pytest.raises(ValueError, match=message):
             load(frames_dir, **settings)
+
+
+def test_videos_that_were_not_cut_to_ten_seconds(tmp_path):
+    for name, frames in (("bbb", 100), ("-aXy", 300)):
+        write_video(tmp_path / "AVE" / f"{name}.mp4", frames=frames, fps=10, tone=1000)
+    (tmp_path / "trainSet.txt").write_text("\n".join(LINES["train"][i] for i in (0, 2)))
+    train = load(tmp_path)
+    assert train.remarks(1) == (pytest.approx(10, abs=0.1), [])
+    seconds, (remark,) = train.remarks(0)
+    assert seconds == pytest.approx(30, abs=0.1)
+    assert remark == f"{tmp_path}/AVE/-aXy.mp4: not as long as the clips of ave: 30.00 s, expected 10"
+    train[0]
+    events = load(tmp_path, segment="event")
+    events[1]
+    with pytest.raises(DataError, match=r"-aXy\.mp4: found 30\.0 s, expected the 10 s that AVE's clips last"):
+        events[0]
+    assert events.remarks(0)[1] == [remark]

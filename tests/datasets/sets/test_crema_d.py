@@ -224,3 +224,19 @@ def test_a_pointer_that_a_clone_without_lfs_leaves_is_named(real_dir, samples):
     shutil.copy(samples / "crema-d" / "AudioWAV-lfs-pointer-1001_DFA_ANG_XX.wav", target)
     with pytest.raises(DataError, match=r"1001_DFA_ANG_XX\.wav: this is a Git LFS pointer \(130 bytes.*git lfs pull"):
         load(real_dir)[1]
+
+
+def test_quoted_fields_are_fields(tmp_path):
+    (tmp_path / "train.csv").write_text('"1001_DFA_ANG_XX","ANG"\r\n1002_DFA_SAD_XX,"SAD"\r\n')
+    assert read_split(tmp_path / "train.csv") == ["1001_DFA_ANG_XX", "1002_DFA_SAD_XX"]
+    (tmp_path / "train.csv").write_text('"1001_DFA_ANG_XX,ANG\r\n')
+    with pytest.raises(DataError, match="in row 1"):
+        read_split(tmp_path / "train.csv")
+
+
+def test_a_clip_in_both_lists_is_refused(tmp_path):
+    write_video(tmp_path / "VideoFlash" / "1001_DFA_ANG_XX.flv", frames=3)
+    write_splits(tmp_path, ["1001_DFA_ANG_XX", "1002_DFA_SAD_XX"], ["1001_DFA_ANG_XX"])
+    for split in ("train", "test"):
+        with pytest.raises(DataError, match=r"found 1 clips that .*\.csv lists, too, such as 1001_DFA_ANG_XX"):
+            load(tmp_path, split)

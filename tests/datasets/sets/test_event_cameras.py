@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from misnet.datasets import DataError
+from misnet.datasets.batching.batches import BatchIterator
 from misnet.datasets.sets.event_cameras import CIFAR10_CLASSES, GESTURES, clip_frames, find_cifar10_dvs, find_gestures
+from misnet.datasets.sets.event_vision import Cifar10Dvs, Dvs128Gesture
 from tests.datasets.tiny_events import aedat2_bytes, aedat3_bytes
 
 
@@ -97,3 +99,47 @@ def test_what_is_not_there_is_named(gestures_dir, tmp_path):
     for find in (find_gestures, find_cifar10_dvs):
         with pytest.raises(ValueError, match="split: expected 'train' or 'test', found 'val'"):
             find(tmp_path, "val")
+
+
+def test_gestures_as_a_data_set_of_one_stream(gestures_dir):
+    train, test = (Dvs128Gesture(split, data_dir=gestures_dir, timesteps=2, size=16) for split in ("train", "test"))
+    assert (len(train), train.labels.tolist(), train.group(0)) == (2, [2, 10], "user01")
+    assert dict(train.streams) == {"visual": (2, 16, 16, 2)}
+    frames, label = train[0]
+    assert (frames.shape, frames.dtype, label) == ((2, 16, 16, 2), np.float32, 2)
+    assert frames.mean() == pytest.approx(0, abs=1e-5)
+    assert frames.std() == pytest.approx(1, abs=1e-3)
+    counts = Dvs128Gesture("train", data_dir=gestures_dir, timesteps=2, size=128, values="count")[0][0]
+    np.testing.assert_array_equal(counts, clip_frames(find_gestures(gestures_dir, "train")[0], 2))
+    assert train.fingerprint() != test.fingerprint()
+    batch = next(iter(BatchIterator(train, 2, shuffle=False).epoch(0)))
+    assert batch.streams["visual"].shape == (2, 2, 16, 16, 2)
+    assert batch.labels.tolist() == [2, 10]
+
+
+def test_a_damaged_recording_stops_or_is_left_out(tmp_path):
+    for k in range(3):
+        write(tmp_path / f"frog/cifar10_frog_{k}.aedat", aedat2_bytes([1], [k], [k], [1]))
+    write(tmp_path / "frog/cifar10_frog_1.aedat", b"#!AER-DAT2.0\r\n123")
+    with pytest.raises(DataError, match=r"cifar10_frog_1\.aedat: truncated"):
+        Cifar10Dvs("train", data_dir=tmp_path)[1]
+    train = Cifar10Dvs("train", data_dir=tmp_path, on_bad_sample="skip", polarity=False)
+    assert (len(train), train.skipped, dict(train.streams)) == (2, 1, {"visual": (4, 48, 48, 1)})
+    assert "cifar10_frog_1.aedat: truncated" in train.skipped_reasons[0]
+    with pytest.raises(DataError, match="found no recording of the test split of cifar10-dvs"):
+        Cifar10Dvs("test", data_dir=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"slicing": "x"}, "slicing: expected one of time, count, found 'x'"),
+        ({"values": "x"}, "values: expected one of log, count, binary, found 'x'"),
+        ({"polarity": 3}, "polarity: expected one of True, False, found 3"),
+        ({"size": 4}, "size: expected 8 to 128 for dvs128-gesture, found 4"),
+        ({"timesteps": 0}, "timesteps: expected at least 1, found 0"),
+    ],
+)
+def test_options_out_of_range_are_refused(gestures_dir, options, message):
+    with pytest.raises(ValueError, match=message):
+        Dvs128Gesture("train", data_dir=gestures_dir, **options)
