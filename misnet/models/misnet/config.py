@@ -118,7 +118,7 @@ class MISNetConfig(ModelConfig):
         most = max(self.stage_cells)
         if self.cell_residual and most > MOST_CELLS:
             raise ConfigError(
-                f"cells: expected at most {MOST_CELLS} a stage with cell_residual (spikes fit a byte), found {most}"
+                f"cells: expected at most {MOST_CELLS} a stage with cell_residual, to fit a byte, found {most}"
             )
 
     @property

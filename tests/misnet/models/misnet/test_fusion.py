@@ -7,6 +7,7 @@ from misnet.models.misnet.blocks import make_mlif
 from misnet.models.misnet.fusion import ConcatFusion, FusedMLIF
 from snncore import GradientError, Tensor, check_gradients, no_grad
 from snncore import functions as F
+from snncore.firing import Firing
 from snncore.surrogate import Sigmoid
 from tests.misnet.models.misnet.numpy_mlif import FUSIONS, fused_mlif, lif
 from tests.misnet.tiny import random_spikes, tiny_config
@@ -48,10 +49,10 @@ def constants(neuron):
 def test_with_concat_the_fused_mlif_is_the_mlif(rng, v_reset, detach_reset):
     arrays = currents(rng)
     gradients = rng.standard_normal((2, *SHAPE))
-    settings = (0.4, THRESHOLD, v_reset, Sigmoid(), detach_reset)
-    fused = FusedMLIF(ConcatFusion(), *settings, alpha=0.5, learn_alpha=True).astype(np.float64)
+    firing = Firing(0.4, THRESHOLD, v_reset, Sigmoid(), detach_reset)
+    fused = FusedMLIF(ConcatFusion(), firing, alpha=0.5, learn_alpha=True).astype(np.float64)
     fused.alpha_a.data, fused.alpha_v.data = np.array(0.7), np.array(0.9)
-    plain = F.MLIF(*settings)
+    plain = F.MLIF(firing=firing)
     alphas = Tensor(np.array(0.7), True), Tensor(np.array(0.9), True)
     results = []
     for call, alpha in (
