@@ -88,7 +88,8 @@ def _camera(path: str | Path, info: str) -> tuple[int, int, int]:
     streams = [
         (int(node.get("name", "")), *(int(sizes[name]) for name in ("sizeX", "sizeY")))
         for node in ElementTree.fromstring(info).iter("node")
-        if any(a.get("key") == "typeIdentifier" and a.text == "EVTS" for a in node.findall("attr"))
+        if (node.get("name") or "").isdecimal()  # streams are numbered; modules that have such an attribute are not
+        and any(a.get("key") == "typeIdentifier" and a.text == "EVTS" for a in node.findall("attr"))
         for sizes in [{a.get("key"): a.text or "" for a in node.findall("node[@name='info']/attr")}]
     ]
     if len(streams) != 1:

@@ -112,6 +112,8 @@ def _flv(data: Data) -> Needed:
     """Tags of 11 bytes, content, and 4 bytes of their size; duration and size in the first one, onMetaData."""
     at, last, duration = _u32(data, 5, ">") + 4, 0.0, 0.0
     while at < len(data):
+        if data[at] & 0x1F not in (8, 9, 18):  # sound, pictures, metadata; else what follows is no tag
+            break
         if len(data) - at < 11:
             return at + 11, "last tag"
         size = int.from_bytes(data[at + 1 : at + 4], "big")

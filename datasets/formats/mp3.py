@@ -30,8 +30,10 @@ class Frame(NamedTuple):
 
 def is_mpeg_sound(data: bytes, path: str | Path) -> bool:
     """Whether a file is an MP3 (or MP2) by its content, or by its name if its content is nothing else that is known."""
-    named = Path(path).suffix.lower() in (".mp3", ".mp2")
-    return data.startswith(b"ID3") or _frame(data, 0) is not None or (named and not data.startswith(OTHER_MAGICS))
+    start = _after_id3(data)  # which others may have, too
+    if data.startswith(OTHER_MAGICS, start):
+        return False
+    return start > 0 or _frame(data, 0) is not None or Path(path).suffix.lower() in (".mp3", ".mp2")
 
 
 def sound_frames(data: bytes, path: str | Path) -> bytes:
@@ -96,13 +98,22 @@ def _frame(data: bytes, at: int) -> Frame | None:
 
 
 def _next(data: bytes, at: int, kind: tuple[int, int, int] | None) -> Frame | None:
-    """The first frame from a place on that another of its kind, or the end of the data, follows."""
+    """The first frame from a place on that others of its kind, or the end of the data, follow.
+
+    One of a kind that is known, two otherwise, as what looks like a frame may be chance.
+    """
     while (at := data.find(b"\xff", at)) >= 0:
         frame = _frame(data, at)
         if frame is not None and kind in (None, frame.kind):
-            end = frame.start + frame.size
-            after = _frame(data, end)
-            if (after is not None and after.kind == frame.kind) or end == len(data) or data.startswith(TAGS, end):
+            end, after = frame.start + frame.size, frame
+            for _ in range(1 if kind else 2):
+                following = _frame(data, end)
+                if following is None or following.kind != frame.kind:
+                    break
+                end, after = following.start + following.size, following
+            else:
+                return frame
+            if after.start + after.size == len(data) or data.startswith(TAGS, end):
                 return frame
         at += 1
     return None

@@ -26,7 +26,7 @@ MAX_PIXELS = 64_000_000
 PIXELS_PER_BYTE = {"PPM": 8, "BMP": 256}  # that can be packed in a byte; in the other formats 8256, by deflate's limit
 EXPECTED = "an image (png, jpg, ...)"
 TIFF_MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-BITS, SAMPLE_FORMAT = 258, 339  # tags of a TIFF; format 1 has no sign, 2 has one, 3 is float
+BITS, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF; photometric 0: white is 0; format 2: with a sign
 
 
 def decode_image(data: bytes, where: object) -> np.ndarray:
@@ -68,17 +68,19 @@ def _gray(image: Image.Image, tags: Mapping[int, Any], where: object) -> np.ndar
     values = np.asarray(image)
     bits, sign = (tags.get(tag, default) for tag, default in ((BITS, 16), (SAMPLE_FORMAT, 1)))
     bits, sign = (v[0] if isinstance(v, tuple) else v for v in (bits, sign))
+    inverted = tags.get(PHOTOMETRIC) == 0
     least, most = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
     if image.mode[0] == "F":
         if not (least >= 0 and most <= 1):  # not so of NaN, either
             raise DataError(f"{where}: found floats from {least:g} to {most:g}, expected 0 (black) to 1 (white)")
-        return np.rint(values * 255).astype(np.uint8)
+        return np.rint((1 - values if inverted else values) * 255).astype(np.uint8)
     if sign != 1 or bits > 16 or least < 0 or most > 65535:
         raise DataError(
             f"{where}: found {'signed ' if sign == 2 else ''}integers of {bits} bits from {least:g} to {most:g}, whose "
             "white is not known; expected gray values of 8 or 16 bits"
         )
-    return (values >> (bits - 8)).clip(0, 255).astype(np.uint8)
+    gray = (values >> (bits - 8)).clip(0, 255).astype(np.uint8)
+    return 255 - gray if inverted else gray
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
@@ -39,6 +40,10 @@ class Sound:
 
     def remarks(self) -> tuple[float, list[str]]:
         """Return how many seconds it lasts, and what a person should look at: silence, channels that cancel out."""
+        seconds, found = _remarks(self)
+        return seconds, list(found)
+
+    def _remarks(self) -> tuple[float, list[str]]:
         power: list[float] = []
         samples, rate = self.read(power)
         mean = float(np.mean(np.square(samples, dtype=np.float64)))
@@ -53,6 +58,12 @@ class Sound:
             decibels = 10 * np.log10(channels / mean)
             found.append(f"{self.path}: channels of opposite phase, whose mean is {decibels:.0f} dB below them")
         return len(samples) / rate, found
+
+
+@lru_cache(maxsize=10_000)
+def _remarks(sound: Sound) -> tuple[float, list[str]]:
+    """What a sound's `remarks` are: thousands of images may share it."""
+    return sound._remarks()
 
 
 class Vision(Protocol):

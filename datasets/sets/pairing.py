@@ -139,17 +139,31 @@ class Namesakes:
 def namesakes(sounds: Sequence[Item], images: Sequence[Item]) -> Namesakes:
     """Return the sounds and images whose class and name but for the ending are the same, in the order of the sounds.
 
-    Of several of one name on one side, the first has the partner; one for training and one for testing are no pair.
-    Names are compared in one Unicode form.
+    Names are compared in one Unicode form, and those that are left then without regard to case. Of several of one name
+    on one side, the first has the partner; one for training and one for testing are no pair.
     """
-    first: tuple[dict[tuple[int, str], Item], ...] = ({}, {})
-    for side, items in zip(first, (sounds, images), strict=True):
-        for item in items:
-            side.setdefault(item.name, item)
-    both = [(sound, first[1][name]) for name, sound in first[0].items() if name in first[1]]
-    pairs = [(sound, image) for sound, image in both if None in (sound.test, image.test) or sound.test == image.test]
-    partnered = {id(item) for pair in pairs for item in pair}
-    return Namesakes(pairs, [item for item in (*sounds, *images) if id(item) not in partnered])
+    partner: dict[int, Item] = {}
+    taken: set[int] = set()
+    for key in (_as_it_is, _without_case):
+        first: dict[tuple[int, str], Item] = {}
+        for image in images:
+            if id(image) not in taken:
+                first.setdefault(key(image), image)
+        for sound in sounds:
+            found = None if id(sound) in partner else first.get(key(sound))
+            if found is not None and (None in (sound.test, found.test) or sound.test == found.test):
+                partner[id(sound)] = first.pop(key(sound))
+                taken.add(id(found))
+    pairs = [(sound, partner[id(sound)]) for sound in sounds if id(sound) in partner]
+    return Namesakes(pairs, [item for item in (*sounds, *images) if id(item) not in partner and id(item) not in taken])
+
+
+def _as_it_is(item: Item) -> tuple[int, str]:
+    return item.name
+
+
+def _without_case(item: Item) -> tuple[int, str]:
+    return item.name[0], item.name[1].casefold()
 
 
 def draw_partners(first: Sequence[Item], second: Sequence[Item], rng: np.random.Generator, where: object) -> list[Item]:

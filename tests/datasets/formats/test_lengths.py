@@ -57,6 +57,16 @@ def test_videos_are_whole_or_refused(tmp_path, suffix):
                 read()
 
 
+@pytest.mark.parametrize("suffix", [".flv", ".mkv", ".mp4", ".avi"])
+def test_zeros_behind_a_whole_file_are_no_fault(tmp_path, suffix):
+    """As disks and cameras leave them."""
+    pytest.importorskip("av")
+    path = tmp_path / f"a{suffix}"
+    write_video(path)
+    path.write_bytes(path.read_bytes() + bytes(5000))
+    assert Video(path).frames([0.5])[1] == pytest.approx(1.0, abs=0.05)
+
+
 def test_a_film_whose_index_comes_first_is_refused_when_it_is_cut(tmp_path):
     """An MP4 for the web: FFmpeg opens what is left of it, since the index is there."""
     av = pytest.importorskip("av")

@@ -83,4 +83,5 @@ def test_what_is_an_mp3(whole):
     assert is_mpeg_sound(bytes(100) + whole, "a.mp3")
     assert not is_mpeg_sound(bytes(100) + whole, "a.wav")
     assert not is_mpeg_sound(b"RIFF", "a.mp3")
+    assert not is_mpeg_sound(b"ID3\4\0\0\0\0\0\2xyfLaC", "a.mp3")  # FLAC may have such a tag, too
     assert sound_frames(b"no frame at all", "a.mp3") == b"no frame at all"

@@ -79,14 +79,14 @@ def test_gray_of_every_depth_is_as_bright_and_as_upright_as_it_is_shown(dtype, k
     np.testing.assert_array_equal(found, np.repeat(shown[..., None], 3, axis=-1))
 
 
-def deep_tiff(bits, sample_format, data):
+def deep_tiff(bits, sample_format, data, black=1):
     """A gray TIFF of 4x1 pixels with so many bits: little-endian, nine tags, then the values."""
     tags = [
         (256, 4),
         (257, 1),
         (258, bits),
         (259, 1),
-        (262, 1),
+        (262, black),
         (273, 122),
         (278, 1),
         (279, len(data)),
@@ -99,6 +99,14 @@ def deep_tiff(bits, sample_format, data):
 def test_twelve_bits_are_scaled():
     packed = bytes([0x00, 0x0F, 0xFF, 0x80, 0x04, 0xD0])  # 0x000, 0xfff, 0x800, 0x4d0
     assert decode_image(deep_tiff(12, 1, packed), "f")[0, :, 0].tolist() == [0, 255, 128, 77]
+
+
+def test_where_white_is_zero():
+    """As X-ray pictures are kept; Pillow turns that round for 8 bits alone."""
+    for bits, kind in ((8, "B"), (16, "H")):
+        data = struct.pack(f"<4{kind}", *(v << bits - 8 for v in (0, 77, 128, 255)))
+        found = decode_image(deep_tiff(bits, 1, data, black=0), "f")[0, :, 0].tolist()
+        assert found == [255, 178, 127, 0]
 
 
 @pytest.mark.parametrize(

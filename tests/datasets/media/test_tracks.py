@@ -8,7 +8,7 @@ import pytest
 
 from misnet.datasets import DataError
 from misnet.datasets.media.video import _Placed, oriented, read_frames, read_sound_track
-from tests.datasets.tiny_media import level, write_video
+from tests.datasets.tiny_media import CODECS, MORE_CODECS, level, write_video
 
 av = pytest.importorskip("av")
 RATE = 8000
@@ -218,3 +218,31 @@ def test_sound_far_from_the_pictures_is_refused(tmp_path):
     path = write_film(tmp_path / "a.mkv", [(FILM, None)], [([(0, tones(500, 1)), (2000, tones(500, 1))], True)])
     with pytest.raises(DataError, match=r"a\.mkv: found (sound 2000 s from the first frame|more than 600 s)"):
         read_sound_track(path)
+
+
+@pytest.mark.parametrize("suffix", [*CODECS, *MORE_CODECS])
+def test_a_flash_and_a_click_of_one_moment_stay_together(tmp_path, suffix):
+    """Encoders delay sound and reorder pictures, each container notes it in its own way; here both come at 0.5 s."""
+    path = tmp_path / f"a{suffix}"
+    video_codec, sound_codec = (CODECS | MORE_CODECS)[suffix]
+    rate = 48000 if sound_codec == "libopus" else 44100
+    with av.open(str(path), "w") as container:
+        video = container.add_stream(video_codec, rate=25)
+        video.width, video.height, video.pix_fmt = 64, 48, "yuv420p" if video_codec != "ffv1" else "bgr0"
+        sound = container.add_stream(sound_codec, rate=rate, layout="mono")
+        for k in range(25):
+            image = np.full((48, 64, 3), 255 if k * 2 >= 25 else 0, np.uint8)  # from frame 13, 0.52 s, on
+            container.mux(video.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(video.encode())
+        samples = np.zeros(rate)
+        at = round(0.52 * rate)
+        samples[at : at + 3000] = 0.5 * np.sin(2 * np.pi * 1000 * np.arange(3000) / rate)
+        frame = av.AudioFrame.from_ndarray((samples * 32767).astype(np.int16)[None], format="s16", layout="mono")
+        frame.sample_rate, frame.time_base, frame.pts = rate, Fraction(1, rate), 0
+        container.mux(sound.encode(frame))
+        container.mux(sound.encode())
+    heard, rate = read_sound_track(path)
+    assert np.flatnonzero(np.abs(heard) > 0.1)[0] / rate == pytest.approx(0.52, abs=0.005)
+    frames, seconds = read_frames(path, [0.5, 0.525])
+    assert seconds == pytest.approx(1.0, abs=0.002)
+    assert [frame.mean() > 128 for frame in frames] == [False, True]

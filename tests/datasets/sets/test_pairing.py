@@ -118,6 +118,11 @@ def test_names_are_compared_in_one_unicode_form():
     assert keys(namesakes(heard, seen)) == ["caf\u00e9.wav cafe\u0301.png", "tea.wav tea.png"]
 
 
+def test_names_that_differ_in_case_alone_are_the_same_unless_others_fit_better():
+    heard, seen = items(0, ["Clip1.WAV", "a.wav", "A.wav"]), items(0, ["clip1.PNG", "A.png", "a.png"])
+    assert keys(namesakes(heard, seen)) == ["Clip1.WAV clip1.PNG", "a.wav a.png", "A.wav A.png"]
+
+
 def test_a_sound_for_training_and_an_image_for_testing_are_no_pair():
     heard = items(0, ["1.wav"], test=False) + items(0, ["2.wav"])
     found = namesakes(heard, items(0, ["1.png", "2.png"], test=True))
