@@ -43,3 +43,11 @@ def test_links_and_paths_of_the_pages_exist():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
             assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_a_page_names_exist(page):
+    names = re.findall(
+        r"`((?:snncore|misnet|datasets|tools|tests|docs)/[\w/.]+\.\w+)`", page.read_text(encoding="utf-8")
+    )
+    assert [name for name in names if "NAME" not in name and not (ROOT / name).exists()] == []

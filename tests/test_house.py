@@ -1,6 +1,7 @@
 """The layout of the house: which package may import which, and how long a file may be."""
 
 import ast
+import statistics
 from pathlib import Path
 
 import pytest
@@ -179,3 +180,10 @@ def test_no_file_is_longer_than_400_lines_and_all_are_ascii():
             long += [path.name] if text.count("\n") > 400 else []
             other += [path.name] if not text.isascii() else []
     assert (long, other) == ([], [])
+
+
+def test_half_of_all_files_are_shorter_than_120_lines():
+    sizes = [
+        path.read_text(encoding="utf-8").count("\n") for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")
+    ]
+    assert statistics.median(size for size in sizes if size > 3) < 120
