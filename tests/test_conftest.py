@@ -22,6 +22,7 @@ def examples(folder, *options, profile=None, test=TEST):
     (folder / "conftest.py").write_text(CONFTEST.read_text())
     (folder / "test_drawn.py").write_text(test)
     environment = {k: v for k, v in os.environ.items() if k not in ("SNNCORE_EXAMPLES", "CI")}
+    environment["PYTHONPATH"] = str(CONFTEST.parents[1])
     if profile is not None:
         environment["SNNCORE_EXAMPLES"] = profile
     command = [sys.executable, "-m", "pytest", "-s", "-q", "-p", "no:cacheprovider", "--rootdir", str(folder), *options]

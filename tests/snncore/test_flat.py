@@ -6,7 +6,7 @@ import pickle
 import numpy as np
 import pytest
 
-from snncore import nn
+from snncore import manual_seed, nn
 from snncore.flat import ALIGN, FlatBuffers, is_finite
 from snncore.optim import BLOCK, OPTIMIZERS, SGD, Adam, AdamW, Optimizer
 from snncore.tape import Tensor
@@ -145,6 +145,7 @@ def test_an_optimizer_is_not_copied_with_parameters_outside_its_buffer():
 @pytest.mark.parametrize("kind", [SGD, Adam, AdamW])
 def test_parameters_may_be_given_with_and_without_names(kind):
     def trained(give):
+        manual_seed(0)
         net = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
         optimizer = kind(give(net), 0.1)
         for name, p in net.named_parameters():

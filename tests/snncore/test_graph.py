@@ -22,10 +22,11 @@ def cube(w):
 
 def test_an_optimizer_step_between_two_backwards_of_one_graph_is_refused():
     w = parameter(2.0)
+    optimizer = SGD([("w", w)], lr=2 / 3)
     y = cube(w)
     y.backward(retain_graph=True)
     np.testing.assert_array_equal(w.grad, [12.0])
-    SGD([("w", w)], lr=2 / 3).step()  # w = 2 - 8 = -6, where the gradient would be 108
+    optimizer.step()  # w = 2 - 8 = -6, where the gradient would be 108
     with pytest.raises(GraphError, match=r"^Mul: its input \d was saved for backward and has been changed"):
         y.backward()
     np.testing.assert_array_equal(w.grad, [12.0])
@@ -34,10 +35,10 @@ def test_an_optimizer_step_between_two_backwards_of_one_graph_is_refused():
     np.testing.assert_allclose(w.grad, [108.0], rtol=1e-12)
 
 
-def changed_by_a_step(model):
+def changed_by_a_step(model, optimizer=None):
     for p in model.parameters():
         p.grad = np.ones_like(p.data)
-    SGD(model.named_parameters(), lr=1.0).step()
+    (optimizer or SGD(model.named_parameters(), lr=1.0)).step()
 
 
 def changed_by_loading(model):
@@ -57,9 +58,27 @@ def changed_and_told(model):
     bump([model.weight])
 
 
-@pytest.mark.parametrize(
-    "change", [changed_by_a_step, changed_by_loading, changed_by_conversion, changed_in_place, changed_and_told]
-)
+def test_a_step_of_the_optimizer_that_trains_the_model_is_seen():
+    model = nn.Linear(2, 3)
+    optimizer = SGD(model.named_parameters(), lr=1.0)
+    y = model(Tensor(np.ones((4, 2), np.float32), requires_grad=True)).sum()
+    changed_by_a_step(model, optimizer)
+    with pytest.raises(GraphError, match=r"^Linear: its input 1 was saved"):
+        y.backward()
+
+
+def test_an_optimizer_that_is_made_later_leaves_the_arrays_of_the_graph_as_they_were():
+    w = parameter(2.0)
+    y = cube(w)
+    y.backward(retain_graph=True)
+    SGD([("w", w)], lr=2 / 3).step()  # moves w into an array of its own, and changes that one
+    w.zero_grad()
+    y.backward()
+    np.testing.assert_array_equal(w.grad, [12.0])  # of the weights that the forward saw
+    assert w.data[0] == pytest.approx(-6.0)
+
+
+@pytest.mark.parametrize("change", [changed_by_loading, changed_by_conversion, changed_in_place, changed_and_told])
 def test_every_way_of_changing_a_weight_is_seen(change):
     model = nn.Linear(2, 3)
     x = Tensor(np.ones((4, 2), np.float32), requires_grad=True)
