@@ -35,7 +35,7 @@ def train_step(
     """
     *streams, labels = take(model, batch)
     model.train()
-    rates, statistics = FiringRates(model), statistics_of(model)
+    rates, statistics = FiringRates(), statistics_of(model)
     kept = statistics.keep()
     optimizer.zero_grad()
     with np.errstate(all="ignore"):  # what is not finite is looked for below
@@ -96,7 +96,7 @@ def evaluate(
     totals = Totals()
     for batch in batches:
         *streams, labels = (to_device(x, device) for x in take(model, batch))
-        of_batch = FiringRates(model)
+        of_batch = FiringRates()
         with of_batch.recording():
             scores = predict(model, *streams)
         totals.add(scores, labels, float(model.loss(scores, labels).item()), of_batch)
