@@ -80,7 +80,7 @@ def main() -> None:
         verdict = next(iter(scores.values()))
         predicted.extend(asnumpy(verdict.data).argmax(axis=1).tolist())
 
-    rates = FiringRates(model)
+    rates = FiringRates()
     totals = evaluate(model, shown, device, seen=keep, rates=rates)
     truth, guess = np.array(labels), np.array(predicted)
     table = class_table(truth, guess, data.class_names)

@@ -61,7 +61,8 @@ def compare_lines(layer: Layer, timings: list[Timing], repeats: int) -> str:
         "convolution forward, dense",
         "bn_moments",
         "bn_lif_forward",
-        "bn_lif_backward and bn_backward",
+        "bn_lif_backward",
+        "bn_backward",
         "convolution, gradient of weights, dense",
         "convolution, gradient of input",
     )

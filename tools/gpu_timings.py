@@ -65,6 +65,7 @@ def calls(cupy: Any, layer: Layer, device: str) -> dict[str, Callable[[], Any]]:
     mean, inv_std = cupy.zeros(c, np.float64), cupy.ones(c, np.float64)
     gamma, beta, alpha = cupy.ones(c, np.float32), cupy.zeros(c, np.float32), cupy.ones((), np.float32)
     pixel, count = cupy.ones((layer.size, layer.size, 1), np.float32), cupy.zeros((), np.uint64)
+    sums, entries = cupy.zeros((2, c), np.float64), x.size // c
     norm, firing, same = (mean, inv_std, gamma, beta), Firing(), ((1, 1), (1, 1))
     pooled = cuda.max_pool_forward(images, (2, 2), (2, 2))
     g_pooled = cupy.ones(pooled.shape, np.float32)
@@ -80,7 +81,8 @@ def calls(cupy: Any, layer: Layer, device: str) -> dict[str, Callable[[], Any]]:
         "bn_moments": lambda: cuda.batch_norm_statistics(x),
         "bn_forward": lambda: cuda.batch_norm_forward(x, *norm),
         "bn_lif_forward": lambda: cuda.batch_norm_lif_forward(x, *norm, firing),
-        "bn_lif_backward and bn_backward": lambda: cuda.batch_norm_lif_backward(gs, x, s, *norm, firing, True),
+        "bn_lif_backward": lambda: cuda.batch_norm_lif_gradient_sums(gs, x, s, *norm, firing),
+        "bn_backward": lambda: cuda.batch_norm_backward(gs, x, *norm[:3], sums, entries),
         "lif_forward": lambda: cuda.lif_forward(x, None, firing),
         "lif_backward": lambda: cuda.lif_backward(gs, None, x, s, None, firing),
         "mlif_forward (spikes)": lambda: cuda.mlif_forward(s, pixel, alpha, None, firing),
@@ -101,7 +103,6 @@ SUMS = {  # rows of the roofline that run in one call
     "convolution, gradient of input": ("gather_gradients", "product of matrices (cuBLAS)"),
     "convolution forward, events": ("compact_events", "conv_events"),
     "convolution, gradient of weights, events": ("compact_events", "conv_events_weight"),
-    "bn_lif_backward and bn_backward": ("bn_lif_backward", "bn_backward"),
 }
 
 

@@ -146,6 +146,7 @@ def main() -> int:
         stop=StopRequest(),
         log=lambda line: print(line, flush=True),
         progress=progress,
+        seed=settings["seed"],
     )
     if "resume" in given:
         check_data(folder, data)

@@ -10,7 +10,7 @@ from misnet.models.contract import Model
 from misnet.models.options import add_model_options, first_look, model_config, split
 from misnet.models.registry import DEFAULT, build, config_class
 from snncore import Tensor, no_grad, observe
-from snncore.context import context
+from snncore.context import context, current_path
 from snncore.tape import Function
 
 __all__ = ["empty_inputs", "main", "summarize"]
@@ -28,11 +28,9 @@ def summarize(model: Model) -> str:
     Shapes come from a real forward pass over no samples; N stands for the batch.
     """
     rows: dict[str, tuple[str, str]] = {}  # path -> kind, output shape
-    names = {id(module): path for path, module in model.named_modules()}
 
     def note(function: Function, inputs: tuple, outputs: tuple) -> None:
-        module = context.scope[-1]
-        rows[names[id(module)]] = (type(module).__name__, _shape(outputs[0].shape))
+        rows[current_path()] = (type(context.scope[-1]).__name__, _shape(outputs[0].shape))
 
     training = model.training
     with no_grad(), observe(note):
@@ -45,9 +43,10 @@ def summarize(model: Model) -> str:
     }
     for path in [p for p in own if own[p] and p not in rows]:
         rows[path] = ("not called" if "unused" in path else "weights", "")
+    order = list(dict.fromkeys((*own, *rows)))  # last the layers that are no attributes of the model
     title = type(model).__name__
     lines = [("layer", "module", "output", "parameters")]
-    lines += [(path or title, *rows[path], f"{own.get(path, 0):,}") for path in sorted(rows, key=list(own).index)]
+    lines += [(path or title, *rows[path], f"{own.get(path, 0):,}") for path in sorted(rows, key=order.index)]
     lines.append(("total", "", "", f"{model.count_parameters():,}"))
     wide = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return "\n".join(

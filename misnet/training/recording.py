@@ -12,7 +12,7 @@ import numpy as np
 from misnet.models.contract import Model
 from snncore import Tensor, no_grad, observe
 from snncore.backend import Array, array_module, cupy_module
-from snncore.context import context
+from snncore.context import current_path
 from snncore.flat import FlatBuffers, is_finite
 from snncore.nn import Module, unfused
 from snncore.tally import Reading, Tally
@@ -29,8 +29,7 @@ class FiringRates:
     MLP or attention) counts all its outputs under its one path.
     """
 
-    def __init__(self, model: Module) -> None:
-        self.names = {id(module): path for path, module in model.named_modules()}
+    def __init__(self) -> None:
         self._spikes: dict[str, int] = defaultdict(int)
         self.tally: Tally | None = None  # of spikes, until they are read
         self._pending: list[tuple[str, int]] = []
@@ -45,8 +44,7 @@ class FiringRates:
     def _count(self, function: Function, inputs: tuple, outputs: tuple) -> None:
         if not function.spiking:
             return
-        module = context.scope[-1]
-        path = self.names.get(id(module), type(module).__name__)
+        path = current_path()
         trains = [s for s in outputs if s.dtype == np.uint8]  # not membranes, nor what relaxed mode emits
         names = getattr(function, "output_names", range(len(trains)))
         for k, s in enumerate(trains):
@@ -108,13 +106,11 @@ def first_nonfinite(model: Model, *streams: Array) -> str | None:
     for path, p in model.named_parameters():
         if not is_finite(p.data):
             return f"parameter {path}"
-    names = {id(module): path for path, module in model.named_modules()}
     found: list[str] = []
 
     def look(function: Function, inputs: tuple, outputs: tuple) -> None:
         if not found and any(y.dtype.kind == "f" and not is_finite(y) for y in outputs):
-            module = context.scope[-1]
-            found.append(f"output of layer {names.get(id(module)) or type(module).__name__} ({function.name})")
+            found.append(f"output of layer {current_path() or type(model).__name__} ({function.name})")
 
     statistics = statistics_of(model)
     kept = statistics.keep()

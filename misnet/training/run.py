@@ -6,9 +6,9 @@
     best.safetensors   weights of the epoch with the best test accuracy
     curves.png         loss, accuracy and firing rate by epoch
 
-Everything is replaced in one step, so that no file is ever half-written. Batch order depends on (seed, epoch) and
-the learning rate on the step alone; with weights and optimizer state that is all a resumed run needs to reach the
-same weights, bit for bit.
+Everything is replaced in one step, so that no file is ever half-written. Batch order depends on (seed, epoch), what
+layers draw (dropout) on (seed, step, layer), and the learning rate on the step alone; with weights and optimizer state
+that is all a resumed run needs to reach the same weights, bit for bit.
 """
 
 import csv
@@ -56,6 +56,7 @@ class Run:
 
     stop: asked after every batch; True saves and raises Stopped. log: called with each line to print.
     progress: wraps the batches of an epoch, for a progress bar: progress(batches, total, initial, text).
+    seed: of what layers draw while they train; the order of the batches is that of `train`.
     """
 
     folder: Path
@@ -69,6 +70,7 @@ class Run:
     stop: Callable[[], bool] = lambda: False
     log: Callable[[str], None] = print
     progress: Callable[..., Any] = lambda batches, **_: batches
+    seed: int = 0
 
     epoch: int = 0
     batch: int = 0  # batches of this epoch that are done
@@ -117,7 +119,7 @@ class Run:
     def _train_step(self, batch: tuple[Any, ...]) -> None:
         step = self.epoch * len(self.train) + self.batch
         try:
-            train_step(self.model, self.optimizer, self.schedule(step), batch, self.totals, step)
+            train_step(self.model, self.optimizer, self.schedule(step), batch, self.totals, step, self.seed)
         except ValueError as error:
             if len(batch[-1]) > 1:
                 raise

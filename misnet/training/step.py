@@ -13,6 +13,7 @@ from snncore import Tensor, no_grad, to_device
 from snncore.backend import Array, array_module
 from snncore.flat import is_finite
 from snncore.optim import Optimizer
+from snncore.rng import training_step
 
 __all__ = ["Diverged", "Totals", "evaluate", "predict", "train_step"]
 
@@ -21,21 +22,24 @@ class Diverged(RuntimeError):
     """A loss or gradient is not finite; the message names the step and the first layer or parameter that is not."""
 
 
-def train_step(model: Model, optimizer: Optimizer, lr: float, batch: Any, totals: Totals, step: int) -> float:
+def train_step(
+    model: Model, optimizer: Optimizer, lr: float, batch: Any, totals: Totals, step: int, seed: int = 0
+) -> float:
     """Forward, backward and update on one batch; returns the loss, added to `totals`.
 
-    batch: see `misnet.models.contract.take`, arrays on the device of the model.
+    batch: see `misnet.models.contract.take`, arrays on the device of the model. step, seed: which step of which run
+    it is; what layers draw in it (dropout) depends on these two and the layer alone.
     On a GPU nothing is read before everything is told to run, and then all numbers at once: whether the weights may
     change is decided there. Raises Diverged, with every weight, average and running statistic as it was, if the loss, a
     gradient or a weight is not finite.
     """
     *streams, labels = take(model, batch)
     model.train()
-    rates, statistics = FiringRates(model), statistics_of(model)
+    rates, statistics = FiringRates(), statistics_of(model)
     kept = statistics.keep()
     optimizer.zero_grad()
     with np.errstate(all="ignore"):  # what is not finite is looked for below
-        with rates.recording():
+        with training_step(seed, step), rates.recording():
             scores = model(*map(Tensor, streams))
             value = model.loss(scores, labels)
         value.backward()
@@ -52,7 +56,8 @@ def train_step(model: Model, optimizer: Optimizer, lr: float, batch: Any, totals
         if not all_finite:
             optimizer.take_back()
             statistics.put_back(kept)
-            _refuse_nonfinite(model, streams, result, step)
+            with training_step(seed, step):  # anew, so that the same numbers are drawn again
+                _refuse_nonfinite(model, streams, result, step)
             raise Diverged(f"step {step}: something is not finite, but it cannot be found again")
     totals.add(scores, labels, result, rates, dict(zip(scores, map(int, correct), strict=True)))
     return result
@@ -91,7 +96,7 @@ def evaluate(
     totals = Totals()
     for batch in batches:
         *streams, labels = (to_device(x, device) for x in take(model, batch))
-        of_batch = FiringRates(model)
+        of_batch = FiringRates()
         with of_batch.recording():
             scores = predict(model, *streams)
         totals.add(scores, labels, float(model.loss(scores, labels).item()), of_batch)

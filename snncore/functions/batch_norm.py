@@ -7,6 +7,7 @@ import numpy as np
 
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape
+from snncore.kernels.reference.batch_norm import Moments
 from snncore.opcount.cost import Facts, OpCount, lead_of
 from snncore.opcount.events import entries, traffic
 from snncore.tape import Function
@@ -25,6 +26,10 @@ class BatchNorm(Function):
 
     x: float [..., C]. gamma, beta: [C]. running_mean, running_var: arrays [C], changed in place in training.
     Kept for backward: x and gamma. Source: Ioffe and Szegedy 2015; over T as in Eq. 3 of the paper.
+
+    Forward and backward each sum over the batch and then change each entry by the sums. `all_moments` and `all_sums`
+    stand in between, so that a batch can be spread over machines (Peng et al. 2018, "MegDet": synchronised
+    statistics); n is then the number of entries of all of them.
     Raises ValueError if the channels differ, or in training if there is one entry a channel; TypeError if x is spikes.
     """
 
@@ -45,23 +50,44 @@ class BatchNorm(Function):
         return self.kernels.batch_norm_forward(x, self.mean, self.inv_std, gamma, beta)
 
     def choose_statistics(self, x: Array, gamma: Array, beta: Array) -> None:
-        """Check the inputs and set `mean` and `inv_std`, [C] float64, moving the running statistics in training."""
+        """Check the inputs and set `mean` and `inv_std`, [C] float64, moving the running statistics in training.
+
+        `count` is then the number of entries a channel that they were taken of; None in evaluation.
+        """
         check_float(self.name, x=x, gamma=gamma, beta=beta)
         check_shape(self.name, x.shape[-1:], gamma=gamma, beta=beta, running_mean=self.running_mean)
+        self.count: int | None = None
         if self.training:
-            count = x.size // x.shape[-1]
+            count, mean, var = self.all_moments(self.kernels.batch_norm_statistics(x))
             if count < 2:
                 raise ValueError(f"{self.name}: training needs more than one entry a channel, found x {x.shape}")
-            mean, var = self.kernels.batch_norm_statistics(x)
             self.running_mean += self.momentum * (mean - self.running_mean)
             self.running_var += self.momentum * (var * (count / (count - 1)) - self.running_var)
+            self.count = count
         else:
             mean, var = self.running_mean.astype(np.float64), self.running_var.astype(np.float64)
         self.mean, self.inv_std = mean, 1 / (var + self.eps) ** 0.5
 
+    # Here an all-reduce will stand. Until then every batch is whole on one machine, and both hand on what they get.
+
+    def all_moments(self, here: Moments) -> Moments:
+        """Return the moments of the batch on all machines, by `merge_moments`, from those of the entries here."""
+        return here
+
+    def all_sums(self, here: Array) -> Array:
+        """Return gbeta and ggamma, [2, C] float64, added up over all machines, from those here, which stay as they are.
+
+        gx needs those of the whole batch. The gradients of gamma and beta are the local ones, because data-parallel
+        training adds up all gradients of parameters itself.
+        """
+        return here
+
     def backward(self, gy: Array) -> Any:
         x, gamma = self.saved
-        return self.kernels.batch_norm_backward(gy, x, self.mean, self.inv_std, gamma, self.training)
+        sums = self.kernels.batch_norm_gradient_sums(gy, x, self.mean, self.inv_std)
+        whole = self.all_sums(sums) if self.training else sums
+        gx = self.kernels.batch_norm_backward(gy, x, self.mean, self.inv_std, gamma, whole, self.count)
+        return gx, sums[1].astype(gamma.dtype), sums[0].astype(gamma.dtype)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         """Cost of y = scale * x + shift with a scale and a shift a channel, and of the statistics in training.

@@ -55,9 +55,11 @@ class BatchNormLIF(BatchNorm):
 
     def backward(self, gs: Array) -> Any:
         x, s, gamma, beta = self.saved
-        return self.kernels.batch_norm_lif_backward(
-            gs, x, s, self.mean, self.inv_std, gamma, beta, self.firing, self.training
-        )
+        norm = (self.mean, self.inv_std, gamma)
+        gc, sums = self.kernels.batch_norm_lif_gradient_sums(gs, x, s, *norm, beta, self.firing)
+        whole = self.all_sums(sums) if self.training else sums
+        gx = self.kernels.batch_norm_lif_backward(gc, x, *norm, whole, self.count)
+        return gx, sums[1].astype(gamma.dtype), sums[0].astype(gamma.dtype)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return super().cost(inputs, outputs) + neuron_cost("LIF", inputs[0], outputs[0], False, self.firing)

@@ -38,12 +38,12 @@ class Conv2d(Function):
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
         if x.ndim < 4 or w.ndim != 4 or x.shape[-1] != w.shape[2]:
             raise ValueError(
-                f"Conv2d: expected x [..., H, W, Ci] and w [kh, kw, Ci, Co] with the same Ci, "
+                f"{self.name}: expected x [..., H, W, Ci] and w [kh, kw, Ci, Co] with the same Ci, "
                 f"found x {x.shape} and w {w.shape}"
             )
-        check_window("Conv2d", x, w.shape[:2], self.padding, self.dilation)
-        check_float("Conv2d", w=w)
-        check_shape("Conv2d", w.shape[3:], b=b)
+        check_window(self.name, x, w.shape[:2], self.padding, self.dilation)
+        check_float(self.name, w=w)
+        check_shape(self.name, w.shape[3:], b=b)
         self.save(x, w)
         images = x.reshape(-1, *x.shape[-3:])  # [M, H, W, Ci]
         if self.dilation == (1, 1):
@@ -81,7 +81,7 @@ class Conv2d(Function):
         """Count, for each entry, Co outputs in each of the windows that it lies in."""
         x, w, b = inputs
         taps = conv_taps(x.shape[-3:-1], w.shape[:2], self.stride, self.padding, self.dilation)  # [H, W]
-        return weights_cost("Conv2d", x, outputs[0], w, b, w.shape[3], taps, self.stride)
+        return weights_cost(self.name, x, outputs[0], w, b, w.shape[3], taps, self.stride)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return weights_backward(self.needs, self.cost(inputs, outputs), outputs[0])

@@ -53,7 +53,10 @@ class Dropout(Function):
         return self.masked(gy, kept)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
-        """One multiplication an entry of floats; an event of 1 picks the factor; without a factor it passes or not."""
+        """One multiplication an entry of floats; an event of 1 picks the factor; without a factor it passes or not.
+
+        There are no facts: in evaluation, which the rules of others are about, nothing of it runs.
+        """
         (x,), y = inputs, outputs[0]
         if x.dtype.kind == "f" or self.scale:
             return mul_cost(x, y, y)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from snncore.backend import Array
-from snncore.context import changed, context
+from snncore.context import changed, context, current_path
 from snncore.opcount.columns import SCALING
 from snncore.opcount.cost import CostError, OpCount
 from snncore.opcount.layout import Layout, after
@@ -31,7 +31,6 @@ class _Recorder:
 
     def __init__(self, ops: Ops, backward: bool) -> None:
         self.ops, self.backward = ops, backward
-        self.names: dict[int, tuple[Any, dict[int, str]]] = {}  # id of a root module -> the module, its paths
         self.arrays: dict[int, _Made] = {}  # by id
         self.forward = context.forwards
         self.seen: set[tuple[int, int, int | None]] = set()  # batch, id of a whole network, timestep
@@ -52,7 +51,7 @@ class _Recorder:
             same = y.ndim >= outputs[0].ndim  # the membranes that a neuron leaves have no time
             follows = after(function, source, y, layout) if layout is not None and same else None
             self.arrays[id(y)] = _Made(_weak(y), outside, follows)
-        layer = self._layer() or function.name
+        layer = current_path() or (type(context.scope[0]).__name__ if context.scope else function.name)
         foreign = not type(function).__module__.startswith("snncore.")
         self.ops.calls.append(Call(layer, function.name, cost, context.timestep, self.ops.batches - 1, foreign))
 
@@ -100,15 +99,6 @@ class _Recorder:
         if not isinstance(cost, OpCount):
             raise CostError(f"{function.name}.{method}: expected an OpCount, found {type(cost).__name__}")
         return cost
-
-    def _layer(self) -> str:
-        if not context.scope:
-            return ""
-        root = context.scope[0]
-        if id(root) not in self.names:
-            self.names[id(root)] = root, {id(module): path for path, module in root.named_modules()}
-        module = context.scope[-1]
-        return self.names[id(root)][1].get(id(module)) or type(module).__name__
 
     def _known(self, x: Array) -> _Made | None:
         made = self.arrays.get(id(x))

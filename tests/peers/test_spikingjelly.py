@@ -52,3 +52,10 @@ def test_defect_graded_spikes_have_no_synaptic_operations():
     assert count(lambda: conv(x)) == [0, 9 * 2, 9 * 2]
     x[0, 0, 2, 2] = 2
     assert count(lambda: conv(x)) == [9 * 2 * 16, 0, 0]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layer_normalisation_and_dropout_are_in_none_of_its_counts():
+    x = torch.randn(5, 7)
+    for module in (torch.nn.LayerNorm(7), torch.nn.Dropout(0.5), torch.nn.Dropout(0.5).eval()):
+        assert count(lambda module=module: module(x)) == [0, 0, 0]

@@ -61,3 +61,8 @@ def test_defect_a_spike_in_the_corner_counts_as_one_in_the_middle():
 def test_defect_two_values_below_one_are_taken_for_spikes():
     spike, rate = syops.spike_rate(torch.tensor([0.0, 0.5, 0.5, 0.0]))
     assert (spike, rate) == (True, 0.25)
+
+
+def test_layer_normalisation_and_dropout_have_no_hook():
+    assert torch.nn.BatchNorm1d in syops.MODULES_MAPPING
+    assert not {torch.nn.LayerNorm, torch.nn.Dropout} & set(syops.MODULES_MAPPING)

@@ -9,7 +9,9 @@ import pytest
 from PIL import Image
 
 from misnet import MISNet, MISNetConfig
+from misnet.training import step
 from misnet.training.run import load_model
+from snncore import training_step
 from snncore.checkpoint import load_checkpoint
 from tests.tools.command_line import TINY
 
@@ -153,3 +155,16 @@ def test_options_override_the_config_of_another_run(trained, call, tmp_path):
     changed = {"limit_train": 8, "limit_eval": 8, "epochs": 1, "seed": 3}
     assert settings(tmp_path / "run") == settings(trained[0]) | changed
     assert network(tmp_path / "run").to_dict() == network(trained[0]).to_dict() | {"neuron": "plif"}
+
+
+def test_the_seed_of_a_run_is_that_of_what_its_layers_draw(call, tmp_path, monkeypatch):
+    found = []
+
+    def noted(seed, number):
+        found.append((seed, number))
+        return training_step(seed, number)
+
+    monkeypatch.setattr(step, "training_step", noted)
+    result = call("train", *TINY, "--epochs", 1, "--seed", 7, "--output-dir", tmp_path / "run")
+    assert result.status == 0, result.err
+    assert found == [(7, number) for number in range(len(found))] != []

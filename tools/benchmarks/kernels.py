@@ -143,10 +143,11 @@ def neuron_row(channels: int, size: int, peers: bool, rounds: int) -> Row:
 
     def train(k: Any) -> Callable[[], Any]:
         def run() -> Any:
-            mean, var = k.batch_norm_statistics(x)
+            count, mean, var = k.batch_norm_statistics(x)
             norm = (mean, 1 / np.sqrt(var + 1e-5), gamma, beta)
             s = k.batch_norm_lif_forward(x, *norm, firing)
-            return k.batch_norm_lif_backward(gs, x, s, *norm, firing, True)
+            gc, sums = k.batch_norm_lif_gradient_sums(gs, x, s, *norm, firing)
+            return k.batch_norm_lif_backward(gc, x, *norm[:3], sums, count)
 
         return run
 

@@ -10,7 +10,7 @@ from misnet.models.misnet.model import MISNet
 from misnet.training.step import Totals, predict, train_step
 from snncore import Tensor, no_grad, observe
 from snncore import functions as F
-from snncore.context import context
+from snncore.context import current_path
 from snncore.nn import BatchNorm
 from snncore.optim import SGD
 
@@ -35,11 +35,10 @@ class OurRun:
 
 def recorded_calls(model: MISNet, batch: tuple[np.ndarray, ...]) -> list[tuple[str, Any, tuple]]:
     """Return (path of the layer, function, input arrays) of every operation of a training forward pass."""
-    names = {id(module): path for path, module in model.named_modules()}
     calls: list[tuple[str, Any, tuple]] = []
 
     def keep(function: Any, inputs: tuple, outputs: tuple) -> None:
-        calls.append((names[id(context.scope[-1])], function, inputs))
+        calls.append((current_path(), function, inputs))
 
     model.train()
     with no_grad(), observe(keep):

@@ -15,7 +15,7 @@ BYTES = tuple(name for name, column in COLUMNS.items() if column.group == "memor
 
 
 def note_unread(reading: Reading, ops: Ops) -> None:
-    """Say which calls the rule could not read: operations of the user, or of a kind that no rule knows.
+    """Say which calls the rule could not read: operations of the user, or of a kind that no rule knows (LayerNorm).
 
     An operation of the engine that states no facts, such as an elementwise addition, is one that the rules of others
     leave out, as their docstrings say.

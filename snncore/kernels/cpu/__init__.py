@@ -5,7 +5,12 @@ What is not here, and every call in another type than float32 or in relaxed mode
 
 from typing import Any
 
-from snncore.kernels.cpu.batch_norm_lif import batch_norm_lif_backward, batch_norm_lif_forward, batch_norm_statistics
+from snncore.kernels.cpu.batch_norm_lif import (
+    batch_norm_lif_backward,
+    batch_norm_lif_forward,
+    batch_norm_lif_gradient_sums,
+    batch_norm_statistics,
+)
 from snncore.kernels.cpu.conv import conv_backward_input, conv_backward_weight, conv_forward
 from snncore.kernels.cpu.count import flat_events, pair_events, weighted_events
 from snncore.kernels.cpu.linear import linear_backward_weight, linear_forward

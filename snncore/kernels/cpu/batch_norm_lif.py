@@ -19,6 +19,7 @@ from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.membrane import constants
 from snncore.kernels.cpu.memory import aligned
 from snncore.kernels.cpu.surrogates import code_of, derivative
+from snncore.kernels.reference.batch_norm import Moments
 from snncore.surrogate import spike_dtype
 
 f32 = np.float32
@@ -41,6 +42,11 @@ def runs_here(x: np.ndarray, *constants: np.ndarray) -> bool:
     return x.size > 0 and x.dtype == np.float32 and all(c.dtype == np.float32 for c in constants)
 
 
+def by_channel(parts: np.ndarray, channels: int) -> np.ndarray:
+    """Sum of [groups, length] by channel, [C] float64."""
+    return parts.sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0)
+
+
 @compiled(parallel=True)
 def moment_sums(x, shift, length, first, second):
     """By group of blocks, sums of x - shift and its square, [groups, length]; x [n], shift [length]."""
@@ -57,8 +63,8 @@ def moment_sums(x, shift, length, first, second):
                 two[i] += d * d
 
 
-def batch_norm_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and variance as `reference.batch_norm_statistics`, in one pass, shifted by the mean of the first entries."""
+def batch_norm_statistics(x: np.ndarray) -> Moments:
+    """Moments as `reference.batch_norm_statistics`, in one pass, shifted by the mean of the first entries."""
     if x.dtype != np.float32 or x.size == 0:
         return reference.batch_norm_statistics(x)
     channels = x.shape[-1]
@@ -69,8 +75,8 @@ def batch_norm_statistics(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     first, second = np.empty((groups, length), np.float32), np.empty((groups, length), np.float32)
     moment_sums(flat, repeated(about, length), length, first, second)
     count = flat.size // channels
-    one, two = (s.sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0) / count for s in (first, second))
-    return about.astype(np.float32).astype(np.float64) + one, np.maximum(two - one * one, 0)
+    one, two = (by_channel(s, channels) / count for s in (first, second))
+    return Moments(count, about.astype(np.float32).astype(np.float64) + one, np.maximum(two - one * one, 0))
 
 
 @compiled(parallel=True, exact=True)
@@ -176,7 +182,7 @@ def through_norm(gc, x, mean, a, b, d):
             g[i] = a[i] * g[i] + (b[i] * (part[i] - mean[i]) + d[i])
 
 
-def batch_norm_lif_backward(
+def batch_norm_lif_gradient_sums(
     gs: np.ndarray,
     x: np.ndarray,
     s: np.ndarray,
@@ -185,12 +191,11 @@ def batch_norm_lif_backward(
     gamma: np.ndarray,
     beta: np.ndarray,
     firing: Firing,
-    training: bool,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Gradients (gx, ggamma, gbeta) as `reference.batch_norm_lif_backward`."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """(gc, sums) as `reference.batch_norm_lif_gradient_sums`, in one pass."""
     coded = code_of(firing.surrogate)
     if coded is None or not runs_here(x, gamma, beta, gs) or s.dtype != np.uint8:
-        return reference.batch_norm_lif_backward(gs, x, s, mean, inv_std, gamma, beta, firing, training)
+        return reference.batch_norm_lif_gradient_sums(gs, x, s, mean, inv_std, gamma, beta, firing)
     channels = x.shape[-1]
     flat, gs, s = (np.ascontiguousarray(a).reshape(len(x), -1) for a in (x, gs, s))  # [T, P * C]
     length = block_length(channels, flat.shape[1])
@@ -199,11 +204,26 @@ def batch_norm_lif_backward(
     total, centred = np.empty((groups, length), np.float32), np.empty((groups, length), np.float32)
     channelwise = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
     backward(gs, flat, s, *channelwise, *constants(firing), firing.detach_reset, *coded, gc, total, centred)
-    one, two = (s.sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0) for s in (total, centred))
-    gbeta, ggamma = one, two * inv_std
-    a, count = gamma * inv_std, flat.size // channels
-    b, d = -a * inv_std * ggamma / count, -a * gbeta / count
-    if not training:
-        b, d = np.zeros_like(b), np.zeros_like(d)
-    through_norm(gc.reshape(-1), flat.reshape(-1), channelwise[0], *(repeated(c, length) for c in (a, b, d)))
-    return gc.reshape(x.shape), ggamma.astype(gamma.dtype), gbeta.astype(gamma.dtype)
+    return gc.reshape(x.shape), np.stack([by_channel(total, channels), by_channel(centred, channels) * inv_std])
+
+
+def batch_norm_lif_backward(
+    gc: np.ndarray,
+    x: np.ndarray,
+    mean: np.ndarray,
+    inv_std: np.ndarray,
+    gamma: np.ndarray,
+    sums: np.ndarray,
+    count: int | None,
+) -> np.ndarray:
+    """Gradient of x as `reference.batch_norm_lif_backward`, written over gc."""
+    if not runs_here(x, gamma, gc) or not gc.flags.c_contiguous:
+        return reference.batch_norm_lif_backward(gc, x, mean, inv_std, gamma, sums, count)
+    a = gamma * inv_std
+    b, d = np.zeros_like(a), np.zeros_like(a)
+    if count is not None:
+        b, d = -a * inv_std * sums[1] / count, -a * sums[0] / count
+    flat = np.ascontiguousarray(x).reshape(-1)
+    length = block_length(x.shape[-1], flat.size)
+    through_norm(gc.reshape(-1), flat, *(repeated(c, length) for c in (mean, a, b, d)))
+    return gc

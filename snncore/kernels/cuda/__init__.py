@@ -8,8 +8,17 @@ between it and the host, and nothing depends on the order in which threads run: 
 
 from typing import Any
 
-from snncore.kernels.cuda.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
-from snncore.kernels.cuda.batch_norm_lif import batch_norm_lif_backward, batch_norm_lif_forward
+from snncore.kernels.cuda.batch_norm import (
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_gradient_sums,
+    batch_norm_statistics,
+)
+from snncore.kernels.cuda.batch_norm_lif import (
+    batch_norm_lif_backward,
+    batch_norm_lif_forward,
+    batch_norm_lif_gradient_sums,
+)
 from snncore.kernels.cuda.columns import conv_backward_input
 from snncore.kernels.cuda.conv import conv_backward_weight, conv_forward
 from snncore.kernels.cuda.lif import lif_backward, lif_forward

@@ -121,17 +121,18 @@ bn_gradient_sums(const float* __restrict__ gy, const float* __restrict__ x, cons
     partial[((long long)blockIdx.x * 2 + threadIdx.y) * C + c] = total;
 }
 
-// gx = gamma * inv_std * (gy - sum gy / P - z * (sum gy z) / P) in training, gamma * inv_std * gy else; sums [2, C].
+// gx = gamma * inv_std * (gy - sums[0] / count - z * sums[1] / count) in training, gamma * inv_std * gy else. sums
+// [2, C] are of all `count` entries of the batch, which may be more than the P rows that are here.
 // gx may be gy: a thread reads its entry before it writes it.
 extern "C" __global__ void __launch_bounds__(256)
 bn_backward(const float* gy, const float* __restrict__ x, const double* __restrict__ mean,
             const double* __restrict__ inv_std, const float* __restrict__ gamma, const double* __restrict__ sums,
-            float* gx, const long long P, const int C, const int training)
+            float* gx, const long long P, const int C, const long long count, const int training)
 {
     const int c = blockIdx.y * LANES + threadIdx.x;
     if (c >= C) return;
     const float m = (float)mean[c], inv = (float)inv_std[c], a = (float)((double)gamma[c] * inv_std[c]);
-    const float by_sum = (float)(sums[c] / (double)P), by_z = (float)(sums[C + c] / (double)P);
+    const float by_sum = (float)(sums[c] / (double)count), by_z = (float)(sums[C + c] / (double)count);
     for (long long r = (long long)blockIdx.x * ROWS + threadIdx.y; r < P; r += (long long)gridDim.x * ROWS) {
         float g = gy[r * C + c];
         if (training) g = g - (x[r * C + c] - m) * inv * by_z - by_sum;

@@ -6,11 +6,12 @@ from snncore.backend import Array, array_module
 from snncore.kernels import reference
 from snncore.kernels.cuda.module import LANES, ROWS, grid_over_rows, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
+from snncore.kernels.reference.batch_norm import Moments
 
 BLOCK = (LANES, ROWS)
 
 
-def batch_norm_statistics(x: Array) -> tuple[Array, Array]:
+def batch_norm_statistics(x: Array) -> Moments:
     """As `reference.batch_norm_statistics`, in one pass over x."""
     if not ready(x):
         return reference.batch_norm_statistics(x)
@@ -23,7 +24,7 @@ def batch_norm_statistics(x: Array) -> tuple[Array, Array]:
     mean, var = xp.empty(channels, np.float64), xp.empty(channels, np.float64)
     launch("batch_norm", "bn_moments", grid, BLOCK, x, partial, np.int64(rows), channels)
     launch("batch_norm", "bn_merge_moments", grid[1:], BLOCK, partial, mean, var, grid[0], channels)
-    return mean, var
+    return Moments(rows, mean, var)
 
 
 def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta: Array) -> Array:
@@ -39,30 +40,45 @@ def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta
     return y
 
 
-def batch_norm_backward(
-    gy: Array, x: Array, mean: Array, inv_std: Array, gamma: Array, training: bool
-) -> tuple[Array, Array, Array]:
-    """As `reference.batch_norm_backward`; two passes over gy and x."""
-    if not ready(gy, x, gamma) or not ready(mean, inv_std, dtype=np.float64):
-        return reference.batch_norm_backward(gy, x, mean, inv_std, gamma, training)
+def batch_norm_gradient_sums(gy: Array, x: Array, mean: Array, inv_std: Array) -> Array:
+    """As `reference.batch_norm_gradient_sums`, in one pass over gy and x."""
+    if not ready(gy, x) or not ready(mean, inv_std, dtype=np.float64):
+        return reference.batch_norm_gradient_sums(gy, x, mean, inv_std)
     xp = array_module(x)
-    gy, x, gamma = (xp.ascontiguousarray(a) for a in (gy, x, gamma))
+    gy, x = (xp.ascontiguousarray(a) for a in (gy, x))
     channels = x.shape[-1]
     rows = x.size // channels
     grid = grid_over_rows(rows, channels)
     partial = xp.empty((grid[0], 2 * channels), np.float64)
     launch("batch_norm", "bn_gradient_sums", grid, BLOCK, gy, x, mean, inv_std, partial, np.int64(rows), channels)
-    sums = sum_partials(partial)
-    gx = xp.empty(x.shape, x.dtype)
-    from_currents(gy, x, mean, inv_std, gamma, sums, gx, training)
-    return gx, sums[channels:].astype(gamma.dtype), sums[:channels].astype(gamma.dtype)
+    return sum_partials(partial).reshape(2, channels)
 
 
-def from_currents(
-    gy: Array, x: Array, mean: Array, inv_std: Array, gamma: Array, sums: Array, gx: Array, training: bool
-) -> None:
-    """Write to gx (which may be gy) the gradient of x, with sums [2 C] float64 of gy and of gy * z."""
+def batch_norm_backward(
+    gy: Array, x: Array, mean: Array, inv_std: Array, gamma: Array, sums: Array, count: int | None
+) -> Array:
+    """As `reference.batch_norm_backward`, in one pass over gy and x."""
+    return apply_sums(gy, x, mean, inv_std, gamma, sums, count, None)
+
+
+def apply_sums(
+    gy: Array,
+    x: Array,
+    mean: Array,
+    inv_std: Array,
+    gamma: Array,
+    sums: Array,
+    count: int | None,
+    gx: Array | None,
+) -> Array:
+    """Gradient of x, written to gx, which may be gy; to an array of its own if there is none."""
+    if not ready(gy, x, gamma) or not ready(mean, inv_std, sums, dtype=np.float64):
+        return reference.batch_norm_backward(gy, x, mean, inv_std, gamma, sums, count)
+    xp = array_module(x)
+    gy, x, gamma, sums = (xp.ascontiguousarray(a) for a in (gy, x, gamma, sums))
+    gx = xp.empty(x.shape, x.dtype) if gx is None else gx
     channels = x.shape[-1]
     rows = x.size // channels
-    args = (gy, x, mean, inv_std, gamma, sums, gx, np.int64(rows), channels, training)
+    args = (gy, x, mean, inv_std, gamma, sums, gx, np.int64(rows), channels, np.int64(count or 0), count is not None)
     launch("batch_norm", "bn_backward", grid_over_rows(rows, channels), BLOCK, *args)
+    return gx

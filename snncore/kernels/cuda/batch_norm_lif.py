@@ -5,7 +5,7 @@ import numpy as np
 from snncore.backend import Array, array_module
 from snncore.firing import Firing
 from snncore.kernels import reference
-from snncore.kernels.cuda.batch_norm import BLOCK, from_currents
+from snncore.kernels.cuda.batch_norm import BLOCK, apply_sums
 from snncore.kernels.cuda.membrane import constants
 from snncore.kernels.cuda.module import grid_over_rows, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
@@ -38,33 +38,27 @@ def batch_norm_lif_forward(
     return s
 
 
-def batch_norm_lif_backward(
-    gs: Array,
-    x: Array,
-    s: Array,
-    mean: Array,
-    inv_std: Array,
-    gamma: Array,
-    beta: Array,
-    firing: Firing,
-    training: bool,
-) -> tuple[Array, Array, Array]:
-    """As `reference.batch_norm_lif_backward`; gradients of currents and of x share one array.
-
-    The kernel finds the spikes s again by the same roundings.
-    """
+def batch_norm_lif_gradient_sums(
+    gs: Array, x: Array, s: Array, mean: Array, inv_std: Array, gamma: Array, beta: Array, firing: Firing
+) -> tuple[Array, Array]:
+    """As `reference.batch_norm_lif_gradient_sums`. The kernel finds the spikes s again by the same roundings."""
     code = code_of(firing.surrogate)
     if not _fits(x, mean, inv_std, gamma, beta) or not ready(gs) or s.dtype != np.uint8 or code is None:
-        return reference.batch_norm_lif_backward(gs, x, s, mean, inv_std, gamma, beta, firing, training)
+        return reference.batch_norm_lif_gradient_sums(gs, x, s, mean, inv_std, gamma, beta, firing)
     xp = array_module(x)
     gs, x, gamma, beta = (xp.ascontiguousarray(a) for a in (gs, x, gamma, beta))
     channels = x.shape[-1]
     pixels = x[0].size // channels
     grid = grid_over_rows(pixels, channels)
-    gx, partial = xp.empty(x.shape, x.dtype), xp.empty((grid[0], 2 * channels), np.float64)
+    gc, partial = xp.empty(x.shape, x.dtype), xp.empty((grid[0], 2 * channels), np.float64)
     settings = (len(x), np.int64(pixels), channels, *constants(firing))
-    arrays = (gs, x, mean, inv_std, gamma, beta, gx, partial)
+    arrays = (gs, x, mean, inv_std, gamma, beta, gc, partial)
     launch("batch_norm_lif", "bn_lif_backward", grid, BLOCK, *arrays, *settings, *code, firing.detach_reset)
-    sums = sum_partials(partial)
-    from_currents(gx, x, mean, inv_std, gamma, sums, gx, training)
-    return gx, sums[channels:].astype(gamma.dtype), sums[:channels].astype(gamma.dtype)
+    return gc, sum_partials(partial).reshape(2, channels)
+
+
+def batch_norm_lif_backward(
+    gc: Array, x: Array, mean: Array, inv_std: Array, gamma: Array, sums: Array, count: int | None
+) -> Array:
+    """As `reference.batch_norm_lif_backward`, written over gc."""
+    return apply_sums(gc, x, mean, inv_std, gamma, sums, count, gc if gc.flags.c_contiguous else None)

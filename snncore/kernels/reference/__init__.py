@@ -12,8 +12,18 @@ a membrane that is NaN never fires. docs/performance.md says where a faster kern
 
 from typing import Any
 
-from snncore.kernels.reference.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_statistics
-from snncore.kernels.reference.batch_norm_lif import batch_norm_lif_backward, batch_norm_lif_forward
+from snncore.kernels.reference.batch_norm import (
+    batch_norm_backward,
+    batch_norm_forward,
+    batch_norm_gradient_sums,
+    batch_norm_statistics,
+    merge_moments,
+)
+from snncore.kernels.reference.batch_norm_lif import (
+    batch_norm_lif_backward,
+    batch_norm_lif_forward,
+    batch_norm_lif_gradient_sums,
+)
 from snncore.kernels.reference.broadcast import sum_to
 from snncore.kernels.reference.clif import clif_backward, clif_forward
 from snncore.kernels.reference.conv import conv_backward_input, conv_backward_weight, conv_forward
@@ -34,8 +44,10 @@ __all__ = [
     "avg_pool_forward",
     "batch_norm_backward",
     "batch_norm_forward",
+    "batch_norm_gradient_sums",
     "batch_norm_lif_backward",
     "batch_norm_lif_forward",
+    "batch_norm_lif_gradient_sums",
     "batch_norm_statistics",
     "clif_backward",
     "clif_forward",
@@ -52,6 +64,7 @@ __all__ = [
     "linear_forward",
     "max_pool_backward",
     "max_pool_forward",
+    "merge_moments",
     "mlif_backward",
     "mlif_forward",
     "pair_events",

@@ -1,8 +1,27 @@
-"""Batch normalisation over all axes but the last, with sums in float64."""
+"""Batch normalisation over all axes but the last, with sums in float64.
+
+Each way has two halves, sums over the batch and what is done to each entry with them, so that the sums of parts of a
+batch can be put together in between: forward `batch_norm_statistics` and `batch_norm_forward`, back
+`batch_norm_gradient_sums` and `batch_norm_backward`.
+"""
+
+import math
+from typing import NamedTuple
 
 import numpy as np
 
-from snncore.backend import Array
+from snncore.backend import Array, array_module
+
+
+class Moments(NamedTuple):
+    """Of a batch or a part of one: entries a channel, their mean and their (biased) variance, each [C] float64.
+
+    The sum of squared deviations, M2, is entries * var.
+    """
+
+    entries: int
+    mean: Array
+    var: Array
 
 
 def channel_sum(x: Array) -> Array:
@@ -10,12 +29,26 @@ def channel_sum(x: Array) -> Array:
     return x.sum(axis=-2).sum(axis=tuple(range(x.ndim - 2)), dtype=np.float64)
 
 
-def batch_norm_statistics(x: Array) -> tuple[Array, Array]:
-    """Mean and (biased) variance over all axes but the last, each [C] float64."""
-    count = x.size // x.shape[-1]
-    mean = channel_sum(x) / count
+def batch_norm_statistics(x: Array) -> Moments:
+    """Moments over all axes but the last; zeros of no entries."""
+    count = math.prod(x.shape[:-1])
+    mean = channel_sum(x) / max(1, count)
     centred = x - mean.astype(x.dtype)
-    return mean, channel_sum(centred * centred) / count
+    return Moments(count, mean, channel_sum(centred * centred) / max(1, count))
+
+
+def merge_moments(a: Moments, b: Moments) -> Moments:
+    """Moments of two parts of a batch together, of any two sizes; a part of no entries changes nothing.
+
+        n = n_a + n_b;  d = mean_b - mean_a;  mean = mean_a + d n_b / n
+        n var = n_a var_a + n_b var_b + d^2 n_a n_b / n
+
+    Source: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", Eq. 2.1 (there M2 = n var).
+    """
+    count = a.entries + b.entries
+    share_a, share_b = a.entries / max(1, count), b.entries / max(1, count)
+    d = b.mean - a.mean
+    return Moments(count, a.mean + d * share_b, share_a * a.var + share_b * b.var + d * d * (share_a * share_b))
 
 
 def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta: Array) -> Array:
@@ -26,24 +59,38 @@ def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta
     return y
 
 
-def batch_norm_backward(
-    gy: Array, x: Array, mean: Array, inv_std: Array, gamma: Array, training: bool
-) -> tuple[Array, Array, Array]:
-    """Gradients (gx, ggamma, gbeta); `training`: mean and inv_std are those of x.
-
-    With z = (x - mean) * inv_std over n entries a channel: gbeta = sum gy, ggamma = sum gy z,
-    gx = gamma * inv_std * (gy - gbeta / n - z * ggamma / n), or without training gamma * inv_std * gy.
-    """
+def normalised(x: Array, mean: Array, inv_std: Array) -> Array:
+    """z = (x - mean) * inv_std, as the type of x."""
     z = x - mean.astype(x.dtype)
     z *= inv_std.astype(x.dtype)
-    gbeta, ggamma = channel_sum(gy), channel_sum(gy * z)
+    return z
+
+
+def batch_norm_gradient_sums(gy: Array, x: Array, mean: Array, inv_std: Array) -> Array:
+    """Sums of gy and of gy * z, z = (x - mean) * inv_std: [2, C] float64, the gradients of beta and of gamma."""
+    sums = array_module(x).empty((2, x.shape[-1]), np.float64)
+    z = normalised(x, mean, inv_std)
+    sums[0] = channel_sum(gy)
+    z *= gy
+    sums[1] = channel_sum(z)
+    return sums
+
+
+def batch_norm_backward(
+    gy: Array, x: Array, mean: Array, inv_std: Array, gamma: Array, sums: Array, count: int | None
+) -> Array:
+    """Gradient of x, from the sums [2, C] of all `count` entries that mean and inv_std were taken of.
+
+        gx = gamma * inv_std * (gy - sums[0] / count - z * sums[1] / count),  z = (x - mean) * inv_std
+
+    count None: mean and inv_std are constants, and gx = gamma * inv_std * gy.
+    """
     scale = (gamma * inv_std).astype(x.dtype)
-    if training:
-        count = x.size // x.shape[-1]
-        z *= (ggamma / count).astype(x.dtype)
-        gx = gy - z
-        gx -= (gbeta / count).astype(x.dtype)
-        gx *= scale
-    else:
-        gx = gy * scale
-    return gx, ggamma.astype(gamma.dtype), gbeta.astype(gamma.dtype)
+    if count is None:
+        return gy * scale
+    gx = normalised(x, mean, inv_std)
+    gx *= (sums[1] / count).astype(x.dtype)
+    array_module(gx).subtract(gy, gx, out=gx)
+    gx -= (sums[0] / count).astype(x.dtype)
+    gx *= scale
+    return gx

@@ -6,7 +6,9 @@ import pytest
 
 from misnet import MISNet
 from misnet.models.summary import main, summarize
+from snncore import nn
 from tests.misnet.tiny import tiny_config
+from tests.misnet.toys import one_stream
 
 ROW = re.compile(r"(?P<layer>\S+)\s+(?P<kind>not called|[A-Za-z]\w+)?\s*(?P<output>\[.*\])?\s*(?P<count>[\d,]+)")
 
@@ -71,3 +73,13 @@ def test_the_command_line_explains_a_bad_switch(capsys):
         main(["--tau", "0.2"])
     assert status.value.code == 2
     assert "tau: expected a number above 1, found 0.2" in capsys.readouterr().err
+
+
+def test_a_layer_that_is_no_attribute_of_the_model_stands_last_under_its_class():
+    class Hiding(one_stream.build):
+        def forward(self, x):
+            return {"digit": nn.Tanh()(super().forward(x)["digit"])}
+
+    *_, layer, total = rows(summarize(Hiding(one_stream.Config(classes=3))))
+    assert layer == ("Tanh", "Tanh", "[N, 3]", 0)
+    assert total[3] == 64 * 16 + 16 + 16 * 3 + 3

@@ -71,7 +71,7 @@ def test_a_neuron_that_is_no_part_of_the_model_is_counted_by_its_class():
         def forward(self, x):
             return nn.LIF(tau=2.0)(x)  # made anew at each call: no attribute of the model
 
-    rates = FiringRates(Outside())
+    rates = FiringRates()
     with rates.recording():
         Outside()(Tensor(np.full((2, 3), 1.5, np.float32)))
     assert (dict(rates.spikes), dict(rates.places)) == ({"LIF": 6}, {"LIF": 6})
@@ -108,7 +108,7 @@ def test_every_output_of_a_neuron_is_counted(names, expected):
             return self.neuron(x)
 
     network = Network()
-    rates = FiringRates(network)
+    rates = FiringRates()
     with rates.recording():
         network(Tensor(np.zeros(4, np.float32)))
     assert dict(rates.spikes) == {f"neuron.{name}": n for name, n in expected.items()}

@@ -61,7 +61,7 @@ def test_no_samples_are_no_division_by_zero():
 def test_firing_rates_are_the_spikes_counted_by_hand(switches):
     config = tiny_config(**switches)
     model, (x_a, x_v, _) = lively(config), make_batch(config)
-    rates = FiringRates(model)
+    rates = FiringRates()
     with rates.recording():
         predict(model, x_a, x_v)
     with no_grad():
@@ -79,7 +79,7 @@ def test_firing_rates_are_the_spikes_counted_by_hand(switches):
 def test_nothing_is_counted_after_the_block():
     config = tiny_config()
     model, (x_a, x_v, _) = MISNet(config), make_batch(config)
-    rates = FiringRates(model)
+    rates = FiringRates()
     with rates.recording():
         predict(model, x_a, x_v)
     places = dict(rates.places)
@@ -92,7 +92,7 @@ def test_nothing_is_counted_after_the_block():
 def test_every_step_of_a_fused_neuron_is_counted():
     config = tiny_config(mlif_fusion="attention")
     model, (x_a, x_v, _) = lively(config), make_batch(config)
-    rates = FiringRates(model)
+    rates = FiringRates()
     with rates.recording():
         predict(model, x_a, x_v)
     assert rates.places["stages.0.cells.0.mlif"] == 2 * 3 * 3 * 8 * 8 * 2  # both modalities under one name
@@ -104,7 +104,7 @@ def test_evaluation_sums_batches_and_leaves_the_model_alone():
     model.train()
     batches = [make_batch(config, n, seed=n) for n in (4, 1, 3)]
     before = copy_of(model.state_dict())
-    seen, rates = [], FiringRates(model)
+    seen, rates = [], FiringRates()
     totals = evaluate(model, batches, seen=lambda outputs, labels: seen.append((outputs, labels)), rates=rates)
     assert not model.training
     for name, x in model.state_dict().items():
@@ -122,7 +122,7 @@ def test_evaluation_sums_batches_and_leaves_the_model_alone():
 def test_firing_rates_are_not_in_the_way_of_relaxed_mode():
     config = tiny_config()
     model, (x_a, x_v, labels) = shaken(MISNet(config)), make_batch(config)
-    rates = FiringRates(model)
+    rates = FiringRates()
     with relaxed(), rates.recording():
         value = loss(model(Tensor(x_a), Tensor(x_v)), labels, config)
     assert np.isfinite(value.item())

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from snncore import CostError, Function, OpCount, Tensor, count_ops, no_grad
+from snncore import CostError, Function, OpCount, Tensor, count_ops, nn, no_grad
 from snncore import functions as F
-from snncore.energy import RULES, Reading, apply_rule
+from snncore.energy import RULES, Reading, apply_rule, load_prices
 from snncore.opcount.cost import Facts
 from tests.snncore.opcount.networks import ZOO, made
 
@@ -148,3 +148,29 @@ def test_the_operations_of_the_engine_are_read_without_a_word(rule, rng):
         network(Tensor(x))
     notes = [note for note in apply_rule(rule, ops).notes if "no price" not in note]
     assert notes == []
+
+
+@pytest.mark.parametrize("rule", OTHERS)
+def test_layer_normalisation_is_named_as_no_tool_reads_it_and_dropout_is_not(rule, rng):
+    """SpikingJelly's counters give 0 for both, syops has hooks for neither, NeuroBench sees weights alone."""
+    network = nn.Sequential(nn.LayerNorm(4), nn.Dropout(0.5))
+    x = Tensor(rng.standard_normal((2, 3, 4)).astype(np.float32))
+    with count_ops(samples=3) as ops:
+        network(x)
+    reading = apply_rule(rule, ops)
+    assert reading.energy_mj == 0
+    assert reading.notes == ["not in these figures, because their kind is unknown: 1 call of LayerNorm (in 0)"]
+    with count_ops(samples=3) as ops:
+        network.eval()(x)
+    assert [call.function for call in ops.calls] == ["LayerNorm"]
+
+
+def test_exact_prices_layer_normalisation_and_dropout():
+    x, one, zero = np.ones((2, 4), np.float32), np.ones(4, np.float32), np.zeros(4, np.float32)
+    prices = load_prices()
+    with count_ops() as ops:
+        F.Dropout(0.5)(F.LayerNorm()(x, one, zero))
+    adds, muls = 2 * (4 * 4 - 1), 2 * (3 * 4 + 2) + 2 + 8  # a division a row, a factor an entry
+    reading = apply_rule("exact", ops)
+    assert reading.energy_mj == pytest.approx((adds * prices.add + muls * prices.mul) * 1e-9, rel=1e-12)
+    assert reading.extra["unpriced_special"] == 2

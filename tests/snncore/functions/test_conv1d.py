@@ -72,3 +72,15 @@ def test_counts_are_those_of_the_taps_that_land_inside():
     assert ops.by_timestep("dense_mac") == [10 * 2, 10 * 2]
     totals = ops.totals()
     assert (totals["back_ac"], totals["back_mac"]) == (14, 40)
+
+
+def test_it_goes_by_its_own_name():
+    x, w = np.ones((2, 1, 5, 3), np.float32), np.ones((3, 3, 2), np.float32)
+    with count_ops() as ops:
+        F.Conv1d()(x, w)
+    ((_, facts),) = ops.facts()
+    assert (facts.kind, facts.layer, facts.kernel, facts.weights) == ("conv", "Conv1d", (1, 3), 18)
+    with pytest.raises(TypeError, match=r"^Conv1d: expected w"):
+        F.Conv1d()(x, w.astype(int))
+    with pytest.raises(ValueError, match=r"^Conv1d: expected b"):
+        F.Conv1d()(x, w, np.ones(3, np.float32))

@@ -20,6 +20,7 @@ from tests.reference import neurons
 from tests.reference.scalar_tape import Scalar, grads, scalars, values
 from tests.snncore.calls import differentiate, like
 from tests.snncore.functions.cases import CASES
+from tests.snncore.kernels.norms import lif_gradients
 
 KERNELS = ("auto", "reference")
 RESETS = (None, 0.0, 0.25)
@@ -180,7 +181,7 @@ def mlif_gradients(module, o, s, head, firing, gs):
 
 
 def norm_gradients(module, x, s, head, firing, gs):
-    return module.batch_norm_lif_backward(gs, x, s, *head, firing, False)
+    return lif_gradients(module, gs, x, s, *head, firing, False)
 
 
 KINDS = {

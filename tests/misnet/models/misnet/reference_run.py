@@ -18,7 +18,7 @@ from safetensors import safe_open
 
 from misnet import MISNet, MISNetConfig, Outputs
 from snncore import Tensor, observe
-from snncore.context import context
+from snncore.context import current_path
 from snncore.tape import Function
 
 SMALL = Path(__file__).parent / "data" / "reference_small.safetensors"
@@ -108,13 +108,12 @@ def theirs(name: str) -> str:
 
 def forward_with_spikes(model: MISNet, inputs: tuple[Tensor, Tensor]) -> tuple[Outputs, dict[str, np.ndarray]]:
     """Run the model and return its outputs and the spikes of every neuron layer."""
-    names = {id(module): path for path, module in model.named_modules()}
     spikes: dict[str, np.ndarray] = {}
 
     def keep(function: Function, _: tuple, outputs: tuple) -> None:
         if function.spiking:
             suffixes = ("",) if len(outputs) == 1 else (".a", ".v")
-            spikes.update({names[id(context.scope[-1])] + s: y for s, y in zip(suffixes, outputs, strict=True)})
+            spikes.update({current_path() + s: y for s, y in zip(suffixes, outputs, strict=True)})
 
     with observe(keep):
         outputs = model(*inputs)

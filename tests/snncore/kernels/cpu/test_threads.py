@@ -9,6 +9,7 @@ from snncore.kernels import cpu
 from tests.snncore.kernels.cpu.layers import draw_spikes
 from tests.snncore.kernels.cpu.test_batch_norm_lif import problem as norm_problem
 from tests.snncore.kernels.cpu.test_mlif import problem as mlif_problem
+from tests.snncore.kernels.norms import lif_gradients
 
 ONE = (1, 1)
 
@@ -26,7 +27,7 @@ def norm(rng):
     x, constants, gs = norm_problem((4, 2000, 64))
     yield from cpu.batch_norm_statistics(x)
     neuron = (*constants, Firing())
-    yield from cpu.batch_norm_lif_backward(gs, x, cpu.batch_norm_lif_forward(x, *neuron), *neuron, True)
+    yield from lif_gradients(cpu, gs, x, cpu.batch_norm_lif_forward(x, *neuron), *neuron, True)
 
 
 def mlif(rng):
