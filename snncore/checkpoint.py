@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -67,7 +68,10 @@ def load_checkpoint(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dic
     """
     what = f"checkpoint {Path(path)}"
     try:
-        size = os.stat(path).st_size
+        status = os.stat(path)
+        if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):  # opening a pipe waits for ever
+            raise CheckpointError(f"{what}: expected a file, found a pipe, a socket or a device")
+        size = status.st_size
         with open(path, "rb"):  # a folder or a forbidden file says so here, in the words of the system
             pass
     except OSError as error:
@@ -92,13 +96,17 @@ def load_checkpoint(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dic
         version, sha256, metadata = content["format_version"], content.get("sha256"), content.get("metadata")
         if not isinstance(version, int) or version < 1:
             raise ValueError(f"format_version: expected an integer >= 1, found {version!r}")
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{what}: corrupt: its metadata cannot be read: {error!r}") from None
     if version > FORMAT_VERSION:
         raise CheckpointError(
             f"{what}: expected format version {FORMAT_VERSION} or older, found {version}: use a newer snncore"
         )
-    if not isinstance(metadata, dict) or sha256 != _digest(arrays, metadata):
+    try:
+        whole = isinstance(metadata, dict) and sha256 == _digest(arrays, metadata)
+    except RecursionError:  # nested deeper than anything that was written
+        whole = False
+    if not whole:
         raise CheckpointError(f"{what}: corrupt: the SHA-256 of its content is not the one that was stored")
     _check_finite(arrays, what)
     return arrays, metadata

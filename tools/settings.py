@@ -1,6 +1,7 @@
 """The settings of a run: defaults, the two recipes, and where each setting comes from."""
 
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from misnet.models.config import ConfigError
 from misnet.models.options import option_of
 from misnet.models.registry import DEFAULT, config_class
 from misnet.tools.toolkit import UsageError
-from misnet.training.folder import read_config
+from misnet.training.folder import newer_version, read_config
 from snncore.checkpoint import CheckpointError
 from snncore.optim import OPTIMIZERS
 
@@ -30,20 +31,21 @@ DEFAULTS: dict[str, Any] = {
     "recipe": "default",
     "epochs": None,  # that of the data set
     "batch_size": 32,
+    "accumulate": 1,
     "augment": [],
     "schedule": "cosine",
     "warmup_steps": 0,
     "seed": 0,
 } | RECIPES["default"]
 SCHEDULES = ("cosine", "constant")
-RESUMABLE = {"resume", "device", "memory_limit", "tf32"}  # the other options are part of the run that goes on
+RESUMABLE = {"resume", "device", "memory_limit", "tf32", "epochs", "save_every"}  # others are part of the run
 
 CHOICES = {
     "recipe": tuple(RECIPES),
     "optimizer": tuple(OPTIMIZERS),
     "schedule": SCHEDULES,
 }
-LEAST = {"epochs": 1, "batch_size": 1, "limit_train": 1, "limit_eval": 1, "seed": 0, "warmup_steps": 0}
+LEAST = {"epochs": 1, "batch_size": 1, "accumulate": 1, "limit_train": 1, "limit_eval": 1, "seed": 0, "warmup_steps": 0}
 RATES = ("lr", "final_lr", "momentum", "weight_decay")
 
 
@@ -52,6 +54,8 @@ def check_settings(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
 
     where: file that the settings come from, for the message; by default they are options.
     """
+    if where and (unknown := sorted(set(settings) - set(DEFAULTS))):
+        raise UsageError(f"{where}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(DEFAULTS))}")
     settings = DEFAULTS | {k: v for k, v in settings.items() if k in DEFAULTS}
 
     def require(name: str, good: bool, expected: str) -> None:
@@ -107,7 +111,8 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
     """Return what options of the run and switches of the network, as they were given, come to.
 
     Later ones win: the defaults, the file of --config, a recipe that was given, the other options that were given.
-    With --resume they are those of the run. Raises UsageError, or CheckpointError for a file that is no config.json.
+    With --resume they are those of the run, but for --epochs.
+    Raises UsageError, or CheckpointError for a file that is no config.json.
     """
     if "resume" in options:
         extra = sorted((set(options) - RESUMABLE) | set(switches))
@@ -116,7 +121,12 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
             raise UsageError(f"--resume takes its settings from the run; also found {names}")
         path = Path(options["resume"]) / "config.json"
         content = read_config(path)
-        return Choice(check_settings(content["settings"], str(path)), content["model"], content["network"], {})
+        try:
+            of_run = check_settings(content["settings"], str(path))
+        except UsageError as error:
+            raise UsageError(f"{error}{newer_version(content)}") from None
+        longer = check_settings(of_run | {"epochs": options.get("epochs", of_run["epochs"])})
+        return Choice(longer, content["model"], content["network"], {})
     settings: dict[str, Any] = {}
     known: dict[str, Any] = {}
     model = options.get("model", DEFAULT)
@@ -131,6 +141,14 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
         known = {name: value for name, value in content["network"].items() if name not in forgotten}
     settings |= RECIPES[options["recipe"]] if "recipe" in options else {}
     return Choice(check_settings(override(settings, options)), model, known | switches, switches)
+
+
+def seconds_of(text: str) -> float:
+    """Return the seconds that a text such as 90s, 10min or 2h means; 0 is 0. Raises UsageError for another."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h)|0", text)
+    if not found:
+        raise UsageError(f"--save-every: expected a time such as 90s, 10min or 2h, or 0, found {text!r}")
+    return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]] if found[1] else 0.0
 
 
 def model_of(options: dict[str, str]) -> str:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from misnet.datasets import DataError, Dataset, load_dataset
@@ -167,23 +167,28 @@ def run_tool(main: Callable[[], int | None]) -> None:
 
 def complain(error: object, status: int) -> int:
     """Print an error as a line and return the exit status that goes with it."""
-    print(f"error: {error}", file=sys.stderr)
+    with suppress(OSError, ValueError):  # standard error may be closed, or its terminal gone
+        print(f"error: {error}", file=sys.stderr)
     return status
 
 
 class StopRequest:
-    """Turns the first Ctrl-C (or SIGTERM) into a request that a run asks for; the second interrupts at once."""
+    """Turns the first Ctrl-C, SIGTERM or SIGHUP into a request that a run asks for; the second interrupts at once."""
 
     def __init__(self, after: str = "this batch") -> None:
         self.requested, self.after = False, after
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._note)
+        signal.signal(signal.SIGINT, self._note)
+        signal.signal(signal.SIGTERM, self._note)
+        hangup = getattr(signal, "SIGHUP", None)  # not on Windows
+        if hangup is not None and signal.getsignal(hangup) is not signal.SIG_IGN:  # nohup ignores it
+            signal.signal(hangup, self._note)
 
     def _note(self, number: int, frame: Any) -> None:
         if self.requested:
             raise KeyboardInterrupt
         self.requested = True
-        print(f"\nstopping after {self.after}; once more to stop at once", file=sys.stderr)
+        with suppress(OSError, ValueError):  # the terminal may be what went away
+            print(f"\nstopping after {self.after}; once more to stop at once", file=sys.stderr)
 
     def __call__(self) -> bool:
         """Whether a stop was requested."""

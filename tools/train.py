@@ -1,16 +1,20 @@
 """Train a network: `python tools/train.py --variant S` runs on two cores in minutes and needs no files.
 
 Without further options it trains on dialpad, a small built-in audio-visual set. A run folder then holds
-config.json, metrics.csv, last.safetensors, best.safetensors and curves.png; Ctrl-C saves and leaves, and
-`--resume RUN_DIR` goes on to the same weights as a run that was never stopped.
+config.json, metrics.csv, last.safetensors, previous.safetensors, best.safetensors, curves.png and run.log; Ctrl-C
+saves and leaves, and `--resume RUN_DIR` goes on to the same weights as a run that was never stopped.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
     import _checkout as _checkout
 
 import argparse
+import json
+import math
+import shlex
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +26,7 @@ from misnet.models.options import add_model_options, first_look, split
 from misnet.models.registry import DEFAULT, build
 from misnet.tools.naming import Parser, called
 from misnet.tools.networks import new_config
-from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of
+from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of, seconds_of
 from misnet.tools.toolkit import (
     STOPPED,
     StopRequest,
@@ -33,8 +37,12 @@ from misnet.tools.toolkit import (
     progress,
     run_tool,
 )
-from misnet.training.plots import plot_curves
+from misnet.training.folder import newer_version, write_file
+from misnet.training.journal import Journal
+from misnet.training.lock import FolderLock, make_new_folder
+from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, read_config, write_config
+from misnet.training.state import LAST, PREVIOUS
 from snncore.optim import OPTIMIZERS
 from snncore.schedules import Constant, Cosine, Schedule
 
@@ -55,6 +63,9 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     group.add_argument("--epochs", type=int, help=f"passes over the training set (default: {epochs})")
     group.add_argument("--batch-size", type=int, help="samples a step (default: 32)")
     group.add_argument(
+        "--accumulate", type=int, metavar="K", help="compute a batch in K parts, with less memory (default: 1)"
+    )
+    group.add_argument(
         "--augment",
         type=lambda text: [name for name in text.split(",") if name],
         metavar="NAMES",
@@ -72,7 +83,15 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     run = parser.add_argument_group("run folder")
     run.add_argument("--output-dir", metavar="DIR", help="folder to write (default: runs/<dataset>-<network>-<time>)")
     run.add_argument(
-        "--resume", metavar="RUN_DIR", help="go on with a run that was stopped; only options of the device may be added"
+        "--resume",
+        metavar="RUN_DIR",
+        help="go on with a run that was stopped; --epochs makes it longer, --save-every and "
+        "options of the device may be added",
+    )
+    run.add_argument(
+        "--save-every",
+        metavar="TIME",
+        help="save within epochs too, after 90s, 10min, 2h (default: 10min); 0: after each epoch alone",
     )
     run.add_argument("--config", metavar="FILE", help="start from the config.json of another run; options override it")
     add_model_options(parser, model)
@@ -99,12 +118,20 @@ def make_folder(given: dict[str, Any], settings: dict[str, Any], config: ModelCo
     """Return the run folder, made; raises UsageError if it holds a run already."""
     if "resume" in given:
         return Path(given["resume"])
-    name = f"{settings['dataset']}-{config.title}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = Path(given.get("output_dir", Path("runs") / name))
-    if (folder / "config.json").exists():
-        raise UsageError(f"--output-dir: {folder} holds a run already; go on with --resume {folder} or choose another")
+    if "output_dir" not in given:
+        name = f"{settings['dataset']}-{config.title}-{time.strftime('%Y%m%d-%H%M%S')}"
+        return make_new_folder(Path("runs") / name)
+    folder = Path(given["output_dir"])
+    check_is_free(folder)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def check_is_free(folder: Path) -> None:
+    """Raise UsageError if a folder holds a run."""
+    if (folder / "config.json").exists():
+        go_on = f"--resume {shlex.quote(str(folder))}"
+        raise UsageError(f"--output-dir: {folder} holds a run already; go on with {go_on} or choose another")
 
 
 def check_data(folder: Path, data: dict[str, str]) -> None:
@@ -119,6 +146,7 @@ def main() -> int:
     """Train, and return the exit status."""
     name = model_of(first_look(None, "config", "resume"))
     given, switches = split(vars(make_parser(name).parse_args()))
+    save_every = seconds_of(given.get("save_every", "10min"))
     device = device_from(given)
     choice = gather(given, switches)
     settings = choice.settings
@@ -134,6 +162,7 @@ def main() -> int:
     except ValueError as error:
         raise UsageError(str(error)) from None
     folder = make_folder(given, settings, config)
+    journal = Journal(folder)
     run = Run(
         folder=folder,
         model=model,
@@ -143,35 +172,97 @@ def main() -> int:
         test=Prefetch(BatchIterator(test, settings["batch_size"], shuffle=False)),
         epochs=settings["epochs"],
         device=device,
-        stop=StopRequest(),
-        log=lambda line: print(line, flush=True),
-        progress=progress,
+        log=journal.log,
+        warn=journal.warn,
+        save_every=save_every,
+        accumulate=settings["accumulate"],
+        origin={"model": choice.model, "settings": settings, "network": config.to_dict()},
         seed=settings["seed"],
     )
-    if "resume" in given:
-        check_data(folder, data)
+    run.after_epoch = lambda: journal.curves(run.rows, model.heads)
+    with FolderLock(folder):
+        if "resume" not in given:
+            check_is_free(folder)  # nobody can begin one now
+            run.save()  # before config.json, so that whatever has one can go on
+            write_config(folder, settings, choice.model, config, data, train.class_names)
+        elif not take_up(run, journal, given, data):
+            return 0
+        samples = "pairs" if len(model.streams) == 2 else "samples"
+        memory = expected_memory(run, settings, journal)
+        journal.log(
+            f"{config.title}, {model.count_parameters():,} parameters, T={config.timesteps}, {sizes(config)}; "
+            f"{settings['dataset']}: {len(train)} training and {len(test)} test {samples}; "
+            f"{device}{memory}; writing {folder}"
+        )
+        return train_to_the_end(run, journal)
+
+
+def take_up(run: Run, journal: Journal, given: dict[str, Any], data: dict[str, str]) -> bool:
+    """Bring a run to where its folder stands; returns False, with a word on what to do, if it is finished."""
+    check_data(run.folder, data)
+    content = read_config(run.folder / "config.json")
+    if words := newer_version(content):
+        journal.warn(f"{run.folder / 'config.json'}{words}")
+    asked = given.get("epochs")
+    if run.origin is not None and asked is not None:
+        run.origin = run.origin | {"settings": {k: v for k, v in run.origin["settings"].items() if k != "epochs"}}
+    anything = any((run.folder / file).exists() for file in (LAST, PREVIOUS, "metrics.csv", "best.safetensors"))
+    if anything:
         run.resume()
-        print(f"{folder}: going on at epoch {run.epoch + 1}, batch {run.batch + 1}", flush=True)
     else:
-        write_config(folder, settings, choice.model, config, data, train.class_names)
-        run.save()  # so that there is a checkpoint to go on from, whatever happens
-    samples = "pairs" if len(model.streams) == 2 else "samples"
-    print(
-        f"{config.title}, {model.count_parameters():,} parameters, T={config.timesteps}, {sizes(config)}; "
-        f"{settings['dataset']}: {len(train)} training and {len(test)} test {samples}; "
-        f"{device}; writing {folder}",
-        flush=True,
-    )
+        journal.warn(f"{run.folder}: nothing was saved before the run ended; it begins anew")
+    if asked is not None:
+        run.origin = {**(run.origin or {}), "settings": content["settings"] | {"epochs": asked}}
+    if run.epoch >= run.epochs:
+        folder = shlex.quote(str(run.folder))
+        print(f"{run.folder}: finished: all {run.epochs} epochs are done, best test accuracy {100 * run.best:.2f} %")
+        print(f"train on with: {called('train')} --resume {folder} --epochs {run.epochs + 1} (or more)")
+        print(f"look closer with: {called('evaluate')} {folder}")
+        return False
+    if asked is not None and asked != content["settings"].get("epochs"):
+        run.save()  # the checkpoint first: a run that is cut off here is taken up by the same command
+        content["settings"]["epochs"] = asked
+        write_file(run.folder / "config.json", (json.dumps(content, indent=2) + "\n").encode())
+    journal.log(f"{run.folder}: going on at epoch {run.epoch + 1}, batch {run.batch + 1}")
+    return True
+
+
+def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str:
+    """Return words on the memory that training will take, and warn if there is less; nothing on a GPU."""
+    if run.device != "cpu":
+        return ""
+    batch, parts = min(settings["batch_size"], settings["limit_train"] or settings["batch_size"]), run.accumulate
+    found = probe(run.model)
+    if line := warning(found, batch, parts, available_mib()):
+        journal.warn(line)
+    averages = sum(x.nbytes for x in run.optimizer.state_dict().values()) / 2**20  # the first step fills them
+    total = found.total(math.ceil(batch / parts)) + averages
+    return "" if math.isnan(total) else f", about {total:.0f} MiB"
+
+
+def train_to_the_end(run: Run, journal: Journal) -> int:
+    """Train, and return the exit status."""
+    folder = shlex.quote(str(run.folder))
+    stop = StopRequest()
+    first = True
+
+    def shown(batches: Any, total: int, initial: int, text: str) -> Any:
+        nonlocal first
+        if first:
+            left = (run.epochs - run.epoch) * len(run.train) - initial
+            batches, first = journal.timed(batches, left), False
+        return progress(batches, total, initial, text)
+
+    run.stop, run.progress = stop, shown
     try:
         run.run()
     except Stopped:
-        print(f"stopped and saved; go on with: {called('train')} --resume {folder}", file=sys.stderr)
+        line = f"stopped and saved; go on with: {called('train')} --resume {folder}"
+        with suppress(OSError, ValueError):  # the terminal may be gone
+            print(line, file=sys.stderr)
         return STOPPED
-    finally:
-        if run.rows:
-            plot_curves(run.rows, folder / "curves.png", model.heads)
-    print(f"best test accuracy {100 * run.best:.2f} %; see {folder / 'curves.png'}")
-    print(f"look closer with: {called('evaluate')} {folder}")
+    journal.log(f"best test accuracy {100 * run.best:.2f} %; see {run.folder / 'curves.png'}")
+    journal.log(f"look closer with: {called('evaluate')} {folder}")
     return 0
 
 

@@ -15,7 +15,21 @@ from misnet.models.registry import DEFAULT, build, config_class
 from snncore.checkpoint import CheckpointError, load_checkpoint
 from snncore.files import replace_file
 
-__all__ = ["check_class_names", "copy_weights", "load_model", "load_run", "part", "read_config", "write_config"]
+__all__ = [
+    "check_class_names",
+    "compare_origin",
+    "copy_weights",
+    "load_model",
+    "load_run",
+    "newer_version",
+    "part",
+    "read_config",
+    "write_config",
+    "write_file",
+]
+
+SECTIONS = {"settings", "model", "network", "data", "class_names", "versions"}
+MAY_CHANGE = {"data_dir"}  # fingerprints tell whether the data are the same
 
 
 def write_config(
@@ -35,7 +49,16 @@ def write_config(
         "class_names": list(class_names),
         "versions": {"snncore": snncore.__version__, "numpy": np.__version__, "python": platform.python_version()},
     }
-    replace_file(folder / "config.json", (json.dumps(content, indent=2) + "\n").encode())
+    write_file(folder / "config.json", (json.dumps(content, indent=2) + "\n").encode())
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Put `content` at `path` in one step; raises CheckpointError, with any earlier file as it was, if it cannot."""
+    try:
+        replace_file(path, content)
+    except OSError as error:
+        reason = error.strerror or error
+        raise CheckpointError(f"{path}: cannot be written: {reason}; any earlier file is intact") from error
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -44,19 +67,58 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises CheckpointError if the file is missing, is no config.json, or describes no network.
     """
     try:
+        if not (path.is_file() or path.is_dir() or not path.exists()):  # opening a pipe waits for ever
+            raise CheckpointError(f"{path}: expected a file, found a pipe, a socket or a device")
         content = json.loads(path.read_text())
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; expected the config.json of a training run") from None
+    except RecursionError:
+        raise CheckpointError(f"{path}: cannot be read as JSON: it is nested too deeply") from None
     except (OSError, ValueError) as error:
         raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from None
     if not isinstance(content, dict) or not all(isinstance(content.get(k), dict) for k in ("settings", "network")):
         raise CheckpointError(f'{path}: expected an object with "settings" and "network", as a run writes it')
     content.setdefault("model", DEFAULT)
+    if unknown := sorted(set(content) - SECTIONS):
+        raise CheckpointError(f"{path}: unknown section {unknown[0]!r}{newer_version(content)}")
+    for name, kind, expected in (("model", str, "text"), ("data", dict, "an object"), ("versions", dict, "an object")):
+        if not isinstance(content.get(name, kind()), kind):
+            raise CheckpointError(f"{path}: {name}: expected {expected}, found {content[name]!r}")
+    names = content.get("class_names", [])
+    if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+        raise CheckpointError(f"{path}: class_names: expected a list of texts, found {names!r}")
     try:
         config_class(content["model"]).from_dict(content["network"])
     except ConfigError as error:
-        raise CheckpointError(f"{path}: {error}") from None
+        raise CheckpointError(f"{path}: {error}{newer_version(content)}") from None
     return content
+
+
+def newer_version(content: Mapping[str, Any]) -> str:
+    """Return words for a message if a config.json was written by a newer snncore than this one, or else nothing."""
+    written = str(content.get("versions", {}).get("snncore", "")) if isinstance(content.get("versions"), dict) else ""
+    try:
+        newer = [int(x) for x in written.split(".")] > [int(x) for x in snncore.__version__.split(".")]
+    except ValueError:  # no version, or one with letters in it
+        return ""
+    return f"; written by snncore {written}, this is {snncore.__version__}: use the newer one" if newer else ""
+
+
+def compare_origin(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    """Raise CheckpointError, naming it, if a setting or switch is not the one that a checkpoint was trained with.
+
+    before: what the checkpoint says. now: what `path`, the config.json, says. Where the data lie may change.
+    """
+    for section in ("model", "settings", "network"):
+        old, new = before.get(section), now.get(section)
+        if not (isinstance(old, dict) and isinstance(new, dict)):
+            old, new = {section: old}, {section: new}
+        for name in [name for name in old if name in new and name not in MAY_CHANGE]:
+            if old[name] != new[name]:
+                more = "say with --epochs how many are meant" if name == "epochs" else "put it back, or train anew"
+                raise CheckpointError(
+                    f"{path}: {name}: the run is trained with {old[name]!r}, found {new[name]!r}; {more}"
+                )
 
 
 def load_run(folder: Path, checkpoint: str = "last") -> tuple[Model, dict[str, Any]]:

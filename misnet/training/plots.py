@@ -1,6 +1,7 @@
 """Pictures of a run: training curves and a confusion matrix."""
 
 import io
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,14 @@ __all__ = ["make_figure", "plot_confusion", "plot_curves", "png"]
 
 
 def make_figure(width: float, height: float, panels: int = 1) -> Any:
-    """Return (figure, axes) of a size in inches, with panels side by side; needs no display."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    """Return (figure, axes) of a size in inches, with panels side by side; needs no display and no global backend."""
+    backend = os.environ.pop("MPLBACKEND", None)  # notebooks set one that may not be there; Matplotlib looks at import
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    finally:
+        if backend is not None:
+            os.environ["MPLBACKEND"] = backend
 
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)  # draws without a display

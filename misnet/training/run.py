@@ -1,10 +1,12 @@
 """A training run and its folder: what is written, when, and how a stopped run goes on.
 
-    config.json        settings, model and its switches, fingerprints of the data, classes, versions
-    metrics.csv        a row per epoch
-    last.safetensors   weights, optimizer and position in the run; after every epoch and when stopped
-    best.safetensors   weights of the epoch with the best test accuracy
-    curves.png         loss, accuracy and firing rate by epoch
+    config.json           settings, model and its switches, fingerprints of the data, classes, versions
+    metrics.csv           a row per epoch
+    last.safetensors      weights, optimizer and position in the run; after every epoch, by time, and when stopped
+    previous.safetensors  the one before, to fall back to if last is damaged
+    best.safetensors      weights of the epoch with the best test accuracy
+    curves.png            loss, accuracy and firing rate by epoch
+    run.log               the lines that were printed, with times
 
 Everything is replaced in one step, so that no file is ever half-written. Batch order depends on (seed, epoch), what
 layers draw (dropout) on (seed, step, layer), and the learning rate on the step alone; with weights and optimizer state
@@ -25,11 +27,22 @@ import numpy as np
 
 from misnet.models.config import ConfigError
 from misnet.models.contract import Model, take
-from misnet.training.folder import copy_weights, load_model, load_run, part, read_config, write_config
+from misnet.training.accumulate import accumulated_step
+from misnet.training.folder import (
+    compare_origin,
+    copy_weights,
+    load_model,
+    load_run,
+    part,
+    read_config,
+    write_config,
+    write_file,
+)
 from misnet.training.recording import peak_memory_mib
+from misnet.training.state import State, load_newest, save_newest
 from misnet.training.step import Diverged, Totals, evaluate, train_step
-from snncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
-from snncore.files import replace_file
+from misnet.training.watch import watch
+from snncore.checkpoint import CheckpointError, save_checkpoint
 from snncore.optim import Optimizer
 from snncore.schedules import Schedule
 from snncore.upload import upload_ahead
@@ -54,8 +67,12 @@ class Batches(Protocol):
 class Run:
     """Trains `model` on `train` for `epochs`, evaluating on `test` after each, and keeps `folder` up to date.
 
-    stop: asked after every batch; True saves and raises Stopped. log: called with each line to print.
-    progress: wraps the batches of an epoch, for a progress bar: progress(batches, total, initial, text).
+    stop: asked after every batch; True saves and raises Stopped. log: called with each line to print, warn with each
+    warning. progress: wraps the batches of an epoch, for a progress bar: progress(batches, total, initial, text).
+    save_every: seconds after which the state is saved within an epoch; 0 saves after epochs alone.
+    accumulate: parts that a batch is computed in, one after another, for a single step.
+    origin: the settings and switches that this run is trained with, kept in every checkpoint; a checkpoint of others is
+    refused. after_epoch: called after each epoch, once all files of the folder are written.
     seed: of what layers draw while they train; the order of the batches is that of `train`.
     """
 
@@ -70,6 +87,12 @@ class Run:
     stop: Callable[[], bool] = lambda: False
     log: Callable[[str], None] = print
     progress: Callable[..., Any] = lambda batches, **_: batches
+    warn: Callable[[str], None] = lambda line: None
+    save_every: float = 0
+    accumulate: int = 1
+    origin: dict[str, Any] | None = None
+    after_epoch: Callable[[], None] = lambda: None
+    clock: Callable[[], float] = time.monotonic
     seed: int = 0
 
     epoch: int = 0
@@ -79,25 +102,48 @@ class Run:
     def __post_init__(self) -> None:
         self.totals = Totals()
         self.rows: list[dict[str, Any]] = []
+        self.warned: list[str] = []
+        self.saved_at = self.clock()
+        self.last_is_whole = True
 
     def resume(self) -> None:
-        """Go on from last.safetensors in the folder; raises CheckpointError if there is none or it does not fit."""
-        path = self.folder / "last.safetensors"
-        arrays, metadata = load_checkpoint(path)
+        """Go on from the newest checkpoint in the folder that is whole.
+
+        Raises CheckpointError if there is none, or if it is not one of this run.
+        """
+        arrays, metadata, path, damage = load_newest(self.folder)
+        state = self._checked(metadata, path)
         copy_weights(arrays, self.model, path)
         try:
             self.optimizer.load_state_dict(part(arrays, "optimizer/"))
-            self.epoch, self.batch, self.best = metadata["epoch"], metadata["batch"], metadata["best"]
-            self.totals, self.rows = Totals.from_dict(metadata["totals"], self.model.heads), metadata["rows"]
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"checkpoint {path}: holds weights but not the state of a run: {error}") from None
-        if self.batch > len(self.train):
-            raise CheckpointError(
-                f"checkpoint {path}: was written after batch {self.batch} of an epoch, which here has "
-                f"{len(self.train)} batches"
-            )
+        if damage is not None:
+            self.warn(f"{damage}; going on from {path.name}, the one before")
+            self.last_is_whole = False
+        self.epoch, self.batch, self.best = state.epoch, state.batch, state.best
+        self.totals, self.rows, self.warned = state.totals, state.rows, state.warned
         if self.rows:
             self._write_metrics()  # the run may have ended between the two files
+
+    def _checked(self, metadata: dict[str, Any], path: Path) -> State:
+        try:
+            state = State.from_dict(metadata, list(self.model.heads))
+        except ValueError as error:
+            raise CheckpointError(f"checkpoint {path}: holds weights but not the state of a run: {error}") from None
+        if state.batch > len(self.train):
+            raise CheckpointError(
+                f"checkpoint {path}: was written after batch {state.batch} of an epoch, which here has "
+                f"{len(self.train)} batches"
+            )
+        if self.origin is not None and state.origin is not None:
+            compare_origin(state.origin, self.origin, self.folder / "config.json")
+        if (state.epoch, state.batch) > (self.epochs, 0):
+            raise CheckpointError(
+                f"checkpoint {path}: stands at epoch {state.epoch + 1}, batch {state.batch + 1}, beyond the "
+                f"{self.epochs} epochs of the run"
+            )
+        return state
 
     def run(self) -> None:
         """Train to the last epoch; raises Stopped, or Diverged if the loss is not finite."""
@@ -114,12 +160,16 @@ class Run:
                 self._train_step(batch)
                 self.totals.seconds += time.perf_counter() - started
                 self.batch += 1
-                self._stop_if_asked()
+                self._stop_or_save()
 
     def _train_step(self, batch: tuple[Any, ...]) -> None:
         step = self.epoch * len(self.train) + self.batch
         try:
-            train_step(self.model, self.optimizer, self.schedule(step), batch, self.totals, step, self.seed)
+            if self.accumulate > 1:
+                lr = self.schedule(step)
+                accumulated_step(self.model, self.optimizer, lr, batch, self.totals, step, self.accumulate, self.seed)
+            else:
+                train_step(self.model, self.optimizer, self.schedule(step), batch, self.totals, step, self.seed)
         except ValueError as error:
             if len(batch[-1]) > 1:
                 raise
@@ -129,16 +179,18 @@ class Run:
                 f"({error}); choose another number of samples a batch"
             ) from None
 
-    def _stop_if_asked(self) -> None:
+    def _stop_or_save(self) -> None:
         if self.stop():
             self.save()
             raise Stopped
+        if self.save_every and self.clock() - self.saved_at >= self.save_every:
+            self.save()
 
     def _test_batches(self) -> Any:
         with closing(self.test.epoch(0)) as batches:
             for batch in self.progress(batches, total=len(self.test), initial=0, text="test"):
                 yield batch
-                self._stop_if_asked()  # the epoch is trained; a resumed run evaluates it again
+                self._stop_or_save()  # the epoch is trained; a resumed run evaluates it again
 
     def _finish_epoch(self) -> None:
         with np.errstate(all="ignore"):
@@ -156,32 +208,32 @@ class Run:
         better = accuracy > self.best
         self.best = max(self.best, accuracy)
         self.epoch, self.batch, self.totals = self.epoch + 1, 0, Totals()
+        found = watch(self.model, trained, self.rows, self.warned)
+        self.warned = sorted(set(self.warned) | set(found))
         if better:
             weights = {f"model/{name}": x for name, x in self.model.state_dict().items()}
             save_checkpoint(self.folder / "best.safetensors", weights, {"epoch": self.epoch, "row": row})
         self.save()
         self._write_metrics()
         self.log(describe(row, self.epochs))
+        for line in found.values():
+            self.warn(f"epoch {self.epoch}: {line}")
+        self.after_epoch()
 
     def save(self) -> None:
         """Write last.safetensors: weights, optimizer state, and where the run stands."""
         tensors = {f"model/{name}": x for name, x in self.model.state_dict().items()}
         tensors |= {f"optimizer/{name}": x for name, x in self.optimizer.state_dict().items()}
-        metadata = {
-            "epoch": self.epoch,
-            "batch": self.batch,
-            "best": self.best,
-            "totals": self.totals.to_dict(),
-            "rows": self.rows,
-        }
-        save_checkpoint(self.folder / "last.safetensors", tensors, metadata)
+        state = State(self.epoch, self.batch, self.best, self.totals, self.rows, self.origin, self.warned)
+        save_newest(self.folder, tensors, state, rotate=self.last_is_whole)
+        self.last_is_whole, self.saved_at = True, self.clock()
 
     def _write_metrics(self) -> None:
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(self.rows[0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows(self.rows)
-        replace_file(self.folder / "metrics.csv", text.getvalue().encode())
+        write_file(self.folder / "metrics.csv", text.getvalue().encode())
 
 
 def describe(row: dict[str, Any], epochs: int) -> str:

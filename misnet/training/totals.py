@@ -21,6 +21,7 @@ class Totals:
     spikes: int = 0
     places: int = 0  # neurons x timesteps x samples
     seconds: float = 0.0
+    layers: dict[str, list[int]] = field(default_factory=dict)  # spikes and places of each
 
     def add(
         self,
@@ -37,6 +38,22 @@ class Totals:
             self.correct[head] = self.correct.get(head, 0) + int(found)
         self.spikes += sum(rates.spikes.values())
         self.places += sum(rates.places.values())
+        for path, places in rates.places.items():
+            before = self.layers.get(path, [0, 0])
+            self.layers[path] = [before[0] + int(rates.spikes[path]), before[1] + int(places)]
+
+    def join(self, other: "Totals") -> None:
+        """Add the sums of other samples."""
+        self.samples += other.samples
+        self.loss += other.loss
+        for head, found in other.correct.items():
+            self.correct[head] = self.correct.get(head, 0) + found
+        self.spikes += other.spikes
+        self.places += other.places
+        self.seconds += other.seconds
+        for path, (spikes, places) in other.layers.items():
+            before = self.layers.get(path, [0, 0])
+            self.layers[path] = [before[0] + spikes, before[1] + places]
 
     def row(self, prefix: str) -> dict[str, float]:
         """Return means: loss, the accuracy of each head, firing rate."""

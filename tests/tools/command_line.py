@@ -45,7 +45,7 @@ def make_caller(monkeypatch, capsys):
     """Return call(tool, *arguments), which runs a tool in this process: an error that it does not catch is raised."""
 
     def call(tool, *arguments):
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
         capsys.readouterr()
         with monkeypatch.context() as patch:
             patch.setattr(sys, "argv", command(tool, *arguments)[1:])

@@ -1,13 +1,16 @@
 """Ctrl-C in the middle of a run saves it, and --resume goes on to the same weights, bit for bit."""
 
 import json
+import os
 import signal
+import socket
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 
+from misnet.training.lock import FolderLock
 from snncore.checkpoint import load_checkpoint
 from tests.tools.command_line import ROOT, TINY, command, environment
 from tests.tools.test_train import metrics, without_times
@@ -62,25 +65,121 @@ def test_a_resumed_run_ends_with_the_weights_of_one_that_was_never_stopped(stopp
         np.testing.assert_array_equal(x[name], y[name], err_msg=name)
     assert (a["epoch"], a["batch"], a["best"]) == (b["epoch"], b["batch"], b["best"]) == (8, 0, b["best"])
     assert without_times(metrics(folder)) == without_times(metrics(tmp_path / "whole"))
+    log = (folder / "run.log").read_text()
+    assert all(f" epoch {epoch}/8  loss " in log for epoch in range(1, 9))
     assert whole.out.splitlines()[-2].partition(";")[0] == resumed.out.splitlines()[-2].partition(";")[0]
 
 
-def test_a_finished_run_says_so_and_changes_nothing(copy_of_run, call):
+def test_a_finished_run_says_so_and_what_to_do_and_changes_nothing(copy_of_run, call):
     folder = copy_of_run()
-    before = {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".png"}
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
     result = call("train", "--resume", folder)
-    assert result.status == 0, result.err
-    assert "best test accuracy" in result.out
-    assert "epoch 1/2" not in result.out
-    assert {p.name: p.read_bytes() for p in folder.iterdir() if p.suffix != ".png"} == before
+    assert (result.status, result.err) == (0, "")
+    best = 100 * max(row["test_accuracy_av"] for row in metrics(folder))
+    assert result.out.splitlines() == [
+        f"{folder}: finished: all 2 epochs are done, best test accuracy {best:.2f} %",
+        f"train on with: python tools/train.py --resume {folder} --epochs 3 (or more)",
+        f"look closer with: python tools/evaluate.py {folder}",
+    ]
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
-def test_a_run_can_be_made_longer_by_its_config(copy_of_run, call):
+def test_a_finished_run_is_made_longer_and_its_cosine_is_over_the_new_total(copy_of_run, call):
+    folder = copy_of_run()
+    result = call("train", "--resume", folder, "--epochs", "4", "--device", "cpu")
+    assert (result.status, result.err) == (0, "")
+    rows = metrics(folder)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    expected = [0.005 * (1 + np.cos(np.pi * k / n)) for k, n in ((3, 8), (7, 8), (11, 16), (15, 16))]
+    assert [row["learning_rate"] for row in rows] == pytest.approx(expected, rel=1e-12)
+    assert json.loads((folder / "config.json").read_text())["settings"]["epochs"] == 4
+    assert "finished: all 4 epochs are done" in call("train", "--resume", folder).out
+
+
+def test_fewer_epochs_than_are_done_are_refused(copy_of_run, call):
+    folder = copy_of_run()
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    result = call("train", "--resume", folder, "--epochs", "1")
+    assert result.status == 1
+    assert "stands at epoch 3, batch 1, beyond the 1 epochs of the run" in result.err
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+
+
+def test_epochs_edited_in_the_config_must_be_said(copy_of_run, call):
     folder = copy_of_run(settings={"epochs": 3})
     result = call("train", "--resume", folder)
-    assert result.status == 0, result.err
-    assert [row["epoch"] for row in metrics(folder)] == [1, 2, 3]
-    assert json.loads((folder / "config.json").read_text())["settings"]["epochs"] == 3
+    assert result.status == 1
+    assert "epochs: the run is trained with 2, found 3; say with --epochs how many are meant" in result.err
+    result = call("train", "--resume", folder, "--epochs", "3", "--device", "cpu")
+    assert (result.status, len(metrics(folder))) == (0, 3)
+
+
+def test_a_run_ended_before_anything_was_saved_begins_anew(trained, copy_of_run, call):
+    folder = copy_of_run()
+    for path in folder.iterdir():
+        if path.name != "config.json":
+            path.unlink()
+    result = call("train", "--resume", folder, "--device", "cpu")
+    assert result.status == 0
+    assert "nothing was saved before the run ended; it begins anew" in result.err
+    assert without_times(metrics(folder)) == without_times(metrics(trained[0]))
+
+
+def test_a_run_that_is_running_is_neither_resumed_nor_begun_again(copy_of_run, call):
+    folder = copy_of_run()
+    with FolderLock(folder):
+        text = f"{folder}: process {os.getpid()} on {socket.gethostname()} is training in this folder"
+        result = call("train", "--resume", folder)
+        assert (result.status, result.err) == (1, f"error: {text}\n")
+        (folder / "config.json").unlink()  # as in the moment before the other wrote it
+        result = call("train", *TINY, "--output-dir", folder)
+        assert (result.status, result.err) == (1, f"error: {text}\n")
+
+
+@pytest.mark.slow
+def test_eight_runs_begun_in_the_same_second_have_folders_of_their_own(tmp_path):
+    seeds = range(8)
+    pipe = subprocess.PIPE
+    arguments = [[*command("train", *TINY), "--epochs", "1", "--seed", str(seed)] for seed in seeds]
+    begun = [
+        subprocess.Popen(line, stdout=pipe, stderr=pipe, text=True, env=environment(), cwd=tmp_path)
+        for line in arguments
+    ]
+    ends = [(process.communicate(timeout=300), process.returncode) for process in begun]
+    assert [status for _, status in ends] == [0] * 8, ends
+    folders = list((tmp_path / "runs").iterdir())
+    found = sorted(json.loads((f / "config.json").read_text())["settings"]["seed"] for f in folders)
+    assert found == list(seeds)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signals_save_within_the_epoch(tmp_path, number):
+    folder = tmp_path / "run"
+    arguments = command("train", *LONG, "--epochs", "400", "--output-dir", folder)
+    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment()) as process:
+        for line in process.stdout:
+            if line.startswith("epoch 1/"):
+                process.send_signal(number)
+                break
+        process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert load_checkpoint(folder / "last.safetensors")[1]["epoch"] >= 1
+    assert not (folder / ".lock").exists()
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_and_the_same_weights(call, tmp_path):
+    from tests.tools.kills import kill_and_resume
+
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    assert call("train", *LONG, "--output-dir", whole).status == 0
+    kill_and_resume(killed, [*LONG, "--output-dir", str(killed)], kills=10, seed=0)
+    (x, a), (y, b) = (load_checkpoint(f / "last.safetensors") for f in (killed, whole))
+    for name in x:
+        np.testing.assert_array_equal(x[name], y[name], err_msg=name)
+    assert without_times(a["rows"]) == without_times(b["rows"])
+    assert not [path for path in killed.iterdir() if path.suffix == ".tmp" or path.name == ".lock"]
 
 
 def test_data_that_changed_meanwhile_are_refused(copy_of_run, call):
@@ -94,7 +193,7 @@ def test_the_second_ctrl_c_stops_at_once(monkeypatch, capsys):
     monkeypatch.syspath_prepend(ROOT / "tools")
     from misnet.tools import toolkit
 
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
         stop = toolkit.StopRequest()
         assert not stop()

@@ -1,12 +1,13 @@
 """Every wrong use of tools/train.py is one clear message: exit status 2 for the command line, 1 for what is on disk."""
 
 import json
+import os
 import sys
 
 import pytest
 
 from snncore.backend import cupy_module
-from snncore.checkpoint import load_checkpoint
+from snncore.checkpoint import load_checkpoint, save_checkpoint
 from tests.tools.command_line import TINY, shell
 
 
@@ -99,14 +100,18 @@ def test_resuming_what_is_no_run(call, tmp_path):
     failed(call("train", "--resume", tmp_path), tmp_path / "config.json", "cannot be read as JSON")
 
 
-def test_resuming_a_run_that_never_saved(copy_of_run, call):
+def test_resuming_a_run_whose_checkpoints_are_gone(copy_of_run, call):
     folder = copy_of_run()
-    (folder / "last.safetensors").unlink()
+    for name in ("last.safetensors", "previous.safetensors"):
+        (folder / name).unlink()
     failed(call("train", "--resume", folder), folder / "last.safetensors", "cannot be opened: No such file")
 
 
 def test_a_checkpoint_of_another_architecture(copy_of_run, call):
     folder = copy_of_run(network={"channels": [4, 6, 9]})
+    for name in ("last.safetensors", "previous.safetensors"):  # as earlier versions wrote them
+        arrays, metadata = load_checkpoint(folder / name)
+        save_checkpoint(folder / name, arrays, {k: v for k, v in metadata.items() if k != "origin"})
     failed(
         call("train", "--resume", folder),
         f"checkpoint {folder / 'last.safetensors'} for MISNet-XS: checkpoint of another architecture",
@@ -118,7 +123,13 @@ def test_a_truncated_checkpoint(copy_of_run, call):
     folder = copy_of_run()
     path = folder / "last.safetensors"
     path.write_bytes(path.read_bytes()[:-1000])
-    failed(call("train", "--resume", folder), path, "truncated")
+    result = call("train", "--resume", folder, "--device", "cpu")
+    assert result.status == 0
+    assert result.err.count("\n") == 1
+    assert result.err.endswith("; going on from previous.safetensors, the one before\n")
+    for name in ("last.safetensors", "previous.safetensors"):
+        (folder / name).write_bytes((folder / name).read_bytes()[:-1000])
+    failed(call("train", "--resume", folder), path, "truncated", "nor is the one before of use")
 
 
 def test_a_config_that_is_missing_or_is_not_json(call, tmp_path):
@@ -143,10 +154,104 @@ def test_a_file_in_place_of_the_output_folder(call, tmp_path):
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of the overflow that is wanted here
 def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_last_good_checkpoint(copy_of_run, call):
-    change = {"epochs": 4, "lr": 1e30, "schedule": "constant"}
-    folder = copy_of_run(settings=change)
+    folder = copy_of_run(settings={"epochs": 4, "lr": 1e30, "schedule": "constant"})
+    arrays, metadata = load_checkpoint(folder / "last.safetensors")
+    del metadata["origin"]
+    save_checkpoint(folder / "last.safetensors", arrays, metadata)
     before = (folder / "last.safetensors").read_bytes()
     failed(call("train", "--resume", folder), "step 9: the loss is ", "; first not finite: ")
     assert (folder / "last.safetensors").read_bytes() == before
     assert load_checkpoint(folder / "last.safetensors")[1]["epoch"] == 2
     assert json.loads((folder / "config.json").read_text())["settings"]["lr"] == 1e30
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "was"),
+    [
+        ("batch_size", 16, 8),
+        ("lr", 0.5, 0.01),
+        ("schedule", "constant", "cosine"),
+        ("augment", ["crop"], []),
+        ("weight_decay", 0.1, 0.0),
+        ("optimizer", "adamw", "adam"),
+        ("seed", 1, 0),
+        ("accumulate", 2, 1),
+    ],
+)
+def test_a_setting_edited_since_the_run_began_is_named(copy_of_run, call, name, value, was):
+    folder = copy_of_run(settings={name: value, "epochs": 2})
+    path = folder / "config.json"
+    if name == "seed":  # which decides the data too
+        failed(call("train", "--resume", folder), folder, "data changed since the run began")
+    else:
+        message = f"{path}: {name}: the run is trained with {was!r}, found {value!r}; put it back, or train anew\n"
+        failed(call("train", "--resume", folder), message)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("tau", 3.0), ("v_threshold", 0.75), ("reset", "hard"), ("pooling", "avg"), ("loss", "cross-entropy")],
+)
+def test_a_switch_edited_since_the_run_began_is_named(copy_of_run, call, name, value):
+    folder = copy_of_run(network={name: value})
+    failed(
+        call("train", "--resume", folder),
+        f"{folder / 'config.json'}: {name}: the run is trained with ",
+        f"found {value!r}",
+    )
+
+
+def test_keys_that_are_not_known_and_a_newer_version_are_named(copy_of_run, call):
+    path = copy_of_run(settings={"sparkle": 3}) / "config.json"
+    result = call("train", "--resume", path.parent)
+    assert result.status == 2
+    assert result.err.startswith(f"error: {path}: unknown setting 'sparkle'; known are accumulate, augment, ")
+    content = json.loads(path.read_text())
+    content["versions"]["snncore"] = "99.1"
+    path.write_text(json.dumps(content))
+    assert "; written by snncore 99.1, this is " in call("train", "--resume", path.parent).err
+    del content["settings"]["sparkle"]
+    path.write_text(json.dumps(content | {"glitter": 1}))
+    failed(
+        call("train", "--resume", path.parent), f"{path}: unknown section 'glitter'; written by snncore 99.1, this is"
+    )
+    path.write_text(json.dumps(content | {"network": content["network"] | {"glow": 1}}))
+    failed(
+        call("train", "--resume", path.parent), f"{path}: unknown switch glow; known are ", "written by snncore 99.1"
+    )
+    path.write_text(json.dumps(content))
+    result = call("train", "--resume", path.parent)
+    assert result.status == 0
+    assert "config.json; written by snncore 99.1, this is" in result.err
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "message"),
+    [
+        ("data", [], "data: expected an object, found []"),
+        ("class_names", "abc", "class_names: expected a list of texts, found 'abc'"),
+        ("versions", 3, "versions: expected an object, found 3"),
+        ("model", 3, "model: expected text, found 3"),
+    ],
+)
+def test_sections_of_the_wrong_kind_are_named(copy_of_run, call, section, value, message):
+    path = copy_of_run() / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {section: value}))
+    failed(call("train", "--resume", path.parent), f"{path}: {message}")
+
+
+def test_a_config_that_is_a_pipe_or_nested_too_deeply_is_one_sentence(call, tmp_path):
+    path = tmp_path / "config.json"
+    path.write_text('{"settings": ' + "[" * 100_000 + "]" * 100_000 + "}")
+    failed(call("train", "--resume", tmp_path), f"{path}: cannot be read as JSON: it is nested too deeply")
+    path.unlink()
+    os.mkfifo(path)
+    failed(call("train", "--resume", tmp_path), f"{path}: expected a file, found a pipe")
+
+
+@pytest.mark.parametrize("text", ["10", "10 min", "-5s", "min", "1d", "infh"])
+def test_a_time_that_cannot_be_used(call, tmp_path, text):
+    result = call("train", *TINY, "--output-dir", tmp_path / "run", f"--save-every={text}")
+    expected = f"error: --save-every: expected a time such as 90s, 10min or 2h, or 0, found {text!r}\n"
+    assert (result.status, result.err) == (2, expected)
+    assert not (tmp_path / "run").exists()

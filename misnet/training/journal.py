@@ -1,0 +1,94 @@
+"""What a run says: lines on the screen and in run.log, how long it will take, and the picture of its curves."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from misnet.training.plots import plot_curves
+
+__all__ = ["Journal", "duration"]
+
+STEPS = 5
+"""Steps after which the time that a run takes is said: the first ones may compile kernels."""
+
+WORTH_SAYING = 60.0
+"""Seconds: nothing is said of a run that takes less."""
+
+
+class Journal:
+    """Prints the lines of a run and keeps them in run.log of its folder, each with the time of day.
+
+    A run is not ended by a screen that is closed, by a full disk or a lost folder as far as this file and the picture
+    are concerned: what cannot be written is said once and left out. (Checkpoints are another matter.)
+    """
+
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
+        self.folder, self.clock = folder, clock
+        self._failed: set[str] = set()
+
+    def log(self, line: str) -> None:
+        """Print a line to standard output."""
+        self._write(line)
+        try:
+            print(line, flush=True)
+        except (OSError, ValueError):  # its reader left, its terminal is gone, or it was closed
+            with suppress(OSError, ValueError):
+                sys.stdout.close()
+            self._once("standard output", "standard output is closed; training goes on, see run.log")
+
+    def warn(self, line: str) -> None:
+        """Print a warning to standard error."""
+        self._write(f"warning: {line}")
+        with suppress(OSError, ValueError):
+            print(f"warning: {line}", file=sys.stderr, flush=True)
+
+    def curves(self, rows: Sequence[Mapping[str, Any]], heads: Mapping[str, str]) -> None:
+        """Draw curves.png."""
+        try:
+            plot_curves(rows, self.folder / "curves.png", heads)
+        except OSError as error:
+            self._once("curves.png", f"{self.folder / 'curves.png'}: cannot be written: {error.strerror or error}")
+
+    def timed(self, batches: Any, left: int) -> Iterator[Any]:
+        """Pass batches of a first epoch on and say, after a few, when the run will be done.
+
+        left: batches of the whole run from here on. Evaluation is not counted.
+        """
+        started = 0.0
+        for done, batch in enumerate(batches, 1):
+            yield batch  # the time until the next is asked for is that of the step
+            if done == 1:
+                started = self.clock()
+            elif done == STEPS + 1:
+                seconds = (self.clock() - started) / STEPS * (left - done)
+                if seconds > WORTH_SAYING:
+                    end = time.strftime("%a %H:%M", time.localtime(time.time() + seconds))
+                    self.log(f"about {duration(seconds)} of training to go, evaluation aside: done at about {end}")
+
+    def _write(self, line: str) -> None:
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        try:
+            with open(self.folder / "run.log", "a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write("".join(f"{stamp} {part}\n" for part in line.splitlines()))
+        except OSError as error:
+            self._once("run.log", f"{self.folder / 'run.log'}: cannot be written: {error.strerror or error}")
+
+    def _once(self, what: str, line: str) -> None:
+        if what not in self._failed:
+            self._failed.add(what)
+            self.warn(line)
+
+
+def duration(seconds: float) -> str:
+    """Return a time in words: 45 s, 12 min, 3 h 20 min, 2 days 4 h."""
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    if minutes < 120:
+        return f"{minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    return f"{minutes // 1440} days {minutes % 1440 // 60} h"
