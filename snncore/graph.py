@@ -34,12 +34,18 @@ def _owner(x: Array) -> Array:
     return x if getattr(x, "base", None) is None else x.base
 
 
+def _share_memory(x: Array, y: Array) -> bool:
+    """Whether a change of one may change the other. Parameters in one flat buffer have one owner, and share nothing."""
+    if x is y:
+        return True
+    return _owner(x) is _owner(y) and (not isinstance(x, np.ndarray) or np.may_share_memory(x, y))
+
+
 def share_versions(made: Sequence["Tensor"], inputs: Sequence["Tensor | None"]) -> None:
     """Give each output that is a view of an input the version of that input: a change of one changes both."""
     for y in made:
-        base = getattr(y.data, "base", None)
         for x in inputs:
-            if x is not None and (y.data is x.data or (base is not None and base is _owner(x.data))):
+            if x is not None and _share_memory(y.data, x.data):
                 y.version = x.version
                 break
 
@@ -69,12 +75,12 @@ class Node:
         # what was saved, and how often it had been changed by then: (what it is called, version, count)
         self.watched: list[tuple[str, Version, int]] = []
         if saved := _saved(function):
-            owners = {id(_owner(x)) for x in saved if x is not None}
+            kept = [x for x in saved if x is not None]
             self.watched = [
                 (f"{kind} {i}", x.version, x.version.count)
                 for kind, tensors in (("input", inputs), ("output", outputs))
                 for i, x in enumerate(tensors)
-                if x is not None and id(_owner(x.data)) in owners
+                if x is not None and any(_share_memory(x.data, y) for y in kept)
             ]
 
     def check(self) -> None:

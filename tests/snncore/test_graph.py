@@ -152,6 +152,31 @@ def test_what_was_not_saved_may_change():
     np.testing.assert_allclose(w.grad, [1.0, 1.0], rtol=0, atol=1e-15)  # of the softmax, whose entries sum to 1: 0
 
 
+class Second(Function):
+    """The second of two inputs, as a view."""
+
+    def forward(self, a, b):
+        return b[...]
+
+    def backward(self, gy):
+        return None, gy
+
+
+def test_parameters_in_the_buffer_of_an_optimizer_are_told_apart():
+    """They are parts of one array, but share no entry."""
+    layer = nn.Linear(3, 2)
+    SGD(layer.parameters(), lr=1.0)
+    x = Tensor(np.ones((1, 3), np.float32), requires_grad=True)
+    y, right = layer(x).sum(), layer.weight.data.sum(axis=1)
+    layer.bias.data -= 1  # not saved: gx = gy w
+    y.backward()
+    np.testing.assert_allclose(x.grad[0], right, rtol=1e-6)
+    cubed = cube(Second()(layer.bias, layer.weight)).sum()
+    layer.weight.data -= 1
+    with pytest.raises(GraphError, match="has been changed in place"):
+        cubed.backward()
+
+
 def test_another_array_in_its_place_leaves_the_saved_one_as_it_was():
     w = parameter(3.0)
     y = w * w

@@ -7,7 +7,8 @@ over groups of blocks whose size does not depend on the number of threads, and s
 the same bits with any number of threads.
 
 The forward pass is compiled without fused multiply-add: from the same x, its spikes are those of the reference kernels.
-The backward pass may recompute a membrane with it, which rounds differently; what fired it takes from the forward pass.
+The backward pass takes what fired from the forward pass and recomputes the membranes in the same way (`charge`): on
+the edge of a rectangle, one rounding decides whether there is a derivative.
 """
 
 import numpy as np
@@ -118,6 +119,18 @@ def batch_norm_lif_forward(
     return s.reshape(x.shape)
 
 
+@compiled(exact=True)
+def charge(x, s, mean, scale, shift, decay, v_threshold, hard, v_reset, v, above):
+    """Charged membranes minus v_threshold, and v after the reset where s fired, of one timestep: all [size]."""
+    for i in range(len(x)):
+        h = decay * v[i] + ((x[i] - mean[i]) * scale[i] + shift[i])
+        above[i] = h - v_threshold
+        if hard:
+            v[i] = v_reset if s[i] else h
+        else:
+            v[i] = h - (v_threshold if s[i] else f32(0))
+
+
 @compiled(parallel=True)
 def backward(
     gs, x, s, mean, scale, shift, decay, v_threshold, hard, v_reset, detach_reset, code, slope, gc, total, centred
@@ -139,13 +152,7 @@ def backward(
             gv[:] = 0
             for t in range(steps):
                 xt, st, ht = x[t, first:last], s[t, first:last], slopes[t]
-                for i in range(size):
-                    h = decay * v[i] + ((xt[i] - mean[i]) * scale[i] + shift[i])
-                    ht[i] = h - v_threshold
-                    if hard:
-                        v[i] = v_reset if st[i] else h
-                    else:
-                        v[i] = h - (v_threshold if st[i] else f32(0))
+                charge(xt, st, mean, scale, shift, decay, v_threshold, hard, v_reset, v, ht)
                 if hard:
                     charged[t, :size] = ht[:size]
                 derivative(code, slope, ht[:size])

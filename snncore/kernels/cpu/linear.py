@@ -1,7 +1,8 @@
 """Rows of spikes times weights from lists of events, where the spikes are few and the matrix is not tiny.
 
 A row of spikes is a pixel, and the matrix a convolution with one tap: `conv_event` does the work. Else the product is
-dense, by the reference. Measured on one core, BLAS against events, density 0.05 to 0.3, in ms (docs/performance.md):
+dense, by the reference; so it is with weights that are not all finite, as in `conv`. Measured on one core, BLAS against
+events, density 0.05 to 0.3, in ms (docs/performance.md):
 
 | rows, Ci, Co   | forward, dense | events      | weight gradient, dense | events     |
 | -------------- | -------------- | ----------- | ---------------------- | ---------- |
@@ -21,6 +22,7 @@ from snncore.kernels.choice import kernel_choice
 from snncore.kernels.cpu import conv_event
 from snncore.kernels.cpu.conv import BREAK_EVEN, worth_listing
 from snncore.kernels.cpu.events import look_at
+from snncore.kernels.cpu.finite import are_finite
 
 LEAST_FORWARD = 4_000_000  # multiply-accumulates of the dense product from which lists of events pay
 LEAST_WEIGHT, NARROWEST, SPARSE = 16_000_000, 32, 0.35  # of the weight gradient; its outputs; its break-even density
@@ -33,7 +35,7 @@ def linear_forward(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     ci, co = w.shape
     if x.dtype == np.uint8 and w.dtype == np.float32 and x.size and co and _large(x.size * co, LEAST_FORWARD):
         spikes = look_at(_images(x))
-        if worth_listing(spikes, BREAK_EVEN["forward"]):
+        if worth_listing(spikes, BREAK_EVEN["forward"]) and are_finite(w):
             weights = np.ascontiguousarray(w).reshape(1, 1, ci, co)
             return conv_event.conv_forward(spikes, weights, ONE, NONE).reshape(*x.shape[:-1], co)
     return reference.linear_forward(x, w)

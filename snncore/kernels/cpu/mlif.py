@@ -3,7 +3,8 @@
 Layout: o [T, N, H, W * C]; an item of `prange` is a stretch of at most `BLOCK` floats of one row of pixels, for all
 samples, so that the gradient of the weight there is summed by one thread, in the order of samples and timesteps.
 The forward pass is compiled without fused multiply-add: from the same o, its spikes are those of the reference kernels.
-The backward pass may recompute a membrane with it, which rounds differently; what fired it takes from the forward pass.
+The backward pass takes what fired from the forward pass and recomputes the membranes in the same way (`charge`): on
+the edge of a rectangle, one rounding decides whether there is a derivative.
 """
 
 import numpy as np
@@ -76,6 +77,19 @@ def mlif_forward(
     return s.reshape(o.shape), u.reshape(o.shape[1:])
 
 
+@compiled(exact=True)
+def charge(o, s, weight, alpha, decay, v_threshold, hard, v_reset, v, h, x):
+    """Charged membranes h, x = alpha * h - v_threshold, and v after the reset where s fired, of one timestep [size]."""
+    for i in range(len(v)):
+        charged = decay * v[i] + f32(o[i]) * weight[i]
+        h[i] = charged
+        x[i] = alpha * charged - v_threshold
+        if hard:
+            v[i] = v_reset if s[i] else charged
+        else:
+            v[i] = charged - (v_threshold if s[i] else f32(0))
+
+
 @compiled(parallel=True)
 def backward(
     gs, gu, o, s, w, alpha, decay, v_threshold, hard, v_reset, detach_reset, code, slope, go, gw, galpha
@@ -97,15 +111,8 @@ def backward(
             v[:] = 0
             gv[:] = gu[n, row, first:last]
             for t in range(steps):
-                ot, st, ht, dt = o[t, n, row, first:last], s[t, n, row, first:last], charged[t], slopes[t]
-                for i in range(size):
-                    h = decay * v[i] + f32(ot[i]) * weight[i]
-                    ht[i] = h
-                    dt[i] = alpha * h - v_threshold
-                    if hard:
-                        v[i] = v_reset if st[i] else h
-                    else:
-                        v[i] = h - (v_threshold if st[i] else f32(0))
+                ot, st = o[t, n, row, first:last], s[t, n, row, first:last]
+                charge(ot, st, weight, alpha, decay, v_threshold, hard, v_reset, v, charged[t], slopes[t])
             for back in range(steps):
                 t = steps - 1 - back
                 g, ht, dt = gs[t, n, row, first:last], charged[t], slopes[t]

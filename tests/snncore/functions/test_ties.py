@@ -15,7 +15,7 @@ from snncore import Tensor, nn, observe, relaxed
 from snncore import functions as F
 from snncore.firing import Firing
 from snncore.kernels import cpu, reference
-from snncore.surrogate import Sigmoid
+from snncore.surrogate import Rectangle, Sigmoid
 from tests.reference import neurons
 from tests.reference.scalar_tape import Scalar, grads, scalars, values
 from tests.snncore.calls import differentiate, like
@@ -192,15 +192,33 @@ KINDS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_setting_of_640_gives_a_compiled_gradient_of_other_spikes(kind):
+@pytest.mark.parametrize("surrogate", [Sigmoid(), Rectangle()])
+def test_no_setting_of_640_gives_a_compiled_gradient_of_other_spikes(kind, surrogate):
+    """Nor, on the edge of a rectangle, one of the wrong side of it."""
     case, fired, gradients = KINDS[kind]
     assert len(SCAN) == 640
     for settings in SCAN:
         x, head, firing, gs = case(*settings, np.random.default_rng(0))
+        firing = replace(firing, surrogate=surrogate)
         s, right = (fired(module, x, *head, firing) for module in (cpu, reference))
         np.testing.assert_array_equal(s, right)
         found, expected = (gradients(module, x, s, head, firing, gs) for module in (cpu, reference))
         assert not wrong(found, expected), settings
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("v_reset", [None, 0.0])
+def test_on_the_edge_of_a_rectangle_a_compiled_gradient_is_the_references(kind, v_reset):
+    """Where membranes round onto the edge at 1/2, fused multiply-add would put them on the other side."""
+    case, fired, gradients = KINDS[kind]
+    factor, v_threshold = (0.6, 1.0) if kind == "mlif" else (0.4, 0.9)
+    x, head, firing, gs = case(factor, v_threshold, 0.5, v_reset, np.random.default_rng(0))
+    firing = replace(firing, surrogate=Rectangle(1.0))
+    s = fired(cpu, x, *head, firing)
+    right = gradients(reference, x, s, head, firing, gs)
+    assert not wrong(gradients(cpu, x, s, head, firing, gs), right)
+    others = (replace(firing, surrogate=Rectangle(width)) for width in (1 - 5e-7, 1 + 5e-7))
+    assert any(wrong(gradients(reference, x, s, head, other, gs), right) for other in others)  # some lie there
 
 
 @pytest.mark.parametrize("kind", KINDS)

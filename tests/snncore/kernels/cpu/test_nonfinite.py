@@ -39,6 +39,20 @@ def test_weights_that_are_not_finite_mean_what_they_mean_in_the_reference(choice
 
 
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(("choice", "rows", "ci", "co"), [("event", 6, 5, 3), ("auto", 1024, 256, 256)])
+def test_weights_of_a_matrix_that_are_not_finite_mean_what_they_mean_in_the_reference(rng, choice, rows, ci, co):
+    """Also those of channel 0, which is silent, and which lists of events do not read."""
+    x = (rng.random((rows, ci)) < 0.1).astype(np.uint8)
+    x[:, 0] = 0
+    for bad in BAD:
+        w = rng.standard_normal((ci, co)).astype(np.float32)
+        w[0, 1] = bad
+        with use_kernels(choice):
+            found = cpu.linear_forward(x, w)
+        np.testing.assert_array_equal(found, reference.linear_forward(x, w))
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @given(layers(), st.integers(0, 2**16))
 def test_nothing_that_is_not_finite_in_the_reference_is_hidden(layer, seed):
     """Winograd may spread it over a tile, and what is finite then agrees; so for analog inputs and for gradients."""
