@@ -30,8 +30,8 @@ def accumulated_step(
         g = sum over parts p of (n_p / N) * d loss_p / d w
 
     which is the gradient of the whole batch if the loss is a mean over samples and no layer mixes samples. BatchNorm
-    does: it takes mean and variance of each part, and moves its running statistics once for each. Dropout draws anew for
-    each part, from (seed, step).
+    does: it takes mean and variance of each part, and moves its running statistics once for each. Dropout draws anew
+    for each part, from (seed, step).
     Raises Diverged, with everything as it was, as `train_step` does.
     """
     *streams, labels = take(model, batch)
@@ -43,7 +43,7 @@ def accumulated_step(
     result, suspect = 0.0, streams
     with np.errstate(all="ignore"), training_step(seed, step):  # what is not finite is looked for below
         for part in parts_of(len(labels), parts):
-            rates = FiringRates(model)
+            rates = FiringRates()
             inputs = [x[:, part] for x in streams]
             with rates.recording():
                 scores = model(*map(Tensor, inputs))
