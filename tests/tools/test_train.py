@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shlex
+import subprocess
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from PIL import Image
 from misnet import MISNet, MISNetConfig
 from misnet.training.run import load_model
 from snncore.checkpoint import load_checkpoint
-from tests.tools.command_line import TINY
+from tests.tools.command_line import TINY, command, environment
 
 FILES = {
     "config.json",
@@ -163,3 +165,17 @@ def test_options_override_the_config_of_another_run(trained, call, tmp_path):
     changed = {"limit_train": 8, "limit_eval": 8, "epochs": 1, "seed": 3}
     assert settings(tmp_path / "run") == settings(trained[0]) | changed
     assert network(tmp_path / "run").to_dict() == network(trained[0]).to_dict() | {"neuron": "plif"}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("redirection", ["| head -1", ">&-"])
+def test_without_a_reader_it_trains_to_the_end(tmp_path, redirection):
+    line = shlex.join(command("train", *QUICK, "--output-dir", tmp_path / "run"))
+    line = f"set -o pipefail; {line} {redirection}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment(), timeout=100)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert [row["epoch"] for row in metrics(tmp_path / "run")] == [1]
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert "epoch 1/1  loss" in log
+    assert "look closer with" in log
