@@ -148,7 +148,8 @@ def run_tool(main: Callable[[], int | None]) -> None:
     """Run `main` and exit: 0, or 2 with a message for wrong usage, or 1 with a message for wrong data."""
     try:
         status = main() or 0
-        sys.stdout.flush()
+        if sys.stdout is not None:  # as it is where standard output was closed from the start
+            sys.stdout.flush()
     except (UsageError, ConfigError, BackendError) as error:
         status = complain(error, USAGE)
     except (DataError, CheckpointError, Diverged) as error:

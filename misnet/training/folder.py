@@ -29,7 +29,16 @@ __all__ = [
 ]
 
 SECTIONS = {"settings", "model", "network", "data", "class_names", "versions"}
-MAY_CHANGE = {"data_dir"}  # fingerprints tell whether the data are the same
+MAY_CHANGE = {"data_dir", "recipe"}  # fingerprints tell whether the data are the same; a recipe stands for others
+TAKEN = {
+    "lr",
+    "final_lr",
+    "momentum",
+    "weight_decay",
+    "schedule",
+    "warmup_steps",
+    "augment",
+}  # as a run that diverged needs
 
 
 def write_config(
@@ -104,21 +113,27 @@ def newer_version(content: Mapping[str, Any]) -> str:
     return f"; written by snncore {written}, this is {snncore.__version__}: use the newer one" if newer else ""
 
 
-def compare_origin(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
-    """Raise CheckpointError, naming it, if a setting or switch is not the one that a checkpoint was trained with.
+def compare_origin(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> list[str]:
+    """Return a line for each setting that is not the one a checkpoint was trained with, though a run may go on so.
 
-    before: what the checkpoint says. now: what `path`, the config.json, says. Where the data lie may change.
+    before: what the checkpoint says. now: what `path`, the config.json, says. Raises CheckpointError for a setting or
+    switch that changes what saved weights or the position mean; where the data lie may change without a word.
     """
+    notes = []
     for section in ("model", "settings", "network"):
         old, new = before.get(section), now.get(section)
         if not (isinstance(old, dict) and isinstance(new, dict)):
             old, new = {section: old}, {section: new}
         for name in [name for name in old if name in new and name not in MAY_CHANGE]:
-            if old[name] != new[name]:
-                more = "say with --epochs how many are meant" if name == "epochs" else "put it back, or train anew"
-                raise CheckpointError(
-                    f"{path}: {name}: the run is trained with {old[name]!r}, found {new[name]!r}; {more}"
-                )
+            if old[name] == new[name]:
+                continue
+            what = f"{path}: {name}: the run is trained with {old[name]!r}, found {new[name]!r}"
+            if section == "settings" and name in TAKEN:
+                notes.append(f"{what}, which it goes on with")
+                continue
+            more = "say with --epochs how many are meant" if name == "epochs" else "put it back, or train anew"
+            raise CheckpointError(f"{what}; {more}")
+    return notes
 
 
 def load_run(folder: Path, checkpoint: str = "last") -> tuple[Model, dict[str, Any]]:

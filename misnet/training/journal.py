@@ -1,5 +1,7 @@
 """What a run says: lines on the screen and in run.log, how long it will take, and the picture of its curves."""
 
+import io
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,8 +37,7 @@ class Journal:
         try:
             print(line, flush=True)
         except (OSError, ValueError):  # its reader left, its terminal is gone, or it was closed
-            with suppress(OSError, ValueError):
-                sys.stdout.close()
+            _swallow_output()
             self._once("standard output", "standard output is closed; training goes on, see run.log")
 
     def warn(self, line: str) -> None:
@@ -80,6 +81,14 @@ class Journal:
         if what not in self._failed:
             self._failed.add(what)
             self.warn(line)
+
+
+def _swallow_output() -> None:
+    """Let what is printed from now on go nowhere, without an error."""
+    try:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, ValueError):  # it is closed, or no file of the system
+        sys.stdout = io.StringIO()
 
 
 def duration(seconds: float) -> str:

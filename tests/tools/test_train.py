@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shlex
+import subprocess
 
 import numpy as np
 import pytest
@@ -13,7 +15,7 @@ from misnet.training import step
 from misnet.training.run import load_model
 from snncore import training_step
 from snncore.checkpoint import load_checkpoint
-from tests.tools.command_line import TINY
+from tests.tools.command_line import TINY, command, environment
 
 FILES = {
     "config.json",
@@ -178,3 +180,17 @@ def test_the_seed_of_a_run_is_that_of_what_its_layers_draw(call, tmp_path, monke
     result = call("train", *TINY, "--epochs", 1, "--seed", 7, "--output-dir", tmp_path / "run")
     assert result.status == 0, result.err
     assert found == [(7, number) for number in range(len(found))] != []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("redirection", ["| head -1", ">&-"])
+def test_without_a_reader_it_trains_to_the_end(tmp_path, redirection):
+    line = shlex.join(command("train", *QUICK, "--output-dir", tmp_path / "run"))
+    line = f"set -o pipefail; {line} {redirection}"
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment(), timeout=100)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert [row["epoch"] for row in metrics(tmp_path / "run")] == [1]
+    log = (tmp_path / "run" / "run.log").read_text()
+    assert "epoch 1/1  loss" in log
+    assert "look closer with" in log

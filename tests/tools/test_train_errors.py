@@ -169,10 +169,6 @@ def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_last_good_checkp
     ("name", "value", "was"),
     [
         ("batch_size", 16, 8),
-        ("lr", 0.5, 0.01),
-        ("schedule", "constant", "cosine"),
-        ("augment", ["crop"], []),
-        ("weight_decay", 0.1, 0.0),
         ("optimizer", "adamw", "adam"),
         ("seed", 1, 0),
         ("accumulate", 2, 1),
@@ -186,6 +182,20 @@ def test_a_setting_edited_since_the_run_began_is_named(copy_of_run, call, name, 
     else:
         message = f"{path}: {name}: the run is trained with {was!r}, found {value!r}; put it back, or train anew\n"
         failed(call("train", "--resume", folder), message)
+
+
+def test_rates_edited_since_the_run_began_are_taken_with_a_warning_each(copy_of_run, call):
+    changed = {"lr": 0.5, "schedule": "constant", "augment": ["crop"], "weight_decay": 0.1}
+    folder = copy_of_run(settings=changed)
+    result = call("train", "--resume", folder)
+    assert result.status == 0
+    was = {"lr": 0.01, "schedule": "cosine", "augment": [], "weight_decay": 0.0}
+    expected = [
+        f"warning: {folder / 'config.json'}: {name}: the run is trained with {was[name]!r}, found {value!r}, "
+        "which it goes on with"
+        for name, value in changed.items()
+    ]
+    assert sorted(result.err.splitlines()) == sorted(expected)
 
 
 @pytest.mark.parametrize(

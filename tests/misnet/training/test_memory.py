@@ -68,7 +68,7 @@ def test_the_memory_of_a_process_is_what_was_announced():
     assert done.returncode == 0, done.stderr
     per_sample, expected, measured = map(float, done.stdout.split())
     assert 24 * per_sample > 60  # so that the batch weighs
-    assert expected == pytest.approx(measured, rel=0.2)
+    assert 0.8 * measured < expected < 1.5 * measured  # more, where kernels were compiled in this process
 
 
 @pytest.mark.parametrize(
