@@ -31,7 +31,7 @@ def test_a_config_with_a_value_that_cannot_be_used(copy_of_run, call, tmp_path, 
     folder = copy_of_run(**{section: changes})
     arguments = ("--resume", folder) if option == "--resume" else ("--config", folder / "config.json")
     result = call("train", *arguments, *(("--output-dir", tmp_path / "run") if option == "--config" else ()))
-    assert result.status in (1, 2)
+    assert result.status == (1 if section == "network" else 2)
     assert result.err.startswith("error: ")
     assert message in result.err
     assert not (tmp_path / "run").exists()
@@ -63,7 +63,7 @@ def test_a_run_that_diverged_in_its_first_epoch_can_go_on_with_another_rate(call
 def test_a_setting_that_is_a_list_is_refused(copy_of_run, call, name):
     folder = copy_of_run(settings={name: ["dialpad"], "epochs": None})
     result = call("train", "--resume", folder)
-    assert result.status in (1, 2)
+    assert result.status == 2
     assert f"{folder / 'config.json'}: {name}: expected one of" in result.err
 
 
