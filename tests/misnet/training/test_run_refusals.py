@@ -86,7 +86,9 @@ def test_a_checkpoint_further_than_an_epoch_has_batches_is_refused(tmp_path):
     run = make_run(tmp_path)
     run.run()
     arrays, metadata = load_checkpoint(tmp_path / "last.safetensors")
-    save_checkpoint(tmp_path / "last.safetensors", arrays, metadata | {"epoch": 1, "batch": 4})
+    save_checkpoint(
+        tmp_path / "last.safetensors", arrays, metadata | {"epoch": 1, "batch": 4, "rows": metadata["rows"][:1]}
+    )
     with pytest.raises(CheckpointError, match=r"last\.safetensors: .*batch 4.* 3 batches"):
         make_run(tmp_path).resume()
 

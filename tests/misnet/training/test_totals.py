@@ -36,6 +36,7 @@ def test_sums_and_means_worked_out_by_hand():
         "spikes": 14,
         "places": 120,
         "seconds": 0.0,
+        "layers": {"x": [12, 100], "y": [2, 20]},
     }
     assert totals.row("test") == {
         "test_loss": pytest.approx(2.4 / 4),
