@@ -157,7 +157,14 @@ def test_eight_runs_begun_in_the_same_second_have_folders_of_their_own(tmp_path)
 def test_signals_save_within_the_epoch(tmp_path, number):
     folder = tmp_path / "run"
     arguments = command("train", *LONG, "--epochs", "400", "--output-dir", folder)
-    with subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, env=environment()) as process:
+    # The suite may itself run under nohup, and a signal that is ignored stays so in the processes it begins.
+    with subprocess.Popen(
+        arguments,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment(),
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
+    ) as process:
         for line in process.stdout:
             if line.startswith("epoch 1/"):
                 process.send_signal(number)
