@@ -7,7 +7,7 @@ import numpy as np
 
 from misnet.models.contract import Model, take
 from misnet.training.recording import FiringRates, statistics_of
-from misnet.training.step import Diverged, _refuse_nonfinite
+from misnet.training.step import refuse_step
 from misnet.training.totals import Totals, count_correct
 from snncore import Tensor, training_step
 from snncore.backend import array_module
@@ -60,9 +60,7 @@ def accumulated_step(
         optimizer.lr = lr
         optimizer.step(finite)
         if not int(finite):
-            optimizer.take_back()
             statistics.put_back(kept)
-            _refuse_nonfinite(model, suspect, result, step)
-            raise Diverged(f"step {step}: something is not finite, but it cannot be found again")
+            refuse_step(model, optimizer, suspect, result, step, seed)
     totals.join(of_batch)
     return result

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from snncore.flat import is_finite
 from snncore.optim import Optimizer
 from snncore.rng import training_step
 
-__all__ = ["Diverged", "Totals", "evaluate", "predict", "train_step"]
+__all__ = ["Diverged", "Totals", "evaluate", "predict", "refuse_step", "train_step"]
 
 
 class Diverged(RuntimeError):
@@ -54,16 +54,23 @@ def train_step(
         assert reading is not None
         result, all_finite, *correct = (reading.number(slot) for slot in slots)
         if not all_finite:
-            optimizer.take_back()
             statistics.put_back(kept)
-            with training_step(seed, step):  # anew, so that the same numbers are drawn again
-                _refuse_nonfinite(model, streams, result, step)
-            raise Diverged(f"step {step}: something is not finite, but it cannot be found again")
+            refuse_step(model, optimizer, streams, result, step, seed)
     totals.add(scores, labels, result, rates, dict(zip(scores, map(int, correct), strict=True)))
     return result
 
 
-def _refuse_nonfinite(model: Model, streams: list[Array], result: float, step: int) -> None:
+def refuse_step(
+    model: Model, optimizer: Optimizer, streams: list[Array], result: float, step: int, seed: int
+) -> NoReturn:
+    """Take back a step that changed no weight, and raise Diverged with the first thing that is not finite."""
+    optimizer.take_back()
+    with training_step(seed, step):  # anew, so that the same numbers are drawn again
+        _raise_for_nonfinite(model, streams, result, step)
+    raise Diverged(f"step {step}: something is not finite, but it cannot be found again")
+
+
+def _raise_for_nonfinite(model: Model, streams: list[Array], result: float, step: int) -> None:
     if not math.isfinite(result):
         first = first_nonfinite(model, *streams) or "the loss"
         raise Diverged(f"step {step}: the loss is {result}; first not finite: {first}")
