@@ -4,7 +4,7 @@
 // written an entry; an input entry is read kh * kw times, from the cache but for the first. Of a window 3 wide the
 // three loads of a row of taps are under way before the first is stored.
 // Instructions an entry, counted in the machine code for sm_90 at C = 64 and a 3 x 3 window: gather_columns4_u8 9,
-// gather_columns4_f32 7, gather_gradients4_f32 14.
+// gather_columns4_f32 8, gather_gradients4_f32 14.
 // Registers a thread, and occupancy, on an H100: gather_columns4_f32 32 (100 %), gather_columns4_u8 32 (100 %),
 // gather_columns_f32 30 (100 %), gather_columns_u8 28 (100 %), gather_gradients4_f32 30 (100 %),
 // gather_gradients_f32 32 (100 %).
@@ -79,40 +79,40 @@ __device__ __forceinline__ void gather(const X* __restrict__ x, float* __restric
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-gather_columns_u8(const unsigned char* __restrict__ x, float* __restrict__ columns, const long long first, const int start, const int rows,
-                  const int H, const int W, const int C, const int Ho, const int Wo, const int kh, const int kw, const int sy,
-                  const int sx, const int ph, const int pw)
+gather_columns_u8(const unsigned char* __restrict__ x, float* __restrict__ columns, const long long first, const int
+                  start, const int rows, const int H, const int W, const int C, const int Ho, const int Wo, const int
+                  kh, const int kw, const int sy, const int sx, const int ph, const int pw)
 {
     gather<1>(x, columns, first, start, rows, {H, W, C, Ho, Wo, kh, kw, sy, sx, ph, pw});
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-gather_columns_f32(const float* __restrict__ x, float* __restrict__ columns, const long long first, const int start, const int rows,
-                   const int H, const int W, const int C, const int Ho, const int Wo, const int kh, const int kw, const int sy,
-                   const int sx, const int ph, const int pw)
+gather_columns_f32(const float* __restrict__ x, float* __restrict__ columns, const long long first, const int start,
+                   const int rows, const int H, const int W, const int C, const int Ho, const int Wo, const int kh,
+                   const int kw, const int sy, const int sx, const int ph, const int pw)
 {
     gather<1>(x, columns, first, start, rows, {H, W, C, Ho, Wo, kh, kw, sy, sx, ph, pw});
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-gather_columns4_u8(const unsigned char* __restrict__ x, float* __restrict__ columns, const long long first, const int start, const int rows,
-                   const int H, const int W, const int C, const int Ho, const int Wo, const int kh, const int kw, const int sy,
-                   const int sx, const int ph, const int pw)
+gather_columns4_u8(const unsigned char* __restrict__ x, float* __restrict__ columns, const long long first, const int
+                   start, const int rows, const int H, const int W, const int C, const int Ho, const int Wo, const int
+                   kh, const int kw, const int sy, const int sx, const int ph, const int pw)
 {
     gather<4>(x, columns, first, start, rows, {H, W, C, Ho, Wo, kh, kw, sy, sx, ph, pw});
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-gather_columns4_f32(const float* __restrict__ x, float* __restrict__ columns, const long long first, const int start, const int rows,
-                    const int H, const int W, const int C, const int Ho, const int Wo, const int kh, const int kw, const int sy,
-                    const int sx, const int ph, const int pw)
+gather_columns4_f32(const float* __restrict__ x, float* __restrict__ columns, const long long first, const int start,
+                    const int rows, const int H, const int W, const int C, const int Ho, const int Wo, const int kh,
+                    const int kw, const int sy, const int sx, const int ph, const int pw)
 {
     gather<4>(x, columns, first, start, rows, {H, W, C, Ho, Wo, kh, kw, sy, sx, ph, pw});
 }
 
 // For the gradient of the input with a stride: row r, one input pixel, holds the entries of gy [M, Ho, Wo, C] that it
-// went into, tap by tap, zero where no window put that tap there. Tap kx reached pixel x from window (x + pw - kx) / sx, if
-// there is no remainder; both are counted down from tap to tap.
+// went into, tap by tap, zero where no window put that tap there. Tap kx reached pixel x from window
+// (x + pw - kx) / sx, if there is no remainder; both are counted down from tap to tap.
 template <int V>
 __device__ __forceinline__ void gather_back(const float* __restrict__ gy, float* __restrict__ columns,
                                             const long long first, const int start, const int rows, const Sizes& z)

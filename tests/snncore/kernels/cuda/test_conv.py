@@ -88,7 +88,7 @@ def test_gathered_columns_are_the_windows_to_the_bit(gpu, rng, channels, window,
 
 def test_images_that_do_not_begin_at_a_multiple_of_four_channels(gpu, rng):
     layer = LAYERS[0]
-    x, w, gy = case(rng, "spikes", 8, 4, layer)
+    x, w, _ = case(rng, "spikes", 8, 4, layer)
     flat = up(gpu, np.concatenate([np.zeros(3, np.uint8), x.ravel()]))
     y = cuda.conv_forward(flat[3:].reshape(x.shape), up(gpu, w), *layer[1:])
     np.testing.assert_array_equal(y.get(), cuda.conv_forward(up(gpu, x), up(gpu, w), *layer[1:]).get())
