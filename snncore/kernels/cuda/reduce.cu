@@ -4,8 +4,9 @@
 // Registers a thread, and occupancy, on an H100: sum_all 22 (100 %), sum_chunks 32 (100 %), sum_gradients 25 (100 %),
 // sum_partials 24 (100 %).
 
+// Sum of column k; the threads of the first warp have it.
 __device__ __forceinline__ double column_sum(const double* __restrict__ partial, const int k, const int rows,
-                                             const int K, double (*part)[LANES])  // the threads of the first warp have it
+                                             const int K, double (*part)[LANES])
 {
     double v = 0.0;
     if (k < K) {
