@@ -6,7 +6,7 @@ from snncore.backend import Array, array_module
 from snncore.firing import Firing
 from snncore.kernels import reference
 from snncore.kernels.cuda.membrane import constants
-from snncore.kernels.cuda.module import THREADS, blocks_for, launch, ready
+from snncore.kernels.cuda.module import THREADS, blocks_for, defines_for, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
 from snncore.kernels.cuda.surrogates import code_of
 from snncore.surrogate import spike_dtype
@@ -22,7 +22,8 @@ def lif_forward(c: Array, v0: Array | None, firing: Firing) -> tuple[Array, Arra
     s, v = xp.empty(c.shape, np.uint8), xp.empty(c.shape[1:], c.dtype)
     n = c[0].size
     settings = (len(c), np.int64(n), *constants(firing))
-    launch("lif", "lif_forward", blocks_for(n), (THREADS,), c, first, v0 is not None, s, v, *settings)
+    arrays = (c, first, v0 is not None, s, v)
+    launch("lif", "lif_forward", blocks_for(n), (THREADS,), *arrays, *settings, defines=defines_for(len(c)))
     return s, v
 
 
@@ -48,5 +49,5 @@ def lif_backward(
     partial = xp.empty(grid, np.float64)
     settings = (len(c), np.int64(n), *constants(firing), *code, firing.detach_reset)
     arrays = (gs, last, gv is not None, c, first, v0 is not None, gc, gv0, partial)
-    launch("lif", "lif_backward", grid, (THREADS,), *arrays, *settings)
+    launch("lif", "lif_backward", grid, (THREADS,), *arrays, *settings, defines=defines_for(len(c), code[0]))
     return gc, gv0, sum_partials(partial.reshape(-1, 1))[0]
