@@ -31,6 +31,9 @@ from snncore.kernels.reference import kernel
 FILLS_OUT = True
 """Kernels for gradients of parameters take `out`, where these are then put; `snncore.tape.Function.into` has it."""
 
+DECAY_THERE = True
+"""LIF takes `decay`, float64 of one entry on the device, in place of that of its settings."""
+
 
 def __getattr__(name: str) -> Any:
     return kernel(name)
