@@ -1,5 +1,6 @@
 """Checks on a real card: every CUDA kernel against the reference, steps against the CPU's, twice the same bits."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
 from types import SimpleNamespace
@@ -88,24 +89,33 @@ def cases(channels: int, seed: int = 0) -> dict[str, Case]:
     return made
 
 
-def _arrays(result: Any) -> list[Any]:
-    """The arrays among the results of a kernel: not what is None, and no count."""
+def arrays_of(result: Any) -> list[Any]:
+    """Return the arrays among the results of a kernel: not what is None, and no count."""
     return [r for r in (result if isinstance(result, tuple) else (result,)) if hasattr(r, "shape")]
+
+
+def difference(expected: list[Any], got: list[Any]) -> float:
+    """Return the largest difference as a part of the largest entry; infinite for NaN, another shape or another type.
+
+    All arrays on the host or all on one device. A sum of many terms may cancel: it is held against what such a sum
+    grows to.
+    """
+    first, worst = expected[0], 0.0
+    largest = float(abs(first).max())
+    for e, g in zip(expected, got, strict=True):
+        if g.shape != e.shape or g.dtype.kind != e.dtype.kind:
+            return math.inf
+        scale = max(float(abs(e).max()), largest * (first.size / e.size) ** 0.5, 1e-30)
+        off = float(abs(g.astype(np.float64) - e).max()) / scale
+        worst = max(worst, off) if math.isfinite(off) else math.inf
+    return worst
 
 
 def run_case(name: str, case: Case, module: Any = cuda, device: str = "cuda") -> Outcome:
     """Compare a kernel with the reference."""
-    expected = getattr(reference, case.kernel)(*case.args)
+    expected = arrays_of(getattr(reference, case.kernel)(*case.args))
     on_device = (to_device(a, device) if isinstance(a, np.ndarray) else a for a in case.args)
-    got = getattr(module, case.kernel)(*on_device)
-    worst = 0.0
-    expected, got = (_arrays(result) for result in (expected, got))
-    first = expected[0]
-    for e, g in zip(expected, got, strict=True):
-        # a sum of many terms may cancel: then it is held against what such a sum grows to
-        scale = max(float(np.abs(e).max()), float(np.abs(first).max()) * (first.size / e.size) ** 0.5, 1e-30)
-        difference = np.abs(asnumpy(g).astype(np.float64) - e)
-        worst = max(worst, float(difference.max()) / scale if np.isfinite(difference).all() else float("inf"))
+    worst = difference(expected, [asnumpy(g) for g in arrays_of(getattr(module, case.kernel)(*on_device))])
     return Outcome(name, worst <= case.tolerance, f"off by {worst:.1e}, may be {case.tolerance:.0e}")
 
 
