@@ -13,7 +13,17 @@ import numpy as np
 
 from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.model import MISNet
-from misnet.tools.gpu_checks import EXACT, TOLERANCE, Case, Outcome, arrays_of, batches, difference
+from misnet.tools.gpu_checks import (
+    EXACT,
+    TOLERANCE,
+    Case,
+    Outcome,
+    arrays_of,
+    batches,
+    cpu_kernels,
+    difference,
+    guarded,
+)
 from misnet.tools.roofline import Layer
 from snncore import Tensor, no_grad, observe, to_device
 from snncore.backend import array_module, asnumpy
@@ -114,15 +124,6 @@ def compare(name: str, case: Case, module: Any, wide: bool) -> Outcome:
     return Outcome(name, worst <= case.tolerance, f"off by {worst:.1e}, may be {case.tolerance:.0e}")
 
 
-def guarded(name: str, check: Callable[[], Outcome]) -> Outcome:
-    """Run a check; what it raises fails it, and the checks after it still run."""
-    try:
-        return check()
-    except Exception as error:  # whatever CuPy raises, memory that ran out among it
-        said = str(error).strip().splitlines()[:1]
-        return Outcome(name, False, f"{type(error).__name__}: {' '.join(said)}")
-
-
 def real_checks(layer: Layer, device: str, module: Any = cuda) -> Iterator[Outcome]:
     """Check every kernel on one real layer."""
     where = f"{layer.samples} x {layer.size} x {layer.size} x {layer.outputs}, T={layer.timesteps}"
@@ -210,10 +211,11 @@ def spike_check(config: MISNetConfig, samples: int, device: str) -> Outcome:
     *streams, _ = batches(config, samples, 1)[0]
     model = MISNet(config, seed=3)
     model.train()
-    for _ in range(3):
-        spikes_of(model, streams)
-    model.eval()
-    expected = spikes_of(model, streams)
+    with cpu_kernels():
+        for _ in range(3):
+            spikes_of(model, streams)
+        model.eval()
+        expected = spikes_of(model, streams)
     twin = MISNet(config, seed=3)
     twin.load_state_dict(model.state_dict())
     twin = twin.to(device)
