@@ -15,6 +15,7 @@ import re
 import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -141,9 +142,9 @@ def main() -> None:
     elif what == "mark":
         mark(device_of(options))
     else:
-        import torch  # noqa: F401  before CuPy: both bring libraries of CUDA
-
         device = device_of(options)
+        if find_spec("torch") is None:
+            raise BackendError("step: PyTorch's profiler is asked for the times, but torch is not installed")
         run = our_run(MISNetConfig(variant=options["variant"], size=options["size"]), options["batch_size"], device)
         chosen = run.infer if options["infer"] else run.train
         wall = median_ms(chosen, 10)

@@ -1,4 +1,5 @@
 #!/usr/bin/env bash
+# shellcheck disable=SC2329  # `step` calls the functions by name
 # Everything worth knowing about a card that is here, in one report.
 #
 #   tools/gpu_session.sh [A|B|AB|P] [OUT]
