@@ -9,7 +9,8 @@
 # the steps write (default: gpu_session). No step's failure stops the next; the exit status is 1 if one failed, 2 if
 # there is no card.
 # PYTHON: the interpreter (default: python3). DATA: folder with mnist/ and fsdd/, for the run on files; without it that
-# run is left out. BUDGET: seconds for all steps together; what does not fit is left out (default: 900).
+# run is left out. CASES: SIZExSAMPLES,... of the whole steps. BUDGET: seconds for all steps together; what does not fit
+# is left out (default: 900).
 set -u
 PARTS=${1:-AB}
 OUT=${2:-${OUT:-gpu_session}}
@@ -131,8 +132,8 @@ profile() { "$PYTHON" tools/gpu_profile.py step "$@"; }
 
 part_a() {
   # the compiled kernels of the CPU, which the self-test compares with, take a minute to compile: meanwhile
-  timeout -k 5 120 "$PYTHON" tools/train.py --device cpu --variant XS --size 16 --limit-train 32 --epochs 1 --limit-eval 32 \
-    --output-dir "$WORK/warm" >"$WORK/warm.log" 2>&1 &
+  timeout -k 5 120 "$PYTHON" tools/train.py --device cpu --variant XS --size 16 --epochs 1 \
+    --limit-train 32 --limit-eval 32 --output-dir "$WORK/warm" >"$WORK/warm.log" 2>&1 &
   local warming=$!
   step "kernels on the card, against the reference" 150 25 kernel_tests
   step "training on dialpad, MISNet-S, 3 epochs" 90 6 train --variant S --epochs 3 --output-dir "$WORK/dialpad"
@@ -140,7 +141,7 @@ part_a() {
   step "profile of a training step of MISNet-S" 60 45 profile
   wait "$warming" || say "== the CPU's kernels did not warm up: $(tail -n 1 "$WORK/warm.log")"
   step "self-test, real sizes" 200 110 "$PYTHON" tools/gpu_selftest.py --output "$OUT/selftest.txt"
-  step "whole steps, ours and PyTorch's" 150 20 "$PYTHON" tools/gpu_steps.py
+  step "whole steps, ours and PyTorch's" 150 20 "$PYTHON" tools/gpu_steps.py ${CASES:+--cases "$CASES"}
   if [ -n "$DATA" ]; then
     step "training on mnist-fsdd, as in the README" 90 5 train --dataset mnist-fsdd --data-dir "$DATA" --variant XS \
       --size 16 --timesteps 4 --epochs 8 --limit-train 1600 --limit-eval 500 --output-dir "$WORK/mnist-fsdd"
