@@ -86,7 +86,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         if not (path.is_file() or path.is_dir() or not path.exists()):  # opening a pipe waits for ever
             raise CheckpointError(f"{path}: expected a file, found a pipe, a socket or a device")
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; expected the config.json of a training run") from None
     except RecursionError:
