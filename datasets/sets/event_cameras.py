@@ -13,12 +13,23 @@ from misnet.datasets.formats.files import is_hidden, read_lines
 from misnet.datasets.media.events import Events, event_frames
 from misnet.datasets.sets.cifar10_images import CLASSES as CIFAR10_CLASSES
 
-__all__ = ["CIFAR10_CLASSES", "GESTURES", "NEEDS", "EventClip", "clip_frames", "find_cifar10_dvs", "find_gestures"]
+__all__ = [
+    "CIFAR10_CLASSES",
+    "GESTURES",
+    "NEEDS_CIFAR10_DVS",
+    "NEEDS_GESTURES",
+    "EventClip",
+    "clip_frames",
+    "find_cifar10_dvs",
+    "find_gestures",
+]
 
-NEEDS = """\
-CIFAR10-DVS: <class>/cifar10_<class>_<number>.aedat, from https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671
-DVS128 Gesture: trials_to_train.txt, trials_to_test.txt, user01_fluorescent.aedat, user01_fluorescent_labels.csv, ...
-    (DvsGesture.tar.gz unpacked), from https://research.ibm.com/interactive/dvsgesture"""
+NEEDS_CIFAR10_DVS = """\
+<class>/cifar10_<class>_<number>.aedat, from https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671
+(<class>: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck)"""
+NEEDS_GESTURES = """\
+trials_to_train.txt, trials_to_test.txt, user01_fluorescent.aedat, user01_fluorescent_labels.csv, ...
+(DvsGesture.tar.gz unpacked), from https://research.ibm.com/interactive/dvsgesture"""
 
 GESTURES = (
     "hand clapping",
@@ -100,7 +111,7 @@ def find_cifar10_dvs(data_dir: str | Path, split: str) -> list[EventClip]:
             ]
             wanted = sorted(f for f in found if (f[1] >= CIFAR10_TRAIN) == (split == "test"))
             return [EventClip(path, label, f"{path.parent.name}/{path.name}") for label, _, path in wanted]
-    raise DataError(f"{data_dir}: found no recordings of CIFAR10-DVS; expected\n{NEEDS}")
+    raise DataError(f"{data_dir}: found no recordings of CIFAR10-DVS; expected\n{NEEDS_CIFAR10_DVS}")
 
 
 def find_gestures(data_dir: str | Path, split: str) -> list[EventClip]:
@@ -118,7 +129,7 @@ def find_gestures(data_dir: str | Path, split: str) -> list[EventClip]:
             return [
                 clip for name in read_lines(trials, "names of recordings") for clip in _gestures(trials, name.strip())
             ]
-    raise DataError(f"{data_dir}: found no trials_to_{split}.txt of DVS128 Gesture; expected\n{NEEDS}")
+    raise DataError(f"{data_dir}: found no trials_to_{split}.txt of DVS128 Gesture; expected\n{NEEDS_GESTURES}")
 
 
 def _gestures(trials: Path, name: str) -> list[EventClip]:
