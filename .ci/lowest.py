@@ -2,8 +2,8 @@
 
     python .ci/lowest.py test > lowest.txt      the dependencies, and what the extra `test` adds
 
-Only `name>=release` has a lowest release; anything else among the dependencies ends this with status 1, so that no bound
-goes untested.
+Only `name>=release` has a lowest release; anything else among the dependencies ends this with status 1, so that no
+bound goes untested.
 """
 
 import re
