@@ -187,5 +187,6 @@ def _existing_dir(name: str, data_dir: str | Path | None, needs: str) -> Path:
     if data_dir is None:
         raise DataError(f"{name}: data_dir is not given; expected a folder with\n{needs}")
     if not Path(data_dir).is_dir():
-        raise DataError(f"{data_dir}: no such folder; {name} expects one with\n{needs}")
+        found = "found a file, no folder" if Path(data_dir).exists() else "no such folder"
+        raise DataError(f"{data_dir}: {found}; {name} expects one with\n{needs}")
     return Path(data_dir)

@@ -1,15 +1,15 @@
 """CIFAR10-DVS and DVS128 Gesture: their recordings, classes and splits, and frames of events; neither has sound."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.event_files import read_aedat
-from misnet.datasets.formats.files import is_hidden, read_lines
+from misnet.datasets.formats.event_files import AEDAT2_MAGIC, DVS128, read_aedat
+from misnet.datasets.formats.files import check_head, is_hidden, read_lines
 from misnet.datasets.media.events import Events, event_frames
 from misnet.datasets.sets.cifar10_images import CLASSES as CIFAR10_CLASSES
 
@@ -56,7 +56,8 @@ GESTURE_ROWS = "rows of class (1 to 11), startTime_usec, endTime_usec"
 class EventClip:
     """A labelled recording of an event camera, or the part of it from `start` to before `stop` microseconds.
 
-    key tells it from all others; group is who is seen, None if that is not known.
+    key tells it from all others; group is who is seen, None if that is not known. on_its_side: the camera stood so that
+    an upright picture has x' = 127 - y, y' = 127 - x, where the file is AEDAT 2.0, as the camera sent it.
     """
 
     path: Path
@@ -65,11 +66,14 @@ class EventClip:
     group: str | None = None
     start: int | None = None
     stop: int | None = None
+    on_its_side: bool = False
 
     def read(self) -> Events:
         """Return its events; raises DataError as `read_aedat` does, and for a clip without events."""
         if self.start is None or self.stop is None:
             events = read_aedat(self.path)
+            if self.on_its_side and check_head(self.path, "an AEDAT file").startswith(AEDAT2_MAGIC):
+                events = replace(events, x=DVS128 - 1 - events.y, y=DVS128 - 1 - events.x)
         else:
             whole = _recording(self.path)
             place = slice(*np.searchsorted(whole.t, [self.start, self.stop]))
@@ -96,6 +100,7 @@ def find_cifar10_dvs(data_dir: str | Path, split: str) -> list[EventClip]:
 
     split: "train" for those whose number is below 900 in each class, "test" for the others. The authors published no
     split; 9,000 and 1,000 is what comparisons use, though not all with the same recordings.
+    The pictures lie on their side in the recordings and are set upright, as SpikingJelly and other readers do.
     Raises DataError if there are none. Source: H. Li et al., "CIFAR10-DVS", Frontiers in Neuroscience, 2017.
     """
     _check(split)
@@ -110,7 +115,9 @@ def find_cifar10_dvs(data_dir: str | Path, split: str) -> list[EventClip]:
                 (CIFAR10_CLASSES.index(n["name"]), int(n["number"]), p) for n, p in zip(names, paths, strict=True) if n
             ]
             wanted = sorted(f for f in found if (f[1] >= CIFAR10_TRAIN) == (split == "test"))
-            return [EventClip(path, label, f"{path.parent.name}/{path.name}") for label, _, path in wanted]
+            return [
+                EventClip(path, label, f"{path.parent.name}/{path.name}", on_its_side=True) for label, _, path in wanted
+            ]
     raise DataError(f"{data_dir}: found no recordings of CIFAR10-DVS; expected\n{NEEDS_CIFAR10_DVS}")
 
 
