@@ -38,7 +38,9 @@ TAKEN = {
     "schedule",
     "warmup_steps",
     "augment",
-}  # as a run that diverged needs
+    "clip_norm",
+    "patience",
+}  # as a run that diverged, or ended early, needs
 
 
 def write_config(
