@@ -9,7 +9,7 @@ __all__ = ["replace_file"]
 
 
 def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:
-    """Put `content`, in one piece or several, at `path` in one step that survives a crash or a power cut: the old file or the new one, whole.
+    """Put `content`, in one piece or several, at `path`: after a crash or power cut the old file or the new, whole.
 
     Raises OSError if it cannot be written; the earlier file is then as it was.
     """

@@ -15,9 +15,10 @@ from misnet.training.folder import MAY_BE_SAID, newer_version, read_config, writ
 from misnet.training.journal import Journal
 from misnet.training.machine import other_machine
 from misnet.training.run import Run
+from misnet.training.selection import describe_best
 from misnet.training.state import LAST, PREVIOUS
 
-__all__ = ["take_up"]
+__all__ = ["early_end", "take_up"]
 
 
 def take_up(run: Run, journal: Journal, given: dict[str, Any], options: dict[str, Any], data: dict[str, str]) -> bool:
@@ -41,10 +42,15 @@ def take_up(run: Run, journal: Journal, given: dict[str, Any], options: dict[str
     else:
         journal.warn(f"{run.folder}: nothing was saved before the run ended; it begins anew")
     run.origin = origin
-    if run.epoch >= run.epochs:
+    if run.finished:
         folder = shlex.quote(str(run.folder))
-        print(f"{run.folder}: finished: all {run.epochs} epochs are done, best test accuracy {100 * run.best:.2f} %")
-        print(f"train on with: {called('train')} --resume {folder} --epochs {run.epochs + 1} (or more)")
+        best = describe_best(run.rows, run.verdict)
+        if run.epoch >= run.epochs:
+            print(f"{run.folder}: finished: all {run.epochs} epochs are done, {best}")
+            print(f"train on with: {called('train')} --resume {folder} --epochs {run.epochs + 1} (or more)")
+        else:
+            print(f"{run.folder}: finished: {early_end(run)}, {best}")
+            print(f"train on with: {called('train')} --resume {folder} --patience {(run.patience or 0) + 1} (or more)")
         print(f"look closer with: {called('evaluate')} {folder}")
         return False
     changed = {name: value for name, value in asked.items() if content["settings"].get(name) != value}
@@ -61,6 +67,11 @@ def take_up(run: Run, journal: Journal, given: dict[str, Any], options: dict[str
     if found := other_machine(content.get("versions", {})):
         journal.log(f"note: since the run began: {found}: its last bits may not be those of an undisturbed run")
     return True
+
+
+def early_end(run: Run) -> str:
+    """Return words on why a run ended before its last epoch."""
+    return f"no better epoch in {run.patience} after epoch {run.epoch - (run.patience or 0)} of {run.epochs}"
 
 
 def check_data(folder: Path, data: dict[str, str]) -> None:

@@ -40,8 +40,10 @@ MAY_BE_SAID = {
     "schedule",
     "warmup_steps",
     "augment",
+    "clip_norm",
+    "patience",
 }
-"""Settings that may change in a run, as options of the command that goes on: a run that diverged needs other rates."""
+"""Settings that may change in a run, as options of the command that goes on: after it diverged, or ended early."""
 
 
 def write_config(
