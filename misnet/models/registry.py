@@ -24,6 +24,8 @@ class Entry:
 
 MODELS = {
     "misnet": Entry("misnet.models.misnet", "the multimodal interactive spiking network of Liu et al. 2025"),
+    "sew-resnet18": Entry("misnet.models.sew_resnet", "the spike-element-wise ResNet18 of Fang et al. 2021"),
+    "spiking-resnet18": Entry("misnet.models.spiking_resnet", "the spiking ResNet18 that they compare it with"),
 }
 DEFAULT = "misnet"
 """The model where none is named: runs that were written before there were others do not say."""
