@@ -40,6 +40,13 @@ class Model(nn.Module):
         """Return what training minimises, a tensor with one entry. labels: integers [N]."""
         raise TypeError(f"{type(self).__name__} defines no loss")
 
+    def after_backward(self, scores: Scores, labels: Array) -> None:
+        """Change the gradients of a step in place, before the optimizer takes them; by default nothing is changed.
+
+        scores, labels: those of all samples of the step. What is drawn here with `snncore.rng.step_key` depends on the
+        seed of the run, the step and the names that are given to it alone.
+        """
+
     def __call__(self, *streams: Any) -> Any:
         self.check_inputs(streams)
         return super().__call__(*streams)

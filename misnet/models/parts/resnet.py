@@ -13,7 +13,7 @@ from snncore import nn
 from snncore.nn.init import kaiming_normal
 from snncore.tape import Tensor
 
-__all__ = ["ConvBN", "ConvBNNeuron", "ReLUBlock", "ResNet", "ResNetConfig", "SEWBlock", "SpikingBlock"]
+__all__ = ["ConvBN", "ConvBNNeuron", "ReLUBlock", "ResNet", "ResNetConfig", "SEWBlock", "SpikingBlock", "relu_resnet"]
 
 
 @dataclass(frozen=True)
@@ -172,3 +172,15 @@ class ResNet(nn.Module):
         if self.pool is not None:
             x = self.pool(x)
         return self.mean(self.stages(x))  # [T, N, channels[-1]]
+
+
+def relu_resnet(shape: Shape, config: ResNetConfig, rng: np.random.Generator) -> ResNet:
+    """Return the encoder of He et al. 2016, which does not spike; it takes each timestep as an image of its own."""
+
+    def layer(ci: int, co: int, kernel: int, stride: int) -> ConvBNReLU:
+        return ConvBNReLU(ci, co, kernel, stride, rng)
+
+    def block(ci: int, co: int, stride: int) -> ReLUBlock:
+        return ReLUBlock(ci, co, stride, rng)
+
+    return ResNet(shape, config, layer, block)

@@ -150,7 +150,11 @@ class FusionModel(Model):
         self.config = config
         self.heads = HEADS[config.streams]
         self.encoders = nn.ModuleDict({name: encoder(shape) for name, shape in config.encoder_inputs().items()})
-        self.head = PooledHead((features,) * len(self.encoders), config.classes, rng)
+        self.head = self.make_head(features, rng)
+
+    def make_head(self, features: int, rng: np.random.Generator) -> nn.Module:
+        """Return the head over the features of all encoders; a model with another one overrides this."""
+        return PooledHead((features,) * len(self.encoders), self.config.classes, rng)
 
     def encode(self, *streams: Tensor) -> list[Tensor]:
         """Return the features [T, N, F] of each encoder."""
