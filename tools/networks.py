@@ -34,6 +34,7 @@ def new_config(
         if given.get(name, value) != value:
             raise UsageError(f"{option_of(name)}: {first.name} has {value}, found {given[name]}")
     config = model_config(kind, switches | found)
+    check_fits(config, first)
     return config, [first, *(data.load(part, config.size, config.timesteps) for part in parts[1:])]
 
 

@@ -49,7 +49,7 @@ def accumulated_step(
     kept = statistics.keep()
     of_batch = Totals()
     optimizer.zero_grad()
-    result, suspect = 0.0, streams
+    result, suspect, of_parts = 0.0, streams, []
     with np.errstate(all="ignore"), training_step(seed, step):  # what is not finite is looked for below
         for part in parts_of(len(labels), parts):
             rates = FiringRates()
@@ -62,9 +62,13 @@ def accumulated_step(
             value.backward(xp.full(value.shape, share, value.dtype))
             loss = float(value.item())
             result += share * loss
+            of_parts.append({name: y.data for name, y in scores.items()})
             of_batch.add(scores, labels[part], loss, rates, count_correct(scores, labels[part]))
             if suspect is streams and not np.isfinite(loss):
                 suspect = inputs
+        model.after_backward(
+            {name: Tensor(xp.concatenate([y[name] for y in of_parts])) for name in of_parts[0]}, labels
+        )
         finite = optimizer.all_finite(xp.asarray(result, value.dtype))
         if clip_norm is not None:
             clip_grad_norm(optimizer.parameters.values(), clip_norm)

@@ -52,6 +52,8 @@ def train_step(
             scores = model(*map(Tensor, streams))
             value = model.loss(scores, labels)
         value.backward()
+        with training_step(seed, step):
+            model.after_backward(scores, labels)
         # Data-parallel training adds up `optimizer.flat.g` of all machines here, and asks all whether they are finite.
         finite = optimizer.all_finite(value.data)
         if clip_norm is not None:
