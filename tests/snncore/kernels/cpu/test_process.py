@@ -117,10 +117,11 @@ for _ in range(2):
 def test_threads_that_cannot_start_are_one_sentence():
     first, second = python(POOL + TOLD, NUMBA_THREADING_LAYER="nonsense")[0]
     assert first == second
-    assert first == (
+    assert first.startswith(
         "compiled kernels cannot start their threads: The threading layer requested 'nonsense' is unknown to Numba "
-        "(found NUMBA_THREADING_LAYER=nonsense); unset these variables, or set SNNCORE_KERNELS=reference"
+        "(found NUMBA_THREADING_LAYER=nonsense"
     )
+    assert first.endswith("); unset these variables, or set SNNCORE_KERNELS=reference")
 
 
 def test_a_numba_that_cannot_be_loaded_is_one_sentence():
