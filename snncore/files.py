@@ -8,8 +8,8 @@ from pathlib import Path
 __all__ = ["replace_file"]
 
 
-def replace_file(path: str | os.PathLike, content: bytes) -> None:
-    """Put `content` at `path` in one step that survives a crash or a power cut: the old file or the new one, whole.
+def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:
+    """Put `content`, in one piece or several, at `path` in one step that survives a crash or a power cut: the old file or the new one, whole.
 
     Raises OSError if it cannot be written; the earlier file is then as it was.
     """
@@ -19,7 +19,8 @@ def replace_file(path: str | os.PathLike, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:
-            file.write(content)
+            for piece in content:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -1,7 +1,6 @@
 """The settings of a run: defaults, the two recipes, and where each setting comes from."""
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from misnet.models.config import ConfigError
 from misnet.models.options import option_of
 from misnet.models.registry import DEFAULT, config_class
 from misnet.tools.toolkit import UsageError
-from misnet.training.folder import newer_version, read_config
+from misnet.training.folder import MAY_BE_SAID, newer_version, read_config
 from snncore.checkpoint import CheckpointError
 from snncore.optim import OPTIMIZERS
 
@@ -43,7 +42,7 @@ DEFAULTS: dict[str, Any] = {
     "patience": None,  # to the last epoch
 } | RECIPES["default"]
 SCHEDULES = ("cosine", "constant")
-RESUMABLE = {"resume", "device", "memory_limit", "tf32", "epochs", "save_every"}  # others are part of the run
+RESUMABLE = {"resume", "device", "memory_limit", "tf32", "save_every"} | MAY_BE_SAID  # others are part of the run
 
 CHOICES = {
     "recipe": tuple(RECIPES),
@@ -145,7 +144,7 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
     """Return what options of the run and switches of the network, as they were given, come to.
 
     Later ones win: the defaults, the file of --config, a recipe that was given, the other options that were given.
-    With --resume they are those of the run, but for --epochs.
+    With --resume they are those of the run, but for what may be said anew (MAY_BE_SAID).
     Raises UsageError, or CheckpointError for a file that is no config.json.
     """
     if "resume" in options:
@@ -159,8 +158,8 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
             of_run = check_settings(content["settings"], str(path))
         except UsageError as error:
             raise UsageError(f"{error}{newer_version(content)}") from None
-        longer = check_settings(of_run | {"epochs": options.get("epochs", of_run["epochs"])})
-        return Choice(longer, content["model"], content["network"], {})
+        said = check_settings(of_run | {name: options[name] for name in MAY_BE_SAID & set(options)})
+        return Choice(said, content["model"], content["network"], {})
     settings: dict[str, Any] = {}
     known: dict[str, Any] = {}
     model = options.get("model", DEFAULT)
@@ -175,14 +174,6 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
         known = {name: value for name, value in content["network"].items() if name not in forgotten}
     settings |= RECIPES[options["recipe"]] if "recipe" in options else {}
     return Choice(check_settings(override(settings, options)), model, known | switches, switches)
-
-
-def seconds_of(text: str) -> float:
-    """Return the seconds that a text such as 90s, 10min or 2h means; 0 is 0. Raises UsageError for another."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h)|0", text)
-    if not found:
-        raise UsageError(f"--save-every: expected a time such as 90s, 10min or 2h, or 0, found {text!r}")
-    return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]] if found[1] else 0.0
 
 
 def model_of(options: dict[str, str]) -> str:

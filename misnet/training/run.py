@@ -144,8 +144,7 @@ class Run:
                 f"{len(self.train)} batches"
             )
         if self.origin is not None and state.origin is not None:
-            for line in compare_origin(state.origin, self.origin, self.folder / "config.json"):
-                self.warn(line)
+            compare_origin(state.origin, self.origin, self.folder / "config.json")
         if (state.epoch, state.batch) > (self.epochs, 0):
             raise CheckpointError(
                 f"checkpoint {path}: stands at epoch {state.epoch + 1}, batch {state.batch + 1}, beyond the "
