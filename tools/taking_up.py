@@ -15,10 +15,10 @@ from misnet.training.folder import MAY_BE_SAID, newer_version, read_config, writ
 from misnet.training.journal import Journal
 from misnet.training.machine import other_machine
 from misnet.training.run import Run
-from misnet.training.selection import describe_best
+from misnet.training.selection import describe_best, describe_early_end
 from misnet.training.state import LAST, PREVIOUS
 
-__all__ = ["early_end", "take_up"]
+__all__ = ["take_up"]
 
 
 def take_up(run: Run, journal: Journal, given: dict[str, Any], options: dict[str, Any], data: dict[str, str]) -> bool:
@@ -43,13 +43,12 @@ def take_up(run: Run, journal: Journal, given: dict[str, Any], options: dict[str
         journal.warn(f"{run.folder}: nothing was saved before the run ended; it begins anew")
     run.origin = origin
     if run.finished:
-        folder = shlex.quote(str(run.folder))
-        best = describe_best(run.rows, run.verdict)
+        folder, best = shlex.quote(str(run.folder)), describe_best(run.rows, run.verdict)
         if run.epoch >= run.epochs:
             print(f"{run.folder}: finished: all {run.epochs} epochs are done, {best}")
             print(f"train on with: {called('train')} --resume {folder} --epochs {run.epochs + 1} (or more)")
         else:
-            print(f"{run.folder}: finished: {early_end(run)}, {best}")
+            print(f"{run.folder}: finished: {describe_early_end(run.rows, run.patience, run.epochs)}, {best}")
             print(f"train on with: {called('train')} --resume {folder} --patience {(run.patience or 0) + 1} (or more)")
         print(f"look closer with: {called('evaluate')} {folder}")
         return False
@@ -67,11 +66,6 @@ def take_up(run: Run, journal: Journal, given: dict[str, Any], options: dict[str
     if found := other_machine(content.get("versions", {})):
         journal.log(f"note: since the run began: {found}: its last bits may not be those of an undisturbed run")
     return True
-
-
-def early_end(run: Run) -> str:
-    """Return words on why a run ended before its last epoch."""
-    return f"no better epoch in {run.patience} after epoch {run.epoch - (run.patience or 0)} of {run.epochs}"
 
 
 def check_data(folder: Path, data: dict[str, str]) -> None:

@@ -29,7 +29,7 @@ from misnet.tools.parts import Parts
 from misnet.tools.process_options import process_options, seconds_of
 from misnet.tools.seeds import is_of_seeds, seeds_of, train_seeds
 from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of
-from misnet.tools.taking_up import early_end, take_up
+from misnet.tools.taking_up import take_up
 from misnet.tools.toolkit import (
     STOPPED,
     StopRequest,
@@ -44,7 +44,7 @@ from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock, make_new_folder
 from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, write_config
-from misnet.training.selection import describe_best
+from misnet.training.selection import describe_best, describe_early_end
 from snncore.optim import OPTIMIZERS
 from snncore.schedules import Constant, Cosine, Schedule
 
@@ -262,7 +262,8 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
     def shown(batches: Any, total: int, initial: int, text: str) -> Any:
         nonlocal first
         if first:
-            left = (run.epochs - run.epoch) * (len(run.train) + EVALUATED * len(run.test)) - initial
+            evaluated = len(run.test) + (0 if run.val is None else len(run.val))
+            left = (run.epochs - run.epoch) * (len(run.train) + EVALUATED * evaluated) - initial
             batches, first = journal.timed(batches, left), False
         return progress(batches, total, initial, text)
 
@@ -277,7 +278,7 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
             print(line, file=sys.stderr)
         return STOPPED
     if run.epoch < run.epochs:
-        journal.log(f"ended early: {early_end(run)}")
+        journal.log(f"ended early: {describe_early_end(run.rows, run.patience, run.epochs)}")
     journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}")
     journal.log(f"look closer with: {called('evaluate')} {folder}")
     return 0

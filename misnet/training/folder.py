@@ -43,7 +43,7 @@ MAY_BE_SAID = {
     "clip_norm",
     "patience",
 }
-"""Settings that may change in a run, as options of the command that goes on: after it diverged, or ended early."""
+"""Settings that may change in a run, as options of the command that goes on: a run that diverged needs other rates."""
 
 
 def write_config(

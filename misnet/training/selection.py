@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["Row", "best_epoch", "describe_best", "judged_by", "out_of_patience"]
+__all__ = ["Row", "best_epoch", "describe_best", "describe_early_end", "judged_by", "out_of_patience"]
 
 Row = Mapping[str, Any]
 """The figures of an epoch, as metrics.csv has them."""
@@ -34,3 +34,8 @@ def describe_best(rows: Sequence[Row], head: str) -> str:
     chosen = f"{100 * best[f'val_accuracy_{head}']:.2f} %"
     last = f"{100 * rows[-1][f'test_accuracy_{head}']:.2f} %"
     return f"best validation accuracy {chosen}, in epoch {best['epoch']}, whose test accuracy is {test} (last: {last})"
+
+
+def describe_early_end(rows: Sequence[Row], patience: int | None, epochs: int) -> str:
+    """Return words on why a run that ran out of patience ended before its last epoch."""
+    return f"no better epoch in {patience} after epoch {len(rows) - (patience or 0)} of {epochs}"

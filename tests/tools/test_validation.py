@@ -57,9 +57,11 @@ def test_a_run_with_validation_is_trained_ended_early_evaluated_and_finished(cal
     assert evaluated.out.startswith(f"{len(val)} samples, loss {rows[1]['val_loss']:.4f}\n")
     again = call("train", "--resume", folder)
     assert again.out.splitlines()[0].startswith(f"{folder}: finished: no better epoch in 1 after epoch 1 of 4, best")
+    assert again.out.splitlines()[1] == f"train on with: python tools/train.py --resume {folder} --patience 2 (or more)"
     longer = call("train", "--resume", folder, "--patience", "2")
-    assert "patience: 2 from here on, 1 before" in longer.out
+    assert longer.out.startswith("patience: 2 from here on, 1 before\n")
     assert len(metrics(folder)) == 3
+    assert content(folder)["settings"]["patience"] == 2
 
 
 def test_a_data_set_s_own_val_split(frames_dir):
