@@ -104,7 +104,10 @@ class ModelConfig:
 
     def fit(self: C, data: Data) -> C:
         """Return this configuration with everything that the data decide as the data have it."""
-        return replace(self, **self.found_in(data))
+        fitted = replace(self, **self.found_in(data))
+        for name in fitted.shapes():
+            shape_of(data, name)  # raises ConfigError if they do not have it
+        return fitted
 
     def to_dict(self) -> dict[str, Any]:
         """Return all switches as plain values, as JSON can hold them."""

@@ -59,6 +59,7 @@ def make_modules() -> dict[str, types.ModuleType]:
         get_current_stream=lambda: device.Stream.null,
         get_elapsed_time=device.get_elapsed_time,
         is_available=lambda: True,
+        set_allocator=lambda allocator: None,  # every array is allocated by itself as it is
     )
     cupyx.__dict__["empty_pinned"] = device.empty_pinned
     return {"cupy": cupy, "cupy.cuda": cuda, "cupyx": cupyx}
@@ -80,7 +81,7 @@ def installed(race: bool = False, order: int = 0) -> Iterator[Any]:
     ):
         backend.cupy_module.cache_clear()
         try:
-            backend.cupy_module()  # tries a device once, and waits for it
+            backend.parse_device("cuda")  # tries the first device once, and waits for it
             ledger.clear()
             yield modules["cupy"]
         finally:

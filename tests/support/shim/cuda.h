@@ -96,6 +96,13 @@ template <class T> T atomicMax(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p
 template <class T> T __ldg(const T* p) { return *p; }
 inline int __popc(unsigned v) { return __builtin_popcount(v); }
 inline int __ffs(int v) { return __builtin_ffs(v); }
+inline float __uint_as_float(unsigned v) { float f; std::memcpy(&f, &v, sizeof f); return f; }
+inline unsigned __byte_perm(unsigned x, unsigned y, unsigned s) {  // byte k of the result: the one that nibble k names
+    const uint64_t both = (uint64_t)y << 32 | x;
+    unsigned r = 0;
+    for (int k = 0; k < 4; ++k) r |= (unsigned)(both >> 8 * (s >> 4 * k & 7) & 0xff) << 8 * k;
+    return r;
+}
 inline int __clz(int v) { return v ? __builtin_clz((unsigned)v) : 32; }
 using std::max;
 using std::min;
