@@ -1,13 +1,13 @@
 """A reproduced table as a page: the printed figures beside ours, with seeds and spread, in Markdown and in HTML."""
 
 import html
-import math
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from misnet.paper.results import Result, Spread, spread
+from misnet.training.results import Result, spread
 
-__all__ = ["Line", "Page", "to_html", "to_markdown"]
+__all__ = ["Line", "Page", "as_values", "to_html", "to_markdown"]
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -26,7 +26,7 @@ class Line:
     """One cell of a table: what the paper prints, and the runs of it here.
 
     paper: accuracy in percent. paper_parameters: in millions. paper_mj: energy of a sample. None: not printed.
-    results: one a seed. errors: of seeds that have no result. note: what is read into the paper, or why nothing ran.
+    parameters: of the network here. results: one a seed. errors: of seeds that have no result. note: what is read into the paper, or why nothing ran.
     """
 
     label: str
@@ -34,14 +34,10 @@ class Line:
     paper: float | None = None
     paper_parameters: float | None = None
     paper_mj: float | None = None
+    parameters: int | None = None
     results: tuple[Result, ...] = ()
     errors: tuple[str, ...] = ()
     note: str = ""
-
-    @property
-    def accuracy(self) -> Spread:
-        """Of the verdict, in percent."""
-        return spread(self.results, "accuracy")
 
 
 @dataclass(frozen=True)
@@ -63,9 +59,8 @@ HEADINGS = (
     "paper, %",
     "ours, % (mean +- sd)",
     "difference",
-    "seeds",
     "each seed, %",
-    "heads, % (mean)",
+    "other heads, %",
     "parameters, paper (M)",
     "ours (M)",
     "firing rate",
@@ -75,50 +70,56 @@ HEADINGS = (
 )
 
 
-def _number(x: float | None, digits: int = 2) -> str:
-    return "-" if x is None or math.isnan(x) else f"{x:.{digits}f}"
+def _number(x: float | None) -> str:
+    return "-" if x is None else f"{x:.2f}"
 
 
-def _small(x: float) -> str:
-    return "-" if math.isnan(x) else f"{x:.4g}"
+def _mean(values: Sequence[float], digits: int) -> str:
+    """Return mean +- standard deviation, a dash for no value."""
+    if not values:
+        return "-"
+    found = spread(values)
+    return f"{found.mean:.{digits}f}" + ("" if found.std is None else f" +- {found.std:.{digits}f}")
+
+
+def accuracies(results: Sequence[Result], head: str | None = None) -> list[float]:
+    """Return the accuracy of a head, or of the verdict, on the test samples after the last epoch, in percent."""
+    return [100 * result.last[f"test_accuracy_{head or result.heads[0]}"] for result in results]
 
 
 def _cells(line: Line, comparable: bool) -> tuple[str, ...]:
-    accuracy, results = line.accuracy, line.results
-    both = comparable and line.paper is not None and results
-    difference = f"{accuracy.mean - line.paper:+.2f}" if both and line.paper is not None else "-"
-    heads = " ".join(
-        f"{name} {_number(spread_of_head(results, name).mean, 1)}" for name in (results[0].heads if results else ())
-    )
+    results, found = line.results, accuracies(line.results)
+    difference = "-"
+    if comparable and line.paper is not None and found:
+        difference = f"{spread(found).mean - line.paper:+.2f}"
+    heads = [f"{name} {_mean(accuracies(results, name), 1)}" for name in (results[0].heads[1:] if results else ())]
+    energies = [[r.energy[rule] for r in results if rule in r.energy] for rule in ("paper", "exact")]
     return (
         line.label,
         line.data,
         _number(line.paper),
-        str(accuracy) if results else ("failed" if line.errors else "not run"),
+        _mean(found, 2) if found else ("failed" if line.errors else "not run"),
         difference,
-        str(len(results)),
-        " ".join(_number(x, 1) for x in accuracy.values) or "-",
-        heads or "-",
+        " ".join(f"{x:.1f}" for x in found) or "-",
+        ", ".join(heads) or "-",
         _number(line.paper_parameters),
-        f"{results[0].parameters / 1e6:.4f}" if results else "-",
-        _number(spread(results, "firing_rate").mean, 4),
+        "-" if line.parameters is None else f"{line.parameters / 1e6:.3f}",
+        _mean([r.last["test_firing_rate"] for r in results], 3),
         _number(line.paper_mj),
-        _small(spread(results, "paper_mj").mean),
-        _small(spread(results, "exact_mj").mean),
+        *(_mean(values, 5) for values in energies),
     )
-
-
-def spread_of_head(results: Sequence[Result], head: str) -> Spread:
-    """Return the accuracies of one head over several runs, in percent."""
-    return Spread(tuple(result.heads[head] for result in results))
 
 
 def _sentences(page: Page) -> list[str]:
     """Return the notes below a table."""
-    found = [] if page.comparable else [
-        "No difference from the paper is given: these runs have other data, sizes or epochs than the paper's. What can "
-        "be compared is which row is above which, within the spread of the seeds."
-    ]
+    found = (
+        []
+        if page.comparable
+        else [
+            "No difference from the paper is given: these runs have other data, sizes or epochs than the paper's. What can "
+            "be compared is which row is above which, within the spread of the seeds."
+        ]
+    )
     found += [f"{line.label}, {line.data}: {line.note}" for line in page.lines if line.note]
     found += [f"{line.label}, {line.data}: FAILED: {error}" for line in page.lines for error in line.errors]
     return [*found, *page.remarks]
@@ -150,3 +151,24 @@ def to_html(page: Page) -> str:
         f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         f"<ul>{notes}</ul></body></html>\n"
     )
+
+
+def as_values(page: Page) -> str:
+    """Return everything on the page as JSON: accuracies as shares of 100, one entry a seed."""
+    lines = [
+        {
+            "row": line.label,
+            "data": line.data,
+            "paper": {"accuracy": line.paper, "parameters_m": line.paper_parameters, "energy_mj": line.paper_mj},
+            "parameters": line.parameters,
+            "runs": [
+                {"folder": str(r.folder), "seed": r.seed, "last": dict(r.last), "energy_mj": dict(r.energy)}
+                for r in line.results
+            ],
+            "errors": list(line.errors),
+            "note": line.note,
+        }
+        for line in page.lines
+    ]
+    content = {"title": page.title, "scale": page.first, "command": page.command, "comparable": page.comparable}
+    return json.dumps(content | {"lines": lines}, indent=2, allow_nan=False) + "\n"
