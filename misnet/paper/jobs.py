@@ -4,7 +4,6 @@ A folder DIR/NAME holds what tools/train.py writes, and audit.json of tools/audi
 options that it was begun with, and NAME.log, what the two commands printed. A run that was cut off goes on.
 """
 
-import csv
 import json
 import os
 import subprocess
@@ -14,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from misnet.training.folder import read_config
+from misnet.training.results import AUDIT, read_result
 from snncore.checkpoint import CheckpointError
 from snncore.files import replace_file
 
@@ -44,12 +43,10 @@ class Outcome:
 
 
 def trained(folder: Path) -> bool:
-    """Whether a run folder has a row of metrics.csv for each of its epochs."""
+    """Whether a run folder has come to its end."""
     try:
-        epochs = read_config(folder / "config.json")["settings"]["epochs"]
-        with (folder / "metrics.csv").open(newline="") as file:
-            return len(list(csv.DictReader(file))) >= int(epochs)
-    except (CheckpointError, OSError, ValueError, KeyError, TypeError):
+        return read_result(folder).finished
+    except CheckpointError:
         return False
 
 
@@ -109,8 +106,8 @@ def _run(job: Job, directory: Path, environment: dict[str, str]) -> Outcome:
         options = ("--resume", str(folder)) if begun else ("--output-dir", str(folder), *job.train)
         if error := _command("train", options, log, environment):
             return Outcome(job, folder, error)
-    if not (folder / "audit.json").exists():
-        options = (str(folder), "--json", str(folder / "audit.json"), *job.audit)
+    if not (folder / AUDIT).exists():
+        options = (str(folder), "--json", str(folder / AUDIT), *job.audit)
         if error := _command("audit", options, log, environment):
             return Outcome(job, folder, error)
     return Outcome(job, folder)

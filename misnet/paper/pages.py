@@ -26,7 +26,8 @@ class Line:
     """One cell of a table: what the paper prints, and the runs of it here.
 
     paper: accuracy in percent. paper_parameters: in millions. paper_mj: energy of a sample. None: not printed.
-    parameters: of the network here. results: one a seed. errors: of seeds that have no result. note: what is read into the paper, or why nothing ran.
+    parameters: of the network here. results: one a seed. errors: of seeds that have no result. note: what is read
+    into the paper, or why nothing ran.
     """
 
     label: str
@@ -116,8 +117,8 @@ def _sentences(page: Page) -> list[str]:
         []
         if page.comparable
         else [
-            "No difference from the paper is given: these runs have other data, sizes or epochs than the paper's. What can "
-            "be compared is which row is above which, within the spread of the seeds."
+            "No difference from the paper is given: these runs have other data, sizes or epochs than the paper's. "
+            "What can be compared is which row is above which, within the spread of the seeds."
         ]
     )
     found += [f"{line.label}, {line.data}: {line.note}" for line in page.lines if line.note]
