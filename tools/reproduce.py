@@ -3,6 +3,7 @@
 `python tools/reproduce.py table7 --seeds 3` trains a shrunken copy of each network of Table 7 on the built-in data;
 `--scale full --data-dir DIR` is the paper's own experiment, on its data sets, at its sizes, for days. The same command
 again goes on where it stopped: what is done is not done again. `--dry-run` says what would run, and for how long.
+fig7, fig8 and fig9 are pictures of the networks that are trained for them, or of run folders: `--runs A,B`.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
@@ -20,10 +21,11 @@ from pathlib import Path
 from misnet.datasets.registry import REGISTRY
 from misnet.models.config import ModelConfig
 from misnet.paper.estimate import EVALUATION, SAMPLES, Cost, cost_of, seconds_an_operation
-from misnet.paper.grid import GRIDS, QUICK_SETTINGS, SCALES, TITLES, Cell, Run, cells, config_of, plan, problem
+from misnet.paper.grid import QUICK_SETTINGS, SCALES, TITLES, Cell, Run, cells, config_of, plan, problem
 from misnet.paper.jobs import Job, JobError, Outcome, run_jobs
 from misnet.paper.pages import Line, Page, as_values, to_html, to_markdown
 from misnet.tools.naming import Parser, called
+from misnet.tools.paper_figures import FIGURES, draw
 from misnet.tools.settings import RECIPES
 from misnet.tools.toolkit import DATA, UsageError, run_tool
 from misnet.training.folder import write_file
@@ -31,14 +33,15 @@ from misnet.training.results import Result, read_result
 from snncore.checkpoint import CheckpointError
 
 AUDITED = ("--rule", "paper,exact", "--limit-eval", "64")  # of a trained run: 64 test samples
+ALL = TITLES | {name: picture.title for name, picture in FIGURES.items()}
 OF_TRAINING = ("epochs", "limit_train", "limit_eval", "recipe", "data_dir", "device")
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    names = "; ".join(f"{name}: {TITLES[name].partition(': ')[2]}" for name in GRIDS)
-    parser.add_argument("name", choices=tuple(GRIDS), metavar="NAME", help=names)
+    names = "; ".join(f"{name}: {title.partition(': ')[2]}" for name, title in ALL.items())
+    parser.add_argument("name", choices=tuple(ALL), metavar="NAME", help=names)
     scale = "quick (default): narrow networks, few samples, built-in data; full: the networks, sizes and data printed"
     parser.add_argument("--scale", choices=tuple(SCALES), default="quick", help=scale)
     parser.add_argument("--dataset", choices=tuple(REGISTRY), help="one data set for all cells (quick: dialpad)")
@@ -58,6 +61,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--output-dir", type=Path, default=place, metavar="DIR", help="where to write (default: %(default)s)"
     )
+    folders = "run folders to draw fig7, fig8 or fig9 of, with commas; trains nothing"
+    parser.add_argument("--runs", type=lambda text: [Path(x) for x in text.split(",")], metavar="A,B", help=folders)
+    parser.add_argument("--sample", type=int, default=0, metavar="K", help="test sample of fig8 and fig9 (default: 0)")
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and for how long; run nothing")
     return parser
 
@@ -83,7 +89,8 @@ def check(args: argparse.Namespace) -> None:
 def chosen(args: argparse.Namespace) -> list[Planned]:
     """Return the cells that are asked for; raises UsageError if there is none."""
     text = (args.only or "").lower()
-    found = [cell for cell in cells(args.name) if text in f"{cell.row} {cell.column}".lower()]
+    every = FIGURES[args.name].cells if args.name in FIGURES else cells(args.name)
+    found = [cell for cell in every if text in f"{cell.row} {cell.column}".lower()]
     if not found:
         raise UsageError(f"--only: expected text of a row or column of {args.name}, found {args.only!r}")
     try:
@@ -93,7 +100,7 @@ def chosen(args: argparse.Namespace) -> list[Planned]:
 
 
 def planned(cell: Cell, run: Run, args: argparse.Namespace) -> Planned:
-    """Return a cell with its jobs; those of another cell that comes to the same run are the same jobs."""
+    """Return a cell with its jobs: those of another cell that comes to the same run are the same jobs."""
     if (why := problem(run)) is not None:
         return Planned(cell, run, (), why)
     more = {name: getattr(args, name) for name in OF_TRAINING if getattr(args, name) is not None}
@@ -182,6 +189,10 @@ def main() -> int:
     """Run what is asked for and write the page; returns 1 if a run failed."""
     args = make_parser().parse_args()
     check(args)
+    if args.runs is not None:
+        if args.name not in FIGURES:
+            raise UsageError(f"--runs: expected it with {', '.join(FIGURES)}, found it with {args.name}")
+        return _draw(args, args.runs, [folder.name for folder in args.runs], args.name)
     found = chosen(args)
     print(first_line(args))
     if args.dry_run:
@@ -195,6 +206,13 @@ def main() -> int:
     except KeyboardInterrupt:
         print(f"stopped; the same command goes on: {_command()}", file=sys.stderr)
         raise
+    failed = sum(outcome.error is not None for outcome in came)
+    if args.name in FIGURES:
+        if failed or any(of_cell.refused for of_cell in found):
+            print("error: not drawn, as a network is missing", file=sys.stderr)
+            return DATA
+        first = [args.output_dir / "cells" / of_cell.jobs[0].name for of_cell in found]
+        return _draw(args, first, [of_cell.cell.row for of_cell in found], f"{args.name}-{args.scale}")
     comparable = args.scale == "full" and args.dataset is None
     lines = collect(found, {outcome.job.name: outcome for outcome in came})
     page = Page(TITLES[args.name], first_line(args), _command(), lines, comparable)
@@ -204,10 +222,15 @@ def main() -> int:
         write_file(written[-1], text.encode())
     print(to_markdown(page))
     print(f"wrote {', '.join(map(str, written))}")
-    failed = sum(outcome.error is not None for outcome in came)
     if failed:
         print(f"error: {failed} of {len(came)} runs failed", file=sys.stderr)
     return DATA if failed else 0
+
+
+def _draw(args: argparse.Namespace, folders: Sequence[Path], names: Sequence[str], file: str) -> int:
+    written = draw(args.name, folders, names, args.output_dir / file, args.data_dir, args.sample)
+    print(f"wrote {', '.join(map(str, written))}")
+    return 0
 
 
 def _command() -> str:
