@@ -10,7 +10,7 @@ from snncore.firing import Firing
 from snncore.kernels import reference
 from snncore.kernels.cuda.membrane import constants
 from snncore.kernels.cuda.module import THREADS, blocks_for, defines_for, launch, put, ready
-from snncore.kernels.cuda.reduce import sum_all, sum_partials
+from snncore.kernels.cuda.reduce import sum_mlif
 from snncore.kernels.cuda.surrogates import code_of
 from snncore.surrogate import spike_dtype
 
@@ -99,7 +99,7 @@ def mlif_backward(
     samples, pixels = o.shape[1] if o.ndim > 2 else 1, math.prod(o.shape[2:-1])
     threads = min(THREADS, (o.shape[-1] + 31) // 32 * 32)  # whole warps for the channels of a pixel
     chunks = chunks_for(samples, pixels * threads)
-    partial = xp.empty((chunks, 2 * pixels), np.float64)
+    partial = xp.empty((chunks, 2, pixels), np.float64)
     weight = alpha if w is None else xp.ascontiguousarray(w)
     first = alpha if u0 is None else xp.ascontiguousarray(u0)
     last = alpha if gu is None else xp.ascontiguousarray(gu)
@@ -108,10 +108,7 @@ def mlif_backward(
     sizes = (len(o), samples, pixels, o.shape[-1])
     name, defines = f"mlif_backward_{_suffix(o)}", defines_for(len(o), code[0])
     launch("mlif", name, (pixels, chunks), (threads,), *arrays, *sizes, *neuron, defines=defines)
-    gw = None
-    if w is None:
-        sums = sum_partials(partial)
-    else:
-        gw = xp.empty(w.shape, np.float32) if of_w is None else of_w
-        sums = sum_partials(partial, (gw, xp.empty(pixels, np.float32)))  # the second half is summed further
-    return go, gw, sum_all(sums[pixels:], of_alpha), gu0
+    galpha = xp.empty((), np.float32) if of_alpha is None else of_alpha
+    gw = None if w is None else xp.empty(w.shape, np.float32) if of_w is None else of_w
+    sum_mlif(partial, gw, galpha)
+    return go, gw, galpha, gu0
