@@ -17,5 +17,6 @@ def command(name: str) -> Callable[[], None]:
 
 train = command("train")
 evaluate = command("evaluate")
+compare = command("compare")
 audit = command("audit")
 prepare = command("prepare")

@@ -23,6 +23,7 @@ VIDEO_SUFFIXES = frozenset({
 # fmt: on
 MAX_PIXELS = 36_000_000  # in a frame: 8K has 33 million
 ASPECTS = (Fraction(1, 8), Fraction(8))  # of a pixel, width to height; those in use are from 1/2 to 3
+FULL_SCALE = {"u8": 1 << 7, "s16": 1 << 15, "s32": 1 << 31, "flt": 1, "dbl": 1}  # of FFmpeg's formats of samples
 JITTER = 0.1  # seconds by which time stamps of sound may be off, as in FFmpeg; more is a hole or an overlap
 
 
@@ -90,13 +91,12 @@ def read_sound_track(
         if rate not in SAMPLE_RATES:
             raise DataError(f"{path}: found a sample rate of {rate} Hz in the sound track, expected 1000 to 384000")
         placed = _Placed(path, rate, MAX_SECONDS if stop is None else stop)
-        # the format alone: channels are mixed below
-        resampler = require_pyav().AudioResampler(format="fltp", rate=rate)
+        channels_of = _Channels(rate)
         for frame in container.decode(stream):
             time = None if frame.pts is None else float(frame.pts * frame.time_base)
             if first is None:
                 first = time or 0.0
-            channels = np.concatenate([f.to_ndarray() for f in resampler.resample(frame)], axis=1)
+            channels = channels_of(frame)
             if power is not None:
                 power += [float(np.mean(np.square(channels, dtype=np.float64))), channels.shape[1]]
             placed.add(
@@ -108,6 +108,26 @@ def read_sound_track(
         raise DataError(f"{path}: found more than {MAX_SECONDS} s of sound, expected a clip; cut it into pieces")
     samples = placed.samples()[round(start * rate) : None if stop is None else round(stop * rate)]
     return check_samples(samples, path, start), rate
+
+
+class _Channels:
+    """Frames of sound as float32 [channels, n], full scale 1.0, at the rate of the stream."""
+
+    def __init__(self, rate: int):
+        self.rate = rate
+        self.resampler: Any = None
+
+    def __call__(self, frame: Any) -> np.ndarray:
+        full = FULL_SCALE.get(frame.format.name.removesuffix("p"))
+        if full is None or frame.sample_rate != self.rate:
+            if self.resampler is None:  # not for every file: it holds threads until Python looks for circles
+                self.resampler = require_pyav().AudioResampler(format="fltp", rate=self.rate)
+            return np.concatenate([f.to_ndarray() for f in self.resampler.resample(frame)], axis=1)
+        x = frame.to_ndarray()
+        if not frame.format.is_planar:
+            x = x.reshape(-1, len(frame.layout.channels)).T
+        zero = 128 if x.dtype == np.uint8 else 0
+        return (x.astype(np.float32) - np.float32(zero)) * np.float32(1 / full)
 
 
 class _Placed:

@@ -2,12 +2,14 @@
 
 import io
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from misnet.training.selection import judged_by
 from snncore.files import replace_file
 
 __all__ = ["make_figure", "plot_confusion", "plot_curves", "png"]
@@ -31,7 +33,9 @@ def make_figure(width: float, height: float, panels: int = 1) -> Any:
 def png(figure: Any) -> bytes:
     """Return the picture as a PNG."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # names in other scripts; boxes are drawn
+        figure.savefig(content, format="png", dpi=120)
     return content.getvalue()
 
 
@@ -52,10 +56,14 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path, heads: Mapping[st
 
     line(left, "train_loss", "train")
     line(left, "test_loss", "test")
+    if judged_by(rows[0]) == "val":
+        line(left, "val_loss", "validation")
     for head, words in heads.items():
         line(middle, f"test_accuracy_{head}", words)
     verdict, words = next(iter(heads.items()))
     line(middle, f"train_accuracy_{verdict}", f"{words}, train", "k--")
+    if judged_by(rows[0]) == "val":
+        line(middle, f"val_accuracy_{verdict}", f"{words}, validation", "k:")
     line(right, "train_firing_rate", "train")
     line(right, "test_firing_rate", "test")
     titles = ("loss", "accuracy", "spikes per neuron and timestep")

@@ -12,6 +12,7 @@ from snncore.kernels.cuda.batch_norm import (
     batch_norm_backward,
     batch_norm_forward,
     batch_norm_gradient_sums,
+    batch_norm_settle,
     batch_norm_statistics,
 )
 from snncore.kernels.cuda.batch_norm_lif import (
@@ -26,6 +27,9 @@ from snncore.kernels.cuda.mlif import mlif_backward, mlif_forward
 from snncore.kernels.cuda.pool import max_pool_backward, max_pool_forward
 from snncore.kernels.cuda.spikes import sew_add
 from snncore.kernels.reference import kernel
+
+FILLS_OUT = True
+"""Kernels for gradients of parameters take `out`, where these are then put; `snncore.tape.Function.into` has it."""
 
 
 def __getattr__(name: str) -> Any:

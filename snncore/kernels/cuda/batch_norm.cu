@@ -1,7 +1,7 @@
 // Batch normalisation of x [P, C] over its P rows. Block (32, 8): lanes along channels, warps along rows; block (b, g)
 // takes channels 32 g .. 32 g + 31 of every (8 gridDim.x)-th row. Memory-bound.
 // Registers a thread, and occupancy, on an H100: bn_backward 31 (100 %), bn_forward 32 (100 %),
-// bn_gradient_sums 32 (100 %), bn_merge_moments 40 (75 %), bn_moments 32 (100 %).
+// bn_gradient_sums 32 (100 %), bn_merge_moments 40 (75 %), bn_moments 32 (100 %), bn_settle 26 (100 %).
 
 // One pass for mean and variance. A thread sums about its own first entry, so that a mean far from zero costs no
 // digits; the pieces are put together in double about the mean of the first. partial [gridDim.x, 3, C]: entries, their
@@ -81,6 +81,20 @@ bn_merge_moments(const double* __restrict__ partial, double* __restrict__ mean_o
     const double offset = all.sum / all.n;
     mean_out[c] = about + offset;
     var_out[c] = (all.squares - all.sum * offset) / all.n;
+}
+
+// inv_std of the batch, and the running statistics one step further; in double, as NumPy computes it.
+extern "C" __global__ void __launch_bounds__(256)
+bn_settle(const double* __restrict__ mean, const double* __restrict__ var, float* __restrict__ running_mean,
+          float* __restrict__ running_var, double* __restrict__ inv_std, const int C, const double momentum,
+          const double eps, const double unbiased)
+{
+    const int c = blockIdx.x * blockDim.x + threadIdx.x;
+    if (c >= C) return;
+    const double m = running_mean[c], v = running_var[c];
+    running_mean[c] = (float)(m + momentum * (mean[c] - m));
+    running_var[c] = (float)(v + momentum * (var[c] * unbiased - v));
+    inv_std[c] = 1.0 / sqrt(var[c] + eps);
 }
 
 // y = (x - mean) * (gamma * inv_std) + beta, rounded as the reference rounds.

@@ -5,7 +5,7 @@ import numpy as np
 from snncore.backend import Array, array_module
 from snncore.firing import Firing
 from snncore.kernels import reference
-from snncore.kernels.cuda.batch_norm import BLOCK, apply_sums
+from snncore.kernels.cuda.batch_norm import BLOCK, apply_sums, put_both
 from snncore.kernels.cuda.membrane import constants
 from snncore.kernels.cuda.module import grid_over_rows, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
@@ -39,12 +39,25 @@ def batch_norm_lif_forward(
 
 
 def batch_norm_lif_gradient_sums(
-    gs: Array, x: Array, s: Array, mean: Array, inv_std: Array, gamma: Array, beta: Array, firing: Firing
+    gs: Array,
+    x: Array,
+    s: Array,
+    mean: Array,
+    inv_std: Array,
+    gamma: Array,
+    beta: Array,
+    firing: Firing,
+    out: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array]:
-    """As `reference.batch_norm_lif_gradient_sums`. The kernel finds the spikes s again by the same roundings."""
+    """As `reference.batch_norm_lif_gradient_sums`. The kernel finds the spikes s again by the same roundings.
+
+    out: gbeta and ggamma, to be filled.
+    """
     code = code_of(firing.surrogate)
-    if not _fits(x, mean, inv_std, gamma, beta) or not ready(gs) or s.dtype != np.uint8 or code is None:
-        return reference.batch_norm_lif_gradient_sums(gs, x, s, mean, inv_std, gamma, beta, firing)
+    taken = _fits(x, mean, inv_std, gamma, beta) and ready(gs, *(out or ())) and s.dtype == np.uint8
+    if not taken or code is None:
+        gc, sums = reference.batch_norm_lif_gradient_sums(gs, x, s, mean, inv_std, gamma, beta, firing)
+        return gc, put_both(sums, out)
     xp = array_module(x)
     gs, x, gamma, beta = (xp.ascontiguousarray(a) for a in (gs, x, gamma, beta))
     channels = x.shape[-1]
@@ -54,7 +67,7 @@ def batch_norm_lif_gradient_sums(
     settings = (len(x), np.int64(pixels), channels, *constants(firing))
     arrays = (gs, x, mean, inv_std, gamma, beta, gc, partial)
     launch("batch_norm_lif", "bn_lif_backward", grid, BLOCK, *arrays, *settings, *code, firing.detach_reset)
-    return gc, sum_partials(partial).reshape(2, channels)
+    return gc, sum_partials(partial, out).reshape(2, channels)
 
 
 def batch_norm_lif_backward(

@@ -1,6 +1,7 @@
 """One modality of the MLIF: forward over T timesteps and backpropagation through time."""
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -8,8 +9,8 @@ from snncore.backend import Array, array_module
 from snncore.firing import Firing
 from snncore.kernels import reference
 from snncore.kernels.cuda.membrane import constants
-from snncore.kernels.cuda.module import THREADS, blocks_for, launch, ready
-from snncore.kernels.cuda.reduce import sum_partials
+from snncore.kernels.cuda.module import THREADS, blocks_for, launch, put, ready
+from snncore.kernels.cuda.reduce import sum_all, sum_partials
 from snncore.kernels.cuda.surrogates import code_of
 from snncore.surrogate import spike_dtype
 
@@ -71,15 +72,20 @@ def mlif_backward(
     alpha: Array,
     u0: Array | None,
     firing: Firing,
+    out: Any = None,
 ) -> tuple[Array, Array | None, Array, Array]:
     """As `reference.mlif_backward`; a weight a channel is left to that.
 
+    out: the gradient of alpha, or those of alpha and w where there is a w, to be filled.
     A block takes one pixel in some samples, so that the gradient of its weight is a sum over the block. It finds the
     spikes s again by the same roundings.
     """
     code, kind = code_of(firing.surrogate), weight_kind(o, w)
-    if not _fits(o, w, alpha, u0, gs, gu) or s.dtype != np.uint8 or code is None or kind == CHANNEL:
-        return reference.mlif_backward(gs, gu, o, s, w, alpha, u0, firing)
+    of_alpha, of_w = (out, None) if w is None else out or (None, None)
+    if not _fits(o, w, alpha, u0, gs, gu, of_alpha, of_w) or s.dtype != np.uint8 or code is None or kind == CHANNEL:
+        go, gw, galpha, gu0 = reference.mlif_backward(gs, gu, o, s, w, alpha, u0, firing)
+        galpha = galpha if of_alpha is None else put(galpha.reshape(of_alpha.shape), of_alpha)
+        return go, None if gw is None else put(gw, of_w), galpha, gu0
     xp = array_module(o)
     o, gs = xp.ascontiguousarray(o), xp.ascontiguousarray(gs)
     go, gu0 = xp.empty(o.shape, alpha.dtype), xp.empty(o.shape[1:], alpha.dtype)
@@ -94,6 +100,10 @@ def mlif_backward(
     sizes = (len(o), samples, pixels, o.shape[-1])
     threads = min(THREADS, (o.shape[-1] + 31) // 32 * 32)  # whole warps for the channels of a pixel
     launch("mlif", f"mlif_backward_{_suffix(o)}", (pixels, chunks), (threads,), *arrays, *sizes, *neuron)
-    sums = sum_partials(partial)
-    gw = None if w is None else sums[:pixels].astype(alpha.dtype).reshape(w.shape)
-    return go, gw, sums[pixels:].sum().astype(alpha.dtype), gu0
+    gw = None
+    if w is None:
+        sums = sum_partials(partial)
+    else:
+        gw = xp.empty(w.shape, np.float32) if of_w is None else of_w
+        sums = sum_partials(partial, (gw, xp.empty(pixels, np.float32)))  # the second half is summed further
+    return go, gw, sum_all(sums[pixels:], of_alpha), gu0

@@ -2,13 +2,13 @@
 
 import functools
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from snncore.backend import Array, array_module
 
-__all__ = ["FILES", "OPTIONS", "blocks_for", "grid_over_rows", "launch", "ready", "source"]
+__all__ = ["FILES", "OPTIONS", "Double", "blocks_for", "grid_over_rows", "launch", "put", "ready", "source"]
 
 FOLDER = Path(__file__).parent
 FILES = tuple(sorted(path.stem for path in FOLDER.glob("*.cu")))
@@ -40,7 +40,8 @@ def _module(xp: Any, file: str) -> Any:
 def launch(file: str, name: str, grid: tuple[int, ...], block: tuple[int, ...], *args: Any) -> None:
     """Start kernel `name` of `file`.cu on the current stream.
 
-    args: GPU arrays, C-contiguous; Python bools and ints become int32, floats float32; NumPy scalars stay as they are.
+    args: GPU arrays, C-contiguous; Python bools and ints become int32, floats float32 (also NumPy's, which are floats),
+    a `Double` float64; other NumPy scalars stay as they are.
     Raises ValueError for an array that is not contiguous: a kernel would ignore its strides, and CuPy says nothing.
     """
     xp = array_module(*args)
@@ -50,7 +51,15 @@ def launch(file: str, name: str, grid: tuple[int, ...], block: tuple[int, ...], 
     _kernel(xp, file, name)(grid, block, tuple(_argument(a) for a in args))
 
 
+class Double(NamedTuple):
+    """A number that a kernel takes as a double."""
+
+    value: float
+
+
 def _argument(a: Any) -> Any:
+    if isinstance(a, Double):
+        return np.float64(a.value)
     if isinstance(a, int):  # bool too
         return np.int32(a)
     return np.float32(a) if isinstance(a, float) else a
@@ -64,6 +73,14 @@ def blocks_for(n: int, each: int = THREADS) -> tuple[int]:
 def grid_over_rows(rows: int, channels: int) -> tuple[int, int]:
     """Return the grid of a kernel with blocks (32, 8): lanes along channels, warps along rows, in strides."""
     return max(1, min((rows + ROWS - 1) // ROWS, ROW_BLOCKS)), (channels + LANES - 1) // LANES
+
+
+def put(result: Array, out: Array | None) -> Array:
+    """Return the result, written to out if there is one."""
+    if out is None:
+        return result
+    out[...] = result
+    return out
 
 
 def ready(*arrays: Array | None, dtype: type = np.float32) -> bool:
