@@ -33,6 +33,7 @@ class MISNetConfig(ModelConfig):
     """
 
     PRESETS: ClassVar[tuple[str, ...]] = ("paper", "public-code")
+    EARLIER: ClassVar[Mapping[str, Any]] = {"head_scale": 1.0}
 
     variant: str = switch("S", "size of Table 1: XS, S, L or XL", tuple(VARIANTS))
     channels: tuple[int, ...] | None = switch(None, "channels of each stage instead of Table 1's, as 16,32,64")
@@ -70,6 +71,7 @@ class MISNetConfig(ModelConfig):
     pooling: str = switch("max", "2x2 pooling after the cells of a stage; max keeps spikes binary", ("max", "avg"))
     head: str = switch("concat", "fusion before the classifier (Eq. 13, Table 6)", HEADS)
     head_pool: int = switch(0, "0: global average before the heads; k: average over k x k pixels, then flatten")
+    head_scale: float = switch(0.1, "factor on the initial weights of the last layer of each head")
 
     loss: str = switch("mse", "mse against one-hot labels (Eqs. 14, 15) or cross-entropy", ("mse", "cross-entropy"))
     beta_a: float = switch(0.5, "weight of the audio loss (Eq. 16)")
@@ -83,7 +85,7 @@ class MISNetConfig(ModelConfig):
             self.require(name, getattr(self, name) >= 1, "a positive integer")
         for name in ("v_threshold", "mlif_v_threshold"):
             self.require(name, getattr(self, name) > 0, "a positive number")
-        for name in ("beta_a", "beta_v"):
+        for name in ("beta_a", "beta_v", "head_scale"):
             self.require(name, getattr(self, name) >= 0, "a number of at least 0")
         for name in ("channels", "cells"):
             least = 1 if name == "channels" else 0
@@ -191,6 +193,7 @@ def _public_code(variant: str) -> dict[str, Any]:
         "pooling": "avg",
         "learn_alpha": False,
         "head_pool": 2 if len(channels) == 3 else 4,
+        "head_scale": 1.0,
         "cells": (1, 1, 1) if variant == "XS" else cells,
         "size": 32 if len(channels) == 3 else 64,
         "unused_modules": True,

@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from misnet.models.contract import Model, Scores
 from misnet.models.misnet.blocks import MODALITIES, Stage
 from misnet.models.misnet.config import MISNetConfig
@@ -68,6 +70,11 @@ class MISNet(Model):
         self.head = FusionHead(features, config, rng)
         self.head_a = nn.Linear(features, config.classes, rng=rng)
         self.head_v = nn.Linear(features, config.classes, rng=rng)
+        # Scores of a fresh network are noise. While they are large, the quickest way to a smaller loss is fewer spikes
+        # in the last stage, and its MLIF, which fires rarely at first, may fall silent before anything is learned.
+        for linear in (self.head.linear, self.head_a, self.head_v):
+            for p in linear.parameters():
+                p.data *= np.float32(config.head_scale)
 
     def forward(self, x_a: Tensor, x_v: Tensor) -> Outputs:
         for stage in self.stages:
