@@ -27,7 +27,7 @@ from misnet.tools.naming import Parser, called
 from misnet.tools.networks import new_config
 from misnet.tools.process_options import process_options, seconds_of
 from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of
-from misnet.tools.taking_up import take_up
+from misnet.tools.taking_up import fingerprints, take_up
 from misnet.tools.toolkit import (
     STOPPED,
     StopRequest,
@@ -143,7 +143,8 @@ def main() -> int:
     device = device_from(options)
     settings = choice.settings
     config, (train, test) = new_config(choice.model, choice.switches, choice.given, settings, "train", "test")
-    data = {"train": train.fingerprint(), "test": test.fingerprint()}
+    data, stamps = fingerprints(given, {"train": train, "test": test})
+    recorded = {"options": options, "stamps": stamps}
     augment = Augmentation(settings["augment"], settings["seed"])
     model = build(choice.model, config, settings["seed"])
     model.to(device)
@@ -181,8 +182,8 @@ def main() -> int:
         if "resume" not in given:
             check_is_free(folder)  # nobody can begin one now
             run.save()  # before config.json, so that whatever has one can go on
-            write_config(folder, settings, choice.model, config, data, train.class_names, options)
-        elif not take_up(run, journal, given, options, data):
+            write_config(folder, settings, choice.model, config, data, train.class_names, **recorded)
+        elif not take_up(run, journal, given, recorded, data):
             return 0
         samples = "pairs" if len(model.streams) == 2 else "samples"
         memory = expected_memory(run, settings, journal)
