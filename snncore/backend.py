@@ -1,8 +1,10 @@
 """Which array module and which device: probed once, with errors that say what to do."""
 
+import ctypes
 import functools
 import os
 import re
+from importlib import metadata
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,9 @@ __all__ = [
 Array = Any
 """A `numpy.ndarray` or a `cupy.ndarray`."""
 
-INSTALL = 'install it with: pip install -e ".[cuda]"'
+EXTRAS = {12: "cuda12", 13: "cuda13"}
+"""Of this project, by the version of CUDA that CuPy is built for."""
+
 NO_DRIVER, NO_DEVICE = 35, 100  # of cudaError_t
 
 
@@ -32,32 +36,63 @@ class BackendError(RuntimeError):
 
 @functools.cache
 def cupy_module() -> Any:
-    """Return the `cupy` module, with a device that computes, or raise BackendError with the reason in one sentence.
-
-    Tried once: a driver and a device, then a product and a sum of 2 x 2 numbers, for cuBLAS and the compiler are looked
-    for only when they are first used.
-    """
+    """Return the `cupy` module, with a driver and a device, or raise BackendError with the reason in one sentence."""
     try:
         import cupy
     except ImportError as error:
         missing = getattr(error, "name", None) == "cupy"
         what = "CuPy is not installed" if missing else f"CuPy cannot be imported ({_first_line(error)})"
-        raise BackendError(f'device "cuda": {what}; {INSTALL}') from None
+        raise BackendError(f'device "cuda": {what}; {_install(broken=not missing)}') from None
     try:
         count = cupy.cuda.runtime.getDeviceCount()
     except Exception as error:  # CuPy raises its own types, which exist only where CuPy does
         raise BackendError(f'device "cuda": {_no_device(error)}') from None
     if count == 0:
         raise BackendError('device "cuda": CuPy is installed but no CUDA device was found')
+    return cupy
+
+
+@functools.cache
+def _try_device(cupy: Any, index: int) -> None:
+    """Compute a product and a sum of 2 x 2 numbers on a device, once; raises BackendError if that fails.
+
+    cuBLAS and the compiler are looked for only when they are first used. No other device is touched.
+    """
     try:
-        a = cupy.ones((2, 2), np.float64)  # not float32: the first product of those decides on TF32
-        result = float((a @ a + 1).sum())
+        with cupy.cuda.Device(index):
+            a = cupy.ones((2, 2), np.float64)  # not float32: the first product of those decides on TF32
+            result = float((a @ a + 1).sum())
     except Exception as error:  # ImportError, RuntimeError or CuPy's own
         what = f"there is a device, but a library of CUDA is missing or fails ({_first_line(error)})"
-        raise BackendError(f'device "cuda": {what}; {INSTALL}') from None
+        raise BackendError(f'device "cuda": {what}; {_install(broken=True)}') from None
     if result != 12:
         raise BackendError(f'device "cuda": there is a device, but it computes wrongly: 12 came out as {result}')
-    return cupy
+
+
+def _install(broken: bool) -> str:
+    """How to install CuPy: for the CUDA of the one that is here but broken, else for that of the driver."""
+    here = [version for version in EXTRAS if broken and _is_installed(f"cupy-cuda{version}x")]
+    driver = driver_version() // 1000
+    known = here or [version for version in EXTRAS if version <= driver]
+    return f'install it with: pip install -e ".[{EXTRAS[known[-1]] if known else "cuda"}]"'
+
+
+def _is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+def driver_version() -> int:
+    """Return the newest CUDA that the driver runs, such as 13000; 0 without a driver. CuPy is not needed."""
+    version = ctypes.c_int(0)
+    try:
+        ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    except (OSError, AttributeError):
+        return 0
+    return version.value
 
 
 def _no_device(error: Exception) -> str:
@@ -98,14 +133,16 @@ def parse_device(device: str) -> tuple[str, int]:
         raise ValueError(f"device: expected auto, cpu, cuda or cuda:<index>, found {device!r}")
     if kind == "auto":
         try:
-            cupy_module()
+            _try_device(cupy_module(), 0)
         except BackendError:
             return "cpu", 0
         return "cuda", 0
     if kind == "cuda":
-        count = cupy_module().cuda.runtime.getDeviceCount()
+        cupy = cupy_module()
+        count = cupy.cuda.runtime.getDeviceCount()
         if int(index or 0) >= count:
             raise BackendError(f"device {device!r}: found {count} CUDA device(s)")
+        _try_device(cupy, int(index or 0))
     return kind, int(index or 0)
 
 

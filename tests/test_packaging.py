@@ -57,7 +57,7 @@ def test_the_wheel_has_every_file_of_the_tree_and_no_other(wheel):
     names = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert names == module_files()
     kinds = {name.rpartition(".")[2] for name in names}
-    assert kinds == {"py", "typed", "toml", "cu", "cuh"}
+    assert kinds == {"py", "typed", "toml", "cu", "cuh", "sh"}
     assert {"snncore/py.typed", "misnet/py.typed", "misnet/datasets/sets/dialpad.py", "misnet/tools/train.py"} <= names
 
 

@@ -16,6 +16,7 @@ from misnet.datasets import BatchIterator, Prefetch
 from misnet.models.contract import Model, Scores
 from misnet.tools.naming import Parser
 from misnet.tools.networks import trained_network
+from misnet.tools.parts import PARTS
 from misnet.tools.toolkit import (
     DATA,
     add_data_options,
@@ -37,7 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(description=__doc__)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
-    parser.add_argument("--split", choices=("test", "train"), default="test", help="samples to use (default: test)")
+    parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
     parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to a JSON file")
     parser.add_argument("--picture", type=Path, metavar="FILE", help="PNG to write (default: RUN_DIR/confusion.png)")

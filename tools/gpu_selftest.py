@@ -11,6 +11,7 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
 import argparse
 import platform
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,9 @@ import numpy as np
 
 import snncore
 from misnet.models.misnet.config import MISNetConfig
-from misnet.tools.gpu_checks import Outcome, event_checks, kernel_checks, step_checks
-from misnet.tools.gpu_timings import Timing, kernel_timings, layer_in_pytorch, measured_card, step_timing
+from misnet.tools.gpu_checks import Outcome, event_checks, first_line, guarded, kernel_checks, small_config, step_checks
+from misnet.tools.gpu_real import other_checks, real_checks, spike_check
+from misnet.tools.gpu_timings import SETS, Clock, Timing, kernel_timings, measured_card, step_timing
 from misnet.tools.naming import Parser
 from misnet.tools.roofline import Layer
 from misnet.tools.toolkit import UsageError, add_device_options, device_from, run_tool
@@ -55,21 +57,17 @@ def timing_lines(timings: list[Timing]) -> str:
     return "\n".join(lines)
 
 
-def compare_lines(layer: Layer, timings: list[Timing], repeats: int) -> str:
-    """The layer as a whole, here and in PyTorch."""
-    parts = (
-        "convolution forward, dense",
-        "bn_moments",
-        "bn_lif_forward",
-        "bn_lif_backward",
-        "bn_backward",
-        "convolution, gradient of weights, dense",
-        "convolution, gradient of input",
-    )
-    ours = sum(t.microseconds for t in timings if t.name in parts)
-    theirs = layer_in_pytorch(layer, repeats)
-    shown = theirs if isinstance(theirs, str) else f"{1e6 * theirs:.1f} us"
-    return f"convolution, BatchNorm and LIF, forward and backward: {ours:.1f} us; PyTorch and SpikingJelly: {shown}"
+def timing_parts(cupy: Any, layer: Layer, device: str, quick: bool) -> Iterator[str]:
+    """What the card does at best, then every kernel and whole steps beside that."""
+    clock = Clock(cupy, 64, 1, 2) if quick else Clock(cupy, 4096)
+    card = measured_card(clock, 1 if quick else 1024)
+    yield f"measured: copy {card.bandwidth / 1e9:,.0f} GB/s, product of matrices {card.peak / 1e9:,.0f} GFLOP/s"
+    yield timing_lines(kernel_timings(clock, card, layer, device, *((2, 5000) if quick else (SETS,))))
+    configs = [MISNetConfig(variant="XS", channels=(4, 4), cells=(1, 1), size=4, timesteps=2)]
+    if not quick:
+        configs = [MISNetConfig(variant=variant) for variant in ("XS", "S")]
+    samples, repeats = (2, 1) if quick else (32, 10)
+    yield timing_lines([step_timing(card, config, samples, device, repeats) for config in configs])
 
 
 def main() -> int:
@@ -77,6 +75,12 @@ def main() -> int:
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output", type=Path, default=Path("gpu_selftest.txt"), metavar="FILE", help="report to write")
     parser.add_argument("--quick", action="store_true", help="small sizes: checks as before, timings that say little")
+    parser.add_argument("--no-timings", action="store_true", help="checks only, as under compute-sanitizer")
+    parser.add_argument(
+        "--no-pool",
+        action="store_true",
+        help="allocate every array by itself: compute-sanitizer cannot see a write beyond an array inside a pool",
+    )
     add_device_options(parser)
     options = vars(parser.parse_args())
     if options.get("tf32"):
@@ -92,21 +96,23 @@ def main() -> int:
         parts.append(text)
         print(f"\n{text}", flush=True)
 
-    outcomes = kernel_checks(device) + event_checks(device)
-    outcomes += step_checks(device, samples=2, steps=2) if quick else step_checks(device)
-    add(check_lines(outcomes))
+    if options["no_pool"]:
+        cupy.cuda.set_allocator(None)
     layer = Layer(2, 2, 4, 8, 8) if quick else Layer()
-    repeats = 1 if quick else 20
-    card = measured_card(cupy, *((1, 64) if quick else (1024, 4096)))
-    add(f"measured: copy {card.bandwidth / 1e9:,.0f} GB/s, product of matrices {card.peak / 1e9:,.0f} GFLOP/s")
-    timings = kernel_timings(cupy, card, layer, device, repeats)
-    configs = [MISNetConfig(variant="XS", channels=(4, 4), cells=(1, 1), size=4, timesteps=2)]
-    if not quick:
-        configs = [MISNetConfig(variant=variant) for variant in ("XS", "S")]
-    timings += [step_timing(cupy, card, config, 2 if quick else 32, device, repeats) for config in configs]
-    add(timing_lines(timings))
-    if not quick:
-        add(compare_lines(layer, timings, repeats))
+    outcomes = kernel_checks(device) + event_checks(device)
+    try:
+        outcomes += step_checks(device, samples=2, steps=2) if quick else step_checks(device)
+    except Exception as error:  # the checks after it still run
+        outcomes.append(Outcome("training steps", False, f"{type(error).__name__}: {first_line(error)}"))
+    add(check_lines(outcomes))
+    more = [*real_checks(layer, device), *other_checks(device, 5000 if quick else 7_000_001)]
+    network, samples = (small_config(), 2) if quick else (MISNetConfig(size=16), 8)
+    more.append(guarded("spikes as on the CPU", lambda: spike_check(network, samples, device)))
+    add(check_lines(more))
+    outcomes += more
+    if not options["no_timings"]:
+        for text in timing_parts(cupy, layer, device, quick):
+            add(text)
     failed = sum(not o.passed for o in outcomes)
     add(
         f"{len(outcomes) - failed} checks passed, {failed} failed; most memory {peak_memory_mib(device):,.0f} MiB; "

@@ -1,23 +1,25 @@
 """How fast a real card runs the CUDA kernels and a whole training step, beside what it could do at best."""
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.model import MISNet
-from misnet.tools.gpu_checks import batches
+from misnet.tools.gpu_steps import median_ms, our_run
 from misnet.tools.roofline import Card, Layer, kernels, step_work
-from misnet.training.step import Totals, train_step
 from snncore import to_device
+from snncore.backend import Array
 from snncore.firing import Firing
 from snncore.kernels import cuda
 from snncore.kernels.cuda import events, optim
 from snncore.kernels.cuda.spikes import count_spikes
-from snncore.optim import OPTIMIZERS
 
 PARAMETERS = 7_000_000
+CALLS = 20  # between two events
+SETS = 8  # of buffers, in turn: together several times the second-level cache (50 MB on an H100), outputs as well
 
 
 class Timing(NamedTuple):
@@ -28,49 +30,104 @@ class Timing(NamedTuple):
     least: float
 
 
-def time_of(cupy: Any, run: Callable[[], Any], repeats: int = 20) -> float:
-    """Return the seconds of one call, the median of `repeats` by events of the device, after a call to warm up."""
-    run()
-    seconds = []
-    for _ in range(repeats):
-        start, end = cupy.cuda.Event(), cupy.cuda.Event()
-        start.record()
-        run()
-        end.record()
-        end.synchronize()
-        seconds.append(1e-3 * cupy.cuda.get_elapsed_time(start, end))
-    return float(np.median(seconds))
+class Clock:
+    """Times calls by events of the device.
+
+    An event before and an event after one short call would time Python, which launches slower than a card computes. So
+    `CALLS` calls lie between two events, and a long product of matrices in front of them lets the host run ahead.
+    side: of its matrices, of random numbers: factors that are all alike are multiplied faster.
+    """
+
+    def __init__(self, cupy: Any, side: int, repeats: int = 5, calls: int = CALLS) -> None:
+        rng = np.random.default_rng(9)
+        self.cupy, self.side, self.repeats, self.calls = cupy, side, repeats, calls
+        self.a, self.b = (cupy.asarray(rng.standard_normal((side, side), np.float32)) for _ in range(2))
+        self.c = cupy.empty((side, side), np.float32)
+
+    def product(self) -> None:
+        """The product of the two matrices, by cuBLAS."""
+        self.cupy.matmul(self.a, self.b, out=self.c)
+
+    def seconds(self, runs: Sequence[Callable[[], Any]], calls: int | None = None) -> float:
+        """Return the seconds of one call, the median of `repeats`; the runs, alike but for their buffers, take turns.
+
+        What a call returns is kept until its buffers' turn comes again, so that outputs leave the cache too.
+        """
+        calls = calls or self.calls
+        kept: deque[Any] = deque(maxlen=len(runs))
+        for run in runs:
+            kept.append(run())
+        found = []
+        for _ in range(self.repeats):
+            start, end = self.cupy.cuda.Event(), self.cupy.cuda.Event()
+            self.product()
+            start.record()
+            for k in range(calls):
+                kept.append(runs[k % len(runs)]())
+            end.record()
+            end.synchronize()
+            found.append(1e-3 * self.cupy.cuda.get_elapsed_time(start, end) / calls)
+        return float(np.median(found))
 
 
-def measured_card(cupy: Any, megabytes: int, side: int) -> Card:
+def measured_card(clock: Clock, megabytes: int) -> Card:
     """Return what the card does at best, measured: a copy of arrays, and a product of float32 matrices by cuBLAS."""
-    source, target = (cupy.zeros(megabytes * 2**18, np.float32) for _ in range(2))
-    a, b, c = (cupy.ones((side, side), np.float32) for _ in range(3))
+    rng = np.random.default_rng(8)
+    source = clock.cupy.asarray(rng.standard_normal(megabytes * 2**18, np.float32))
+    target = clock.cupy.empty_like(source)
 
     def copy() -> None:
         target[...] = source
 
-    bandwidth = 2 * source.nbytes / time_of(cupy, copy)
-    return Card(bandwidth, 2 * side**3 / time_of(cupy, lambda: cupy.matmul(a, b, out=c)))
+    bandwidth = 2 * source.nbytes / clock.seconds([copy], calls=4)
+    return Card(bandwidth, 2 * clock.side**3 / clock.seconds([clock.product], calls=4))
 
 
-def calls(cupy: Any, layer: Layer, device: str) -> dict[str, Callable[[], Any]]:
-    """Return what runs each kernel of tools/roofline.py on a layer, where one call is one kernel and little else."""
+def buffers(layer: Layer, device: str, parameters: int = PARAMETERS) -> dict[str, Array]:
+    """Return the arrays that the calls work on, of random numbers, on the device."""
     rng, c = np.random.default_rng(0), layer.outputs
     shape = (layer.timesteps, layer.samples, layer.size, layer.size, c)
-    s = to_device((rng.random(shape, np.float32) < 0.15).astype(np.uint8), device)
-    x = to_device(rng.standard_normal(shape, np.float32), device)
-    gs, images = to_device(rng.standard_normal(shape, np.float32), device), s.reshape(-1, *shape[2:])
-    gy, w = gs.reshape(images.shape), cupy.ones((3, 3, layer.inputs, c), np.float32)
-    mean, inv_std = cupy.zeros(c, np.float64), cupy.ones(c, np.float64)
-    gamma, beta, alpha = cupy.ones(c, np.float32), cupy.zeros(c, np.float32), cupy.ones((), np.float32)
-    pixel, count = cupy.ones((layer.size, layer.size, 1), np.float32), cupy.zeros((), np.uint64)
-    sums, entries = cupy.zeros((2, c), np.float64), x.size // c
-    norm, firing, same = (mean, inv_std, gamma, beta), Firing(), ((1, 1), (1, 1))
+    pooled = (shape[0] * shape[1], layer.size // 2, layer.size // 2, c)
+
+    def floats(*s: int) -> np.ndarray:
+        return rng.standard_normal(s, np.float32)
+
+    def spikes() -> np.ndarray:
+        return (rng.random(shape, np.float32) < 0.15).astype(np.uint8)
+
+    made = {
+        "s": spikes(),
+        "a": spikes(),
+        "x": floats(*shape),
+        "gs": floats(*shape),
+        "w": floats(3, 3, layer.inputs, c),
+        "mean": rng.uniform(-0.1, 0.1, c),
+        "inv_std": rng.uniform(0.9, 1.1, c),
+        "gamma": floats(c),
+        "beta": floats(c),
+        "alpha": np.array(0.5, np.float32),
+        "pixel": floats(layer.size, layer.size, 1),
+        "sums": rng.standard_normal((2, c)),
+        "g_pooled": floats(*pooled),
+        "p": floats(parameters),
+        "g": floats(parameters),
+        "m": floats(parameters),
+        "v": floats(parameters) ** 2,
+        "count": np.zeros((), np.uint64),
+        "finite": np.ones((), np.int32),
+        "loss": np.ones((), np.float32),
+    }
+    return {name: to_device(x, device) for name, x in made.items()}
+
+
+def calls(made: dict[str, Array]) -> dict[str, Callable[[], Any]]:
+    """Return what runs each kernel of tools/roofline.py on `buffers`, where one call is one kernel and little else."""
+    s, a, x, gs, w, alpha, pixel = (made[name] for name in ("s", "a", "x", "gs", "w", "alpha", "pixel"))
+    p, g, m, v, finite, count = (made[name] for name in ("p", "g", "m", "v", "finite", "count"))
+    images, gy = s.reshape(-1, *s.shape[2:]), gs.reshape(-1, *gs.shape[2:])
+    norm = tuple(made[name] for name in ("mean", "inv_std", "gamma", "beta"))
+    firing, same, entries = Firing(), ((1, 1), (1, 1)), x.size // x.shape[-1]
     pooled = cuda.max_pool_forward(images, (2, 2), (2, 2))
-    g_pooled = cupy.ones(pooled.shape, np.float32)
-    p, g, m, v = (cupy.zeros(PARAMETERS, np.float32) for _ in range(4))
-    finite, loss = cupy.ones((), np.int32), cupy.zeros((), np.float32)
     return {
         "convolution forward, dense": lambda: cuda.conv_forward(images, w, *same),
         "convolution, gradient of weights, dense": lambda: cuda.conv_backward_weight(images, gy, (3, 3), *same),
@@ -82,18 +139,18 @@ def calls(cupy: Any, layer: Layer, device: str) -> dict[str, Callable[[], Any]]:
         "bn_forward": lambda: cuda.batch_norm_forward(x, *norm),
         "bn_lif_forward": lambda: cuda.batch_norm_lif_forward(x, *norm, firing),
         "bn_lif_backward": lambda: cuda.batch_norm_lif_gradient_sums(gs, x, s, *norm, firing),
-        "bn_backward": lambda: cuda.batch_norm_backward(gs, x, *norm[:3], sums, entries),
+        "bn_backward": lambda: cuda.batch_norm_backward(gs, x, *norm[:3], made["sums"], entries),
         "lif_forward": lambda: cuda.lif_forward(x, None, firing),
         "lif_backward": lambda: cuda.lif_backward(gs, None, x, s, None, firing),
         "mlif_forward (spikes)": lambda: cuda.mlif_forward(s, pixel, alpha, None, firing),
-        "mlif_backward (spikes)": lambda: cuda.mlif_backward(gs, None, s, s, pixel, alpha, None, firing),
+        "mlif_backward (spikes)": lambda: cuda.mlif_backward(gs, None, s, a, pixel, alpha, None, firing),
         "max_pool_forward (spikes)": lambda: cuda.max_pool_forward(images, (2, 2), (2, 2)),
-        "max_pool_backward (spikes)": lambda: cuda.max_pool_backward(g_pooled, images, pooled, (2, 2), (2, 2)),
-        "sew_add": lambda: cuda.sew_add(s, s),
+        "max_pool_backward (spikes)": lambda: cuda.max_pool_backward(made["g_pooled"], images, pooled, (2, 2), (2, 2)),
+        "sew_add": lambda: cuda.sew_add(s, a),
         "count_spikes": lambda: count_spikes(s, count),
-        "check_finite": lambda: optim.all_finite(p, g, loss),
+        "check_finite": lambda: optim.all_finite(p, g, made["loss"]),
         "adam_step": lambda: optim.adam_step(p, g, m, v, finite, 1e-3, (0.9, 0.999), 1e-8, 1, 1.0, 0.0),
-        "sgd_step": lambda: optim.sgd_step(p, g, m, finite, 1e-3, 0.9, 0.0, False),
+        "sgd_step": lambda: optim.sgd_step(p, g, m, finite, 1e-6, 0.9, 0.0, False),
     }
 
 
@@ -106,59 +163,23 @@ SUMS = {  # rows of the roofline that run in one call
 }
 
 
-def kernel_timings(cupy: Any, card: Card, layer: Layer, device: str, repeats: int) -> list[Timing]:
-    """Time every kernel."""
-    work = kernels(layer, PARAMETERS)
-    timings = []
-    for name, run in calls(cupy, layer, device).items():
+def kernel_timings(
+    clock: Clock, card: Card, layer: Layer, device: str, sets: int = SETS, parameters: int = PARAMETERS
+) -> list[Timing]:
+    """Time every kernel, on `sets` sets of buffers in turn."""
+    first = buffers(layer, device, parameters)
+    turns = [calls(first), *(calls({name: x.copy() for name, x in first.items()}) for _ in range(sets - 1))]
+    work, timings = kernels(layer, parameters), []
+    for name in turns[0]:
         least = sum(work[row].seconds(card) for row in SUMS.get(name, (name,)))
-        timings.append(Timing(name, 1e6 * time_of(cupy, run, repeats), 1e6 * least))
+        timings.append(Timing(name, 1e6 * clock.seconds([runs[name] for runs in turns]), 1e6 * least))
     return timings
 
 
-def step_timing(cupy: Any, card: Card, config: MISNetConfig, samples: int, device: str, repeats: int) -> Timing:
-    """Time a whole training step with Adam, the reading of its numbers included."""
-    model = MISNet(config).to(device)
-    optimizer = OPTIMIZERS["adam"](model.named_parameters(), 1e-3)
-    batch = tuple(to_device(x, device) for x in batches(config, samples, 1)[0])
-    seconds = time_of(cupy, lambda: train_step(model, optimizer, 1e-3, batch, Totals(), 0), repeats)
-    least = sum(w.seconds(card) for w in step_work(config, samples, model.count_parameters()).values())
+def step_timing(card: Card, config: MISNetConfig, samples: int, device: str, repeats: int) -> Timing:
+    """Time a whole training step with Adam on the host's clock, the reading of its numbers included."""
+    ms = median_ms(our_run(config, samples, device).train, repeats)
+    parameters = MISNet(config).count_parameters()
+    least = sum(w.seconds(card) for w in step_work(config, samples, parameters).values())
     name = f"training step of MISNet-{config.variant}, N={samples}, {config.size} x {config.size}, T={config.timesteps}"
-    return Timing(name, 1e6 * seconds, 1e6 * least)
-
-
-def pytorch_layer(layer: Layer) -> Any:
-    """Return convolution, BatchNorm and LIF of PyTorch and SpikingJelly, with its CuPy kernels if it lets one ask."""
-    import torch
-    from spikingjelly.activation_based import layer as sj_layer
-    from spikingjelly.activation_based import neuron, surrogate
-
-    settings = {"tau": 2.0, "decay_input": False, "surrogate_function": surrogate.Sigmoid(), "step_mode": "m"}
-    try:
-        lif = neuron.LIFNode(**settings, backend="cupy")
-    except TypeError:  # from version 2 on it has no such choice
-        lif = neuron.LIFNode(**settings)
-    conv = sj_layer.Conv2d(layer.inputs, layer.outputs, 3, padding=1, bias=False, step_mode="m")
-    return torch.nn.Sequential(conv, sj_layer.BatchNorm2d(layer.outputs, step_mode="m"), lif)
-
-
-def layer_in_pytorch(layer: Layer, repeats: int) -> float | str:
-    """Return the seconds of `pytorch_layer`, forward and backward, or why there are none."""
-    try:
-        import torch
-
-        net = pytorch_layer(layer).cuda()
-        shape = (layer.timesteps, layer.samples, layer.inputs, layer.size, layer.size)
-        x = (torch.rand(shape, device="cuda") < 0.15).float().requires_grad_()
-        start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-        seconds = []
-        for _ in range(repeats + 3):
-            net[2].reset()
-            start.record()
-            net(x).sum().backward()
-            end.record()
-            end.synchronize()
-            seconds.append(1e-3 * start.elapsed_time(end))
-        return float(np.median(seconds[3:]))
-    except Exception as error:  # not installed, or whatever another library raises: it must not end the report
-        return f"not compared: {type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
+    return Timing(name, 1e3 * ms, 1e6 * least)

@@ -4,17 +4,25 @@ import builtins
 import os
 import sys
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from snncore import BackendError, to_device
+from snncore import BackendError, backend, to_device
 from snncore.backend import cupy_module, memory_message, parse_device, use_device
 from tests.support import double
 from tests.support.double import device, functions, ledger, truth
 from tests.support.double.array import ndarray
 
 INSTALL = 'install it with: pip install -e ".[cuda]"'
+
+
+@pytest.fixture(autouse=True)
+def _no_cuda_here(monkeypatch):
+    """Whatever this machine has: no driver, no installed CuPy."""
+    monkeypatch.setattr(backend, "driver_version", lambda: 0)
+    monkeypatch.setattr(backend, "_is_installed", lambda distribution: False)
 
 
 @pytest.fixture(autouse=True)
@@ -58,6 +66,40 @@ def said():
 def test_no_cupy(monkeypatch):
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert said() == f'device "cuda": CuPy is not installed; {INSTALL}'
+
+
+@pytest.mark.parametrize(
+    ("driver", "extra"), [(0, "cuda"), (11080, "cuda"), (12090, "cuda12"), (13000, "cuda13"), (14010, "cuda13")]
+)
+def test_the_driver_says_which_cupy_to_install(monkeypatch, driver, extra):
+    monkeypatch.setitem(sys.modules, "cupy", None)
+    monkeypatch.setattr(backend, "driver_version", lambda: driver)
+    monkeypatch.setattr(backend, "_is_installed", lambda distribution: True)  # of another environment: not asked
+    assert said() == f'device "cuda": CuPy is not installed; install it with: pip install -e ".[{extra}]"'
+
+
+def test_a_broken_cupy_is_mended_and_no_second_one_put_beside_it(monkeypatch, modules):
+    monkeypatch.setattr(backend, "driver_version", lambda: 13000)
+    monkeypatch.setattr(backend, "_is_installed", lambda distribution: distribution == "cupy-cuda12x")
+    modules["cupy"].ones = fails(RuntimeError("Failure finding libnvrtc.so"))
+    assert said().endswith('install it with: pip install -e ".[cuda12]"')
+
+
+def test_the_extras_that_the_hints_name_are_there():
+    text = (Path(backend.__file__).parents[1] / "pyproject.toml").read_text()
+    for version, extra in backend.EXTRAS.items():
+        assert f'{extra} = [\n    "cupy-cuda{version}x[ctk]>=14"' in text
+    assert 'cuda = ["snncore[cuda12]"]' in text
+
+
+def test_only_the_device_that_is_asked_for_is_tried(modules, monkeypatch):
+    tried, real = [], modules["cupy"].cuda.Device
+    monkeypatch.setattr(modules["cupy"].cuda, "Device", lambda index: tried.append(index) or real(index))
+    for _ in range(2):
+        assert parse_device("cuda:1") == ("cuda", 1)
+    assert tried == [1]
+    assert parse_device("auto") == ("cuda", 0)
+    assert tried == [1, 0]
 
 
 def test_a_cupy_that_cannot_be_imported(monkeypatch):

@@ -59,28 +59,32 @@ def make_modules() -> dict[str, types.ModuleType]:
         get_current_stream=lambda: device.Stream.null,
         get_elapsed_time=device.get_elapsed_time,
         is_available=lambda: True,
+        set_allocator=lambda allocator: None,  # every array is allocated by itself as it is
     )
     cupyx.__dict__["empty_pinned"] = device.empty_pinned
     return {"cupy": cupy, "cupy.cuda": cuda, "cupyx": cupyx}
 
 
 @contextlib.contextmanager
-def installed(race: bool = False, order: int = 0) -> Iterator[Any]:
+def installed(race: bool = False, order: int = 0, specialised: bool = False) -> Iterator[Any]:
     """Put the double in the place of `cupy` inside the block; yields it.
 
-    race: watch every access of the kernels. order: of threads and blocks, see the shim.
+    race: watch every access of the kernels. order: of threads and blocks, see the shim. specialised: compile neurons
+    for each number of timesteps and each surrogate, which takes long; else the same code runs for all.
     """
     from snncore import backend
+    from snncore.kernels.cuda import module
 
     modules = make_modules()
     with (
         mock.patch.dict(sys.modules, modules),
         mock.patch.object(kernels.RawModule, "race", race),
         mock.patch.object(kernels.Function, "order", order),
+        mock.patch.object(module, "SPECIALISED", specialised),
     ):
         backend.cupy_module.cache_clear()
         try:
-            backend.cupy_module()  # tries a device once, and waits for it
+            backend.parse_device("cuda")  # tries the first device once, and waits for it
             ledger.clear()
             yield modules["cupy"]
         finally:

@@ -1,0 +1,267 @@
+"""The session on a card: its steps start as they are written, and none ends it; the tools behind it, on the double."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.support import double
+from tests.support.shim.build import compiler
+from tests.tools.command_line import ROOT, TINY, environment
+
+SCRIPT = ROOT / "tools" / "gpu_session.sh"
+needs_bash = pytest.mark.skipif(shutil.which("bash") is None, reason="the session is a script of bash")
+needs_compiler = pytest.mark.skipif(compiler() is None, reason="the kernels run through g++, which is not installed")
+
+FAKES = {
+    "nvidia-smi": "echo 'GPU 0: none'",
+    "ncu": 'echo \'"ID","Kernel Name"\'',
+    "compute-sanitizer": "exit 9",
+    "python": """echo "called: $*"
+case "$*" in
+  *"-m pytest"*) echo "FAILED one"; exit 1 ;;
+  *gpu_steps*) sleep 60 ;;
+esac""",
+}
+
+
+@pytest.fixture
+def session(tmp_path):
+    """Return run(part, **variables) with stand-ins for Python and NVIDIA's programs: (status, screen, report)."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, body in FAKES.items():
+        (folder / name).write_text(f"#!/bin/bash\n{body}\n")
+        (folder / name).chmod(0o755)
+
+    def run(part, **variables):
+        given = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHON": str(folder / "python")} | variables
+        given.pop("DATA", None) if "DATA" not in variables else None
+        command = ["bash", str(SCRIPT), part, str(tmp_path / "out")]
+        done = subprocess.run(command, capture_output=True, text=True, env=given, timeout=60)
+        report = tmp_path / "out" / "report.txt"
+        return done.returncode, done.stdout + done.stderr, report.read_text() if report.exists() else ""
+
+    return run
+
+
+@needs_bash
+def test_no_step_ends_the_session_and_the_summary_says_how_each_ended(session):
+    status, screen, report = session("AB", BUDGET="6")
+    assert status == 1
+    summary = report[report.index("== summary") :]
+    assert "FAILED (1)  kernels on the card" in summary
+    assert "ok  training on dialpad" in summary
+    assert "TIMED OUT  whole steps" in summary
+    assert "left out  ncu" in summary
+    assert "training on mnist-fsdd: left out, DATA names no folder" in report
+    assert summary.strip() in screen
+
+
+@needs_bash
+def test_part_b_and_the_profile_alone(session):
+    status, _, report = session("B")
+    assert status == 1
+    assert report.count("FAILED (9)  compute-sanitizer") == 3
+    status, _, report = session("P")
+    assert (status, "pytest" in report) == (0, False)
+    assert "ok  profile of a training step" in report
+
+
+@needs_bash
+def test_wrong_usage_and_no_card_are_told_apart_from_failures(session, tmp_path):
+    status, screen, report = session("C")
+    assert (status, report) == (2, "")
+    assert "found part C" in screen
+    (tmp_path / "bin" / "nvidia-smi").write_text("#!/bin/bash\nexit 9\n")
+    status, screen, report = session("A")
+    assert (status, report) == (2, "")
+    assert screen == "error: nvidia-smi finds no NVIDIA GPU here; expected a card and its driver\n"
+
+
+@needs_bash
+def test_the_script_is_sound_and_calls_only_tools_that_are_there():
+    assert subprocess.run(["bash", "-n", str(SCRIPT)], check=False).returncode == 0
+    text = SCRIPT.read_text()
+    for name in set(re.findall(r"tools/(\w+\.py)", text)):
+        assert (ROOT / "tools" / name).is_file(), name
+    called = re.findall(r"tools/(gpu_\w+)\.py((?: +--?[\w-]+)*)", text)
+    for name, options in called:
+        known = (ROOT / "tools" / f"{name}.py").read_text() + (ROOT / "tools" / "toolkit.py").read_text()
+        for option in options.split():
+            assert f'"{option}"' in known, (name, option)
+
+
+BLOCKED = """
+import runpy, sys
+names = set(sys.argv[1].split(","))
+class Missing:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in names:
+            raise ImportError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Missing())
+sys.argv = sys.argv[2:]
+if "--help" in sys.argv:
+    for name in (sys.argv[0].rpartition("/")[2][:-3], *sys.argv[2:]):
+        sys.argv = [sys.argv[0].rpartition("/")[0] + f"/{name}.py", "--help"]
+        try:
+            runpy.run_path(sys.argv[0], run_name="__main__")
+        except SystemExit as end:
+            assert not end.code
+elif "--on-double" in sys.argv:
+    sys.argv.remove("--on-double")
+    from tests.support import double
+    with double.installed():
+        runpy.run_path(sys.argv[0], run_name="__main__")
+else:
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
+
+
+def blocked(names, tool, *arguments):
+    """Run a tool in a process that cannot import some packages."""
+    command = [sys.executable, "-c", BLOCKED, names, str(ROOT / "tools" / f"{tool}.py"), *map(str, arguments)]
+    given = environment()
+    given["PYTHONPATH"] += f":{ROOT / 'tools'}"  # as Python itself puts the folder of a script there
+    return subprocess.run(command, capture_output=True, text=True, env=given, timeout=100)
+
+
+def test_a_tool_starts_where_what_it_does_not_need_is_missing():
+    tools = ("gpu_selftest", "gpu_steps", "gpu_profile", "train")
+    done = blocked("soundfile,av,h5py,matplotlib,sklearn,numba,torch,spikingjelly", tools[0], "--help", *tools[1:])
+    assert done.stderr == ""
+    assert [line.split()[1] for line in done.stdout.splitlines() if line.startswith("usage: ")] == [
+        f"{tool}.py" for tool in tools
+    ]
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_dialpad_trains_on_a_gpu_without_what_reads_files(tmp_path):
+    options = [*TINY, "--limit-train", "8", "--limit-eval", "8", "--epochs", "1", "--device", "cuda", "--on-double"]
+    done = blocked("soundfile,av,h5py,numba", "train", *options, "--output-dir", tmp_path / "run")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "last.safetensors").is_file()
+
+
+@needs_compiler
+@pytest.mark.slow
+def test_steps_are_timed_and_the_host_alone(monkeypatch):
+    with double.installed() as cupy:
+        from misnet.tools import gpu_steps
+        from misnet.tools.gpu_checks import small_config
+
+        line = gpu_steps.our_line(cupy, small_config(), 1, "cuda", 1)
+    train, infer, host = (float(n) for n in re.findall(r"([\d.]+) ms", line))
+    assert 0 < host < 1.5 * train
+    assert infer < train
+
+
+def test_cases_are_read_or_refused(call):
+    from misnet.tools.gpu_steps import Case, cases_of
+
+    assert cases_of("32x4,8x1") == [Case(32, 4), Case(8, 1)]
+    for text in ("32", "32x", "0x4", "32x4x4", ""):
+        result = call("gpu_steps", "--cases", text)
+        assert (result.status, "--cases: expected SIZExSAMPLES" in result.err) == (2, True), text
+
+
+@pytest.mark.parametrize("arguments", [["step"], ["mark"]])
+def test_nothing_is_profiled_on_the_cpu(call, arguments):
+    result = call("gpu_profile", *arguments, "--device", "cpu")
+    assert result.status == 2
+    assert "found cpu" in result.err
+
+
+def test_the_table_of_a_step_adds_up_by_kernel():
+    from misnet.tools.gpu_profile import step_table
+
+    def event(name, start, length):
+        return {"name": name, "ts": start, "dur": length, "args": {"grid": [4, 1, 1], "registers per thread": 32}}
+
+    events = [event("void f<int>(float*)", 0, 10), event("g(int)", 20, 50), event("void f<int>(float*)", 80, 20)]
+    head, _, *rows = step_table(events, 0.5).splitlines()
+    assert head.startswith("3 launches and copies; the device worked 0.08 ms of 0.10 ms")
+    assert [row.split()[:4] for row in rows] == [["g", "1", "50.0", "62.5%"], ["f", "2", "30.0", "37.5%"]]
+    assert step_table([], 1.0) == "the profiler saw no kernel"
+
+
+def test_the_table_of_ncu_is_in_its_own_units(call, tmp_path):
+    path = tmp_path / "ncu.csv"
+    path.write_text(
+        "==PROF== Connected\n"
+        '"ID","Kernel Name","gpu__time_duration.sum","dram__bytes_read.sum","launch__grid_size"\n'
+        '"","","ns","byte",""\n'
+        '"0","void bn_moments(float*)","12,500","8000000","512"\n'
+    )
+    result = call("gpu_profile", "table", path)
+    assert result.status == 0, result.err
+    assert result.out.splitlines()[1].split() == ["bn_moments", "12.5", "8.0", "512.0"]
+    path.write_text("==ERROR== no permission\n")
+    result = call("gpu_profile", "table", path)
+    assert result.status == 2
+    assert "found no row of a kernel" in result.err
+
+
+class SlowToLaunch:
+    """A device whose host takes 50 us to launch what runs 5 us: events around one call would show the host."""
+
+    def __init__(self):
+        self.host = self.device = 0.0
+        outer = self
+
+        class Event:
+            def record(self):
+                self.at = outer.device = max(outer.device, outer.host)
+
+            def synchronize(self):
+                outer.host = max(outer.host, self.at)
+
+        self.cuda = type(
+            "cuda", (), {"Event": Event, "get_elapsed_time": staticmethod(lambda a, b: 1e3 * (b.at - a.at))}
+        )
+        self.asarray, self.empty = np.asarray, np.empty
+
+    def launch(self, seconds):
+        self.host += 50e-6
+        self.device = max(self.device, self.host) + seconds
+
+    def matmul(self, a, b, out):
+        self.launch(3e-3)
+
+
+def test_a_short_kernel_is_timed_and_not_the_host_that_launches_it():
+    from misnet.tools.gpu_timings import Clock
+
+    cupy = SlowToLaunch()
+    clock = Clock(cupy, 2)
+    assert clock.seconds([lambda: cupy.launch(5e-6)]) == pytest.approx(5e-6, rel=1e-3)
+    cupy.matmul = lambda a, b, out: None  # without work in front, each call waits for its launch
+    assert clock.seconds([lambda: cupy.launch(5e-6)]) == pytest.approx(50e-6, rel=0.1)
+
+
+def test_calls_take_turns_and_outputs_live_until_their_turn_comes_again():
+    from misnet.tools.gpu_timings import Clock
+
+    order, alive = [], []
+
+    class Output:
+        def __init__(self, k):
+            self.k = k
+            alive.append(k)
+
+        def __del__(self):
+            alive.remove(self.k)
+
+    def run(k):
+        order.append(k)
+        made = Output(k)
+        assert len(alive) <= 4  # three sets of buffers, and the one just made
+        return made
+
+    Clock(SlowToLaunch(), 2, repeats=1, calls=6).seconds([lambda k=k: run(k) for k in range(3)])
+    assert order == [0, 1, 2, 0, 1, 2, 0, 1, 2]

@@ -1,0 +1,219 @@
+"""Time whole training steps and inference on a card: this engine's, the host's share of them, and PyTorch's.
+
+Both sides take the same network, batch size, soft reset and optimizer (Adam), have their inputs on the card, and read
+the loss once a step; the time is the median of the steps on the host's clock. PyTorch runs in four ways: with and
+without TF32, each in both layouts of memory.
+"""
+
+if not __package__:  # run as a script, perhaps from a checkout that was never installed
+    import _checkout as _checkout
+
+import argparse
+import gc
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from misnet.models.misnet.config import MISNetConfig
+from misnet.models.misnet.model import MISNet
+from misnet.tools.gpu_checks import batches
+from misnet.tools.naming import Parser
+from misnet.tools.toolkit import UsageError, add_device_options, device_from, run_tool
+from misnet.training.step import Totals, predict, train_step
+from snncore import tally, to_device
+from snncore.backend import BackendError, cupy_module
+from snncore.optim import OPTIMIZERS
+
+WARM_UP = 3
+CASES = "32x32,32x128,128x32"
+
+
+class Case(NamedTuple):
+    """Pixels of a side and samples of a batch."""
+
+    size: int
+    samples: int
+
+
+class Run(NamedTuple):
+    """What can be timed: a training step, inference, and the batches that it takes turns with."""
+
+    train: Callable[[], Any]
+    infer: Callable[[], Any]
+
+
+def our_run(config: MISNetConfig, samples: int, device: str) -> Run:
+    """Return this engine's step on two batches in turn."""
+    model = MISNet(config).to(device)
+    optimizer = OPTIMIZERS["adam"](model.named_parameters(), 1e-3)
+    data = [tuple(to_device(x, device) for x in batch) for batch in batches(config, samples, 2)]
+    done = [0]
+
+    def train() -> float:
+        done[0] += 1
+        return train_step(model, optimizer, 1e-3, data[done[0] % 2], Totals(), done[0])
+
+    def infer() -> Any:
+        done[0] += 1
+        return predict(model, *data[done[0] % 2][:2]).p.data.get()
+
+    return Run(train, infer)
+
+
+def peer_run(config: MISNetConfig, samples: int, tf32: bool, channels_last: bool) -> Run:
+    """Return PyTorch's step: the network of tools/benchmarks/peer.py; ImportError without its packages."""
+    import torch
+    import torch.nn.functional as nnf
+    from spikingjelly.activation_based import functional
+
+    from misnet.tools.benchmarks.peer import Peer
+
+    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+    torch.backends.cudnn.benchmark = True
+    layout = torch.channels_last if channels_last else torch.contiguous_format
+    net = Peer(config.to_dict(), config.stage_channels, config.stage_cells).cuda().to(memory_format=layout)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3, fused=True)
+    data = []
+    for *streams, labels in batches(config, samples, 2):
+        turned = [torch.from_numpy(x.reshape(-1, *x.shape[2:])).permute(0, 3, 1, 2).cuda() for x in streams]
+        target = nnf.one_hot(torch.from_numpy(labels), config.classes).float().cuda()
+        data.append(([x.contiguous(memory_format=layout) for x in turned], target))
+    done = [0]
+
+    def train() -> float:
+        done[0] += 1
+        inputs, target = data[done[0] % 2]
+        net.train()
+        functional.reset_net(net)
+        optimizer.zero_grad(set_to_none=True)
+        p, a, v = net(*inputs)
+        loss = nnf.mse_loss(p, target) + 0.5 * nnf.mse_loss(a, target) + 0.5 * nnf.mse_loss(v, target)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    def infer() -> Any:
+        done[0] += 1
+        net.eval()
+        with torch.inference_mode():
+            functional.reset_net(net)
+            return net(*data[done[0] % 2][0])[0].cpu()
+
+    return Run(train, infer)
+
+
+def median_ms(run: Callable[[], Any], repeats: int) -> float:
+    """Return the median milliseconds of a call that ends when the host has read its result."""
+    for _ in range(WARM_UP):
+        run()
+    seconds = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        run()
+        seconds.append(time.perf_counter() - start)
+    return 1e3 * float(np.median(seconds))
+
+
+def host_ms(train: Callable[[], Any], repeats: int) -> float:
+    """Return the median milliseconds that the host takes to launch a step: until it begins to read the numbers."""
+    read, ends, starts = tally.Tally.read, [], []
+
+    def noted(self: tally.Tally) -> Any:
+        ends.append(time.perf_counter())
+        return read(self)
+
+    tally.Tally.read = noted  # type: ignore[method-assign]
+    try:
+        for _ in range(repeats + 1):
+            starts.append(time.perf_counter())
+            train()
+    finally:
+        tally.Tally.read = read  # type: ignore[method-assign]
+    return 1e3 * float(np.median(np.array(ends[1:]) - starts[1:]))
+
+
+def our_line(cupy: Any, config: MISNetConfig, samples: int, device: str, repeats: int) -> str:
+    """Time one case of ours."""
+    run = our_run(config, samples, device)
+    train, host = median_ms(run.train, repeats), host_ms(run.train, repeats)
+    infer, pool = median_ms(run.infer, repeats), cupy.get_default_memory_pool()
+    line = row("ours", config, samples, train, infer, f"host {host:.2f} ms, pool {pool.total_bytes() / 2**30:.1f} GiB")
+    del run
+    gc.collect()
+    pool.free_all_blocks()
+    return line
+
+
+def peer_lines(config: MISNetConfig, samples: int, repeats: int) -> list[str]:
+    """Time one case of PyTorch in its four ways; one line says why where it cannot."""
+    lines = []
+    for tf32 in (False, True):
+        for channels_last in (False, True):
+            name = f"PyTorch {'TF32' if tf32 else 'float32'} {'NHWC' if channels_last else 'NCHW'}"
+            try:
+                import torch
+
+                torch.cuda.reset_peak_memory_stats()
+                run = peer_run(config, samples, tf32, channels_last)
+                train, infer = (median_ms(f, repeats) for f in run)
+                memory = f"memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
+                lines.append(row(name, config, samples, train, infer, memory))
+                del run
+                gc.collect()
+                torch.cuda.empty_cache()
+            except Exception as error:  # not installed, or whatever another library raises: it must not end the report
+                said = str(error).strip().splitlines()[:1]
+                lines.append(f"{name}: not compared: {type(error).__name__}: {' '.join(said)}")
+                if isinstance(error, ImportError):
+                    return lines
+    return lines
+
+
+def row(name: str, config: MISNetConfig, samples: int, train: float, infer: float, more: str) -> str:
+    """A line of the table."""
+    case = f"{config.variant} {config.size}x{config.size} N={samples}"
+    return (
+        f"{name:<22} {case:<18} train {train:9.2f} ms ({1e3 * samples / train:8,.0f} samples/s)  "
+        f"infer {infer:8.2f} ms  {more}"
+    )
+
+
+def cases_of(text: str) -> list[Case]:
+    """Read SIZExSAMPLES,...; raises UsageError for anything else."""
+    try:
+        cases = [Case(*(int(number) for number in case.split("x"))) for case in text.split(",")]
+    except (TypeError, ValueError):
+        cases = []
+    if not cases or any(c.size < 1 or c.samples < 1 for c in cases):
+        raise UsageError(f"--cases: expected SIZExSAMPLES,... such as {CASES}, found {text!r}")
+    return cases
+
+
+def main() -> None:
+    """Time every case and print a line as soon as it is known."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--variant", choices=("XS", "S", "L", "XL"), default="S", help="of the network (default: S)")
+    parser.add_argument("--cases", default=CASES, help=f"SIZExSAMPLES,... (default: {CASES})")
+    parser.add_argument("--repeats", type=int, default=10, help="steps that are timed of each (default: 10)")
+    parser.add_argument("--no-peer", action="store_true", help="leave PyTorch out")
+    add_device_options(parser)
+    options = vars(parser.parse_args())
+    cases = cases_of(options["cases"])
+    if options["repeats"] < 1:
+        raise UsageError(f"--repeats: expected a positive number, found {options['repeats']}")
+    device = device_from({"device": "cuda"} | options)
+    if device == "cpu":
+        raise BackendError("--device: steps on a GPU are timed; expected cuda or cuda:<index>, found cpu")
+    for size, samples in cases:
+        config = MISNetConfig(variant=options["variant"], size=size)
+        print(our_line(cupy_module(), config, samples, device, options["repeats"]), flush=True)
+    if not options["no_peer"]:
+        for size, samples in cases:
+            config = MISNetConfig(variant=options["variant"], size=size)
+            print("\n".join(peer_lines(config, samples, options["repeats"])), flush=True)
+
+
+if __name__ == "__main__":
+    run_tool(main)
