@@ -9,8 +9,9 @@ __all__ = ["replace_file"]
 
 
 def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:
-    """Put `content`, in one piece or several, at `path` in one step that survives a crash or a power cut: the old file or the new one, whole.
+    """Put `content` at `path` in one step that survives a crash or a power cut: the old file or the new one, whole.
 
+    content: one piece or several, one after another.
     Raises OSError if it cannot be written; the earlier file is then as it was.
     """
     # Beside the target, since a rename is atomic only within one file system; not by tempfile, whose files only

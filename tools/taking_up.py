@@ -15,6 +15,7 @@ from misnet.training.folder import MAY_BE_SAID, newer_version, read_config, writ
 from misnet.training.journal import Journal
 from misnet.training.machine import other_machine
 from misnet.training.run import Run
+from misnet.training.selection import describe_best, describe_early_end
 from misnet.training.state import LAST, PREVIOUS
 
 __all__ = ["take_up"]
@@ -41,10 +42,14 @@ def take_up(run: Run, journal: Journal, given: dict[str, Any], options: dict[str
     else:
         journal.warn(f"{run.folder}: nothing was saved before the run ended; it begins anew")
     run.origin = origin
-    if run.epoch >= run.epochs:
-        folder = shlex.quote(str(run.folder))
-        print(f"{run.folder}: finished: all {run.epochs} epochs are done, best test accuracy {100 * run.best:.2f} %")
-        print(f"train on with: {called('train')} --resume {folder} --epochs {run.epochs + 1} (or more)")
+    if run.finished:
+        folder, best = shlex.quote(str(run.folder)), describe_best(run.rows, run.verdict)
+        if run.epoch >= run.epochs:
+            print(f"{run.folder}: finished: all {run.epochs} epochs are done, {best}")
+            print(f"train on with: {called('train')} --resume {folder} --epochs {run.epochs + 1} (or more)")
+        else:
+            print(f"{run.folder}: finished: {describe_early_end(run.rows, run.patience, run.epochs)}, {best}")
+            print(f"train on with: {called('train')} --resume {folder} --patience {(run.patience or 0) + 1} (or more)")
         print(f"look closer with: {called('evaluate')} {folder}")
         return False
     changed = {name: value for name, value in asked.items() if content["settings"].get(name) != value}

@@ -30,8 +30,8 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     kinds: dict[str, dict[str, Any]] = {
         "--dataset": {"choices": tuple(REGISTRY), "help": "data set (default: dialpad, which needs no files)"},
         "--data-dir": {"metavar": "DIR", "help": "folder with the files of a data set that needs some"},
-        "--limit-train": {"type": int, "metavar": "N", "help": "train on N samples, drawn with the seed"},
-        "--limit-eval": {"type": int, "metavar": "N", "help": "evaluate on N samples, drawn with the seed"},
+        "--limit-train": {"type": int, "metavar": "N", "help": "train on N samples, drawn with the seed of the data"},
+        "--limit-eval": {"type": int, "metavar": "N", "help": "evaluate on N samples, drawn with the seed of the data"},
     }
     for name, kind in kinds.items():
         group.add_argument(name, default=argparse.SUPPRESS, **kind)
@@ -115,11 +115,17 @@ def wrong_usage(options: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise UsageError(str(error)) from None
+        more = ", as --data-seed says" if str(error).startswith("seed: ") else ""  # of a cache made with another
+        raise UsageError(f"{error}{more}") from None
     except TypeError as error:
         if not options:
             raise
         raise UsageError(f"--data-option: a value of the wrong type among {options}: {error}") from None
+
+
+def data_seed(settings: Mapping[str, Any]) -> int:
+    """Return the seed of what the data set draws: that of the run unless it has one of its own."""
+    return settings["seed"] if settings["data_seed"] is None else settings["data_seed"]
 
 
 def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps: int) -> Dataset:
@@ -132,7 +138,7 @@ def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps
             data_dir=settings["data_dir"],
             timesteps=timesteps,
             size=size,
-            seed=settings["seed"],
+            seed=data_seed(settings),
             limit=settings["limit_train" if split == "train" else "limit_eval"],
             **options,
         )

@@ -25,7 +25,9 @@ from misnet.models.options import add_model_options, first_look, split
 from misnet.models.registry import DEFAULT, build
 from misnet.tools.naming import Parser, called
 from misnet.tools.networks import new_config
+from misnet.tools.parts import Parts
 from misnet.tools.process_options import process_options, seconds_of
+from misnet.tools.seeds import is_of_seeds, seeds_of, train_seeds
 from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of
 from misnet.tools.taking_up import take_up
 from misnet.tools.toolkit import (
@@ -42,6 +44,7 @@ from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock, make_new_folder
 from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, write_config
+from misnet.training.selection import describe_best, describe_early_end
 from snncore.optim import OPTIMIZERS
 from snncore.schedules import Constant, Cosine, Schedule
 
@@ -77,7 +80,28 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     group.add_argument("--weight-decay", type=float, help="instead of the recipe's")
     group.add_argument("--schedule", choices=SCHEDULES, help="of the learning rate (default: cosine)")
     group.add_argument("--warmup-steps", type=int, help="steps in which the learning rate rises (default: 0)")
+    group.add_argument(
+        "--clip-norm", type=float, metavar="NORM", help="limit the common norm of all gradients (default: no limit)"
+    )
     group.add_argument("--seed", type=int, help="of weights, data and order (default: 0); repeats a run bit for bit")
+    group.add_argument(
+        "--seeds",
+        type=seeds_of,
+        metavar="SEEDS",
+        help="a run for each of these, as 0,1,2, and their mean and deviation",
+    )
+    group.add_argument(
+        "--data-seed",
+        type=int,
+        metavar="SEED",
+        help="of pairs, splits and limits of the data (default: that of --seed)",
+    )
+    select = parser.add_argument_group("choosing the best epoch (default: by the test samples)")
+    select.add_argument("--val-part", type=float, metavar="PART", help="by this part of the training split, held out")
+    select.add_argument(
+        "--val-split", action=argparse.BooleanOptionalAction, help="by the val split that the data set brings"
+    )
+    select.add_argument("--patience", type=int, metavar="N", help="end after N epochs without a better one")
     add_device_options(parser)
     run = parser.add_argument_group("run folder")
     run.add_argument("--output-dir", metavar="DIR", help="folder to write (default: runs/<dataset>-<network>-<time>)")
@@ -134,40 +158,61 @@ def check_is_free(folder: Path) -> None:
 
 
 def main() -> int:
-    """Train, and return the exit status."""
+    """Train, with one seed or several, and return the exit status."""
     name = model_of(first_look(None, "config", "resume"))
     given, switches = split(vars(make_parser(name).parse_args()))
     seconds_of(given.get("save_every", "0"))  # a wrong option first, before files are read
+    if is_of_seeds(given):
+        return train_seeds(given, switches, train)
+    return train(given, switches)
+
+
+def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | None = None) -> int:
+    """Train one run as the options and switches say that were given, and return the exit status.
+
+    stop: asked after each batch; by default signals are turned into one once training begins.
+    """
     choice = gather(given, switches)
     options = process_options(given)
     device = device_from(options)
     settings = choice.settings
-    config, (train, test) = new_config(choice.model, choice.switches, choice.given, settings, "train", "test")
-    data = {"train": train.fingerprint(), "test": test.fingerprint()}
+    names = Parts(settings).names
+    config, found = new_config(choice.model, choice.switches, choice.given, settings, *names)
+    parts = dict(zip(names, found, strict=True))
+    data = {part: samples.fingerprint() for part, samples in parts.items()}
     augment = Augmentation(settings["augment"], settings["seed"])
     model = build(choice.model, config, settings["seed"])
     model.to(device)
     try:
-        batches = Prefetch(BatchIterator(train, settings["batch_size"], seed=settings["seed"], augment=augment))
+        batches = Prefetch(
+            BatchIterator(parts["train"], settings["batch_size"], seed=settings["seed"], augment=augment)
+        )
         schedule = make_schedule(settings, settings["epochs"] * len(batches))
         optimizer = make_optimizer(settings, model)
     except ValueError as error:
         raise UsageError(str(error)) from None
     folder = make_folder(given, settings, config)
     journal = Journal(folder)
+
+    def in_order(part: str) -> Prefetch:
+        return Prefetch(BatchIterator(parts[part], settings["batch_size"], shuffle=False))
+
     run = Run(
         folder=folder,
         model=model,
         optimizer=optimizer,
         schedule=schedule,
         train=batches,
-        test=Prefetch(BatchIterator(test, settings["batch_size"], shuffle=False)),
+        test=in_order("test"),
+        val=in_order("val") if "val" in parts else None,
         epochs=settings["epochs"],
         device=device,
         log=journal.log,
         warn=journal.warn,
         save_every=seconds_of(options["save_every"]),
         accumulate=settings["accumulate"],
+        clip_norm=settings["clip_norm"],
+        patience=settings["patience"],
         origin={"model": choice.model, "settings": settings, "network": config.to_dict()},
         seed=settings["seed"],
     )
@@ -181,17 +226,19 @@ def main() -> int:
         if "resume" not in given:
             check_is_free(folder)  # nobody can begin one now
             run.save()  # before config.json, so that whatever has one can go on
-            write_config(folder, settings, choice.model, config, data, train.class_names, options)
+            write_config(folder, settings, choice.model, config, data, parts["train"].class_names, options)
         elif not take_up(run, journal, given, options, data):
             return 0
         samples = "pairs" if len(model.streams) == 2 else "samples"
+        words = {"train": "training", "val": "validation", "test": "test"}
+        *most, last = [f"{len(found)} {words[part]}" for part, found in parts.items()]
         memory = expected_memory(run, settings, journal)
         journal.log(
             f"{config.title}, {model.count_parameters():,} parameters, T={config.timesteps}, {sizes(config)}; "
-            f"{settings['dataset']}: {len(train)} training and {len(test)} test {samples}; "
+            f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
             f"{device}{memory}; writing {folder}"
         )
-        return train_to_the_end(run, journal)
+        return train_to_the_end(run, journal, stop or StopRequest())
 
 
 def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str:
@@ -207,16 +254,16 @@ def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str
     return "" if math.isnan(total) else f", about {total:.0f} MiB"
 
 
-def train_to_the_end(run: Run, journal: Journal) -> int:
+def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
     """Train, and return the exit status."""
     folder = shlex.quote(str(run.folder))
-    stop = StopRequest()
     first = True
 
     def shown(batches: Any, total: int, initial: int, text: str) -> Any:
         nonlocal first
         if first:
-            left = (run.epochs - run.epoch) * (len(run.train) + EVALUATED * len(run.test)) - initial
+            evaluated = len(run.test) + (0 if run.val is None else len(run.val))
+            left = (run.epochs - run.epoch) * (len(run.train) + EVALUATED * evaluated) - initial
             batches, first = journal.timed(batches, left), False
         return progress(batches, total, initial, text)
 
@@ -230,7 +277,9 @@ def train_to_the_end(run: Run, journal: Journal) -> int:
         with suppress(OSError, ValueError):  # the terminal may be gone
             print(line, file=sys.stderr)
         return STOPPED
-    journal.log(f"best test accuracy {100 * run.best:.2f} %; see {run.folder / 'curves.png'}")
+    if run.epoch < run.epochs:
+        journal.log(f"ended early: {describe_early_end(run.rows, run.patience, run.epochs)}")
+    journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}")
     journal.log(f"look closer with: {called('evaluate')} {folder}")
     return 0
 

@@ -40,6 +40,8 @@ MAY_BE_SAID = {
     "schedule",
     "warmup_steps",
     "augment",
+    "clip_norm",
+    "patience",
 }
 """Settings that may change in a run, as options of the command that goes on: a run that diverged needs other rates."""
 

@@ -11,6 +11,7 @@ from misnet.training.recording import FiringRates, first_nonfinite, statistics_o
 from misnet.training.totals import Totals, count_correct
 from snncore import Tensor, no_grad, to_device
 from snncore.backend import Array, array_module
+from snncore.clipping import clip_grad_norm
 from snncore.flat import is_finite
 from snncore.optim import Optimizer
 from snncore.rng import training_step
@@ -23,12 +24,20 @@ class Diverged(RuntimeError):
 
 
 def train_step(
-    model: Model, optimizer: Optimizer, lr: float, batch: Any, totals: Totals, step: int, seed: int = 0
+    model: Model,
+    optimizer: Optimizer,
+    lr: float,
+    batch: Any,
+    totals: Totals,
+    step: int,
+    seed: int = 0,
+    clip_norm: float | None = None,
 ) -> float:
     """Forward, backward and update on one batch; returns the loss, added to `totals`.
 
     batch: see `misnet.models.contract.take`, arrays on the device of the model. step, seed: which step of which run
-    it is; what layers draw in it (dropout) depends on these two and the layer alone.
+    it is; what layers draw in it (dropout) depends on these two and the layer alone. clip_norm: what the common norm of
+    all gradients is limited to, None for no limit.
     On a GPU nothing is read before everything is told to run, and then all numbers at once: whether the weights may
     change is decided there. Raises Diverged, with every weight, average and running statistic as it was, if the loss, a
     gradient or a weight is not finite.
@@ -43,8 +52,12 @@ def train_step(
             scores = model(*map(Tensor, streams))
             value = model.loss(scores, labels)
         value.backward()
+        with training_step(seed, step):
+            model.after_backward(scores, labels)
         # Data-parallel training adds up `optimizer.flat.g` of all machines here, and asks all whether they are finite.
         finite = optimizer.all_finite(value.data)
+        if clip_norm is not None:
+            clip_grad_norm(optimizer.parameters.values(), clip_norm)
         optimizer.lr = lr
         optimizer.step(finite)
         tally = rates.tally_on(array_module(value.data))

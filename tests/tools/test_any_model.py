@@ -173,7 +173,7 @@ def test_a_model_and_the_config_of_another_are_refused(call, tmp_path):
     assert (result.status, result.err) == (2, "error: RUN_DIR: the run sets the network; also found --model\n")
     config = json.loads((tmp_path / "run" / "config.json").read_text())
     for changes, message in (
-        ({"model": "four"}, "model: expected one of misnet, one, three, found 'four'"),
+        ({"model": "four"}, f"model: expected one of {', '.join(registry.MODELS)}, found 'four'"),
         ({"model": "one"}, "unknown switch entries, lr, norm"),
     ):
         (tmp_path / "run" / "config.json").write_text(json.dumps(config | changes))

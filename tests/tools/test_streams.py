@@ -92,3 +92,14 @@ def test_every_tool_ends_well_without_streams_and_with_a_reader_that_leaves(trai
         )
         assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
         assert all(place.exists() for name, place in places.items() if name in TOOLS[tool])
+
+
+@pytest.mark.slow
+def test_under_an_ascii_locale_folders_have_names_in_any_script(trained, tmp_path):
+    variables = environment() | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    folder = os.fsencode(tmp_path) + b"/caf\xe9 \xe4\xb8\xad"  # Latin-1 and UTF-8 in one
+    for line in (command("train", *TINY, "--epochs", "1", "--output-dir"), command("evaluate")):
+        done = subprocess.run([*line, folder], capture_output=True, env=variables, timeout=120)
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert b"caf\\udce9 \\udce4\\udcb8\\udcad" in done.stdout
+    assert {b"last.safetensors", b"curves.png", b"confusion.png"} <= set(os.listdir(folder))

@@ -30,6 +30,11 @@ def outer(r: Any) -> Any:
     return tuple(map(outer, r)) if isinstance(r, list | tuple) else r
 
 
+def is_new(r: Any) -> bool:
+    """Whether a result is memory of its own, not a view: something was computed."""
+    return isinstance(r, np.generic) or (isinstance(r, np.ndarray) and r.base is None)
+
+
 def refuse(*_: Any, **__: Any) -> Any:
     """What NumPy meets when it looks at a device array."""
     raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
@@ -132,6 +137,7 @@ class ndarray:
         k = self._key(k)
         if isinstance(k, np.ndarray) and k.dtype.kind in "iu" and len(np.unique(k)) != k.size:
             raise IndexError("repeated indices in an assignment: undefined on a GPU")
+        ledger.operations["assign"] += 1
         self.buffer[k] = inner(v)
 
 
@@ -143,6 +149,8 @@ def _method(name: str) -> Any:
         check_method(name, args, keywords)
         out = keywords.get("out")
         r = getattr(self.buffer, name)(*inner(args), **{k: inner(v) for k, v in keywords.items()})
+        if out is not None or name == "fill" or is_new(r):
+            ledger.operations[name] += 1
         if out is not None:
             return out
         return self if r is self.buffer else outer(r)
@@ -176,12 +184,15 @@ def _binary(name: str) -> tuple[Any, Any, Any]:
     f = getattr(operator, name)
 
     def forward(self: ndarray, other: Any) -> Any:
+        ledger.operations[name] += 1
         return outer(f(self.buffer, inner(other)))
 
     def reflected(self: ndarray, other: Any) -> Any:
+        ledger.operations[name] += 1
         return outer(f(inner(other), self.buffer))
 
     def in_place(self: ndarray, other: Any) -> ndarray:
+        ledger.operations[name] += 1
         getattr(self.buffer, f"__i{name.strip('_')}__")(inner(other))
         return self
 
@@ -189,7 +200,11 @@ def _binary(name: str) -> tuple[Any, Any, Any]:
 
 
 def _unary(name: str) -> Any:
-    return lambda self: outer(getattr(operator, name)(self.buffer))
+    def call(self: ndarray) -> Any:
+        ledger.operations[name] += 1
+        return outer(getattr(operator, name)(self.buffer))
+
+    return call
 
 
 OPERATORS = [
