@@ -38,7 +38,15 @@ DEFAULTS: dict[str, Any] = {
     "seed": 0,
 } | RECIPES["default"]
 SCHEDULES = ("cosine", "constant")
-RESUMABLE = {"resume", "device", "memory_limit", "tf32", "epochs", "save_every"}  # others are part of the run
+RESUMABLE = {
+    "resume",
+    "device",
+    "memory_limit",
+    "tf32",
+    "cuda_graph",
+    "epochs",
+    "save_every",
+}  # others are part of the run
 
 CHOICES = {
     "recipe": tuple(RECIPES),

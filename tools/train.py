@@ -33,6 +33,7 @@ from misnet.tools.toolkit import (
     UsageError,
     add_data_options,
     add_device_options,
+    add_graph_option,
     device_from,
     progress,
     run_tool,
@@ -80,6 +81,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     group.add_argument("--warmup-steps", type=int, help="steps in which the learning rate rises (default: 0)")
     group.add_argument("--seed", type=int, help="of weights, data and order (default: 0); repeats a run bit for bit")
     add_device_options(parser)
+    add_graph_option(parser)
     run = parser.add_argument_group("run folder")
     run.add_argument("--output-dir", metavar="DIR", help="folder to write (default: runs/<dataset>-<network>-<time>)")
     run.add_argument(
@@ -178,6 +180,7 @@ def main() -> int:
         accumulate=settings["accumulate"],
         origin={"model": choice.model, "settings": settings, "network": config.to_dict()},
         seed=settings["seed"],
+        cuda_graph=given.get("cuda_graph") == "on",
     )
     run.after_epoch = lambda: journal.curves(run.rows, model.heads)
     with FolderLock(folder):

@@ -38,6 +38,7 @@ from misnet.training.folder import (
     write_config,
     write_file,
 )
+from misnet.training.graphed import GraphedSteps
 from misnet.training.recording import peak_memory_mib
 from misnet.training.state import State, load_newest, save_newest
 from misnet.training.step import Diverged, Totals, evaluate, train_step
@@ -74,6 +75,7 @@ class Run:
     origin: the settings and switches that this run is trained with, kept in every checkpoint; a checkpoint of others is
     refused. after_epoch: called after each epoch, once all files of the folder are written.
     seed: of what layers draw while they train; the order of the batches is that of `train`.
+    cuda_graph: launch steps on a GPU as a recorded graph, where that can be (see `misnet.training.graphed`).
     """
 
     folder: Path
@@ -94,6 +96,7 @@ class Run:
     after_epoch: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     seed: int = 0
+    cuda_graph: bool = False
 
     epoch: int = 0
     batch: int = 0  # batches of this epoch that are done
@@ -105,6 +108,7 @@ class Run:
         self.warned: list[str] = []
         self.saved_at = self.clock()
         self.last_is_whole = True
+        self.graphed: GraphedSteps | None = None
 
     def resume(self) -> None:
         """Go on from the newest checkpoint in the folder that is whole.
@@ -169,6 +173,10 @@ class Run:
             if self.accumulate > 1:
                 lr = self.schedule(step)
                 accumulated_step(self.model, self.optimizer, lr, batch, self.totals, step, self.accumulate, self.seed)
+            elif self.cuda_graph:
+                if self.graphed is None:
+                    self.graphed = GraphedSteps(self.model, self.optimizer, self.log)
+                self.graphed.step(self.schedule(step), batch, self.totals, step, self.seed)
             else:
                 train_step(self.model, self.optimizer, self.schedule(step), batch, self.totals, step, self.seed)
         except ValueError as error:

@@ -6,6 +6,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
+from snncore.kernels.cuda.gemm import matmul
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch, ready
 from snncore.kernels.reference.conv import conv_output_size
 
@@ -73,7 +74,7 @@ def dense_forward(x: Array, w: Array, stride: tuple[int, int], padding: tuple[in
     flat, out = xp.ascontiguousarray(w).reshape(-1, co), y.reshape(-1, co)
     sizes = (*x.shape[1:], ho, wo, kh, kw, *stride, *padding)
     for rows, columns in _gather("columns", x, len(out), kh * kw * ci, ho * wo, sizes):
-        xp.matmul(columns, flat, out=out[rows])
+        matmul(columns, flat, out=out[rows])
     return y
 
 
@@ -91,7 +92,7 @@ def dense_backward_weight(
     gw: Array = None
     sizes = (*x.shape[1:], ho, wo, *kernel, *stride, *padding)
     for rows, columns in _gather("columns", x, len(flat), kernel[0] * kernel[1] * ci, ho * wo, sizes):
-        part = xp.matmul(columns.T, flat[rows])
+        part = matmul(columns.T, flat[rows])
         gw = part if gw is None else gw + part
     return gw.reshape(*kernel, ci, co)
 
@@ -116,5 +117,5 @@ def conv_backward_input(
     out = gx.reshape(-1, ci)
     sizes = (*shape[1:3], co, *gy.shape[1:3], kh, kw, *stride, *padding)
     for rows, columns in _gather("gradients", gy, len(out), kh * kw * co, shape[1] * shape[2], sizes):
-        xp.matmul(columns, across, out=out[rows])
+        matmul(columns, across, out=out[rows])
     return gx

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from snncore.backend import Array, array_module
+from snncore.backend import Array, cupy_module
 
 __all__ = ["FILES", "OPTIONS", "blocks_for", "grid_over_rows", "launch", "ready", "source"]
 
@@ -43,17 +43,17 @@ def launch(file: str, name: str, grid: tuple[int, ...], block: tuple[int, ...], 
     args: GPU arrays, C-contiguous; Python bools and ints become int32, floats float32; NumPy scalars stay as they are.
     Raises ValueError for an array that is not contiguous: a kernel would ignore its strides, and CuPy says nothing.
     """
-    xp = array_module(*args)
+    made = []
     for k, a in enumerate(args):
-        if hasattr(a, "flags") and not a.flags.c_contiguous:
+        kind = type(a)
+        if kind is int or kind is bool:
+            a = np.int32(a)
+        elif kind is float:
+            a = np.float32(a)
+        elif not isinstance(a, np.generic) and not a.flags.c_contiguous:
             raise ValueError(f"{name}: argument {k} of shape {a.shape} is not C-contiguous")
-    _kernel(xp, file, name)(grid, block, tuple(_argument(a) for a in args))
-
-
-def _argument(a: Any) -> Any:
-    if isinstance(a, int):  # bool too
-        return np.int32(a)
-    return np.float32(a) if isinstance(a, float) else a
+        made.append(a)
+    _kernel(cupy_module(), file, name)(grid, block, tuple(made))
 
 
 def blocks_for(n: int, each: int = THREADS) -> tuple[int]:
