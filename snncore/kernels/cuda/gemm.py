@@ -49,10 +49,16 @@ def load_library() -> Any:
     """Return the cuBLAS that this process has loaded, as CuPy does at its first product; None if it is not found."""
     try:
         with open("/proc/self/maps") as file:
-            paths = {line.split()[-1] for line in file if "/libcublas.so" in line}
-        return ctypes.CDLL(min(paths)) if paths else None
+            paths = sorted({line.split()[-1] for line in file if "/libcublas.so" in line})
     except OSError:  # not Linux
         return None
+    major = cupy_module().cuda.runtime.runtimeGetVersion() // 1000
+    for path in (*paths, f"libcublas.so.{major}"):
+        try:
+            return ctypes.CDLL(path, mode=os.RTLD_NOLOAD | os.RTLD_NOW)  # never another copy
+        except OSError:
+            continue
+    return None
 
 
 @functools.cache
