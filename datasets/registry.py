@@ -8,11 +8,21 @@ from pathlib import Path
 from misnet.datasets.base import DataError, Dataset, Subset
 from misnet.datasets.prepared.cache import open_cache
 from misnet.datasets.prepared.manifest import is_cache
-from misnet.datasets.sets import ave, cifar10_av, crema_d, event_recordings, folder, mnist_fsdd, urbansound8k_av
+from misnet.datasets.sets import (
+    ave,
+    cifar10_av,
+    crema_d,
+    event_cameras,
+    event_recordings,
+    folder,
+    mnist_fsdd,
+    urbansound8k_av,
+)
 from misnet.datasets.sets.ave import Ave
 from misnet.datasets.sets.cifar10_av import Cifar10Av
 from misnet.datasets.sets.crema_d import CremaD
 from misnet.datasets.sets.dialpad import Dialpad
+from misnet.datasets.sets.event_vision import Cifar10Dvs, Dvs128Gesture
 from misnet.datasets.sets.folder import FolderDataset
 from misnet.datasets.sets.mnist_dvs_ntidigits import MnistDvsNtidigits
 from misnet.datasets.sets.mnist_fsdd import MnistFsdd
@@ -76,6 +86,16 @@ REGISTRY = {
         32,
         10,
         event_recordings.NEEDS,
+    ),
+    "cifar10-dvs": Entry(
+        Cifar10Dvs,
+        "CIFAR-10's photographs before an event camera; no sound",
+        48,
+        60,
+        event_cameras.NEEDS_CIFAR10_DVS,
+    ),
+    "dvs128-gesture": Entry(
+        Dvs128Gesture, "gestures of 29 people before an event camera; no sound", 48, 60, event_cameras.NEEDS_GESTURES
     ),
 }
 DATASET_NAMES = tuple(REGISTRY)
@@ -167,5 +187,6 @@ def _existing_dir(name: str, data_dir: str | Path | None, needs: str) -> Path:
     if data_dir is None:
         raise DataError(f"{name}: data_dir is not given; expected a folder with\n{needs}")
     if not Path(data_dir).is_dir():
-        raise DataError(f"{data_dir}: no such folder; {name} expects one with\n{needs}")
+        found = "found a file, no folder" if Path(data_dir).exists() else "no such folder"
+        raise DataError(f"{data_dir}: {found}; {name} expects one with\n{needs}")
     return Path(data_dir)

@@ -4,13 +4,12 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors
-import safetensors.numpy
 
 from snncore import backend
 from snncore.backend import Array
@@ -50,9 +49,8 @@ def save_checkpoint(
     except (TypeError, ValueError) as error:
         raise TypeError(f"metadata: expected what JSON can hold: {error}") from None
     header = {"format_version": FORMAT_VERSION, "sha256": _digest(arrays, stored), "metadata": stored}
-    text = json.dumps(header)
     try:
-        replace_file(path, safetensors.numpy.save(arrays, {_KEY: text}))
+        replace_file(path, *_file(arrays, {_KEY: json.dumps(header)}))
     except OSError as error:
         reason = error.strerror or error
         raise CheckpointError(
@@ -149,6 +147,29 @@ def _storable(name: str, x: Array) -> np.ndarray:
         raise TypeError(f"tensors: {name!r}: expected booleans, integers or floats, found {x.dtype}")
     # not np.ascontiguousarray, which turns shape () into (1,)
     return np.asarray(x, dtype=x.dtype.newbyteorder("="), order="C")
+
+
+def _file(arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str]) -> Iterator[bytes | memoryview]:
+    """Yield a safetensors file piece by piece, so that it is never in memory beside the arrays.
+
+        length of the header (8 bytes, little-endian), header (JSON, blanks to a multiple of 8), bytes of the arrays
+
+    Wide types come first, so that every array is aligned. (`safetensors.numpy.save` copies everything twice.)
+    """
+    layout: dict[str, Any] = {"__metadata__": metadata}
+    ordered = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    at = 0
+    for name in ordered:
+        x = arrays[name]
+        kind = "BOOL" if x.dtype.kind == "b" else f"{x.dtype.kind.upper()}{8 * x.itemsize}"
+        layout[name] = {"dtype": kind, "shape": list(x.shape), "data_offsets": [at, at + x.nbytes]}
+        at += x.nbytes
+    text = json.dumps(layout, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    yield len(text).to_bytes(8, "little") + text
+    for name in ordered:
+        x = arrays[name].astype(arrays[name].dtype.newbyteorder("<"), copy=False)
+        yield x.reshape(-1).view(np.uint8).data
 
 
 def _check_finite(arrays: Mapping[str, np.ndarray], what: str) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 __all__ = ["replace_file"]
 
 
-def replace_file(path: str | os.PathLike, content: bytes) -> None:
+def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:
     """Put `content` at `path` in one step that survives a crash or a power cut: the old file or the new one, whole.
 
+    content: one piece or several, one after another.
     Raises OSError if it cannot be written; the earlier file is then as it was.
     """
     # Beside the target, since a rename is atomic only within one file system; not by tempfile, whose files only
@@ -19,7 +20,8 @@ def replace_file(path: str | os.PathLike, content: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:
-            file.write(content)
+            for piece in content:
+                file.write(piece)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -98,11 +98,19 @@ class Node:
                     "step or by loading weights: the gradient would be that of other numbers; call the model again"
                 )
 
+    def homes(self) -> tuple[Array | None, ...]:
+        """Where the gradient of each input is to be put, for leaves that are met for the first time, and once here."""
+        leaves = [None if isinstance(x, tuple) else x for x in self.sources]
+        return tuple(
+            None if x is None or x.grad is not None or sum(x is y for y in leaves) > 1 else x.grad_home for x in leaves
+        )
+
     def run_backward(self, grads: list[Array | None], retain_graph: bool) -> list[Array | None]:
         """Return the checked gradient of every input, in the mode in which forward ran."""
         function = self.function
         known = next(g for g in grads if g is not None)
         xp = array_module(known)
+        function.homes = self.homes()
         full = [
             xp.zeros(shape, known.dtype) if g is None else g for g, shape in zip(grads, self.output_shapes, strict=True)
         ]
@@ -142,7 +150,8 @@ def as_gradient(g: Array, dtype: np.dtype, beside: Array) -> Array:
 def add_to_leaf(leaf: "Tensor", grad: Array) -> None:
     """Add a gradient to a leaf, which owns its array: a function may return one array for two inputs."""
     if leaf.grad is None and leaf.grad_home is not None:
-        leaf.grad_home[...] = grad
+        if grad is not leaf.grad_home:  # else the kernel wrote it there
+            leaf.grad_home[...] = grad
         leaf.grad = leaf.grad_home
     elif leaf.grad is None:
         leaf.grad = array_module(grad).array(grad, dtype=leaf.dtype if leaf.dtype.kind == "f" else None)

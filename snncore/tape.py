@@ -253,6 +253,7 @@ class Function(ABC):
 
     saved: Any = ()  # a tuple of arrays; None when it is freed
     needs: tuple[bool, ...] = ()
+    homes: tuple[Array | None, ...] = ()
     _kernels: ModuleType
 
     @abstractmethod
@@ -263,7 +264,8 @@ class Function(ABC):
     def backward(self, *grads: Array) -> Any:
         """Compute the gradient of each input of forward (None where there is none) from those of its outputs.
 
-        `self.saved` is what forward kept, `self.needs[i]` says whether input i wants its gradient.
+        `self.saved` is what forward kept, `self.needs[i]` says whether input i wants its gradient. Kernels may put
+        gradients where `self.into` says, and those arrays are then returned.
         """
 
     def cost(self, inputs: tuple[Array | None, ...], outputs: tuple[Array, ...]) -> "OpCount":
@@ -293,6 +295,17 @@ class Function(ABC):
     def kernels(self) -> ModuleType:
         """The kernels that run on the arrays of this call."""
         return self._kernels
+
+    def into(self, *inputs: int) -> dict[str, Any]:
+        """Return {"out": where the optimizer keeps the gradients of these inputs} for kernels that write there.
+
+        A tuple, or one array for one input. Nothing is returned where the kernels cannot (those of a CPU), or where
+        one of the inputs has no such place, or has a gradient already, to which this one must be added.
+        """
+        homes = tuple(self.homes[i] for i in inputs) if self.homes else (None,)
+        if any(home is None for home in homes) or not getattr(self._kernels, "FILLS_OUT", False):
+            return {}
+        return {"out": homes if len(homes) > 1 else homes[0]}
 
     def save(self, *arrays: Array | None) -> None:
         """Keep arrays for backward; freed as soon as backward has used them."""

@@ -24,6 +24,7 @@ from misnet.paper.energies import printed_energies
 from misnet.paper.text import paper_lines
 from misnet.tools.naming import Parser
 from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
+from misnet.tools.parts import PARTS
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, add_data_options, device_of, progress, run_tool
 from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
@@ -42,7 +43,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     )
     parser.add_argument("run_dir", type=Path, nargs="?", metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
-    parser.add_argument("--split", choices=("test", "train"), default="test", help="samples to use (default: test)")
+    parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
     parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32); changes no count")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
     group = parser.add_argument_group("audit")

@@ -17,5 +17,7 @@ def command(name: str) -> Callable[[], None]:
 
 train = command("train")
 evaluate = command("evaluate")
+compare = command("compare")
 audit = command("audit")
 prepare = command("prepare")
+reproduce = command("reproduce")

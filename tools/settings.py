@@ -1,7 +1,6 @@
 """The settings of a run: defaults, the two recipes, and where each setting comes from."""
 
 import math
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from misnet.models.config import ConfigError
 from misnet.models.options import option_of
 from misnet.models.registry import DEFAULT, config_class
 from misnet.tools.toolkit import UsageError
-from misnet.training.folder import newer_version, read_config
+from misnet.training.folder import MAY_BE_SAID, newer_version, read_config
 from snncore.checkpoint import CheckpointError
 from snncore.optim import OPTIMIZERS
 
@@ -35,7 +34,12 @@ DEFAULTS: dict[str, Any] = {
     "augment": [],
     "schedule": "cosine",
     "warmup_steps": 0,
+    "clip_norm": None,  # not clipped
     "seed": 0,
+    "data_seed": None,  # that of the run
+    "val_part": None,  # nothing held out
+    "val_split": False,
+    "patience": None,  # to the last epoch
 } | RECIPES["default"]
 SCHEDULES = ("cosine", "constant")
 RESUMABLE = {
@@ -44,16 +48,26 @@ RESUMABLE = {
     "memory_limit",
     "tf32",
     "cuda_graph",
-    "epochs",
     "save_every",
-}  # others are part of the run
+} | MAY_BE_SAID  # others are the run's
 
 CHOICES = {
     "recipe": tuple(RECIPES),
     "optimizer": tuple(OPTIMIZERS),
     "schedule": SCHEDULES,
 }
-LEAST = {"epochs": 1, "batch_size": 1, "accumulate": 1, "limit_train": 1, "limit_eval": 1, "seed": 0, "warmup_steps": 0}
+LEAST = {
+    "epochs": 1,
+    "batch_size": 1,
+    "accumulate": 1,
+    "limit_train": 1,
+    "limit_eval": 1,
+    "seed": 0,
+    "data_seed": 0,
+    "warmup_steps": 0,
+    "patience": 1,
+}
+MAY_BE_NONE = {"limit_train", "limit_eval", "data_seed", "patience"}
 RATES = ("lr", "final_lr", "momentum", "weight_decay")
 
 
@@ -66,10 +80,12 @@ def check_settings(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
         raise UsageError(f"{where}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(DEFAULTS))}")
     settings = DEFAULTS | {k: v for k, v in settings.items() if k in DEFAULTS}
 
+    def label(name: str) -> str:
+        return f"{where}: {name}" if where else option_of(name)
+
     def require(name: str, good: bool, expected: str) -> None:
         if not good:
-            label = f"{where}: {name}" if where else option_of(name)
-            raise UsageError(f"{label}: expected {expected}, found {settings[name]!r}")
+            raise UsageError(f"{label(name)}: expected {expected}, found {settings[name]!r}")
 
     for name, choices in ({"dataset": tuple(REGISTRY)} | CHOICES).items():
         require(name, settings[name] in choices, f"one of {', '.join(choices)}")
@@ -77,18 +93,34 @@ def check_settings(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
         settings["epochs"] = default_epochs(settings["dataset"])
     for name, least in LEAST.items():
         value = settings[name]
-        good = (value is None and name.startswith("limit")) or (type(value) is int and value >= least)
+        good = (value is None and name in MAY_BE_NONE) or (type(value) is int and value >= least)
         require(name, good, f"an integer of at least {least}")
     for name in RATES:
         value = settings[name]
-        good = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
-        require(name, good, "a finite number of at least 0")
+        require(name, _is_number(value) and 0 <= value < math.inf, "a finite number of at least 0")
+    clip, part = settings["clip_norm"], settings["val_part"]
+    require("clip_norm", clip is None or (_is_number(clip) and 0 < clip < math.inf), "a finite number above 0")
+    require("val_part", part is None or (_is_number(part) and 0 < part < 1), "a number above 0 and below 1")
+    require("val_split", isinstance(settings["val_split"], bool), "true or false")
+    if settings["val_split"] and part is not None:
+        raise UsageError(
+            f"{label('val_split')}: expected it without val_part, found {part!r}: one of the two validates"
+        )
+    if settings["patience"] is not None and part is None and not settings["val_split"]:
+        raise UsageError(
+            f"{label('patience')}: expected val_part or val_split too, found neither: a run that ends by its test "
+            "figures has been chosen by them"
+        )
     require("data_dir", settings["data_dir"] is None or isinstance(settings["data_dir"], str), "a folder")
     augment = settings["augment"]
     known = isinstance(augment, list) and all(name in tuple(AUGMENTATIONS) for name in augment)
     require("augment", known and len(set(augment)) == len(augment), f"some of {', '.join(AUGMENTATIONS)}, each once")
     require("data_options", isinstance(settings["data_options"], dict), "an object")
     return settings
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def override(settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -119,7 +151,7 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
     """Return what options of the run and switches of the network, as they were given, come to.
 
     Later ones win: the defaults, the file of --config, a recipe that was given, the other options that were given.
-    With --resume they are those of the run, but for --epochs.
+    With --resume they are those of the run, but for what may be said anew (MAY_BE_SAID).
     Raises UsageError, or CheckpointError for a file that is no config.json.
     """
     if "resume" in options:
@@ -133,8 +165,8 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
             of_run = check_settings(content["settings"], str(path))
         except UsageError as error:
             raise UsageError(f"{error}{newer_version(content)}") from None
-        longer = check_settings(of_run | {"epochs": options.get("epochs", of_run["epochs"])})
-        return Choice(longer, content["model"], content["network"], {})
+        said = check_settings(of_run | {name: options[name] for name in MAY_BE_SAID & set(options)})
+        return Choice(said, content["model"], content["network"], {})
     settings: dict[str, Any] = {}
     known: dict[str, Any] = {}
     model = options.get("model", DEFAULT)
@@ -149,14 +181,6 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
         known = {name: value for name, value in content["network"].items() if name not in forgotten}
     settings |= RECIPES[options["recipe"]] if "recipe" in options else {}
     return Choice(check_settings(override(settings, options)), model, known | switches, switches)
-
-
-def seconds_of(text: str) -> float:
-    """Return the seconds that a text such as 90s, 10min or 2h means; 0 is 0. Raises UsageError for another."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)(s|min|h)|0", text)
-    if not found:
-        raise UsageError(f"--save-every: expected a time such as 90s, 10min or 2h, or 0, found {text!r}")
-    return float(found[1]) * {"s": 1, "min": 60, "h": 3600}[found[2]] if found[1] else 0.0
 
 
 def model_of(options: dict[str, str]) -> str:

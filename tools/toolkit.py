@@ -12,6 +12,7 @@ from typing import Any
 from misnet.datasets import DataError, Dataset, load_dataset
 from misnet.datasets.registry import COMMON, REGISTRY
 from misnet.models.config import ConfigError
+from misnet.tools.streams import prepare_streams
 from misnet.training.step import Diverged
 from snncore import BackendError, CheckpointError
 from snncore.backend import memory_message, use_device
@@ -29,8 +30,8 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     kinds: dict[str, dict[str, Any]] = {
         "--dataset": {"choices": tuple(REGISTRY), "help": "data set (default: dialpad, which needs no files)"},
         "--data-dir": {"metavar": "DIR", "help": "folder with the files of a data set that needs some"},
-        "--limit-train": {"type": int, "metavar": "N", "help": "train on N samples, drawn with the seed"},
-        "--limit-eval": {"type": int, "metavar": "N", "help": "evaluate on N samples, drawn with the seed"},
+        "--limit-train": {"type": int, "metavar": "N", "help": "train on N samples, drawn with the seed of the data"},
+        "--limit-eval": {"type": int, "metavar": "N", "help": "evaluate on N samples, drawn with the seed of the data"},
     }
     for name, kind in kinds.items():
         group.add_argument(name, default=argparse.SUPPRESS, **kind)
@@ -125,11 +126,17 @@ def wrong_usage(options: dict[str, Any]) -> Iterator[None]:
     try:
         yield
     except ValueError as error:
-        raise UsageError(str(error)) from None
+        more = ", as --data-seed says" if str(error).startswith("seed: ") else ""  # of a cache made with another
+        raise UsageError(f"{error}{more}") from None
     except TypeError as error:
         if not options:
             raise
         raise UsageError(f"--data-option: a value of the wrong type among {options}: {error}") from None
+
+
+def data_seed(settings: Mapping[str, Any]) -> int:
+    """Return the seed of what the data set draws: that of the run unless it has one of its own."""
+    return settings["seed"] if settings["data_seed"] is None else settings["data_seed"]
 
 
 def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps: int) -> Dataset:
@@ -142,7 +149,7 @@ def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps
             data_dir=settings["data_dir"],
             timesteps=timesteps,
             size=size,
-            seed=settings["seed"],
+            seed=data_seed(settings),
             limit=settings["limit_train" if split == "train" else "limit_eval"],
             **options,
         )
@@ -157,10 +164,11 @@ def load_split(split: str, settings: dict[str, Any], size: int | None, timesteps
 
 def run_tool(main: Callable[[], int | None]) -> None:
     """Run `main` and exit: 0, or 2 with a message for wrong usage, or 1 with a message for wrong data."""
+    prepare_streams()
     try:
         status = main() or 0
-        if sys.stdout is not None:  # as it is where standard output was closed from the start
-            sys.stdout.flush()
+    except SystemExit as end:  # of --help and of the parser's own messages
+        status = end.code if isinstance(end.code, int) else 0
     except (UsageError, ConfigError, BackendError) as error:
         status = complain(error, USAGE)
     except (DataError, CheckpointError, Diverged) as error:
@@ -168,13 +176,26 @@ def run_tool(main: Callable[[], int | None]) -> None:
     except MemoryError as error:
         status = complain(memory_message(error), DATA)
     except BrokenPipeError:  # the reader of our output left, as `head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 0
     except KeyboardInterrupt:
         status = complain("interrupted", STOPPED)
     except OSError as error:
         status = complain(error, DATA)
-    sys.exit(status)
+    sys.exit(end_output(status))
+
+
+def end_output(status: int) -> int:
+    """Write what is left of standard output, and return the exit status; a reader that left does not change it."""
+    try:
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        pass
+    except (OSError, ValueError) as error:
+        status = status or complain(f"standard output: {getattr(error, 'strerror', None) or error}", DATA)
+    with suppress(OSError, ValueError):  # so that Python, which writes it again at the end, finds no fault
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
 
 
 def complain(error: object, status: int) -> int:

@@ -9,7 +9,6 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
     import _checkout as _checkout
 
 import argparse
-import json
 import math
 import shlex
 import sys
@@ -18,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from misnet.datasets import AUGMENTATIONS, Augmentation, BatchIterator, DataError, Prefetch, describe
+from misnet.datasets import AUGMENTATIONS, Augmentation, BatchIterator, Prefetch, describe
 from misnet.datasets.registry import REGISTRY
 from misnet.models.config import ModelConfig
 from misnet.models.contract import Model, sizes
@@ -26,7 +25,11 @@ from misnet.models.options import add_model_options, first_look, split
 from misnet.models.registry import DEFAULT, build
 from misnet.tools.naming import Parser, called
 from misnet.tools.networks import new_config
-from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of, seconds_of
+from misnet.tools.parts import Parts
+from misnet.tools.process_options import process_options, seconds_of
+from misnet.tools.seeds import is_of_seeds, seeds_of, train_seeds
+from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of
+from misnet.tools.taking_up import take_up
 from misnet.tools.toolkit import (
     STOPPED,
     StopRequest,
@@ -38,12 +41,11 @@ from misnet.tools.toolkit import (
     progress,
     run_tool,
 )
-from misnet.training.folder import newer_version, write_file
-from misnet.training.journal import Journal
+from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock, make_new_folder
 from misnet.training.memory import available_mib, probe, warning
-from misnet.training.run import Run, Stopped, read_config, write_config
-from misnet.training.state import LAST, PREVIOUS
+from misnet.training.run import Run, Stopped, write_config
+from misnet.training.selection import describe_best, describe_early_end
 from snncore.optim import OPTIMIZERS
 from snncore.schedules import Constant, Cosine, Schedule
 
@@ -79,7 +81,28 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     group.add_argument("--weight-decay", type=float, help="instead of the recipe's")
     group.add_argument("--schedule", choices=SCHEDULES, help="of the learning rate (default: cosine)")
     group.add_argument("--warmup-steps", type=int, help="steps in which the learning rate rises (default: 0)")
+    group.add_argument(
+        "--clip-norm", type=float, metavar="NORM", help="limit the common norm of all gradients (default: no limit)"
+    )
     group.add_argument("--seed", type=int, help="of weights, data and order (default: 0); repeats a run bit for bit")
+    group.add_argument(
+        "--seeds",
+        type=seeds_of,
+        metavar="SEEDS",
+        help="a run for each of these, as 0,1,2, and their mean and deviation",
+    )
+    group.add_argument(
+        "--data-seed",
+        type=int,
+        metavar="SEED",
+        help="of pairs, splits and limits of the data (default: that of --seed)",
+    )
+    select = parser.add_argument_group("choosing the best epoch (default: by the test samples)")
+    select.add_argument("--val-part", type=float, metavar="PART", help="by this part of the training split, held out")
+    select.add_argument(
+        "--val-split", action=argparse.BooleanOptionalAction, help="by the val split that the data set brings"
+    )
+    select.add_argument("--patience", type=int, metavar="N", help="end after N epochs without a better one")
     add_device_options(parser)
     add_graph_option(parser)
     run = parser.add_argument_group("run folder")
@@ -87,8 +110,8 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     run.add_argument(
         "--resume",
         metavar="RUN_DIR",
-        help="go on with a run that was stopped; --epochs makes it longer, --save-every and "
-        "options of the device may be added",
+        help="go on with a run that was stopped; --epochs makes it longer, other rates, schedule or augmentation hold "
+        "from here on; --save-every and options of the device are those of the run unless given",
     )
     run.add_argument(
         "--save-every",
@@ -136,98 +159,89 @@ def check_is_free(folder: Path) -> None:
         raise UsageError(f"--output-dir: {folder} holds a run already; go on with {go_on} or choose another")
 
 
-def check_data(folder: Path, data: dict[str, str]) -> None:
-    """Raise DataError if a split is not the one that the run in `folder` began with."""
-    before = read_config(folder / "config.json").get("data", {})
-    for name, fingerprint in data.items():
-        if before.get(name) != fingerprint:
-            raise DataError(f"{folder}: the {name} data changed since the run began, so that it cannot go on")
-
-
 def main() -> int:
-    """Train, and return the exit status."""
+    """Train, with one seed or several, and return the exit status."""
     name = model_of(first_look(None, "config", "resume"))
     given, switches = split(vars(make_parser(name).parse_args()))
-    save_every = seconds_of(given.get("save_every", "10min"))
-    device = device_from(given)
+    seconds_of(given.get("save_every", "0"))  # a wrong option first, before files are read
+    if is_of_seeds(given):
+        return train_seeds(given, switches, train)
+    return train(given, switches)
+
+
+def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | None = None) -> int:
+    """Train one run as the options and switches say that were given, and return the exit status.
+
+    stop: asked after each batch; by default signals are turned into one once training begins.
+    """
     choice = gather(given, switches)
+    options = process_options(given)
+    device = device_from(options)
     settings = choice.settings
-    config, (train, test) = new_config(choice.model, choice.switches, choice.given, settings, "train", "test")
-    data = {"train": train.fingerprint(), "test": test.fingerprint()}
+    names = Parts(settings).names
+    config, found = new_config(choice.model, choice.switches, choice.given, settings, *names)
+    parts = dict(zip(names, found, strict=True))
+    data = {part: samples.fingerprint() for part, samples in parts.items()}
     augment = Augmentation(settings["augment"], settings["seed"])
     model = build(choice.model, config, settings["seed"])
     model.to(device)
     try:
-        batches = Prefetch(BatchIterator(train, settings["batch_size"], seed=settings["seed"], augment=augment))
+        batches = Prefetch(
+            BatchIterator(parts["train"], settings["batch_size"], seed=settings["seed"], augment=augment)
+        )
         schedule = make_schedule(settings, settings["epochs"] * len(batches))
         optimizer = make_optimizer(settings, model)
     except ValueError as error:
         raise UsageError(str(error)) from None
     folder = make_folder(given, settings, config)
     journal = Journal(folder)
+
+    def in_order(part: str) -> Prefetch:
+        return Prefetch(BatchIterator(parts[part], settings["batch_size"], shuffle=False))
+
     run = Run(
         folder=folder,
         model=model,
         optimizer=optimizer,
         schedule=schedule,
         train=batches,
-        test=Prefetch(BatchIterator(test, settings["batch_size"], shuffle=False)),
+        test=in_order("test"),
+        val=in_order("val") if "val" in parts else None,
         epochs=settings["epochs"],
         device=device,
         log=journal.log,
         warn=journal.warn,
-        save_every=save_every,
+        save_every=seconds_of(options["save_every"]),
         accumulate=settings["accumulate"],
+        clip_norm=settings["clip_norm"],
+        patience=settings["patience"],
         origin={"model": choice.model, "settings": settings, "network": config.to_dict()},
         seed=settings["seed"],
         cuda_graph=given.get("cuda_graph") == "on",
     )
-    run.after_epoch = lambda: journal.curves(run.rows, model.heads)
+
+    def after_epoch() -> None:
+        journal.curves(run.rows, model.heads)
+        journal.epoch_done(run.epochs - run.epoch)
+
+    run.after_epoch = after_epoch
     with FolderLock(folder):
         if "resume" not in given:
             check_is_free(folder)  # nobody can begin one now
             run.save()  # before config.json, so that whatever has one can go on
-            write_config(folder, settings, choice.model, config, data, train.class_names)
-        elif not take_up(run, journal, given, data):
+            write_config(folder, settings, choice.model, config, data, parts["train"].class_names, options)
+        elif not take_up(run, journal, given, options, data):
             return 0
         samples = "pairs" if len(model.streams) == 2 else "samples"
+        words = {"train": "training", "val": "validation", "test": "test"}
+        *most, last = [f"{len(found)} {words[part]}" for part, found in parts.items()]
         memory = expected_memory(run, settings, journal)
         journal.log(
             f"{config.title}, {model.count_parameters():,} parameters, T={config.timesteps}, {sizes(config)}; "
-            f"{settings['dataset']}: {len(train)} training and {len(test)} test {samples}; "
+            f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
             f"{device}{memory}; writing {folder}"
         )
-        return train_to_the_end(run, journal)
-
-
-def take_up(run: Run, journal: Journal, given: dict[str, Any], data: dict[str, str]) -> bool:
-    """Bring a run to where its folder stands; returns False, with a word on what to do, if it is finished."""
-    check_data(run.folder, data)
-    content = read_config(run.folder / "config.json")
-    if words := newer_version(content):
-        journal.warn(f"{run.folder / 'config.json'}{words}")
-    asked = given.get("epochs")
-    if run.origin is not None and asked is not None:
-        run.origin = run.origin | {"settings": {k: v for k, v in run.origin["settings"].items() if k != "epochs"}}
-    anything = any((run.folder / file).exists() for file in (LAST, PREVIOUS, "metrics.csv", "best.safetensors"))
-    if anything:
-        run.resume()
-    else:
-        journal.warn(f"{run.folder}: nothing was saved before the run ended; it begins anew")
-    if asked is not None:
-        run.origin = {**(run.origin or {}), "settings": content["settings"] | {"epochs": asked}}
-    if run.epoch >= run.epochs:
-        folder = shlex.quote(str(run.folder))
-        print(f"{run.folder}: finished: all {run.epochs} epochs are done, best test accuracy {100 * run.best:.2f} %")
-        print(f"train on with: {called('train')} --resume {folder} --epochs {run.epochs + 1} (or more)")
-        print(f"look closer with: {called('evaluate')} {folder}")
-        return False
-    if asked is not None and asked != content["settings"].get("epochs"):
-        run.save()  # the checkpoint first: a run that is cut off here is taken up by the same command
-        content["settings"]["epochs"] = asked
-        write_file(run.folder / "config.json", (json.dumps(content, indent=2) + "\n").encode())
-    journal.log(f"{run.folder}: going on at epoch {run.epoch + 1}, batch {run.batch + 1}")
-    return True
+        return train_to_the_end(run, journal, stop or StopRequest())
 
 
 def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str:
@@ -243,20 +257,22 @@ def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str
     return "" if math.isnan(total) else f", about {total:.0f} MiB"
 
 
-def train_to_the_end(run: Run, journal: Journal) -> int:
+def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
     """Train, and return the exit status."""
     folder = shlex.quote(str(run.folder))
-    stop = StopRequest()
     first = True
 
     def shown(batches: Any, total: int, initial: int, text: str) -> Any:
         nonlocal first
         if first:
-            left = (run.epochs - run.epoch) * len(run.train) - initial
+            evaluated = len(run.test) + (0 if run.val is None else len(run.val))
+            left = (run.epochs - run.epoch) * (len(run.train) + EVALUATED * evaluated) - initial
             batches, first = journal.timed(batches, left), False
         return progress(batches, total, initial, text)
 
     run.stop, run.progress = stop, shown
+    if run.batch == 0:
+        journal.epoch_begins()
     try:
         run.run()
     except Stopped:
@@ -264,7 +280,9 @@ def train_to_the_end(run: Run, journal: Journal) -> int:
         with suppress(OSError, ValueError):  # the terminal may be gone
             print(line, file=sys.stderr)
         return STOPPED
-    journal.log(f"best test accuracy {100 * run.best:.2f} %; see {run.folder / 'curves.png'}")
+    if run.epoch < run.epochs:
+        journal.log(f"ended early: {describe_early_end(run.rows, run.patience, run.epochs)}")
+    journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}")
     journal.log(f"look closer with: {called('evaluate')} {folder}")
     return 0
 

@@ -9,6 +9,7 @@ from misnet.datasets.base import DataError
 
 __all__ = [
     "check_head",
+    "described",
     "first_folder",
     "is_hidden",
     "looks_like_text",
@@ -24,7 +25,29 @@ __all__ = [
 ]
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-_LITTER = frozenset({"thumbs.db", "desktop.ini"})  # that systems leave in folders, beside hidden files
+# What systems leave in folders beside hidden files: a Mac's archives, network drives, disks of Windows and Linux.
+_LITTER = frozenset(
+    {"thumbs.db", "desktop.ini", "__macosx", "@eadir", "#recycle", "$recycle.bin", "system volume information"}
+    | {"lost+found"}
+)
+_STARTS = {  # of files that are taken for others, and what they are
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "a ZIP archive",
+    b"Rar!": "a RAR archive",
+    b"7z\xbc\xaf": "a 7z archive",
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"%PDF": "PDF",
+    b"RIFF": "RIFF: WAV, AVI or WebP",
+    b"OggS": "Ogg",
+    b"fLaC": "FLAC",
+    b"ID3": "MP3",
+    b"\x1aE\xdf\xa3": "Matroska or WebM",
+    b"FLV": "FLV",
+    b"\x89HDF": "HDF5",
+    b"\x93NUMPY": "a NumPy array",
+    b"\x80": "a pickle",
+}
 
 
 def read_bytes(path: str | Path, expected: str, at_most: int | None = None) -> bytes:
@@ -75,6 +98,16 @@ def reason(error: Exception) -> str:
     """Return what an error says, or what it is if it says nothing, on one line of at most 200 characters."""
     text = " ".join((getattr(error, "strerror", None) or str(error) or type(error).__name__).split())
     return text if len(text) <= 200 else text[:197] + "..."
+
+
+def described(data: bytes, bytes_shown: int = 8) -> str:
+    """Return what the beginning of a file is, in words for a message: "text", or its bytes and what starts so."""
+    if looks_like_text(data):
+        return "text"
+    known = next((what for start, what in _STARTS.items() if data.startswith(start)), None)
+    if data[4:8] == b"ftyp":
+        known = "MP4 or its kin"
+    return f"bytes {data[:bytes_shown].hex(' ')}" + (f": {known}" if known else "")
 
 
 def looks_like_text(data: bytes) -> bool:

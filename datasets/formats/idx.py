@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.files import read_bytes, refuse_text
+from misnet.datasets.formats.files import described, read_bytes, refuse_text
 
 __all__ = ["find_idx", "read_idx"]
 
@@ -50,7 +50,7 @@ def read_idx(path: str | Path, expected_dims: int) -> np.ndarray:
     magic = bytes((0, 0, _UINT8, expected_dims))
     if data[:4] != magic:
         raise DataError(
-            f"{path}: found magic number {int.from_bytes(data[:4], 'big')} (bytes {data[:4].hex(' ')}), "
+            f"{path}: found magic number {int.from_bytes(data[:4], 'big')} ({described(data, 4)}), "
             f"expected {int.from_bytes(magic, 'big')} (bytes {magic.hex(' ')}) for {what}"
         )
     header = 4 + 4 * expected_dims

@@ -10,7 +10,7 @@ import numpy as np
 import scipy.signal
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.files import looks_like_text, read_bytes
+from misnet.datasets.formats.files import described, read_bytes
 from misnet.datasets.formats.lengths import check_complete
 from misnet.datasets.formats.mp3 import is_mpeg_sound, sound_frames
 from misnet.datasets.formats.packages import require
@@ -54,8 +54,9 @@ def read_audio(
                 raise DataError(f"{path}: found a sample rate of {rate} Hz, expected 1000 to 384000")
             samples = _decode(file, path, rate, start, stop, power)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:  # TypeError: a format of no known number
-        found = "text" if looks_like_text(data) else f"bytes {data[:8].hex(' ')}"
-        raise DataError(f"{path}: found {len(data)} bytes starting with {found}, expected {expected}") from error
+        raise DataError(
+            f"{path}: found {len(data)} bytes starting with {described(data)}, expected {expected}"
+        ) from error
     return check_samples(samples, path, start), rate
 
 

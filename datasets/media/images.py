@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.files import looks_like_text, reason
+from misnet.datasets.formats.files import described, reason
 
 __all__ = ["FITS", "IMAGE_SUFFIXES", "decode_image", "fit_square", "resize_bilinear", "resize_matrix"]
 
@@ -55,10 +55,11 @@ def decode_image(data: bytes, where: object) -> np.ndarray:
     except DataError:
         raise
     except Image.UnidentifiedImageError:
-        found = "text" if looks_like_text(data) else f"bytes {data[:8].hex(' ')}"
         if data.startswith(TIFF_MAGICS):
             raise DataError(f"{where}: found a TIFF of a kind that is not read; expected 8 bits a colour") from None
-        raise DataError(f"{where}: found {len(data)} bytes starting with {found}, expected {EXPECTED}") from None
+        raise DataError(
+            f"{where}: found {len(data)} bytes starting with {described(data)}, expected {EXPECTED}"
+        ) from None
     except Exception as error:  # Pillow lets errors of many kinds through when a file is damaged
         raise DataError(f"{where}: cannot be decoded ({reason(error)}); expected {EXPECTED}") from error
 

@@ -3,18 +3,18 @@
 import hashlib
 import io
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from misnet.datasets.base import AudioVisualDataset, DataError, content_hash
-from misnet.datasets.prepared.manifest import ARRAYS, Manifest
+from misnet.datasets.base import DataError, Dataset, Stream, content_hash
+from misnet.datasets.prepared.manifest import LABELS, Manifest
 
 __all__ = [
     "CachedDataset",
     "array_header",
-    "array_path",
     "as_json",
     "mapped",
     "open_cache",
@@ -23,11 +23,12 @@ __all__ = [
 ]
 
 
-class CachedDataset(AudioVisualDataset):
+class CachedDataset(Dataset):
     """A split of a prepared cache: the samples of the data set it was made from, bit for bit, without those left out.
 
-    folder: has a finished manifest. Sizes and headers of the arrays are checked here; their content only by
-    `verify_cache`, as that reads all of it. The arrays are mapped, not read: a sample costs its own bytes.
+    folder: has a finished manifest. `size` is what its samples were asked for with. Sizes and headers of the arrays are
+    checked here; their content only by `verify_cache`, as that reads all of it. The arrays are mapped, not read: a
+    sample costs its own bytes.
     The fingerprint is that of the data set itself where no sample was left out, so that a run that began on one goes on
     with the other.
     Raises DataError if the cache is unfinished, damaged or of another version.
@@ -42,9 +43,11 @@ class CachedDataset(AudioVisualDataset):
         self.name, self.split = manifest.dataset, split
         self.class_names = tuple(self.record.class_names)
         self.timesteps, self.size = manifest.settings["timesteps"], manifest.settings["size"]
-        self.audio_channels, self.visual_channels = self.record.audio_channels, self.record.visual_channels
-        maps = [mapped(folder, manifest, split, array) for array in ARRAYS]
-        self._audio, self._video, labels = maps
+        shapes = self.record.streams.items()
+        self._streams = {
+            name: Stream(*shape) if len(shape) == len(Stream._fields) else (*shape,) for name, shape in shapes
+        }
+        *self._arrays, labels = (mapped(folder, manifest, split, array) for array in self.record.arrays)
         left_out = self.record.skipped()
         self._rows = np.delete(np.arange(self.record.samples), np.array(sorted(left_out), dtype=np.int64))
         self.skipped = len(left_out) + len(self.record.left_out)
@@ -52,17 +55,21 @@ class CachedDataset(AudioVisualDataset):
         self._labels = labels[self._rows]
         if len(self._labels) and not 0 <= self._labels.min() <= self._labels.max() < len(self.class_names):
             raise DataError(
-                f"{array_path(folder, split, 'labels')}: found labels beyond {len(self.class_names)} classes"
+                f"{manifest.path(folder, split, LABELS)}: found labels beyond {len(self.class_names)} classes"
             )
         self._labels.setflags(write=False)
+
+    @property
+    def streams(self) -> Mapping[str, tuple[int, ...]]:
+        return self._streams
 
     @property
     def labels(self) -> np.ndarray:
         return self._labels
 
-    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
+    def __getitem__(self, index: int) -> tuple[Any, ...]:
         row = self._rows[self.checked(index)]
-        return np.array(self._audio[row]), np.array(self._video[row]), int(self._labels[index])
+        return (*(np.array(array[row]) for array in self._arrays), int(self._labels[index]))
 
     def fingerprint(self) -> str:
         """That of the data set, or if samples were left out SHA-256 over it and their indices."""
@@ -112,8 +119,8 @@ def verify_cache(folder: str | Path, name: str | None = None) -> int:
     _of_this_set(folder, manifest, manifest.dataset if name is None else name)
     total, wrong = 0, []
     for split, record in manifest.splits.items():
-        for array in ARRAYS:
-            path = array_path(folder, split, array)
+        for array in record.arrays:
+            path = manifest.path(folder, split, array)
             mapped(folder, manifest, split, array)
             with open(path, "rb") as file:
                 found = sha256_of(file)
@@ -124,15 +131,10 @@ def verify_cache(folder: str | Path, name: str | None = None) -> int:
     return total
 
 
-def array_path(folder: Path, split: str, array: str) -> Path:
-    """Return where an array of a split lies."""
-    return folder / f"{split}-{array}.npy"
-
-
 def array_header(shape: tuple[int, ...], array: str) -> bytes:
     """Return the bytes that a .npy file of this shape starts with: float32, and int64 for labels."""
     header = io.BytesIO()
-    descr = "<i8" if array == "labels" else "<f4"
+    descr = "<i8" if array == LABELS else "<f4"
     np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
     return header.getvalue()
 
@@ -165,9 +167,9 @@ def _of_this_set(folder: str | Path, manifest: Manifest, name: str) -> None:
 
 def mapped(folder: Path, manifest: Manifest, split: str, array: str) -> np.ndarray:
     """Return an array of a cache, mapped read-only; raises DataError unless its size and header are right."""
-    path, shape = array_path(folder, split, array), manifest.shape(split, array)
+    path, shape = manifest.path(folder, split, array), manifest.shape(split, array)
     header = array_header(shape, array)
-    dtype = np.dtype("<i8" if array == "labels" else "<f4")
+    dtype = np.dtype("<i8" if array == LABELS else "<f4")
     expected = len(header) + int(np.prod(shape, dtype=object)) * dtype.itemsize
     try:
         found = path.stat().st_size

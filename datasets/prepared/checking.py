@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from misnet.datasets.base import AudioVisualDataset, DataError, MissingPackage
+from misnet.datasets.base import DataError, Dataset, MissingPackage
 from misnet.datasets.prepared import decoding
 from misnet.datasets.prepared.decoding import Request, finite_sample, loaded
 from misnet.datasets.prepared.workers import run_tasks
@@ -24,15 +24,14 @@ IMBALANCE = 10  # a class with this many times the samples of another is worth a
 
 @dataclass(frozen=True)
 class Sample:
-    """What is kept of a sample: its files, its group, hashes of sound and frames (None: nothing varies), remarks."""
+    """What is kept of a sample: its files, its group, a hash of each stream (None: nothing varies), remarks."""
 
     index: int
     files: tuple[str, ...]
     group: str | None
-    audio: bytes | None = None
-    video: bytes | None = None
+    hashes: dict[str, bytes | None] = field(default_factory=dict)
     fault: str | None = None
-    seconds: float | None = None  # of sound, where the data set says it
+    seconds: float | None = None  # of the sound or the recording, where the data set says it
     remarks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
@@ -69,8 +68,8 @@ def check(
 
     Faults: samples that cannot be read or hold values that are not finite, and files that a data set cannot even be
     made with; all of them. Duplicates: files with the same content in two splits, whatever their names, and decoded
-    sounds or frames that are equal bit for bit. Remarks: silent sounds, opposite phases, images of one colour, and
-    clips that are much longer or shorter than the others. Warnings: groups (speakers, actors, recordings) in two
+    streams (sounds, frames) that are equal bit for bit. Remarks: silent sounds, opposite phases, images of one colour,
+    and clips that are much longer or shorter than the others. Warnings: groups (speakers, actors, recordings) in two
     splits, classes without samples or with ten times those of another.
 
     jobs, stop, advance: as of `prepare`, but stopping gives the report of what was seen. Raises ValueError as
@@ -119,27 +118,26 @@ def check_samples(request: Request, split: str, start: int, stop: int) -> list[S
     for i in range(start, stop):
         files, group = tuple(map(str, dataset.files(i))), dataset.group(i)
         try:
-            audio, video, _ = finite_sample(dataset, i)
+            streams = finite_sample(dataset, i)
         except MissingPackage:
             raise
         except DataError as error:
             found.append(Sample(i, files, group, fault=str(error)))
         else:
-            seconds, remarks = _looked_at(dataset, i, audio, video)
-            found.append(Sample(i, files, group, _hash(audio), _hash(video), None, seconds, remarks))
+            seconds, remarks = _looked_at(dataset, i, streams.get("visual"))
+            hashes = {name: _hash(x) for name, x in streams.items()}
+            found.append(Sample(i, files, group, hashes, None, seconds, remarks))
     return found
 
 
-def _looked_at(
-    dataset: AudioVisualDataset, index: int, audio: np.ndarray, video: np.ndarray
-) -> tuple[float | None, tuple[str, ...]]:
-    """Seconds of sound, None where the data set does not say, and what of a sample a person should look at."""
+def _looked_at(dataset: Dataset, index: int, video: np.ndarray | None) -> tuple[float | None, tuple[str, ...]]:
+    """Seconds of sound or recording, None where the data set does not say, and what in it a person should look at."""
     look = getattr(dataset, "remarks", None)
     if look is None:  # made of a seed, or of events
         return None, ()
     seconds, found = look(index)
     names = ", ".join(map(str, dataset.files(index))) or f"{dataset.name} {dataset.split} sample {index}"
-    if (video == video[:1, :1, :1]).all():
+    if video is not None and (video == video[:1, :1, :1]).all():
         found.append(f"{names}: pictures of one colour alone")
     return seconds, tuple(found)
 
@@ -171,7 +169,7 @@ def _hash(x: np.ndarray) -> bytes | None:
     return None if x.min() == x.max() else hashlib.sha256(np.ascontiguousarray(x)).digest()[:16]
 
 
-def _left_out(dataset: AudioVisualDataset) -> Iterator[str]:
+def _left_out(dataset: Dataset) -> Iterator[str]:
     yield from dataset.skipped_reasons
     if unnamed := dataset.skipped - len(dataset.skipped_reasons):
         yield f"{dataset.name} {dataset.split}: {unnamed} samples cannot be read, which the data set does not name"
@@ -221,11 +219,11 @@ def _equal_files(pair: Pair, hashes: dict[str, str | None]) -> Iterator[str]:
 
 
 def _equal_content(pair: Pair) -> Iterator[str]:
-    for what in ("audio", "video"):
-        by_hash = {getattr(s, what): s for s in reversed(pair.samples) if getattr(s, what)}
+    for what in dict.fromkeys(name for s in pair.samples for name in s.hashes):
+        by_hash = {s.hashes.get(what): s for s in reversed(pair.samples)}
         for s in pair.others:
-            if (twin := by_hash.get(getattr(s, what))) is not None:
-                yield f"{pair.other} {s} has the {what} of {pair.one} {twin}"
+            if (own := s.hashes.get(what)) is not None and (twin := by_hash.get(own)) is not None:
+                yield f"{pair.other} {s} has the {what} stream of {pair.one} {twin}"
 
 
 def _leaks(pair: Pair) -> Iterator[str]:

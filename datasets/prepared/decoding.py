@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from misnet.datasets.base import AudioVisualDataset, DataError, Dataset, MissingPackage
-from misnet.datasets.prepared.cache import array_header, array_path
-from misnet.datasets.prepared.manifest import Chunk
+from misnet.datasets.base import DataError, Dataset, MissingPackage
+from misnet.datasets.prepared.cache import array_header
+from misnet.datasets.prepared.manifest import LABELS, Chunk
 from misnet.datasets.registry import data_options, load_dataset
 
 __all__ = ["Request", "decode_chunk", "finite_sample", "forget", "loaded", "make_array", "write_rows"]
@@ -28,19 +28,11 @@ class Request:
     options: dict[str, Any] = field(default_factory=dict)
     on_bad_sample: str = "error"
 
-    def load(self, split: str) -> AudioVisualDataset:
+    def load(self, split: str) -> Dataset:
         """Return the data set; with "skip", one that leaves out by itself what it could not even be made with.
 
-        Raises what load_dataset raises, and DataError for a data set of other streams than a cache has arrays for.
+        Raises what load_dataset raises.
         """
-        data = self._load(split)
-        if not isinstance(data, AudioVisualDataset):
-            raise DataError(
-                f"{self.name}: a cache holds audio and visual, the data set offers {', '.join(data.streams)}"
-            )
-        return data
-
-    def _load(self, split: str) -> Dataset:
         settings = {"data_dir": self.data_dir, "timesteps": self.timesteps, "size": self.size, "seed": self.seed}
         try:
             return load_dataset(self.name, split, **settings, **self.options)
@@ -52,10 +44,10 @@ class Request:
         return load_dataset(self.name, split, **settings, **self.options | {"on_bad_sample": "skip"})
 
 
-_loaded: dict[str, AudioVisualDataset] = {}  # of this process
+_loaded: dict[str, Dataset] = {}  # of this process
 
 
-def loaded(request: Request, split: str) -> AudioVisualDataset:
+def loaded(request: Request, split: str) -> Dataset:
     """Return the data set, loaded at the first call and kept in this process for the next."""
     key = f"{request!r} {split}"
     if key not in _loaded:
@@ -68,21 +60,18 @@ def forget() -> None:
     _loaded.clear()
 
 
-def decode_chunk(request: Request, split: str, folder: str, start: int, stop: int) -> Chunk:
+def decode_chunk(request: Request, split: str, paths: dict[str, str], start: int, stop: int) -> Chunk:
     """Decode samples `start` to `stop` - 1, write them to their rows, wait until they are on disk; return the record.
 
-    Raises DataError for a sample that cannot be read or is not finite (unless they are skipped), OSError for the disk.
+    paths: file of each stream's array. Raises DataError for a sample that cannot be read, is not finite or has another
+    shape than the data set says (unless they are skipped), OSError for the disk.
     """
     dataset = loaded(request, split)
-    shape = (stop - start, dataset.timesteps, dataset.size, dataset.size)
-    rows = {
-        "audio": np.zeros((*shape, dataset.audio_channels), "<f4"),
-        "video": np.zeros((*shape, dataset.visual_channels), "<f4"),
-    }
+    rows = {name: np.zeros((stop - start, *shape), "<f4") for name, shape in dataset.streams.items()}
     skipped: dict[str, str] = {}
     for i in range(start, stop):
         try:
-            audio, video, _ = finite_sample(dataset, i)
+            streams = finite_sample(dataset, i)
         except MissingPackage:
             raise
         except DataError as error:
@@ -90,21 +79,29 @@ def decode_chunk(request: Request, split: str, folder: str, start: int, stop: in
                 raise
             skipped[str(i)] = str(error)
             continue
-        rows["audio"][i - start], rows["video"][i - start] = audio, video
-    for array, values in rows.items():
-        write_rows(array_path(Path(folder), split, array), array, start, values, len(dataset))
-    hashes = {array: hashlib.sha256(values).hexdigest() for array, values in rows.items()}
-    return Chunk(start, stop, **hashes, skipped=skipped)
+        for name, x in streams.items():
+            rows[name][i - start] = x
+    for name, values in rows.items():
+        write_rows(Path(paths[name]), name, start, values, len(dataset))
+    return Chunk(start, stop, {name: hashlib.sha256(values).hexdigest() for name, values in rows.items()}, skipped)
 
 
-def finite_sample(dataset: AudioVisualDataset, index: int) -> tuple[np.ndarray, np.ndarray, int]:
-    """Return a sample; raises DataError as the data set does, and for values that are NaN or infinite."""
-    audio, video, label = dataset[index]
-    for array, values in (("audio", audio), ("video", video)):
-        if not np.isfinite(values).all():
-            names = ", ".join(map(str, dataset.files(index))) or f"{dataset.name} {dataset.split} sample {index}"
-            raise DataError(f"{names}: found {array} values that are NaN or infinite, expected none")
-    return audio, video, label
+def finite_sample(dataset: Dataset, index: int) -> dict[str, np.ndarray]:
+    """Return the streams of a sample by name.
+
+    Raises DataError as the data set does, for values that are NaN or infinite, and for another shape than it says.
+    """
+    *arrays, _ = dataset[index]
+    streams = dict(zip(dataset.streams, arrays, strict=True))
+    for name, x in streams.items():
+        expected = tuple(dataset.streams[name])
+        if x.shape == expected and np.isfinite(x).all():
+            continue
+        names = ", ".join(map(str, dataset.files(index))) or f"{dataset.name} {dataset.split} sample {index}"
+        if x.shape != expected:
+            raise DataError(f"{names}: found {name} values of shape {x.shape}, expected {expected}")
+        raise DataError(f"{names}: found {name} values that are NaN or infinite, expected none")
+    return streams
 
 
 def make_array(path: Path, shape: tuple[int, ...], array: str) -> None:
@@ -112,7 +109,7 @@ def make_array(path: Path, shape: tuple[int, ...], array: str) -> None:
     header = array_header(shape, array)
     with open(path, "wb") as file:
         file.write(header)
-        file.truncate(len(header) + int(np.prod(shape, dtype=object)) * (8 if array == "labels" else 4))
+        file.truncate(len(header) + int(np.prod(shape, dtype=object)) * (8 if array == LABELS else 4))
 
 
 def write_rows(path: Path, array: str, start: int, values: np.ndarray, samples: int) -> None:

@@ -1,7 +1,8 @@
 """The manifest of a prepared cache: what is in the folder, with which settings it was made, and how far it got.
 
     cache-manifest.json   this file, replaced in one step after each chunk of samples
-    train-audio.npy       float32 [n, T, size, size, audio_channels], and so on for video, labels and the test split
+    train-audio.npy       float32 [n, T, ...], and so on for each stream of the data set, by its name, and each split
+    train-labels.npy      int64 [n]
 
 A chunk is a range of samples that has been decoded, written and put on disk; samples outside the chunks are not there
 yet, whatever the arrays hold. A checksum over the manifest's own content tells damage from what was written.
@@ -9,44 +10,54 @@ yet, whatever the arrays hold. A checksum over the manifest's own content tells 
 
 import hashlib
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from misnet.datasets.base import DataError
+from misnet.datasets.prepared.first_version import FIRST, upgraded
 from snncore.files import replace_file
 
-__all__ = ["ARRAYS", "MANIFEST", "Chunk", "Manifest", "SplitRecord", "is_cache"]
+__all__ = ["LABELS", "MANIFEST", "Chunk", "Manifest", "SplitRecord", "check_streams", "is_cache"]
 
 MANIFEST = "cache-manifest.json"
 FORMAT = "snncore prepared cache"
-VERSION = 1
-ARRAYS = ("audio", "video", "labels")
+VERSION = 2
+LABELS = "labels"  # the array beside those of the streams
+PLAIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")  # what can be a part of a file's name on any system
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """Samples `start` to `stop` - 1: SHA-256 of their rows in each array, and those that could not be read."""
+    """Samples `start` to `stop` - 1: SHA-256 of their rows in each stream, and those that could not be read."""
 
     start: int
     stop: int
-    audio: str
-    video: str
+    hashes: dict[str, str]
     skipped: dict[str, str] = field(default_factory=dict)  # index -> why, for samples that were left out
 
 
 @dataclass
 class SplitRecord:
-    """One split: what it is, the chunks that are done, and once all are the SHA-256 of each array's file."""
+    """One split: what it is, the chunks that are done, and once all are the SHA-256 of each array's file.
+
+    streams: shape [T, ...] of each stream of a sample, in the data set's order.
+    """
 
     samples: int
     fingerprint: str
     class_names: list[str]
-    audio_channels: int
-    visual_channels: int
+    streams: dict[str, list[int]]
     left_out: list[str] = field(default_factory=list)  # why, for samples that the data set left out by itself
     chunks: list[Chunk] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """Names of the arrays: the streams, then the labels."""
+        return (*self.streams, LABELS)
 
     def skipped(self) -> dict[int, str]:
         """Samples that could not be read, by index, each with the reason."""
@@ -59,7 +70,10 @@ class SplitRecord:
 
 @dataclass
 class Manifest:
-    """The whole folder. settings: timesteps, size, seed, on_bad_sample. options: those of the data set, all of them."""
+    """The whole folder. settings: timesteps, size, seed, on_bad_sample. options: those of the data set, all of them.
+
+    file_names: of arrays whose files are not called like their stream, as in a cache of the first version.
+    """
 
     dataset: str
     settings: dict[str, Any]
@@ -67,14 +81,16 @@ class Manifest:
     versions: dict[str, str]
     complete: bool = False
     splits: dict[str, SplitRecord] = field(default_factory=dict)
+    file_names: dict[str, str] = field(default_factory=dict)
 
     def shape(self, split: str, array: str) -> tuple[int, ...]:
         """Shape of an array of a split."""
         record = self.splits[split]
-        if array == "labels":
-            return (record.samples,)
-        channels = record.audio_channels if array == "audio" else record.visual_channels
-        return (record.samples, self.settings["timesteps"], self.settings["size"], self.settings["size"], channels)
+        return (record.samples, *(() if array == LABELS else record.streams[array]))
+
+    def path(self, folder: Path, split: str, array: str) -> Path:
+        """Where an array of a split lies."""
+        return folder / f"{split}-{self.file_names.get(array, array)}.npy"
 
     def write(self, folder: Path) -> None:
         """Put the manifest into the folder in one step; raises OSError and leaves the earlier one if that fails."""
@@ -96,12 +112,18 @@ class Manifest:
             raise DataError(f"{path}: cannot be read as JSON ({error}); expected the manifest of a cache") from None
         if not isinstance(content, dict) or content.get("format") != FORMAT:
             raise DataError(f'{path}: found no "format": "{FORMAT}", expected the manifest of a cache')
-        if content.get("version") != VERSION:
-            raise DataError(f"{path}: found version {content.get('version')!r}, expected {VERSION}; prepare it again")
+        if content.get("version") not in (FIRST, VERSION):
+            raise DataError(
+                f"{path}: found version {content.get('version')!r}, expected {FIRST} or {VERSION}; prepare it again"
+            )
         if content.pop("checksum", None) != _checksum(content):
             raise DataError(f"{path}: the content does not match its checksum: damaged, or changed by hand")
         try:
-            del content["format"], content["version"]
+            if content.pop("version") == FIRST:
+                content = upgraded(content)
+            del content["format"]
+            for name in content["file_names"].values():
+                check_name(name)
             splits = {split: _record(record) for split, record in content.pop("splits").items()}
             return cls(**content, splits=splits)
         except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -113,9 +135,28 @@ def is_cache(folder: str | Path) -> bool:
     return (Path(folder) / MANIFEST).is_file()
 
 
+def check_streams(streams: Mapping[str, Any]) -> None:
+    """Raise ValueError unless the names can be those of files, and the shapes are shapes [T, ...] of samples.
+
+    streams: shape of each stream, by name.
+    """
+    for name, shape in streams.items():
+        check_name(name)
+        if not shape or any(not isinstance(n, int) or isinstance(n, bool) or n < 1 for n in shape):
+            raise ValueError(f"streams: expected a shape of whole numbers from 1 for {name}, found {list(shape)}")
+
+
+def check_name(name: str) -> None:
+    """Raise ValueError unless an array of a stream can be called that."""
+    if PLAIN.fullmatch(name) is None or name == LABELS:
+        raise ValueError(f"streams: expected names of letters, digits, - and _, and none {LABELS!r}; found {name!r}")
+
+
 def _record(content: dict[str, Any]) -> SplitRecord:
     chunks = [Chunk(**chunk) for chunk in content.pop("chunks")]
-    return SplitRecord(**content, chunks=chunks)
+    record = SplitRecord(**content, chunks=chunks)
+    check_streams(record.streams)
+    return record
 
 
 def _checksum(content: dict[str, Any]) -> str:

@@ -18,11 +18,11 @@ import numpy as np
 import snncore
 from misnet.datasets.base import DataError
 from misnet.datasets.prepared import decoding
-from misnet.datasets.prepared.cache import array_header, array_path, as_json, mapped, sha256_of
+from misnet.datasets.prepared.cache import array_header, as_json, mapped, sha256_of
 from misnet.datasets.prepared.decoding import Request, decode_chunk, make_array, write_rows
-from misnet.datasets.prepared.manifest import ARRAYS, MANIFEST, Manifest, SplitRecord, is_cache
+from misnet.datasets.prepared.manifest import LABELS, MANIFEST, Manifest, SplitRecord, check_streams, is_cache
 from misnet.datasets.prepared.workers import run_tasks
-from misnet.datasets.registry import data_options, data_splits
+from misnet.datasets.registry import REGISTRY, data_options, data_splits
 
 __all__ = ["Interrupted", "prepare"]
 
@@ -81,30 +81,33 @@ def _begin(folder: Path, request: Request) -> Manifest:
     known = data_options(request.name)
     options = as_json({k: v for k, v in (known | request.options).items() if k != "on_bad_sample"})
     first = splits["train"]
-    settings = {"timesteps": first.timesteps, "size": first.size, "seed": request.seed}
+    asked = REGISTRY[request.name].default_size if request.size is None else request.size
+    size = getattr(first, "size", asked)  # a data set of other shapes may not keep it
+    settings = {"timesteps": first.timesteps, "size": size, "seed": request.seed}
     settings["on_bad_sample"] = request.on_bad_sample
     manifest = Manifest(request.name, settings, options, _versions())
     for split, dataset in splits.items():
+        check_streams(dataset.streams)
         unnamed = dataset.skipped - len(dataset.skipped_reasons)
         manifest.splits[split] = SplitRecord(
             samples=len(dataset),
             fingerprint=dataset.fingerprint(),
             class_names=list(dataset.class_names),
-            audio_channels=dataset.audio_channels,
-            visual_channels=dataset.visual_channels,
+            streams={name: list(shape) for name, shape in dataset.streams.items()},
             left_out=[*dataset.skipped_reasons, *["left out by the data set, which does not say why"] * unnamed],
         )
     if is_cache(folder):
         return _earlier(folder, manifest)
-    ours = {array_path(folder, split, array).name for split in splits for array in ARRAYS} | {LOCK}
+    records = manifest.splits.items()
+    ours = {manifest.path(folder, split, array).name for split, record in records for array in record.arrays} | {LOCK}
     others = [path.name for path in folder.iterdir() if path.name not in ours and path.suffix != ".tmp"]
     if others:
         raise ValueError(f"{folder}: holds {others[0]} and no {MANIFEST}; expected an empty folder or a cache")
     for split, dataset in splits.items():
-        for array in ARRAYS:
-            make_array(array_path(folder, split, array), manifest.shape(split, array), array)
+        for array in manifest.splits[split].arrays:
+            make_array(manifest.path(folder, split, array), manifest.shape(split, array), array)
         labels = np.asarray(dataset.labels, "<i8")
-        write_rows(array_path(folder, split, "labels"), "labels", 0, labels, len(labels))
+        write_rows(manifest.path(folder, split, LABELS), LABELS, 0, labels, len(labels))
     manifest.write(folder)
     return manifest
 
@@ -127,7 +130,7 @@ def _earlier(folder: Path, asked: Manifest) -> Manifest:
                 f"{folder}: the files of the {split} split are not those that it was prepared from; prepare them into "
                 "another folder"
             )
-        for array in ARRAYS:
+        for array in found.splits[split].arrays:
             mapped(folder, found, split, array)  # of the right size
     return found
 
@@ -143,9 +146,10 @@ def _fill(
 ) -> None:
     record = manifest.splits[split]
     advance(split, record.done(), record.samples)
-    sample_bytes = sum(4 * int(np.prod(manifest.shape(split, array)[1:])) for array in ("audio", "video"))
+    sample_bytes = sum(4 * int(np.prod(shape)) for shape in record.streams.values())
     length = max(1, min(CHUNK_SAMPLES, CHUNK_BYTES // sample_bytes))
-    tasks = [(request, split, str(folder), start, end) for start, end in _missing(record, length)]
+    paths = {array: str(manifest.path(folder, split, array)) for array in record.streams}
+    tasks = [(request, split, paths, start, end) for start, end in _missing(record, length)]
     for chunk in run_tasks(decode_chunk, tasks, max(1, min(jobs, len(tasks))), stop):
         record.chunks = sorted([*record.chunks, chunk], key=lambda c: c.start)
         manifest.write(folder)
@@ -167,16 +171,16 @@ def _seal(folder: Path, manifest: Manifest, split: str) -> None:
     """Read everything back, compare it with what the workers wrote, and note the SHA-256 of each file."""
     record = manifest.splits[split]
     good = list(record.chunks)
-    for array in ARRAYS:
-        path, shape = array_path(folder, split, array), manifest.shape(split, array)
+    for array in record.arrays:
+        path, shape = manifest.path(folder, split, array), manifest.shape(split, array)
         header = array_header(shape, array)
         with open(path, "rb") as file:
             record.files[array] = sha256_of(file)
             row = (path.stat().st_size - len(header)) // max(1, record.samples)
-            for chunk in record.chunks if array != "labels" else ():
+            for chunk in record.chunks if array != LABELS else ():
                 file.seek(len(header) + chunk.start * row)
                 read = hashlib.sha256(file.read((chunk.stop - chunk.start) * row)).hexdigest()
-                if read != getattr(chunk, array) and chunk in good:
+                if read != chunk.hashes.get(array) and chunk in good:
                     good.remove(chunk)
     if len(good) < len(record.chunks):
         lost = len(record.chunks) - len(good)

@@ -1,19 +1,23 @@
-"""A picture of samples: key frames beside the spectrogram, with the label, so that a person sees that they fit."""
+"""A picture of samples: all streams side by side, such as key frames and spectrograms, with the label.
+
+So a person sees that they fit.
+"""
 
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from misnet.datasets.base import AudioVisualDataset, DataError, MissingPackage
+from misnet.datasets.base import DataError, Dataset, MissingPackage
 from snncore.files import replace_file
 from snncore.rng import named_rng
 
 __all__ = ["draw_preview", "pick_samples"]
 
 
-def pick_samples(dataset: AudioVisualDataset, count: int, seed: int = 0, first: int = 0) -> list[int]:
+def pick_samples(dataset: Dataset, count: int, seed: int = 0, first: int = 0) -> list[int]:
     """Return up to `count` sample indices, drawn with the seed: one of each class, then a second of each, and so on.
 
     first: class to begin with. Samples that cannot be read are passed over.
@@ -52,17 +56,18 @@ def as_pictures(video: np.ndarray) -> np.ndarray:
     return np.repeat(x, 3, axis=-1) if x.shape[-1] == 1 else x[..., :3]
 
 
-def draw_preview(datasets: Sequence[AudioVisualDataset], path: str | Path, count: int = 12, seed: int = 0) -> int:
+def draw_preview(datasets: Sequence[Dataset], path: str | Path, count: int = 12, seed: int = 0) -> int:
     """Draw up to `count` samples, shared among the splits given, into a PNG; return how many were drawn.
 
-    Each has its label, its T frames side by side and its T spectrograms side by side, low bands at the bottom.
+    Each has its label and its streams: T frames side by side, T spectrograms side by side with low bands at the bottom,
+    and of any other stream [T, ...] its entries from bottom to top over time.
     Raises DataError if no sample can be read, OSError if the file cannot be written.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     share = -(-count // len(datasets))
-    shown: list[tuple[AudioVisualDataset, int]] = []
+    shown: list[tuple[Dataset, int]] = []
     for dataset in datasets:
         wanted = min(share, count - len(shown))
         shown += [(dataset, i) for i in pick_samples(dataset, wanted, seed, first=len(shown))]
@@ -70,27 +75,42 @@ def draw_preview(datasets: Sequence[AudioVisualDataset], path: str | Path, count
         raise DataError(f"{datasets[0].name}: no sample can be read, so that there is none to draw")
     rows = -(-len(shown) // 2)
     timesteps = datasets[0].timesteps
-    figure = Figure(figsize=(4.4 * min(timesteps, 5) * 0.9, 1.25 * rows + 0.6), layout="constrained")
+    names = sorted(datasets[0].streams, key=lambda name: name != "visual")  # pictures first
+    panels = len(names)
+    figure = Figure(figsize=(1.98 * panels * min(timesteps, 5), 1.25 * rows + 0.6), layout="constrained")
     FigureCanvasAgg(figure)  # draws without a display
-    figure.suptitle(f"{datasets[0].name}: frames, and spectrograms beside them, in {timesteps} timesteps", fontsize=10)
-    axes = figure.subplots(rows, 4, squeeze=False)
+    what = "frames, and spectrograms beside them," if names == ["visual", "audio"] else f"{', '.join(names)},"
+    figure.suptitle(f"{datasets[0].name}: {what} in {timesteps} timesteps", fontsize=10)
+    axes = figure.subplots(rows, 2 * panels, squeeze=False)
     for place in axes.flat:
         place.set_axis_off()
     for k, (dataset, i) in enumerate(shown):
-        left, right = axes[k // 2, 2 * (k % 2) : 2 * (k % 2) + 2]
-        audio, video, label = dataset[i]
-        pictures = _side_by_side(as_pictures(video))
-        left.imshow(np.nan_to_num(pictures, nan=1.0), interpolation="nearest", aspect="equal")
-        right.imshow(
-            _side_by_side(audio[..., :1])[..., 0], interpolation="nearest", origin="lower", cmap="magma", aspect="equal"
-        )
-        left.set_title(f"{dataset.class_names[label]}  ({dataset.split} {i})", fontsize=8, loc="left")
-        names = ", ".join(file.name for file in dataset.files(i))
-        right.set_title(names if len(names) < 50 else names[:47] + "...", fontsize=6, loc="left")
+        places = axes[k // 2, panels * (k % 2) : panels * (k % 2 + 1)]
+        *arrays, label = dataset[i]
+        streams = dict(zip(dataset.streams, arrays, strict=True))
+        for place, name in zip(places, names, strict=True):
+            draw_stream(place, name, streams[name])
+        files = ", ".join(file.name for file in dataset.files(i))
+        files = files if len(files) < 50 else files[:47] + "..."
+        places[0].set_title(f"{dataset.class_names[label]}  ({dataset.split} {i})", fontsize=8, loc="left")
+        if panels > 1:
+            places[-1].set_title(files, fontsize=6, loc="left")
+        else:
+            places[0].set_title(files, fontsize=6, loc="right")
     content = io.BytesIO()
     figure.savefig(content, format="png", dpi=110)
     replace_file(path, content.getvalue())
     return len(shown)
+
+
+def draw_stream(place: Any, name: str, x: np.ndarray) -> None:
+    """Draw a stream of a sample, float [T, ...], into axes."""
+    if x.ndim == 4 and name != "audio":
+        place.imshow(np.nan_to_num(_side_by_side(as_pictures(x)), nan=1.0), interpolation="nearest", aspect="equal")
+        return
+    picture = _side_by_side(x[..., :1])[..., 0] if x.ndim == 4 else x.reshape(len(x), -1).T  # [entries, T]
+    shape = "equal" if x.ndim == 4 else "auto"
+    place.imshow(picture, interpolation="nearest", origin="lower", cmap="magma", aspect=shape)
 
 
 def _side_by_side(frames: np.ndarray) -> np.ndarray:

@@ -1,24 +1,35 @@
 """CIFAR10-DVS and DVS128 Gesture: their recordings, classes and splits, and frames of events; neither has sound."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.event_files import read_aedat
-from misnet.datasets.formats.files import is_hidden, read_lines
+from misnet.datasets.formats.event_files import AEDAT2_MAGIC, DVS128, read_aedat
+from misnet.datasets.formats.files import check_head, is_hidden, read_lines
 from misnet.datasets.media.events import Events, event_frames
 from misnet.datasets.sets.cifar10_images import CLASSES as CIFAR10_CLASSES
 
-__all__ = ["CIFAR10_CLASSES", "GESTURES", "NEEDS", "EventClip", "clip_frames", "find_cifar10_dvs", "find_gestures"]
+__all__ = [
+    "CIFAR10_CLASSES",
+    "GESTURES",
+    "NEEDS_CIFAR10_DVS",
+    "NEEDS_GESTURES",
+    "EventClip",
+    "clip_frames",
+    "find_cifar10_dvs",
+    "find_gestures",
+]
 
-NEEDS = """\
-CIFAR10-DVS: <class>/cifar10_<class>_<number>.aedat, from https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671
-DVS128 Gesture: trials_to_train.txt, trials_to_test.txt, user01_fluorescent.aedat, user01_fluorescent_labels.csv, ...
-    (DvsGesture.tar.gz unpacked), from https://research.ibm.com/interactive/dvsgesture"""
+NEEDS_CIFAR10_DVS = """\
+<class>/cifar10_<class>_<number>.aedat, from https://figshare.com/articles/dataset/CIFAR10-DVS_New/4724671
+(<class>: airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck)"""
+NEEDS_GESTURES = """\
+trials_to_train.txt, trials_to_test.txt, user01_fluorescent.aedat, user01_fluorescent_labels.csv, ...
+(DvsGesture.tar.gz unpacked), from https://research.ibm.com/interactive/dvsgesture"""
 
 GESTURES = (
     "hand clapping",
@@ -45,7 +56,8 @@ GESTURE_ROWS = "rows of class (1 to 11), startTime_usec, endTime_usec"
 class EventClip:
     """A labelled recording of an event camera, or the part of it from `start` to before `stop` microseconds.
 
-    key tells it from all others; group is who is seen, None if that is not known.
+    key tells it from all others; group is who is seen, None if that is not known. on_its_side: the camera stood so that
+    an upright picture has x' = 127 - y, y' = 127 - x, where the file is AEDAT 2.0, as the camera sent it.
     """
 
     path: Path
@@ -54,11 +66,14 @@ class EventClip:
     group: str | None = None
     start: int | None = None
     stop: int | None = None
+    on_its_side: bool = False
 
     def read(self) -> Events:
         """Return its events; raises DataError as `read_aedat` does, and for a clip without events."""
         if self.start is None or self.stop is None:
             events = read_aedat(self.path)
+            if self.on_its_side and check_head(self.path, "an AEDAT file").startswith(AEDAT2_MAGIC):
+                events = replace(events, x=DVS128 - 1 - events.y, y=DVS128 - 1 - events.x)
         else:
             whole = _recording(self.path)
             place = slice(*np.searchsorted(whole.t, [self.start, self.stop]))
@@ -85,6 +100,7 @@ def find_cifar10_dvs(data_dir: str | Path, split: str) -> list[EventClip]:
 
     split: "train" for those whose number is below 900 in each class, "test" for the others. The authors published no
     split; 9,000 and 1,000 is what comparisons use, though not all with the same recordings.
+    The pictures lie on their side in the recordings and are set upright, as SpikingJelly and other readers do.
     Raises DataError if there are none. Source: H. Li et al., "CIFAR10-DVS", Frontiers in Neuroscience, 2017.
     """
     _check(split)
@@ -99,8 +115,10 @@ def find_cifar10_dvs(data_dir: str | Path, split: str) -> list[EventClip]:
                 (CIFAR10_CLASSES.index(n["name"]), int(n["number"]), p) for n, p in zip(names, paths, strict=True) if n
             ]
             wanted = sorted(f for f in found if (f[1] >= CIFAR10_TRAIN) == (split == "test"))
-            return [EventClip(path, label, f"{path.parent.name}/{path.name}") for label, _, path in wanted]
-    raise DataError(f"{data_dir}: found no recordings of CIFAR10-DVS; expected\n{NEEDS}")
+            return [
+                EventClip(path, label, f"{path.parent.name}/{path.name}", on_its_side=True) for label, _, path in wanted
+            ]
+    raise DataError(f"{data_dir}: found no recordings of CIFAR10-DVS; expected\n{NEEDS_CIFAR10_DVS}")
 
 
 def find_gestures(data_dir: str | Path, split: str) -> list[EventClip]:
@@ -118,7 +136,7 @@ def find_gestures(data_dir: str | Path, split: str) -> list[EventClip]:
             return [
                 clip for name in read_lines(trials, "names of recordings") for clip in _gestures(trials, name.strip())
             ]
-    raise DataError(f"{data_dir}: found no trials_to_{split}.txt of DVS128 Gesture; expected\n{NEEDS}")
+    raise DataError(f"{data_dir}: found no trials_to_{split}.txt of DVS128 Gesture; expected\n{NEEDS_GESTURES}")
 
 
 def _gestures(trials: Path, name: str) -> list[EventClip]:

@@ -19,7 +19,7 @@ from misnet.datasets.media.views import View
 __all__ = ["MediaDataset", "Sample"]
 
 CACHE_BYTES = 64 << 20  # of spectrograms of sounds that many images share
-DECODING = 2  # raised when the same files give other samples
+DECODING = 3  # raised when the same files give other samples
 LENGTHS = 2.0  # a sound this many times as long as its video, or as short, is worth a word
 CLIP_SLACK = 0.5  # seconds by which clips may differ in length
 Item = TypeVar("Item")

@@ -1,7 +1,7 @@
 """What training, evaluation, run folder and audit know of a network: streams in, scores by head out, a loss."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 from misnet.models.config import ConfigError, Data, ModelConfig
 from snncore import nn
@@ -25,7 +25,7 @@ class Model(nn.Module):
     """
 
     config: ModelConfig
-    heads: ClassVar[Mapping[str, str]]
+    heads: Mapping[str, str]
 
     @property
     def streams(self) -> tuple[str, ...]:
@@ -39,6 +39,13 @@ class Model(nn.Module):
     def loss(self, scores: Scores, labels: Array) -> Tensor:
         """Return what training minimises, a tensor with one entry. labels: integers [N]."""
         raise TypeError(f"{type(self).__name__} defines no loss")
+
+    def after_backward(self, scores: Scores, labels: Array) -> None:
+        """Change the gradients of a step in place, before the optimizer takes them; by default nothing is changed.
+
+        scores, labels: those of all samples of the step. What is drawn here with `snncore.rng.step_key` depends on the
+        seed of the run, the step and the names that are given to it alone.
+        """
 
     def __call__(self, *streams: Any) -> Any:
         self.check_inputs(streams)
@@ -82,6 +89,7 @@ def check_fits(config: ModelConfig, data: Data) -> None:
     for name, value in type(config).found_in(data).items():
         if getattr(config, name) != value:
             raise ConfigError(f"{name}: the network has {getattr(config, name)}, {data.name} has {value}")
+    config.check_streams(data)
 
 
 def sizes(config: ModelConfig) -> str:

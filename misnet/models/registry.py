@@ -24,6 +24,13 @@ class Entry:
 
 MODELS = {
     "misnet": Entry("misnet.models.misnet", "the multimodal interactive spiking network of Liu et al. 2025"),
+    "sew-resnet18": Entry("misnet.models.sew_resnet", "the spike-element-wise ResNet18 of Fang et al. 2021"),
+    "spiking-resnet18": Entry("misnet.models.spiking_resnet", "the spiking ResNet18 that they compare it with"),
+    "concat-resnet18": Entry(
+        "misnet.models.concat_resnet", "two ResNet18, no spikes, one linear layer; OGM-GE by switch"
+    ),
+    "pmr": Entry("misnet.models.pmr", "the same with the prototypes of Fan et al. 2023"),
+    "qmf": Entry("misnet.models.qmf", "two ResNet18, no spikes, weighed by confidence as Zhang et al. 2023"),
 }
 DEFAULT = "misnet"
 """The model where none is named: runs that were written before there were others do not say."""

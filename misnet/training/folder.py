@@ -1,7 +1,6 @@
 """The config.json of a run folder, and the network that a folder holds."""
 
 import json
-import platform
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,12 @@ import snncore
 from misnet.models.config import ConfigError, Data, ModelConfig
 from misnet.models.contract import Model
 from misnet.models.registry import DEFAULT, build, config_class
+from misnet.training.machine import machine
 from snncore.checkpoint import CheckpointError, load_checkpoint
 from snncore.files import replace_file
 
 __all__ = [
+    "MAY_BE_SAID",
     "check_class_names",
     "compare_origin",
     "copy_weights",
@@ -28,9 +29,10 @@ __all__ = [
     "write_file",
 ]
 
-SECTIONS = {"settings", "model", "network", "data", "class_names", "versions"}
+SECTIONS = {"settings", "model", "network", "data", "class_names", "options", "versions"}
 MAY_CHANGE = {"data_dir", "recipe"}  # fingerprints tell whether the data are the same; a recipe stands for others
-TAKEN = {
+MAY_BE_SAID = {
+    "epochs",
     "lr",
     "final_lr",
     "momentum",
@@ -38,7 +40,10 @@ TAKEN = {
     "schedule",
     "warmup_steps",
     "augment",
-}  # as a run that diverged needs
+    "clip_norm",
+    "patience",
+}
+"""Settings that may change in a run, as options of the command that goes on: a run that diverged needs other rates."""
 
 
 def write_config(
@@ -48,15 +53,20 @@ def write_config(
     config: ModelConfig,
     data: Mapping[str, str],
     class_names: Sequence[str],
+    options: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write config.json: settings of the run, name and switches of the model, fingerprint of each split, classes."""
+    """Write config.json: settings of the run, name and switches of the model, fingerprint of each split, classes.
+
+    options: of the process, which do not decide what is trained, remembered for the next one.
+    """
     content = {
         "settings": settings,
         "model": model,
         "network": config.to_dict(),
         "data": data,
         "class_names": list(class_names),
-        "versions": {"snncore": snncore.__version__, "numpy": np.__version__, "python": platform.python_version()},
+        "options": dict(options or {}),
+        "versions": machine(),
     }
     write_file(folder / "config.json", (json.dumps(content, indent=2) + "\n").encode())
 
@@ -78,7 +88,7 @@ def read_config(path: Path) -> dict[str, Any]:
     try:
         if not (path.is_file() or path.is_dir() or not path.exists()):  # opening a pipe waits for ever
             raise CheckpointError(f"{path}: expected a file, found a pipe, a socket or a device")
-        content = json.loads(path.read_text())
+        content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; expected the config.json of a training run") from None
     except RecursionError:
@@ -90,7 +100,8 @@ def read_config(path: Path) -> dict[str, Any]:
     content.setdefault("model", DEFAULT)
     if unknown := sorted(set(content) - SECTIONS):
         raise CheckpointError(f"{path}: unknown section {unknown[0]!r}{newer_version(content)}")
-    for name, kind, expected in (("model", str, "text"), ("data", dict, "an object"), ("versions", dict, "an object")):
+    objects = [(name, dict, "an object") for name in ("data", "options", "versions")]
+    for name, kind, expected in (("model", str, "text"), *objects):
         if not isinstance(content.get(name, kind()), kind):
             raise CheckpointError(f"{path}: {name}: expected {expected}, found {content[name]!r}")
     names = content.get("class_names", [])
@@ -113,13 +124,12 @@ def newer_version(content: Mapping[str, Any]) -> str:
     return f"; written by snncore {written}, this is {snncore.__version__}: use the newer one" if newer else ""
 
 
-def compare_origin(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> list[str]:
-    """Return a line for each setting that is not the one a checkpoint was trained with, though a run may go on so.
+def compare_origin(before: Mapping[str, Any], now: Mapping[str, Any], path: Path) -> None:
+    """Raise CheckpointError for a setting or switch that is not the one a checkpoint was trained with.
 
-    before: what the checkpoint says. now: what `path`, the config.json, says. Raises CheckpointError for a setting or
-    switch that changes what saved weights or the position mean; where the data lie may change without a word.
+    before: what the checkpoint says. now: what `path`, the config.json, says. Where the data lie may change without a
+    word.
     """
-    notes = []
     for section in ("model", "settings", "network"):
         old, new = before.get(section), now.get(section)
         if not (isinstance(old, dict) and isinstance(new, dict)):
@@ -127,13 +137,10 @@ def compare_origin(before: Mapping[str, Any], now: Mapping[str, Any], path: Path
         for name in [name for name in old if name in new and name not in MAY_CHANGE]:
             if old[name] == new[name]:
                 continue
-            what = f"{path}: {name}: the run is trained with {old[name]!r}, found {new[name]!r}"
-            if section == "settings" and name in TAKEN:
-                notes.append(f"{what}, which it goes on with")
-                continue
-            more = "say with --epochs how many are meant" if name == "epochs" else "put it back, or train anew"
-            raise CheckpointError(f"{what}; {more}")
-    return notes
+            option = f"--{name.replace('_', '-')}"
+            said = section == "settings" and name in MAY_BE_SAID
+            more = f"say with {option} which is meant" if said else "put it back, or train anew"
+            raise CheckpointError(f"{path}: {name}: the run is trained with {old[name]!r}, found {new[name]!r}; {more}")
 
 
 def load_run(folder: Path, checkpoint: str = "last") -> tuple[Model, dict[str, Any]]:

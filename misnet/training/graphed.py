@@ -44,14 +44,18 @@ class GraphedSteps:
         self.recording: Recording | None = None
         self.key: Any = None  # of the recording, or of the step before
         self.alike = 0  # steps of one key that ran so far
+        self.clip_norm: float | None = None
         self.refused = not optimizer.can_be_recorded
         if self.refused:
             say("CUDA graph: off: the parameters are not float32 in one buffer on a GPU")
 
-    def step(self, lr: float, batch: Any, totals: Totals, step: int, seed: int = 0) -> float:
+    def step(
+        self, lr: float, batch: Any, totals: Totals, step: int, seed: int = 0, clip_norm: float | None = None
+    ) -> float:
         """Do a step; arguments, result and errors as those of `train_step`."""
+        self.clip_norm = clip_norm
         if self.refused:
-            return train_step(self.model, self.optimizer, lr, batch, totals, step, seed)
+            return train_step(self.model, self.optimizer, lr, batch, totals, step, seed, self.clip_norm)
         if self.recorder is None:
             self.recorder = Recorder()
         with self.recorder.working():
@@ -65,11 +69,11 @@ class GraphedSteps:
             self.alike, self.key = (self.alike + 1 if key == self.key else 1), key
             if self.alike > WARM_UP:
                 return self._first(lr, batch, totals, step, seed)
-        return train_step(self.model, self.optimizer, lr, batch, totals, step, seed)
+        return train_step(self.model, self.optimizer, lr, batch, totals, step, seed, self.clip_norm)
 
     def _key_of(self, batch: tuple[Array, ...]) -> tuple[Any, ...]:
         """What a recording depends on and does not read anew."""
-        modes = (kernel_choice(), context.relaxed, context.fused, self.optimizer.baked())
+        modes = (kernel_choice(), context.relaxed, context.fused, self.optimizer.baked(), self.clip_norm)
         wanted = tuple(p.requires_grad for p in self.optimizer.parameters.values())
         return (*((x.shape, x.dtype.str) for x in batch), modes, wanted)
 
@@ -91,9 +95,9 @@ class GraphedSteps:
             self.optimizer.take_back()
         except CaptureError as error:
             self._give_up(str(error))
-            return train_step(self.model, self.optimizer, lr, batch, totals, step, seed)
+            return train_step(self.model, self.optimizer, lr, batch, totals, step, seed, self.clip_norm)
         expected = Totals()
-        result = train_step(self.model, self.optimizer, lr, batch, expected, step, seed)
+        result = train_step(self.model, self.optimizer, lr, batch, expected, step, seed, self.clip_norm)
         totals.join(expected)
         same = all(_same_bits(x, y) for x, y in zip(self._arrays(recording), after, strict=True))
         if same and result == loss and counted == expected:
@@ -115,16 +119,19 @@ class GraphedSteps:
         assert self.recorder is not None
         if not can_record():
             raise CaptureError("the cuBLAS that CuPy uses was not found, and CuPy's own calls cannot be recorded")
+        if type(self.model).after_backward is not Model.after_backward:
+            raise CaptureError("the network does something of its own after each backward pass")
         xp, optimizer = array_module(*batch), self.optimizer
         *streams, labels = inputs = [x.copy() for x in batch]
         pinned = cupyx.empty_pinned((optimizer.recorded_parts(), optimizer.factors_of_a_part), np.float32)
         factors = xp.zeros(pinned.shape, np.float32)
 
+        def update(finite: Array) -> None:
+            optimizer.record_step(finite, factors)
+
         def work() -> Told:
             with np.errstate(all="ignore"):
-                return tell(
-                    self.model, optimizer, streams, labels, lambda finite: optimizer.record_step(finite, factors)
-                )
+                return tell(self.model, optimizer, streams, labels, update, self.clip_norm)
 
         told, graph = self.recorder.record(work)
         return Recording(graph, told, inputs, factors, pinned)

@@ -11,10 +11,13 @@ from typing import Any
 
 from misnet.training.plots import plot_curves
 
-__all__ = ["Journal", "duration"]
+__all__ = ["EVALUATED", "Journal", "duration"]
 
 STEPS = 5
 """Steps after which the time that a run takes is said: the first ones may compile kernels."""
+
+EVALUATED = 0.4
+"""What a batch of evaluation takes of a training step, as long as it is not measured: a forward without a tape."""
 
 WORTH_SAYING = 60.0
 """Seconds: nothing is said of a run that takes less."""
@@ -30,6 +33,8 @@ class Journal:
     def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder, self.clock = folder, clock
         self._failed: set[str] = set()
+        self._began: float | None = None  # of a whole epoch, None within one that was begun by another process
+        self._measured = False
 
     def log(self, line: str) -> None:
         """Print a line to standard output."""
@@ -53,10 +58,11 @@ class Journal:
         except OSError as error:
             self._once("curves.png", f"{self.folder / 'curves.png'}: cannot be written: {error.strerror or error}")
 
-    def timed(self, batches: Any, left: int) -> Iterator[Any]:
+    def timed(self, batches: Any, left: float) -> Iterator[Any]:
         """Pass batches of a first epoch on and say, after a few, when the run will be done.
 
-        left: batches of the whole run from here on. Evaluation is not counted.
+        left: training steps of the whole run from here on, with `EVALUATED` for each batch of evaluation. Saving is not
+        counted yet; `epoch_done` corrects both.
         """
         started = 0.0
         for done, batch in enumerate(batches, 1):
@@ -64,10 +70,26 @@ class Journal:
             if done == 1:
                 started = self.clock()
             elif done == STEPS + 1:
-                seconds = (self.clock() - started) / STEPS * (left - done)
-                if seconds > WORTH_SAYING:
-                    end = time.strftime("%a %H:%M", time.localtime(time.time() + seconds))
-                    self.log(f"about {duration(seconds)} of training to go, evaluation aside: done at about {end}")
+                self._say_when((self.clock() - started) / STEPS * (left - done), "evaluation included")
+
+    def epoch_begins(self) -> None:
+        """Note the time: what is done until `epoch_done` is a whole epoch."""
+        self._began = self.clock()
+
+    def epoch_done(self, left: int) -> None:
+        """Say, after the first whole epoch, when the run will be done; left: epochs from here on.
+
+        What an epoch took is measured from end to end: training, evaluation, saving, and drawing curves.
+        """
+        if self._began is not None and not self._measured:
+            self._measured = True
+            self._say_when((self.clock() - self._began) * left, "evaluation and saving as in this epoch")
+        self._began = self.clock()
+
+    def _say_when(self, seconds: float, how: str) -> None:
+        if seconds > WORTH_SAYING:
+            end = time.strftime("%a %H:%M", time.localtime(time.time() + seconds))
+            self.log(f"about {duration(seconds)} to go, {how}: done at about {end}")
 
     def _write(self, line: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")

@@ -2,19 +2,27 @@
 
 import io
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from misnet.training.selection import judged_by
 from snncore.files import replace_file
 
-__all__ = ["make_figure", "plot_confusion", "plot_curves", "png"]
+__all__ = ["make_figure", "new_figure", "plot_confusion", "plot_curves", "png"]
 
 
 def make_figure(width: float, height: float, panels: int = 1) -> Any:
     """Return (figure, axes) of a size in inches, with panels side by side; needs no display and no global backend."""
+    figure = new_figure(width, height, layout="constrained")
+    return figure, figure.subplots(1, panels)
+
+
+def new_figure(width: float, height: float, **options: Any) -> Any:
+    """Return an empty figure of a size in inches, which needs no display and no global backend."""
     backend = os.environ.pop("MPLBACKEND", None)  # notebooks set one that may not be there; Matplotlib looks at import
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -23,15 +31,17 @@ def make_figure(width: float, height: float, panels: int = 1) -> Any:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), **options)
     FigureCanvasAgg(figure)  # draws without a display
-    return figure, figure.subplots(1, panels)
+    return figure
 
 
 def png(figure: Any) -> bytes:
     """Return the picture as a PNG."""
     content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=120)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from")  # names in other scripts; boxes are drawn
+        figure.savefig(content, format="png", dpi=120)
     return content.getvalue()
 
 
@@ -52,10 +62,14 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path, heads: Mapping[st
 
     line(left, "train_loss", "train")
     line(left, "test_loss", "test")
+    if judged_by(rows[0]) == "val":
+        line(left, "val_loss", "validation")
     for head, words in heads.items():
         line(middle, f"test_accuracy_{head}", words)
     verdict, words = next(iter(heads.items()))
     line(middle, f"train_accuracy_{verdict}", f"{words}, train", "k--")
+    if judged_by(rows[0]) == "val":
+        line(middle, f"val_accuracy_{verdict}", f"{words}, validation", "k:")
     line(right, "train_firing_rate", "train")
     line(right, "test_firing_rate", "test")
     titles = ("loss", "accuracy", "spikes per neuron and timestep")

@@ -4,7 +4,7 @@
     metrics.csv           a row per epoch
     last.safetensors      weights, optimizer and position in the run; after every epoch, by time, and when stopped
     previous.safetensors  the one before, to fall back to if last is damaged
-    best.safetensors      weights of the epoch with the best test accuracy
+    best.safetensors      weights of the epoch with the best accuracy, in validation if there is any, else in the test
     curves.png            loss, accuracy and firing rate by epoch
     run.log               the lines that were printed, with times
 
@@ -40,6 +40,7 @@ from misnet.training.folder import (
 )
 from misnet.training.graphed import GraphedSteps
 from misnet.training.recording import peak_memory_mib
+from misnet.training.selection import judged_by, out_of_patience
 from misnet.training.state import State, load_newest, save_newest
 from misnet.training.step import Diverged, Totals, evaluate, train_step
 from misnet.training.watch import watch
@@ -68,10 +69,13 @@ class Batches(Protocol):
 class Run:
     """Trains `model` on `train` for `epochs`, evaluating on `test` after each, and keeps `folder` up to date.
 
+    val: samples that choose the best epoch in place of `test`, evaluated after each epoch too. patience: epochs without
+    a better one after which the run ends.
     stop: asked after every batch; True saves and raises Stopped. log: called with each line to print, warn with each
     warning. progress: wraps the batches of an epoch, for a progress bar: progress(batches, total, initial, text).
     save_every: seconds after which the state is saved within an epoch; 0 saves after epochs alone.
-    accumulate: parts that a batch is computed in, one after another, for a single step.
+    accumulate: parts that a batch is computed in, one after another, for a single step. clip_norm: what the common norm
+    of all gradients is limited to before a step.
     origin: the settings and switches that this run is trained with, kept in every checkpoint; a checkpoint of others is
     refused. after_epoch: called after each epoch, once all files of the folder are written.
     seed: of what layers draw while they train; the order of the batches is that of `train`.
@@ -92,6 +96,9 @@ class Run:
     warn: Callable[[str], None] = lambda line: None
     save_every: float = 0
     accumulate: int = 1
+    clip_norm: float | None = None
+    val: Batches | None = None
+    patience: int | None = None
     origin: dict[str, Any] | None = None
     after_epoch: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.monotonic
@@ -141,8 +148,7 @@ class Run:
                 f"{len(self.train)} batches"
             )
         if self.origin is not None and state.origin is not None:
-            for line in compare_origin(state.origin, self.origin, self.folder / "config.json"):
-                self.warn(line)
+            compare_origin(state.origin, self.origin, self.folder / "config.json")
         if (state.epoch, state.batch) > (self.epochs, 0):
             raise CheckpointError(
                 f"checkpoint {path}: stands at epoch {state.epoch + 1}, batch {state.batch + 1}, beyond the "
@@ -151,10 +157,20 @@ class Run:
         return state
 
     def run(self) -> None:
-        """Train to the last epoch; raises Stopped, or Diverged if the loss is not finite."""
-        while self.epoch < self.epochs:
+        """Train to the last epoch, or until patience ends; raises Stopped, or Diverged if the loss is not finite."""
+        while not self.finished:
             self._train_epoch()
             self._finish_epoch()
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done, or no better one is awaited."""
+        return self.epoch >= self.epochs or out_of_patience(self.rows, self.verdict, self.patience)
+
+    @property
+    def verdict(self) -> str:
+        """The head whose accuracy tells how good an epoch is: the first of the model."""
+        return next(iter(self.model.heads))
 
     def _train_epoch(self) -> None:
         text = f"epoch {self.epoch + 1}/{self.epochs}"
@@ -169,16 +185,16 @@ class Run:
 
     def _train_step(self, batch: tuple[Any, ...]) -> None:
         step = self.epoch * len(self.train) + self.batch
+        what = (self.model, self.optimizer, self.schedule(step), batch, self.totals, step)
         try:
             if self.accumulate > 1:
-                lr = self.schedule(step)
-                accumulated_step(self.model, self.optimizer, lr, batch, self.totals, step, self.accumulate, self.seed)
+                accumulated_step(*what, self.accumulate, self.seed, self.clip_norm)
             elif self.cuda_graph:
                 if self.graphed is None:
                     self.graphed = GraphedSteps(self.model, self.optimizer, self.log)
-                self.graphed.step(self.schedule(step), batch, self.totals, step, self.seed)
+                self.graphed.step(*what[2:], self.seed, self.clip_norm)
             else:
-                train_step(self.model, self.optimizer, self.schedule(step), batch, self.totals, step, self.seed)
+                train_step(*what, self.seed, self.clip_norm)
         except ValueError as error:
             if len(batch[-1]) > 1:
                 raise
@@ -195,25 +211,30 @@ class Run:
         if self.save_every and self.clock() - self.saved_at >= self.save_every:
             self.save()
 
-    def _test_batches(self) -> Any:
-        with closing(self.test.epoch(0)) as batches:
-            for batch in self.progress(batches, total=len(self.test), initial=0, text="test"):
-                yield batch
-                self._stop_or_save()  # the epoch is trained; a resumed run evaluates it again
+    def _evaluate(self, part: str, data: Batches) -> Totals:
+        def shown() -> Any:
+            with closing(data.epoch(0)) as batches:
+                for batch in self.progress(batches, total=len(data), initial=0, text=part):
+                    yield batch
+                    self._stop_or_save()  # the epoch is trained; a resumed run evaluates it again
+
+        with np.errstate(all="ignore"):
+            result = evaluate(self.model, shown(), self.device)
+        if not math.isfinite(result.loss):
+            raise Diverged(f"epoch {self.epoch + 1}: the {part} loss is {result.loss}; the last checkpoint is kept")
+        return result
 
     def _finish_epoch(self) -> None:
-        with np.errstate(all="ignore"):
-            result = evaluate(self.model, self._test_batches(), self.device)
-        if not math.isfinite(result.loss):
-            raise Diverged(f"epoch {self.epoch + 1}: the test loss is {result.loss}; the last checkpoint is kept")
         trained = self.totals
         row: dict[str, Any] = {"epoch": self.epoch + 1}
-        row |= trained.row("train") | result.row("test")
+        row |= trained.row("train") | self._evaluate("test", self.test).row("test")
+        if self.val is not None:
+            row |= self._evaluate("val", self.val).row("val")
         row["learning_rate"] = self.schedule((self.epoch + 1) * len(self.train) - 1)
         row["samples_per_second"] = trained.samples / max(trained.seconds, 1e-9)
         row["peak_memory_mib"] = peak_memory_mib(self.device)
         self.rows.append(row)
-        accuracy = row[f"test_accuracy_{next(iter(result.correct))}"]  # of the verdict
+        accuracy = row[f"{judged_by(row)}_accuracy_{self.verdict}"]
         better = accuracy > self.best
         self.best = max(self.best, accuracy)
         self.epoch, self.batch, self.totals = self.epoch + 1, 0, Totals()
@@ -247,10 +268,15 @@ class Run:
 
 def describe(row: dict[str, Any], epochs: int) -> str:
     """Return the line that is printed for an epoch."""
-    heads = {key.removeprefix("test_accuracy_"): x for key, x in row.items() if key.startswith("test_accuracy_")}
-    accuracy = " ".join(f"{head} {100 * x:.1f}%" for head, x in heads.items())
+
+    def accuracies(part: str) -> str:
+        start = f"{part}_accuracy_"
+        heads = {key.removeprefix(start): x for key, x in row.items() if key.startswith(start)}
+        return f"{part} " + " ".join(f"{head} {100 * x:.1f}%" for head, x in heads.items())
+
+    parts = ("test",) if judged_by(row) == "test" else ("val", "test")
     return (
-        f"epoch {row['epoch']}/{epochs}  loss {row['train_loss']:.4f}  test {accuracy}  "
+        f"epoch {row['epoch']}/{epochs}  loss {row['train_loss']:.4f}  {'  '.join(map(accuracies, parts))}  "
         f"firing rate {row['test_firing_rate']:.3f}  {row['samples_per_second']:.1f} samples/s  "
         f"peak memory {row['peak_memory_mib']:.0f} MiB"
     )

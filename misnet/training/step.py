@@ -11,6 +11,7 @@ from misnet.training.recording import FiringRates, first_nonfinite, statistics_o
 from misnet.training.totals import Totals, count_correct
 from snncore import Tensor, no_grad, to_device
 from snncore.backend import Array, array_module
+from snncore.clipping import clip_grad_norm
 from snncore.flat import FlatBuffers, is_finite
 from snncore.optim import Optimizer
 from snncore.rng import training_step
@@ -23,12 +24,20 @@ class Diverged(RuntimeError):
 
 
 def train_step(
-    model: Model, optimizer: Optimizer, lr: float, batch: Any, totals: Totals, step: int, seed: int = 0
+    model: Model,
+    optimizer: Optimizer,
+    lr: float,
+    batch: Any,
+    totals: Totals,
+    step: int,
+    seed: int = 0,
+    clip_norm: float | None = None,
 ) -> float:
     """Forward, backward and update on one batch; returns the loss, added to `totals`.
 
     batch: see `misnet.models.contract.take`, arrays on the device of the model. step, seed: which step of which run
-    it is; what layers draw in it (dropout) depends on these two and the layer alone.
+    it is; what layers draw in it (dropout) depends on these two and the layer alone. clip_norm: what the common norm of
+    all gradients is limited to, None for no limit.
     On a GPU nothing is read before everything is told to run, and then all numbers at once: whether the weights may
     change is decided there. Raises Diverged, with every weight, average and running statistic as it was, if the loss, a
     gradient or a weight is not finite.
@@ -41,7 +50,7 @@ def train_step(
 
     with np.errstate(all="ignore"):  # what is not finite is looked for below
         with training_step(seed, step):
-            told = tell(model, optimizer, streams, labels, update)
+            told = tell(model, optimizer, streams, labels, update, clip_norm)
         return finish(model, optimizer, told, streams, labels, totals, step, seed)
 
 
@@ -56,7 +65,12 @@ class Told(NamedTuple):
 
 
 def tell(
-    model: Model, optimizer: Optimizer, streams: list[Array], labels: Array, update: Callable[[Array], None]
+    model: Model,
+    optimizer: Optimizer,
+    streams: list[Array],
+    labels: Array,
+    update: Callable[[Array], None],
+    clip_norm: float | None = None,
 ) -> Told:
     """Launch a step, without waiting for a GPU; update: launches the optimizer's part, given whether all is finite."""
     model.train()
@@ -67,8 +81,11 @@ def tell(
         scores = model(*map(Tensor, streams))
         value = model.loss(scores, labels)
     value.backward()
+    model.after_backward(scores, labels)
     # Data-parallel training adds up `optimizer.flat.g` of all machines here, and asks all whether they are finite.
     finite = optimizer.all_finite(value.data)
+    if clip_norm is not None:
+        clip_grad_norm(optimizer.parameters.values(), clip_norm)
     update(finite)
     tally = rates.tally_on(array_module(value.data))
     numbers = (value.data, finite, *count_correct(scores, labels).values())

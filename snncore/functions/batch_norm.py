@@ -58,15 +58,19 @@ class BatchNorm(Function):
         check_shape(self.name, x.shape[-1:], gamma=gamma, beta=beta, running_mean=self.running_mean)
         self.count: int | None = None
         if self.training:
-            count, mean, var = self.all_moments(self.kernels.batch_norm_statistics(x))
-            if count < 2:
-                raise ValueError(f"{self.name}: training needs more than one entry a channel, found x {x.shape}")
-            self.running_mean += self.momentum * (mean - self.running_mean)
-            self.running_var += self.momentum * (var * (count / (count - 1)) - self.running_var)
-            self.count = count
+            settings = (self.running_mean, self.running_var, self.momentum, self.eps)
+            at_once = getattr(self.kernels, "SETTLES", None)  # the kernel goes on, if this batch is the whole one
+            if at_once and x.size >= 2 * x.shape[-1] > 0 and type(self).all_moments is BatchNorm.all_moments:
+                moments, self.inv_std = self.kernels.batch_norm_statistics(x, settle=at_once(*settings))
+            else:
+                moments = self.all_moments(self.kernels.batch_norm_statistics(x))
+                if moments.entries < 2:
+                    raise ValueError(f"{self.name}: training needs more than one entry a channel, found x {x.shape}")
+                self.inv_std = self.kernels.batch_norm_settle(moments, *settings)
+            self.count, self.mean = moments.entries, moments.mean
         else:
-            mean, var = self.running_mean.astype(np.float64), self.running_var.astype(np.float64)
-        self.mean, self.inv_std = mean, 1 / (var + self.eps) ** 0.5
+            self.mean = self.running_mean.astype(np.float64)
+            self.inv_std = 1 / (self.running_var.astype(np.float64) + self.eps) ** 0.5
 
     # Here an all-reduce will stand. Until then every batch is whole on one machine, and both hand on what they get.
 
@@ -84,10 +88,18 @@ class BatchNorm(Function):
 
     def backward(self, gy: Array) -> Any:
         x, gamma = self.saved
-        sums = self.kernels.batch_norm_gradient_sums(gy, x, self.mean, self.inv_std)
+        into = self.into(2, 1)
+        sums = self.kernels.batch_norm_gradient_sums(gy, x, self.mean, self.inv_std, **into)
         whole = self.all_sums(sums) if self.training else sums
         gx = self.kernels.batch_norm_backward(gy, x, self.mean, self.inv_std, gamma, whole, self.count)
-        return gx, sums[1].astype(gamma.dtype), sums[0].astype(gamma.dtype)
+        return gx, *self.parameter_gradients(sums, gamma, into)
+
+    def parameter_gradients(self, sums: Array, gamma: Array, into: dict[str, Any]) -> tuple[Array, Array]:
+        """Return (ggamma, gbeta) from the sums, or where the kernel put them."""
+        if into:
+            gbeta, ggamma = into["out"]
+            return ggamma, gbeta
+        return sums[1].astype(gamma.dtype), sums[0].astype(gamma.dtype)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         """Cost of y = scale * x + shift with a scale and a shift a channel, and of the statistics in training.

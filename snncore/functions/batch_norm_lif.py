@@ -56,10 +56,11 @@ class BatchNormLIF(BatchNorm):
     def backward(self, gs: Array) -> Any:
         x, s, gamma, beta = self.saved
         norm = (self.mean, self.inv_std, gamma)
-        gc, sums = self.kernels.batch_norm_lif_gradient_sums(gs, x, s, *norm, beta, self.firing)
+        into = self.into(2, 1)
+        gc, sums = self.kernels.batch_norm_lif_gradient_sums(gs, x, s, *norm, beta, self.firing, **into)
         whole = self.all_sums(sums) if self.training else sums
         gx = self.kernels.batch_norm_lif_backward(gc, x, *norm, whole, self.count)
-        return gx, sums[1].astype(gamma.dtype), sums[0].astype(gamma.dtype)
+        return gx, *self.parameter_gradients(sums, gamma, into)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         return super().cost(inputs, outputs) + neuron_cost("LIF", inputs[0], outputs[0], False, self.firing)

@@ -74,7 +74,7 @@ class Conv2d(Function):
 
     def _gradient_of_weight(self, x: Array, gy: Array, kernel: tuple[int, int]) -> Array:
         if self.dilation == (1, 1):
-            return self.kernels.conv_backward_weight(x, gy, kernel, self.stride, self.padding)
+            return self.kernels.conv_backward_weight(x, gy, kernel, self.stride, self.padding, **self.into(1))
         return self.kernels.grouped_conv_backward_weight(x, gy, kernel, 1, self.stride, self.padding, self.dilation)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:

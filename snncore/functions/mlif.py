@@ -85,10 +85,16 @@ class MLIF(Function):
     def backward(self, gs_a: Array, gs_v: Array, gu_a: Array | None = None, gu_v: Array | None = None) -> Any:
         o_a, o_v, s_a, s_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v = self.saved
         backward = self.kernels.mlif_backward
-        go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, o_a, s_a, w_a, alpha_a, u_a, self.firing)
-        go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, o_v, s_v, w_v, alpha_v, u_v, self.firing)
-        galpha_a, galpha_v = galpha_a.reshape(self.alpha_shapes[0]), galpha_v.reshape(self.alpha_shapes[1])
-        return go_a, go_v, galpha_a, galpha_v, gw_a, gw_v, gu_a, gu_v
+        into_a, into_v = (
+            self.into(alpha, *(() if w is None else (w_at,))) for alpha, w, w_at in ((2, w_a, 4), (3, w_v, 5))
+        )
+        go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, o_a, s_a, w_a, alpha_a, u_a, self.firing, **into_a)
+        go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, o_v, s_v, w_v, alpha_v, u_v, self.firing, **into_v)
+        of_alpha = [
+            g if g.shape == shape else g.reshape(shape)
+            for g, shape in zip((galpha_a, galpha_v), self.alpha_shapes, strict=True)
+        ]
+        return go_a, go_v, *of_alpha, gw_a, gw_v, gu_a, gu_v
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v = inputs

@@ -7,7 +7,7 @@ from types import ModuleType
 
 import numpy as np
 
-from snncore.backend import Array, array_module
+from snncore.backend import Array, BackendError, array_module
 from snncore.kernels import reference
 from snncore.kernels.choice import kernel_choice, runs_compiled
 
@@ -20,7 +20,7 @@ def kernels_for(*arrays: Array) -> ModuleType:
     The environment variable SNNCORE_KERNELS forces a set: `auto` (default), those in CUDA C on CuPy arrays and the
     compiled ones on NumPy's, which choose between event-driven and dense convolution by the density of the spikes;
     `event` or `dense`, the same with that choice made; `reference`, plain array code for either.
-    Raises BackendError for another value.
+    Raises BackendError for another value, and if Numba is needed and cannot be loaded.
     """
     if kernel_choice() == "reference":
         return reference
@@ -30,6 +30,9 @@ def kernels_for(*arrays: Array) -> ModuleType:
         return cuda
     if not runs_compiled():
         return reference
-    from snncore.kernels import cpu  # imports Numba, which takes half a second
-
+    try:
+        from snncore.kernels import cpu  # imports Numba, which takes half a second
+    except (ImportError, ValueError) as error:  # another NumPy than it knows, or NUMBA_NUM_THREADS=0
+        why = str(error).rstrip(".")
+        raise BackendError(f"Numba cannot be loaded: {why}; SNNCORE_KERNELS=reference runs without it") from None
     return cpu

@@ -100,7 +100,14 @@ def bodies(ptx: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-THREADS = {"sum_partials": 1024, "conv_events_weight": 64}  # of a block; 256 elsewhere
+# of a block; 256 elsewhere
+THREADS = {
+    "bn_merge_moments": 1024,
+    "sum_partials": 1024,
+    "sum_gradients": 1024,
+    "sum_mlif": 1024,
+    "conv_events_weight": 64,
+}
 WARPS, REGISTERS, SHARED = 64, 65536, 227 * 1024  # of a multiprocessor of an H100
 
 

@@ -109,9 +109,54 @@ def test_epochs_edited_in_the_config_must_be_said(copy_of_run, call):
     folder = copy_of_run(settings={"epochs": 3})
     result = call("train", "--resume", folder)
     assert result.status == 1
-    assert "epochs: the run is trained with 2, found 3; say with --epochs how many are meant" in result.err
+    assert "epochs: the run is trained with 2, found 3; say with --epochs which is meant" in result.err
     result = call("train", "--resume", folder, "--epochs", "3", "--device", "cpu")
     assert (result.status, len(metrics(folder))) == (0, 3)
+
+
+def test_what_may_change_is_said_on_the_command_line_and_recorded_and_said_again_is_no_change(copy_of_run, call):
+    folder = copy_of_run()
+    result = call("train", "--resume", folder, "--epochs", "3", "--lr", "0.002", "--schedule", "constant")
+    assert (result.status, result.err) == (0, "")
+    assert result.out.splitlines()[:4] == [
+        "epochs: 3 from here on, 2 before",
+        "lr: 0.002 from here on, 0.01 before",
+        "schedule: constant from here on, cosine before",
+        f"{folder}: going on at epoch 3, batch 1",
+    ]
+    assert metrics(folder)[2]["learning_rate"] == 0.002
+    assert json.loads((folder / "config.json").read_text())["settings"]["lr"] == 0.002
+    _, metadata = load_checkpoint(folder / "last.safetensors")
+    assert metadata["origin"]["settings"]["lr"] == 0.002
+    result = call("train", "--resume", folder, "--epochs", "4", "--lr", "0.002")
+    assert result.out.splitlines()[:2] == [
+        "epochs: 4 from here on, 3 before",
+        f"{folder}: going on at epoch 4, batch 1",
+    ]
+
+
+def test_options_of_the_process_are_remembered_unless_given_again(copy_of_run, call, monkeypatch):
+    folder = copy_of_run(options={"save_every": "90s", "device": "cpu", "memory_limit": None, "tf32": False})
+    seen = []
+    monkeypatch.setattr("misnet.training.run.Run.run", lambda run: seen.append((run.save_every, run.device)))
+    assert call("train", "--resume", folder, "--epochs", "3").status == 0
+    assert call("train", "--resume", folder, "--save-every", "2h").status == 0
+    assert call("train", "--resume", folder).status == 0
+    assert seen == [(90.0, "cpu"), (7200.0, "cpu"), (7200.0, "cpu")]
+    assert json.loads((folder / "config.json").read_text())["options"] == {
+        "save_every": "2h",
+        "device": "cpu",
+        "memory_limit": None,
+        "tf32": False,
+    }
+
+
+def test_another_machine_is_noted(copy_of_run, call):
+    folder = copy_of_run(versions={"numpy": "2.0.0"})
+    result = call("train", "--resume", folder, "--epochs", "3")
+    assert result.status == 0
+    text = f"note: since the run began: numpy {np.__version__} in place of 2.0.0: its last bits may not be those of"
+    assert sum(line.startswith(text) for line in result.out.splitlines()) == 1
 
 
 def test_a_run_ended_before_anything_was_saved_begins_anew(trained, copy_of_run, call):
@@ -181,7 +226,8 @@ def test_ten_kills_at_random_moments_and_the_same_weights(call, tmp_path):
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert call("train", *LONG, "--output-dir", whole).status == 0
-    kill_and_resume(killed, [*LONG, "--output-dir", str(killed)], kills=10, seed=0)
+    kills = kill_and_resume(killed, [*LONG, "--output-dir", str(killed)], kills=10, seed=0, longest=0.5)
+    assert len(kills) >= 3
     (x, a), (y, b) = (load_checkpoint(f / "last.safetensors") for f in (killed, whole))
     for name in x:
         np.testing.assert_array_equal(x[name], y[name], err_msg=name)

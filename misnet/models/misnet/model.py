@@ -1,7 +1,6 @@
 """MISNet: stages of spiking encoders for two modalities, and heads on what leaves the last (Fig. 3, Algorithm 1)."""
 
 from collections.abc import Mapping
-from typing import ClassVar
 
 from misnet.models.contract import Model, Scores
 from misnet.models.misnet.blocks import MODALITIES, Stage
@@ -49,7 +48,7 @@ class MISNet(Model):
     """
 
     config: MISNetConfig
-    heads: ClassVar[Mapping[str, str]] = {
+    heads: Mapping[str, str] = {
         "av": "both modalities",
         "a": "audio head alone",
         "v": "visual head alone",

@@ -28,7 +28,8 @@ _dead = False  # whether this process was forked from one whose threads cannot l
 def one_at_a_time() -> AbstractContextManager:
     """Return what a parallel kernel runs under: a lock with the `workqueue` layer, nothing with the others.
 
-    The first call starts the threads. Raises BackendError in a process that was forked after GNU OpenMP was used.
+    The first call starts the threads. Raises BackendError if they cannot start, and in a process that was forked after
+    GNU OpenMP was used.
     """
     if _dead:
         raise BackendError(
@@ -50,6 +51,13 @@ def _start() -> AbstractContextManager:
                 os.environ["GOMP_SPINCOUNT"] = "10000"
             try:
                 numba.get_num_threads()  # starts them
+            except (ValueError, ImportError) as error:  # a layer that is not there, or not so many threads
+                names = ("NUMBA_THREADING_LAYER", "NUMBA_NUM_THREADS")
+                found = ", ".join(f"{name}={os.environ[name]}" for name in names if name in os.environ)
+                raise BackendError(
+                    f"compiled kernels cannot start their threads: {str(error).splitlines()[0].rstrip('.')}"
+                    f"{f' (found {found})' if found else ''}; unset these variables, or set SNNCORE_KERNELS=reference"
+                ) from None
             finally:
                 if sets:
                     del os.environ["GOMP_SPINCOUNT"]

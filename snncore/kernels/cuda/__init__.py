@@ -9,9 +9,11 @@ between it and the host, and nothing depends on the order in which threads run: 
 from typing import Any
 
 from snncore.kernels.cuda.batch_norm import (
+    Running,
     batch_norm_backward,
     batch_norm_forward,
     batch_norm_gradient_sums,
+    batch_norm_settle,
     batch_norm_statistics,
 )
 from snncore.kernels.cuda.batch_norm_lif import (
@@ -27,6 +29,15 @@ from snncore.kernels.cuda.mlif import mlif_backward, mlif_forward
 from snncore.kernels.cuda.pool import max_pool_backward, max_pool_forward
 from snncore.kernels.cuda.spikes import sew_add
 from snncore.kernels.reference import kernel
+
+FILLS_OUT = True
+"""Kernels for gradients of parameters take `out`, where these are then put; `snncore.tape.Function.into` has it."""
+
+SETTLES = Running
+"""`batch_norm_statistics` takes `settle`, one of these, and does the work of `batch_norm_settle` in the same launch."""
+
+DECAY_THERE = True
+"""LIF takes `decay`, float64 of one entry on the device, in place of that of its settings."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,20 +1,35 @@
 """Batch normalisation over all axes but the last, with sums in float64."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
-from snncore.kernels.cuda.module import LANES, ROWS, grid_over_rows, launch, ready
+from snncore.kernels.cuda.module import LANES, ROWS, THREADS, Double, blocks_for, grid_over_rows, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
 from snncore.kernels.reference.batch_norm import Moments
 
 BLOCK = (LANES, ROWS)
 
 
-def batch_norm_statistics(x: Array) -> Moments:
-    """As `reference.batch_norm_statistics`, in one pass over x."""
-    if not ready(x):
-        return reference.batch_norm_statistics(x)
+class Running(NamedTuple):
+    """Running statistics, which a batch moves, and how; the arguments of `batch_norm_settle` after the moments."""
+
+    mean: Array
+    var: Array
+    momentum: float
+    eps: float
+
+
+def batch_norm_statistics(x: Array, settle: Running | None = None) -> Any:
+    """As `reference.batch_norm_statistics`, in one pass over x.
+
+    settle: go on to what `batch_norm_settle` does with these; returns (moments, inv_std) then.
+    """
+    if not ready(x) or (settle and not ready(settle.mean, settle.var)):
+        moments = reference.batch_norm_statistics(x)
+        return (moments, batch_norm_settle(moments, *settle)) if settle else moments
     xp = array_module(x)
     x = xp.ascontiguousarray(x)
     channels = x.shape[-1]
@@ -23,8 +38,27 @@ def batch_norm_statistics(x: Array) -> Moments:
     partial = xp.empty((grid[0], 3, channels), np.float64)
     mean, var = xp.empty(channels, np.float64), xp.empty(channels, np.float64)
     launch("batch_norm", "bn_moments", grid, BLOCK, x, partial, np.int64(rows), channels)
-    launch("batch_norm", "bn_merge_moments", grid[1:], BLOCK, partial, mean, var, grid[0], channels)
-    return Moments(rows, mean, var)
+    moments = Moments(rows, mean, var)
+    inv_std = mean if settle is None else xp.empty(channels, np.float64)
+    if settle is None:  # arrays that are not used
+        running = (False, partial.view(np.float32), partial.view(np.float32), inv_std, *map(Double, (0, 0, 0)))
+    else:
+        factors = map(Double, (settle.momentum, settle.eps, rows / (rows - 1)))
+        running = (True, settle.mean, settle.var, inv_std, *factors)
+    launch("batch_norm", "bn_merge_moments", grid[1:], (32, 32), partial, mean, var, grid[0], channels, *running)
+    return moments if settle is None else (moments, inv_std)
+
+
+def batch_norm_settle(moments: Moments, running_mean: Array, running_var: Array, momentum: float, eps: float) -> Array:
+    """As `reference.batch_norm_settle`, bit for bit, in one launch."""
+    count, mean, var = moments
+    if not ready(running_mean, running_var) or not ready(mean, var, dtype=np.float64):
+        return reference.batch_norm_settle(moments, running_mean, running_var, momentum, eps)
+    inv_std = array_module(mean).empty(mean.shape, np.float64)
+    arrays = (mean, var, running_mean, running_var, inv_std)
+    settings = (mean.size, *map(Double, (momentum, eps, count / (count - 1))))
+    launch("batch_norm", "bn_settle", blocks_for(mean.size), (THREADS,), *arrays, *settings)
+    return inv_std
 
 
 def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta: Array) -> Array:
@@ -40,10 +74,12 @@ def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta
     return y
 
 
-def batch_norm_gradient_sums(gy: Array, x: Array, mean: Array, inv_std: Array) -> Array:
-    """As `reference.batch_norm_gradient_sums`, in one pass over gy and x."""
-    if not ready(gy, x) or not ready(mean, inv_std, dtype=np.float64):
-        return reference.batch_norm_gradient_sums(gy, x, mean, inv_std)
+def batch_norm_gradient_sums(
+    gy: Array, x: Array, mean: Array, inv_std: Array, out: tuple[Array, Array] | None = None
+) -> Array:
+    """As `reference.batch_norm_gradient_sums`, in one pass over gy and x. out: gbeta and ggamma, to be filled."""
+    if not ready(gy, x, *(out or ())) or not ready(mean, inv_std, dtype=np.float64):
+        return put_both(reference.batch_norm_gradient_sums(gy, x, mean, inv_std), out)
     xp = array_module(x)
     gy, x = (xp.ascontiguousarray(a) for a in (gy, x))
     channels = x.shape[-1]
@@ -51,7 +87,14 @@ def batch_norm_gradient_sums(gy: Array, x: Array, mean: Array, inv_std: Array) -
     grid = grid_over_rows(rows, channels)
     partial = xp.empty((grid[0], 2 * channels), np.float64)
     launch("batch_norm", "bn_gradient_sums", grid, BLOCK, gy, x, mean, inv_std, partial, np.int64(rows), channels)
-    return sum_partials(partial).reshape(2, channels)
+    return sum_partials(partial, out).reshape(2, channels)
+
+
+def put_both(sums: Array, out: tuple[Array, Array] | None) -> Array:
+    """Return the sums [2, C], written to out if there is one."""
+    for gradient, of_it in zip(out or (), sums, strict=False):
+        gradient[...] = of_it
+    return sums
 
 
 def batch_norm_backward(

@@ -5,9 +5,9 @@ import numpy as np
 from snncore.backend import Array, array_module
 from snncore.firing import Firing
 from snncore.kernels import reference
-from snncore.kernels.cuda.batch_norm import BLOCK, apply_sums
+from snncore.kernels.cuda.batch_norm import BLOCK, apply_sums, put_both
 from snncore.kernels.cuda.membrane import constants
-from snncore.kernels.cuda.module import grid_over_rows, launch, ready
+from snncore.kernels.cuda.module import defines_for, grid_over_rows, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
 from snncore.kernels.cuda.surrogates import code_of
 from snncore.surrogate import spike_dtype
@@ -34,17 +34,31 @@ def batch_norm_lif_forward(
     pixels = x[0].size // channels
     settings = (len(x), np.int64(pixels), channels, *constants(firing))
     grid = grid_over_rows(pixels, channels)
-    launch("batch_norm_lif", "bn_lif_forward", grid, BLOCK, x, mean, inv_std, gamma, beta, s, *settings)
+    arrays = (x, mean, inv_std, gamma, beta, s)
+    launch("batch_norm_lif", "bn_lif_forward", grid, BLOCK, *arrays, *settings, defines=defines_for(len(x)))
     return s
 
 
 def batch_norm_lif_gradient_sums(
-    gs: Array, x: Array, s: Array, mean: Array, inv_std: Array, gamma: Array, beta: Array, firing: Firing
+    gs: Array,
+    x: Array,
+    s: Array,
+    mean: Array,
+    inv_std: Array,
+    gamma: Array,
+    beta: Array,
+    firing: Firing,
+    out: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array]:
-    """As `reference.batch_norm_lif_gradient_sums`. The kernel finds the spikes s again by the same roundings."""
+    """As `reference.batch_norm_lif_gradient_sums`. The kernel finds the spikes s again by the same roundings.
+
+    out: gbeta and ggamma, to be filled.
+    """
     code = code_of(firing.surrogate)
-    if not _fits(x, mean, inv_std, gamma, beta) or not ready(gs) or s.dtype != np.uint8 or code is None:
-        return reference.batch_norm_lif_gradient_sums(gs, x, s, mean, inv_std, gamma, beta, firing)
+    taken = _fits(x, mean, inv_std, gamma, beta) and ready(gs, *(out or ())) and s.dtype == np.uint8
+    if not taken or code is None:
+        gc, sums = reference.batch_norm_lif_gradient_sums(gs, x, s, mean, inv_std, gamma, beta, firing)
+        return gc, put_both(sums, out)
     xp = array_module(x)
     gs, x, gamma, beta = (xp.ascontiguousarray(a) for a in (gs, x, gamma, beta))
     channels = x.shape[-1]
@@ -53,8 +67,9 @@ def batch_norm_lif_gradient_sums(
     gc, partial = xp.empty(x.shape, x.dtype), xp.empty((grid[0], 2 * channels), np.float64)
     settings = (len(x), np.int64(pixels), channels, *constants(firing))
     arrays = (gs, x, mean, inv_std, gamma, beta, gc, partial)
-    launch("batch_norm_lif", "bn_lif_backward", grid, BLOCK, *arrays, *settings, *code, firing.detach_reset)
-    return gc, sum_partials(partial).reshape(2, channels)
+    slope, defines = (*code, firing.detach_reset), defines_for(len(x), code[0])
+    launch("batch_norm_lif", "bn_lif_backward", grid, BLOCK, *arrays, *settings, *slope, defines=defines)
+    return gc, sum_partials(partial, out).reshape(2, channels)
 
 
 def batch_norm_lif_backward(

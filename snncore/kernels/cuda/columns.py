@@ -7,12 +7,11 @@ import numpy as np
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
 from snncore.kernels.cuda.gemm import matmul
-from snncore.kernels.cuda.module import THREADS, blocks_for, launch, ready
+from snncore.kernels.cuda.module import THREADS, blocks_for, lanes_for, launch, put, ready
 from snncore.kernels.reference.conv import conv_output_size
 
 COLUMN_BYTES = 1 << 28  # of one buffer of columns: 256 MiB, so that a matrix product has work enough for a large GPU
 GATHER_BLOCKS = 1 << 16
-MOST_LANES = 64  # of a row of columns
 SUFFIX = {np.dtype(np.uint8): "u8", np.dtype(np.float32): "f32"}
 
 
@@ -20,14 +19,6 @@ def balanced_block(rows: int, width: int) -> int:
     """Return the rows of a block of float32 columns: as few blocks as COLUMN_BYTES allow, of one size to a row."""
     blocks = -(-rows // max(1, COLUMN_BYTES // (4 * width)))
     return -(-rows // blocks)
-
-
-def lanes_for(x: Array) -> tuple[int, int]:
-    """Return (channels that a thread takes at once, threads along the channels) for images x [M, H, W, C]."""
-    channels = x.shape[-1]
-    each = 4 if channels % 4 == 0 and x.data.ptr % (4 * x.itemsize) == 0 else 1
-    lanes = channels // each
-    return each, -(-lanes // -(-lanes // MOST_LANES))  # so that the last turn has as many as the others
 
 
 def _gather(
@@ -79,22 +70,30 @@ def dense_forward(x: Array, w: Array, stride: tuple[int, int], padding: tuple[in
 
 
 def dense_backward_weight(
-    x: Array, gy: Array, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+    x: Array,
+    gy: Array,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    out: Array | None = None,
 ) -> Array:
     """As `reference.conv_backward_weight`, for spikes or floats."""
     if x.dtype not in SUFFIX or not ready(gy) or x.size == 0:
-        return reference.conv_backward_weight(x, gy, kernel, stride, padding)
+        return put(reference.conv_backward_weight(x, gy, kernel, stride, padding), out)
     xp = array_module(x)
     x, gy = xp.ascontiguousarray(x), xp.ascontiguousarray(gy)
     ci, co = x.shape[-1], gy.shape[-1]
     ho, wo = gy.shape[1:3]
     flat = gy.reshape(-1, co)
-    gw: Array = None
+    gw = xp.empty((*kernel, ci, co), gy.dtype) if out is None else out
+    whole = gw.reshape(-1, co)
     sizes = (*x.shape[1:], ho, wo, *kernel, *stride, *padding)
     for rows, columns in _gather("columns", x, len(flat), kernel[0] * kernel[1] * ci, ho * wo, sizes):
-        part = matmul(columns.T, flat[rows])
-        gw = part if gw is None else gw + part
-    return gw.reshape(*kernel, ci, co)
+        if rows.start == 0:
+            matmul(columns.T, flat[rows], out=whole)
+        else:
+            whole += matmul(columns.T, flat[rows])
+    return gw
 
 
 def conv_backward_input(

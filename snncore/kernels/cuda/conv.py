@@ -18,8 +18,13 @@ def conv_forward(x: Array, w: Array, stride: tuple[int, int], padding: tuple[int
 
 
 def conv_backward_weight(
-    x: Array, gy: Array, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+    x: Array,
+    gy: Array,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    out: Array | None = None,
 ) -> Array:
-    """As `reference.conv_backward_weight`."""
+    """As `reference.conv_backward_weight`; written to out, if there is one."""
     run = events_backward_weight if kernel_choice() == "event" and takes(x, gy) else dense_backward_weight
-    return run(x, gy, kernel, stride, padding)
+    return run(x, gy, kernel, stride, padding, out)

@@ -49,7 +49,12 @@ def events_forward(x: Array, w: Array, stride: tuple[int, int], padding: tuple[i
 
 
 def events_backward_weight(
-    x: Array, gy: Array, kernel: tuple[int, int], stride: tuple[int, int], padding: tuple[int, int]
+    x: Array,
+    gy: Array,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    padding: tuple[int, int],
+    out: Array | None = None,
 ) -> Array:
     """As `reference.conv_backward_weight` for spikes: each chunk of pixels adds by itself, then the chunks in order."""
     xp = array_module(x)
@@ -62,4 +67,4 @@ def events_backward_weight(
     sizes = (np.int64(pixels), h, width, ci, ho, wo, co, *kernel, *stride, *padding)
     arrays = (events, count, xp.ascontiguousarray(gy), partial)
     launch("events", "conv_events_weight", (chunks, taps, tiles), (WIDE,), *arrays, *sizes)
-    return sum_chunks(partial)
+    return sum_chunks(partial, out)

@@ -1,23 +1,71 @@
 // The second half of every sum over many blocks: partial [rows, K] to out [K], in the order of the rows. One block
 // takes 32 columns; its 32 warps take every 32nd row each, and the first adds the 32 results. Little work: what it
 // costs is a launch.
-// Registers a thread, and occupancy, on an H100: sum_chunks 32 (100 %), sum_partials 24 (100 %).
+// Registers a thread, and occupancy, on an H100: sum_chunks 32 (100 %), sum_gradients 25 (100 %), sum_mlif 30 (100 %),
+// sum_partials 24 (100 %).
 
-extern "C" __global__ void __launch_bounds__(1024)
-sum_partials(const double* __restrict__ partial, double* __restrict__ out, const int rows, const int K)
+// Sum of column k; the threads of the first warp have it.
+__device__ __forceinline__ double column_sum(const double* __restrict__ partial, const int k, const int rows,
+                                             const int K, double (*part)[LANES])
 {
-    __shared__ double part[32][LANES];
-    const int k = blockIdx.x * LANES + threadIdx.x;
     double v = 0.0;
     if (k < K) {
         for (int r = threadIdx.y; r < rows; r += blockDim.y) v += partial[(long long)r * K + k];
     }
     part[threadIdx.y][threadIdx.x] = v;
     __syncthreads();
-    if (threadIdx.y == 0 && k < K) {
+    if (threadIdx.y == 0) {
         for (int r = 1; r < blockDim.y; ++r) v += part[r][threadIdx.x];
-        out[k] = v;
     }
+    return v;
+}
+
+extern "C" __global__ void __launch_bounds__(1024)
+sum_partials(const double* __restrict__ partial, double* __restrict__ out, const int rows, const int K)
+{
+    __shared__ double part[32][LANES];
+    const int k = blockIdx.x * LANES + threadIdx.x;
+    const double v = column_sum(partial, k, rows, K, part);
+    if (threadIdx.y == 0 && k < K) out[k] = v;
+}
+
+// The same for K = 2 C, with the sums as floats too: those of the first C columns to `first`, the others to `second`.
+extern "C" __global__ void __launch_bounds__(1024)
+sum_gradients(const double* __restrict__ partial, double* __restrict__ out, float* __restrict__ first,
+              float* __restrict__ second, const int rows, const int C)
+{
+    __shared__ double part[32][LANES];
+    const int k = blockIdx.x * LANES + threadIdx.x;
+    const double v = column_sum(partial, k, rows, 2 * C, part);
+    if (threadIdx.y || k >= 2 * C) return;
+    out[k] = v;
+    if (k < C) first[k] = (float)v;
+    else second[k - C] = (float)v;
+}
+
+// Sums of an MLIF: partial [rows, 2, Q] to gw [Q], over the rows, and galpha, over all of its half. The last block does
+// the latter.
+extern "C" __global__ void __launch_bounds__(1024)
+sum_mlif(const double* __restrict__ partial, float* __restrict__ gw, float* __restrict__ galpha, const int rows,
+         const int Q)
+{
+    __shared__ double part[32][LANES];
+    if (blockIdx.x + 1 < gridDim.x) {
+        const int q = blockIdx.x * LANES + threadIdx.x;
+        const double v = column_sum(partial, q, rows, q < Q ? 2 * Q : 0, part);
+        if (threadIdx.y == 0 && q < Q) gw[q] = (float)v;
+        return;
+    }
+    double v = 0.0;
+    for (int r = threadIdx.y; r < rows; r += blockDim.y) {
+        for (int q = threadIdx.x; q < Q; q += LANES) v += partial[((long long)r * 2 + 1) * Q + q];
+    }
+    v = warp_sum(v);  // a warp is a row of the block
+    if (threadIdx.x == 0) part[threadIdx.y][0] = v;
+    __syncthreads();
+    if (threadIdx.x || threadIdx.y) return;
+    for (int w = 1; w < blockDim.y; ++w) v += part[w][0];
+    *galpha = (float)v;
 }
 
 // The same for floats: partial [rows, K] to out [K], a thread a column, added in double.

@@ -16,6 +16,7 @@ from snncore.kernels.reference.batch_norm import (
     batch_norm_backward,
     batch_norm_forward,
     batch_norm_gradient_sums,
+    batch_norm_settle,
     batch_norm_statistics,
     merge_moments,
 )
@@ -48,6 +49,7 @@ __all__ = [
     "batch_norm_lif_backward",
     "batch_norm_lif_forward",
     "batch_norm_lif_gradient_sums",
+    "batch_norm_settle",
     "batch_norm_statistics",
     "clif_backward",
     "clif_forward",

@@ -51,6 +51,17 @@ def merge_moments(a: Moments, b: Moments) -> Moments:
     return Moments(count, a.mean + d * share_b, share_a * a.var + share_b * b.var + d * d * (share_a * share_b))
 
 
+def batch_norm_settle(moments: Moments, running_mean: Array, running_var: Array, momentum: float, eps: float) -> Array:
+    """Return inv_std = 1 / sqrt(var + eps), [C] float64, and move the running statistics, in place.
+
+    running += momentum * (batch - running), computed in float64, with the unbiased variance of the batch.
+    """
+    count, mean, var = moments
+    running_mean += momentum * (mean - running_mean)
+    running_var += momentum * (var * (count / (count - 1)) - running_var)
+    return 1 / (var + eps) ** 0.5
+
+
 def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta: Array) -> Array:
     """y = gamma * (x - mean) * inv_std + beta, with mean and inv_std [C] float64, as the type of x."""
     y = x - mean.astype(x.dtype)

@@ -81,7 +81,8 @@ def test_what_an_edit_list_cuts_off_is_neither_seen_nor_heard(tmp_path):
         ticks = container.streams.video[0].time_base.denominator
     start = struct.unpack_from(">i", data, at + 12 + 12 * (entries - 1) + 4)[0]
     struct.pack_into(">i", data, at + 12 + 12 * (entries - 1) + 4, start + ticks)  # the first second is cut off
-    struct.pack_into(">I", data, at + 12 + 12 * (entries - 1), 2000)  # of a thousandth of a second: two are left
+    second = struct.unpack_from(">I", data, data.index(b"mvhd") + 16)[0]  # in ticks of the whole file
+    struct.pack_into(">I", data, at + 12 + 12 * (entries - 1), 2 * second)  # are left
     path.write_bytes(data)
     moments = [0.01, 0.26, 0.51, 0.96]
     frames, seconds = read_frames(path, moments)

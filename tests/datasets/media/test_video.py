@@ -2,13 +2,14 @@
 
 import gc
 import sys
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from misnet.datasets import DataError
-from misnet.datasets.media.video import read_frames, read_sound_track
+from misnet.datasets.media.video import _Channels, read_frames, read_sound_track
 from tests.datasets.tiny_files import LFS_POINTER
 from tests.datasets.tiny_media import CODECS, level, write_video
 
@@ -215,3 +216,23 @@ def test_clips_of_grid(samples):
         assert len({frame.tobytes() for frame in frames}) == 75  # each of the 75 frames once
         sound, rate = read_sound_track(path)
         assert (rate, len(sound)) == (44100, 131328)
+
+
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1"])
+@pytest.mark.parametrize("planar", ["", "p"])
+@pytest.mark.parametrize(("kind", "dtype"), [("u8", "u1"), ("s16", "i2"), ("s32", "i4"), ("flt", "f4"), ("dbl", "f8")])
+def test_samples_of_every_format_are_what_ffmpeg_makes_of_them(kind, dtype, planar, layout):
+    av = pytest.importorskip("av")
+    rng, n = np.random.default_rng(0), {"mono": 1, "stereo": 2, "5.1": 6}[layout]
+    if dtype[0] == "f":
+        x = rng.normal(size=(n, 100)).astype(dtype)
+    else:
+        x = rng.integers(np.iinfo(dtype).min, np.iinfo(dtype).max, (n, 100), dtype, endpoint=True)
+    frame = av.AudioFrame.from_ndarray(x if planar else x.T.reshape(1, -1).copy(), format=kind + planar, layout=layout)
+    frame.sample_rate, frame.time_base, frame.pts = 8000, Fraction(1, 8000), 0
+    (expected,) = av.AudioResampler(format="fltp", rate=8000).resample(frame)
+    channels = _Channels(8000)(frame)
+    assert channels.dtype == np.float32
+    np.testing.assert_array_equal(channels, expected.to_ndarray())
+    doubled = _Channels(16000)(frame)  # by FFmpeg itself
+    assert doubled.shape[1] > 150

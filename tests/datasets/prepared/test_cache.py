@@ -44,7 +44,9 @@ def test_samples_are_those_of_the_data_set_bit_for_bit(source, made, split):
     direct, cached = load(source, split, size=16), load(made, split)
     assert isinstance(cached, CachedDataset)
     assert (len(cached), cached.size, cached.timesteps) == (len(direct), 16, 2)
-    assert (cached.audio_channels, cached.visual_channels) == (1, 2)
+    assert list(cached.streams.items()) == [("audio", (2, 16, 16, 1)), ("visual", (2, 16, 16, 2))]
+    assert cached.streams == direct.streams
+    assert cached.streams["visual"].channels == 2
     assert cached.class_names == direct.class_names
     np.testing.assert_array_equal(cached.labels, direct.labels)
     assert cached.fingerprint() == direct.fingerprint()
@@ -57,7 +59,7 @@ def test_samples_are_those_of_the_data_set_bit_for_bit(source, made, split):
 
 def test_arrays_are_mapped_and_samples_are_copies(made):
     cached = load(made)
-    assert isinstance(cached._audio.base, np.memmap)
+    assert all(isinstance(array.base, np.memmap) for array in cached._arrays)
     audio, video, _ = cached[0]
     audio[:], video[:] = 0, 0
     assert cached[0][0].any()
@@ -66,7 +68,7 @@ def test_arrays_are_mapped_and_samples_are_copies(made):
 
 
 def test_the_arrays_are_plain_npy_files(made):
-    for name in ("train-audio", "train-video", "test-labels"):
+    for name in ("train-audio", "train-visual", "test-labels"):
         x = np.load(made / f"{name}.npy", mmap_mode="r")
         assert x.shape[0] in (10, 20)
 
@@ -104,15 +106,15 @@ def test_another_data_set_is_refused(made):
 def test_verifying_reads_every_byte(copy):
     total = sum(path.stat().st_size for path in copy.glob("*.npy"))
     assert verify_cache(copy) == total
-    for name in ("train-video.npy", "test-labels.npy"):
+    for name in ("train-visual.npy", "test-labels.npy"):
         data = bytearray((copy / name).read_bytes())
         data[-1] ^= 1
         (copy / name).write_bytes(data)
-    with pytest.raises(DataError, match=r"copy: train-video.npy, test-labels.npy changed since preparing"):
+    with pytest.raises(DataError, match=r"copy: train-visual.npy, test-labels.npy changed since preparing"):
         verify_cache(copy)
 
 
-@pytest.mark.parametrize("name", ["train-audio.npy", "train-video.npy", "train-labels.npy"])
+@pytest.mark.parametrize("name", ["train-audio.npy", "train-visual.npy", "train-labels.npy"])
 def test_an_array_of_another_size_or_header_is_refused_on_open(copy, name):
     data = (copy / name).read_bytes()
     (copy / name).write_bytes(data[:-1])
@@ -156,8 +158,8 @@ def test_an_unfinished_cache_says_how_far_it_got(copy):
         (b"", "cannot be read as JSON"),
         (b"[1, 2]", 'found no "format": "snncore prepared cache"'),
         (b'{"format": "tar"}', 'found no "format"'),
-        (b'{"format": "snncore prepared cache", "version": 2}', "found version 2, expected 1; prepare it again"),
-        (b'{"format": "snncore prepared cache", "version": 1}', "the content does not match its checksum"),
+        (b'{"format": "snncore prepared cache", "version": 3}', "found version 3, expected 1 or 2; prepare it again"),
+        (b'{"format": "snncore prepared cache", "version": 2}', "the content does not match its checksum"),
         (b"[" * 100_000, "cannot be read as JSON"),
     ],
 )

@@ -79,7 +79,7 @@ def test_a_file_in_both_splits_is_found_whatever_its_name(source):
     shutil.copy(dvs(source, 4, 9), dvs(source, 4, 10))
     report = checked(source)
     assert f"{dvs(source, 4, 10)} (test) has the content of {dvs(source, 4, 9)} (train)" in report.duplicates
-    assert any("has the video of train sample" in d for d in report.duplicates)
+    assert any("has the visual stream of train sample" in d for d in report.duplicates)
     assert report.problems == 2
 
 
@@ -89,7 +89,7 @@ def test_the_same_content_in_another_file_is_found(source):
     path.write_bytes(events.replace(b"# created by a test\r\n", b"# created by another\r\n"))
     report = checked(source)
     assert len(report.duplicates) == 1
-    assert report.duplicates[0].startswith(f"test sample 4 ({path}) has the video of train sample 9 (")
+    assert report.duplicates[0].startswith(f"test sample 4 ({path}) has the visual stream of train sample 9 (")
 
 
 def test_speakers_of_both_splits_are_a_warning(digits_dir):

@@ -96,7 +96,7 @@ def test_what_is_not_noted_in_the_manifest_is_not_believed(request_of, source, t
     """As after a kill between the writing of rows and the note of it: the rows are decoded again."""
     with pytest.raises(Interrupted):
         prepare(tmp_path / "c", request_of(), stop=iter([False, False, True]).__next__)
-    path = tmp_path / "c" / "train-video.npy"
+    path = tmp_path / "c" / "train-visual.npy"
     data = bytearray(path.read_bytes())
     half = len(data) // 2
     data[half:] = b"\xff" * (len(data) - half)  # half-written rows of chunks that were under way

@@ -27,7 +27,8 @@ def test_cifar10_dvs_is_split_by_number(tmp_path):
     assert [clip.path.stem for clip in test[4:6]] == ["cifar10_bird_900", "cifar10_bird_999"]
     frames = clip_frames(test[5], 2)
     assert (frames.shape, frames.dtype, frames.sum()) == ((2, 128, 128, 2), np.uint8, 2)
-    assert frames[0, 999 % 128, 2, 1] == frames[1, 3, 2, 0] == 1
+    # column and row exchanged and counted from the other end: the pictures lie on their side in the recordings
+    assert frames[0, 127 - 2, 127 - 999 % 128, 1] == frames[1, 127 - 2, 127 - 3, 0] == 1
     write(tmp_path / "CIFAR10-DVS/cat/cifar10_dog_1.aedat", b"1")
     with pytest.raises(
         DataError, match=r"cifar10_dog_1\.aedat: expected a name like airplane/cifar10_airplane_0\.aedat"

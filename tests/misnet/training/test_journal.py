@@ -64,7 +64,7 @@ class Clock:
         return self.now
 
 
-@pytest.mark.parametrize(("step", "said"), [(2.0, ["about 6 min of training to go"]), (0.1, [])])
+@pytest.mark.parametrize(("step", "said"), [(2.0, ["about 6 min to go"]), (0.1, [])])
 def test_the_time_to_go_is_said_after_a_few_steps_if_it_is_long(tmp_path, capsys, step, said):
     clock = Clock()
     journal = Journal(tmp_path, clock)
@@ -75,6 +75,25 @@ def test_the_time_to_go_is_said_after_a_few_steps_if_it_is_long(tmp_path, capsys
     assert seen == list(range(50))
     lines = capsys.readouterr().out.splitlines()
     assert [line.partition(",")[0] for line in lines] == said  # (200 - 6) x 2 s
+
+
+def test_the_time_to_go_is_corrected_after_the_first_whole_epoch(tmp_path, capsys):
+    clock = Clock()
+    journal = Journal(tmp_path, clock)
+    journal.epoch_done(9)  # of an epoch that another process began
+    clock.now += 120  # the whole of the next, with its evaluation
+    journal.epoch_done(8)
+    clock.now += 500
+    journal.epoch_done(7)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.partition(":")[0] for line in lines] == [
+        "about 16 min to go, evaluation and saving as in this epoch"  # 8 x 120 s
+    ]
+    other = Journal(tmp_path, clock)
+    other.epoch_begins()
+    clock.now += 3600
+    other.epoch_done(3)
+    assert capsys.readouterr().out.startswith("about 3 h 0 min to go, ")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from misnet.training.machine import machine, other_machine
 from misnet.training.run import load_model, read_config, write_config
 from misnet.training.step import Totals
 from snncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
@@ -110,7 +111,20 @@ def test_the_configuration_of_a_run_comes_back(tmp_path):
     assert type(config).from_dict(content["network"]) == config
     assert content["data"] == {"train": "abc", "test": "def"}
     assert (content["model"], content["class_names"]) == ("misnet", ["one", "two"])
-    assert set(content["versions"]) == {"snncore", "numpy", "python"}
+    assert set(content["versions"]) == {"snncore", "numpy", "numba", "python", "kernels", "cpu"}
+    assert other_machine(content["versions"]) == ""
+
+
+def test_what_is_another_on_this_machine_is_named():
+    before = machine() | {"numpy": "2.0.0", "kernels": "dense", "python": "3.9.0"}
+    now = machine()
+    assert other_machine(before) == (
+        f"numpy {now['numpy']} in place of 2.0.0, kernels {now['kernels']} in place of dense"
+    )
+    before = {"cpu": now["cpu"] + " SSE9", "numpy": now["numpy"]}  # less was written once
+    assert other_machine(before) == "another CPU, without SSE9"
+    assert other_machine({"cpu": "none"}).startswith("another CPU, without none and with ")
+    assert other_machine({}) == ""
 
 
 @pytest.mark.parametrize(

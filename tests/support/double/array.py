@@ -50,6 +50,11 @@ def _buffers(x: Any) -> Any:
             yield from _buffers(part)
 
 
+def is_new(r: Any) -> bool:
+    """Whether a result is memory of its own, not a view: something was computed."""
+    return isinstance(r, np.generic) or (isinstance(r, np.ndarray) and r.base is None)
+
+
 def refuse(*_: Any, **__: Any) -> Any:
     """What NumPy meets when it looks at a device array."""
     raise TypeError("Implicit conversion to a NumPy array is not allowed. Please use `.get()`")
@@ -153,6 +158,7 @@ class ndarray:
         k = self._key(k)
         if isinstance(k, np.ndarray) and k.dtype.kind in "iu" and len(np.unique(k)) != k.size:
             raise IndexError("repeated indices in an assignment: undefined on a GPU")
+        ledger.operations["assign"] += 1
         self.buffer[k] = inner(v)
         ledger.note(lambda: operator.setitem(self.buffer, k, inner(v)))
 
@@ -171,6 +177,8 @@ def _method(name: str) -> Any:
             return getattr(self.buffer, name)(*inner(args), **{k: inner(v) for k, v in keywords.items()})
 
         r = run()
+        if out is not None or name == "fill" or is_new(r):
+            ledger.operations[name] += 1
         if out is not None or r is None:  # in place, as `fill`
             ledger.note(run)
             return out
@@ -205,6 +213,7 @@ def _binary(name: str) -> tuple[Any, Any, Any]:
     f = getattr(operator, name)
 
     def check() -> None:
+        ledger.operations[name] += 1
         if name == "matmul":
             ledger.refuse_capture("calling cuBLAS API")
 
@@ -228,7 +237,12 @@ def _binary(name: str) -> tuple[Any, Any, Any]:
 
 def _unary(name: str) -> Any:
     f = getattr(operator, name)
-    return lambda self: redone(lambda: f(self.buffer), outer(f(self.buffer)))
+
+    def call(self: ndarray) -> Any:
+        ledger.operations[name] += 1
+        return redone(lambda: f(self.buffer), outer(f(self.buffer)))
+
+    return call
 
 
 OPERATORS = [

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from tests.support.double import ledger
-from tests.support.double.array import inner, ndarray, outer, redone
+from tests.support.double.array import inner, is_new, ndarray, outer, redone
 from tests.support.double.truth import check_call, real
 
 WAITS = {"nonzero", "flatnonzero", "argwhere", "unique", "bincount", "extract", "array_equal", "allclose"}
@@ -17,6 +17,7 @@ def array(obj: Any, dtype: Any = None, copy: bool = True) -> ndarray:
     """A new array: on the device already, or copied from the host."""
     if isinstance(obj, ndarray):
         source = obj.buffer
+        ledger.operations["copy"] += 1
     else:
         source = np.asarray(obj)
         ledger.event("h2d")
@@ -54,6 +55,7 @@ def empty(shape: Any, dtype: Any = float) -> ndarray:
 def full(shape: Any, fill_value: Any, dtype: Any = None) -> ndarray:
     """A number travels as an argument of the kernel, not by a copy."""
     value = inner(fill_value)
+    ledger.operations["fill"] += 1
     r = empty(shape, np.asarray(value).dtype if dtype is None else dtype)
     return _filled(r, value)
 
@@ -86,6 +88,7 @@ def ones_like(a: ndarray, dtype: Any = None) -> ndarray:
 def _from_numpy(name: str) -> Any:
     def make(*args: Any, **keywords: Any) -> ndarray:
         check_call(name, args, keywords)
+        ledger.operations[name] += 1
         made = getattr(np, name)(*args, **keywords)
         r = empty(made.shape, made.dtype)
         return _filled(r, made)
@@ -123,6 +126,8 @@ def shared_function(name: str) -> Any:
             return f(*inner(args), **{k: inner(v) for k, v in keywords.items()})
 
         r = run()
+        if out is not None or is_new(r):
+            ledger.operations[name] += 1
         if out is not None:
             ledger.note(run)
             return out

@@ -12,6 +12,9 @@ from tests.support.shim.kernel import LaunchError
 events: collections.Counter = collections.Counter()
 """launch, h2d and d2h (copies that wait), h2d_async (from pinned memory, on a stream), sync."""
 
+operations: collections.Counter = collections.Counter()
+"""By name, what CuPy launches a kernel of its own for: arithmetic, copies on the device, fills, products."""
+
 pool: collections.Counter = collections.Counter()
 """used and peak: bytes of arrays that live now, and at most so far. limit: what `set_limit` set, 0 for none."""
 
@@ -130,4 +133,5 @@ def check_zones(a: np.ndarray) -> None:
 def clear() -> None:
     """Forget what was counted; live arrays stay counted."""
     events.clear()
+    operations.clear()
     pool["peak"], pool["limit"] = pool["used"], 0

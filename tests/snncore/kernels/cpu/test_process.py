@@ -104,6 +104,37 @@ with multiprocessing.get_context("fork").Pool(2) as workers:
 """
 
 
+TOLD = """
+from snncore import BackendError
+for _ in range(2):
+    try:
+        pool()
+    except BackendError as error:
+        print(error)
+"""
+
+
+def test_threads_that_cannot_start_are_one_sentence():
+    first, second = python(POOL + TOLD, NUMBA_THREADING_LAYER="nonsense")[0]
+    assert first == second
+    assert first.startswith(
+        "compiled kernels cannot start their threads: The threading layer requested 'nonsense' is unknown to Numba "
+        "(found NUMBA_THREADING_LAYER=nonsense"
+    )
+    assert first.endswith("); unset these variables, or set SNNCORE_KERNELS=reference")
+
+
+def test_a_numba_that_cannot_be_loaded_is_one_sentence():
+    source = POOL.replace("from snncore.kernels import cpu", "from snncore.kernels import kernels_for").replace(
+        "cpu.", "kernels_for(np.zeros(1))."
+    )
+    first, second = python(source + TOLD, NUMBA_NUM_THREADS="0")[0]
+    assert first == second
+    assert first == (
+        "Numba cannot be loaded: Number of threads specified must be > 0; SNNCORE_KERNELS=reference runs without it"
+    )
+
+
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="GNU OpenMP is Numba's on Linux")
 def test_a_process_forked_after_gnu_openmp_ran_is_told_so_and_does_not_hang():
     out, _ = python(POOL + FORK, NUMBA_THREADING_LAYER="omp")

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 
+from snncore.backend import array_module
 from snncore.firing import Firing
 from snncore.kernels import cuda, reference
+from snncore.kernels.reference.batch_norm import Moments
 from snncore.surrogate import SURROGATES
 from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats, up
+from tests.support.double.ledger import events
 
 
 def statistics(rng, channels):
@@ -25,10 +28,61 @@ def check_backward(gpu, gy, x, mean, inv_std, gamma):
     scale = 1e-5 * np.abs(gy).max() * (x.size / gamma.size) ** 0.5 * max(1, np.abs(inv_std).max())
     np.testing.assert_allclose(found, sums, rtol=1e-5, atol=scale)
     assert (found.shape, found.dtype) == ((2, gamma.size), np.float64)
+    check_out("batch_norm_gradient_sums", *(up(gpu, a) for a in (gy, x, mean, inv_std)), sums=found)
     for kernel in ("batch_norm_backward", "batch_norm_lif_backward"):
         for count in (None, x.size // gamma.size, x.size // gamma.size + 5):
             (gx,), (got,) = both(gpu, kernel, gy.copy(), x, mean, inv_std, gamma, sums, count)
             np.testing.assert_array_equal(got, gx)
+
+
+def check_out(name, *args, sums):
+    """With `out` the kernel gives the same sums, and fills it with them as float32."""
+    xp = array_module(args[0])
+    out = tuple(xp.full(sums.shape[1:], np.nan, np.float32) for _ in range(2))
+    found = getattr(cuda, name)(*args, out=out)
+    found = found[1] if isinstance(found, tuple) else found
+    np.testing.assert_array_equal(found.get(), sums)
+    for gradient, of_it in zip(out, sums, strict=True):
+        np.testing.assert_array_equal(gradient.get(), of_it.astype(np.float32))
+
+
+@pytest.mark.parametrize("channels", SIZES)
+@pytest.mark.parametrize("momentum", [0.1, 1.0])
+def test_running_statistics_move_as_the_references_bit_for_bit(gpu, rng, channels, momentum):
+    moments = Moments(12, rng.normal(0.2, 3.0, channels), rng.uniform(0, 2, channels))
+    running = floats(rng, channels), floats(rng, channels, mean=3.0)
+    on_device = [up(gpu, a) for a in running]
+    x = floats(rng, 40, channels, mean=3)
+    there = [up(gpu, a) for a in running]
+    whole, inv_std = cuda.batch_norm_statistics(up(gpu, x), settle=cuda.SETTLES(*there, momentum, 1e-5))
+    found = Moments(40, *(a.get() for a in whole[1:]))
+    copies = [a.copy() for a in running]
+    expected = reference.batch_norm_settle(found, *copies, momentum, 1e-5)
+    for got, e in zip((inv_std, *there), (expected, *copies), strict=True):
+        np.testing.assert_array_equal(got.get(), e)
+    there = Moments(12, *(up(gpu, a) for a in moments[1:]))
+    before = events.copy()
+    inv_std = cuda.batch_norm_settle(there, *on_device, momentum, 1e-5)
+    assert events - before == {"launch": 1}
+    expected = reference.batch_norm_settle(moments, *running, momentum, 1e-5)
+    assert inv_std.dtype == expected.dtype
+    for got, e in zip((inv_std, *on_device), (expected, *running), strict=True):
+        np.testing.assert_array_equal(got.get(), e)
+
+
+def test_what_the_kernels_do_not_take_fills_out_too(gpu, rng):
+    x, gy = (up(gpu, floats(rng, 6, 3).astype(np.float64)) for _ in range(2))
+    mean, inv_std, gamma, beta = (up(gpu, a) for a in statistics(rng, 3))
+    running = gpu.zeros(3, np.float32), gpu.ones(3, np.float32)
+    moments, of_it = cuda.batch_norm_statistics(x, settle=cuda.SETTLES(*running, 1.0, 1e-5))
+    np.testing.assert_allclose(running[0].get(), x.get().mean(0), rtol=1e-6)
+    np.testing.assert_allclose(of_it.get(), 1 / np.sqrt(moments.var.get() + 1e-5), rtol=1e-12)
+    sums = cuda.batch_norm_gradient_sums(gy, x, mean, inv_std).get()
+    check_out("batch_norm_gradient_sums", gy, x, mean, inv_std, sums=sums)
+    neuron = (mean, inv_std, gamma.astype(np.float64), beta.astype(np.float64), Firing())
+    s = cuda.batch_norm_lif_forward(x, *neuron)
+    sums = cuda.batch_norm_lif_gradient_sums(gy, x, s, *neuron)[1].get()
+    check_out("batch_norm_lif_gradient_sums", gy, x, s, *neuron, sums=sums)
 
 
 @pytest.mark.parametrize("rows", SIZES)
@@ -92,7 +146,9 @@ def test_with_lif_backward(gpu, rng, channels, v_reset):
     for detach in (False, True):
         neuron = (*norm, Firing(0.6, 1.0, v_reset, detach_reset=detach))
         args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron)
-        assert_close(*both(gpu, "batch_norm_lif_gradient_sums", *args), 1e-5, ("gc", "sums"))
+        expected, got = both(gpu, "batch_norm_lif_gradient_sums", *args)
+        assert_close(expected, got, 1e-5, ("gc", "sums"))
+        check_out("batch_norm_lif_gradient_sums", *(up(gpu, a) for a in args), sums=got[1])
 
 
 def test_parameters_with_strides_and_statistics_in_float32_are_taken(gpu, rng):

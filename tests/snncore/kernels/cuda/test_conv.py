@@ -35,7 +35,11 @@ def test_forward_and_weight_gradient(gpu, rng, monkeypatch, choice, kind, channe
     x, w, gy = case(rng, kind, *channels, layer)
     kernel, stride, padding = layer
     assert_close(*both(gpu, "conv_forward", x, w, stride, padding), 1e-6, ("y",))
-    assert_close(*both(gpu, "conv_backward_weight", x, gy, kernel, stride, padding), 1e-6, ("gw",))
+    expected, got = both(gpu, "conv_backward_weight", x, gy, kernel, stride, padding)
+    assert_close(expected, got, 1e-6, ("gw",))
+    home = gpu.full((2, *w.shape), np.nan, np.float32)[1]
+    assert cuda.conv_backward_weight(up(gpu, x), up(gpu, gy), kernel, stride, padding, out=home) is home
+    np.testing.assert_array_equal(home.get(), got[0])
 
 
 @pytest.mark.parametrize("channels", SIZES)
@@ -64,6 +68,9 @@ def test_columns_in_several_blocks(gpu, rng, monkeypatch, ci, co, layer):
     assert_close(*both(gpu, "conv_forward", x, w, *layer[1:]), 1e-6, ("y",))
     assert_close(*both(gpu, "conv_backward_weight", x, gy, *layer), 1e-6, ("gw",))
     assert_close(*both(gpu, "conv_backward_input", gy, w, x.shape, *layer[1:]), 1e-6, ("gx",))
+    home = gpu.full(w.shape, np.nan, np.float32)
+    assert cuda.conv_backward_weight(up(gpu, x), up(gpu, gy), *layer, out=home) is home
+    assert_close((reference.conv_backward_weight(x, gy, *layer),), (home.get(),), 1e-6, ("gw",))
 
 
 def test_blocks_of_columns_have_one_size():
@@ -110,3 +117,6 @@ def test_float64_is_left_to_the_reference(gpu, rng):
     x, w, _ = case(rng, "spikes", 3, 4, LAYERS[0])
     y = cuda.conv_forward(up(gpu, x), up(gpu, w.astype(np.float64)), (1, 1), (1, 1))
     np.testing.assert_allclose(y.get(), reference.conv_forward(x, w.astype(np.float64), (1, 1), (1, 1)), rtol=1e-12)
+    home, gy = gpu.zeros(w.shape, np.float64), rng.standard_normal(y.shape)
+    assert cuda.conv_backward_weight(up(gpu, x), up(gpu, gy), *LAYERS[0], out=home) is home
+    np.testing.assert_allclose(home.get(), reference.conv_backward_weight(x, gy, *LAYERS[0]), rtol=1e-9)

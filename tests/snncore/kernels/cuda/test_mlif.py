@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from snncore.firing import Firing
-from snncore.kernels import reference
+from snncore.kernels import cuda, reference
 from snncore.kernels.cuda import mlif
 from snncore.surrogate import SURROGATES
-from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats
+from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats, up
 
 NAMES = ("go", "gw", "galpha", "gu0")
 
@@ -51,7 +51,15 @@ def test_backward(gpu, rng, channels, kind, spikes, v_reset):
     state = floats(rng, *shape[1:]), floats(rng, *shape[1:])
     for u0, gu, detach in ((None, None, False), (*state, False), (None, state[1], True)):
         args = backward_args(gs, gu, o, w, alpha, u0, Firing(0.6, 1.0, v_reset, detach_reset=detach))
-        assert_close(*both(gpu, "mlif_backward", *args), 5e-6, NAMES)
+        expected, got = both(gpu, "mlif_backward", *args)
+        assert_close(expected, got, 5e-6, NAMES)
+        homes = [gpu.full(shape, np.nan, np.float32) for shape in ((1,), *(() if w is None else (w.shape,)))]
+        out = homes[0] if w is None else tuple(homes)
+        _, gw, galpha, _ = cuda.mlif_backward(*(up(gpu, a) for a in args), out=out)
+        assert galpha is homes[0]
+        assert gw is (None if w is None else homes[1])
+        for home, of_it in zip(homes, (got[2], got[1]), strict=False):
+            np.testing.assert_array_equal(home.get().reshape(of_it.shape), of_it)
 
 
 @pytest.mark.parametrize("name", SURROGATES)
@@ -64,9 +72,16 @@ def test_backward_with_every_surrogate(gpu, rng, name):
 
 
 def test_more_samples_than_blocks_along_them(gpu, rng, monkeypatch):
-    monkeypatch.setattr(mlif, "BLOCKS", 16)  # two chunks of samples for six pixels
+    monkeypatch.setattr(mlif, "FILLING", 2 * 6 * 32)  # two chunks of samples for six pixels
     shape = (2, 9, 3, 2, 3)
     o, w = case(rng, "pixel", shape)
     neuron = (w, np.array(0.9, np.float32), None, Firing())
     args = backward_args(floats(rng, *shape), None, o, *neuron)
     assert_close(*both(gpu, "mlif_backward", *args), 5e-6, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("samples", "threads", "chunks"), [(32, 1024 * 64, 8), (32, 64 * 256, 32), (9, 6 * 32, 9), (32, 10**7, 1)]
+)
+def test_chunks_of_samples_fill_the_device_and_have_one_size(samples, threads, chunks):
+    assert mlif.chunks_for(samples, threads) == chunks

@@ -1,0 +1,1 @@
+"""What models share: switches for streams and neurons, heads, fusion, residual blocks."""

@@ -1,0 +1,49 @@
+"""The curves of several runs in one picture: a colour for each network, a thin line for each seed, a thick mean."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from misnet.training.plots import make_figure, png
+from misnet.training.selection import Row
+from snncore.files import replace_file
+
+__all__ = ["plot_overlay"]
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+"""Okabe and Ito's, which most people with a colour vision deficiency can tell apart."""
+
+STYLES = ("-", "--", ":", "-.")
+
+
+def plot_overlay(runs: Mapping[str, Sequence[Sequence[Row]]], head: str, words: str, path: Path) -> None:
+    """Draw training loss, test accuracy of a head and firing rate by epoch into a PNG.
+
+    runs: by name, the rows of each seed. The mean of a name ends with its shortest run. words: of the head.
+    """
+    figure, panels = make_figure(13, 4.2, panels=3)
+    titles = ("training loss", f"test accuracy, {words}", "spikes per neuron and timestep, test")
+    columns = ("train_loss", f"test_accuracy_{head}", "test_firing_rate")
+    for axes, column, title in zip(panels, columns, titles, strict=True):
+        for k, (name, seeds) in enumerate(runs.items()):
+            _curves(axes, [[row[column] for row in rows] for rows in seeds], name, k)
+        axes.set(xlabel="epoch", title=title)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(alpha=0.3)
+    panels[1].set_ylim(0, 1.02)
+    panels[2].set_ylim(bottom=0)
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=8)
+    replace_file(path, png(figure))
+
+
+def _curves(axes: Any, seeds: Sequence[Sequence[float]], name: str, k: int) -> None:
+    look = {"color": COLOURS[k % len(COLOURS)], "linestyle": STYLES[k // len(COLOURS) % len(STYLES)]}
+    if len(seeds) > 1:
+        for values in seeds:
+            axes.plot(range(1, len(values) + 1), values, linewidth=0.7, alpha=0.5, **look)
+    shortest = min(map(len, seeds))
+    mean = np.mean([values[:shortest] for values in seeds], axis=0)
+    axes.plot(range(1, shortest + 1), mean, linewidth=2, marker="o", markersize=3, label=name, **look)

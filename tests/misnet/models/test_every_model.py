@@ -1,0 +1,84 @@
+"""Every model of the registry, made small: its table of layers, and a run that is stopped and resumed bit for bit."""
+
+import numpy as np
+import pytest
+
+from misnet.models.registry import DEFAULT, MODELS, build, config_class
+from misnet.models.summary import summarize
+from misnet.training.run import Run, Stopped
+from snncore.checkpoint import load_checkpoint
+from snncore.optim import Adam
+from snncore.rng import named_rng
+from snncore.schedules import Constant
+from tests.misnet.models.checks import batch_of
+from tests.misnet.tiny_run import StopAfter
+
+RESNET = {"channels": (3, 4), "blocks": (1, 1)}
+PAIR = RESNET | {"stem": "cifar"}
+SMALL = {
+    "sew-resnet18": RESNET,
+    "spiking-resnet18": RESNET,
+    "concat-resnet18": PAIR | {"ogm": "ogm-ge", "drop": "audio"},
+    "pmr": PAIR,
+    "qmf": PAIR,
+}
+"""Switches that make each model small: a new model gets a line here. Those of MISNet are in tests/misnet/tiny.py."""
+
+
+def small(name):
+    return config_class(name)(**({"size": 8, "timesteps": 2, "classes": 3} | SMALL[name]))
+
+
+class Batches:
+    """Ten samples in three batches, in an order that depends on the epoch."""
+
+    def __init__(self, config):
+        self.streams, self.labels = batch_of(config, 10)
+
+    def __len__(self):
+        return 3
+
+    def epoch(self, number, start_batch=0):
+        order = named_rng(0, "shuffle", number).permutation(10)
+        for k in range(start_batch, 3):
+            i = order[4 * k : 4 * k + 4]
+            yield (*(x[:, i] for x in self.streams), self.labels[i])
+
+
+def make_run(folder, name, **options):
+    folder.mkdir(exist_ok=True)
+    config = small(name)
+    model = build(name, config)
+    optimizer = Adam(model.named_parameters(), 0.01)
+    data = {"train": Batches(config), "test": Batches(config)}
+    return Run(folder, model, optimizer, Constant(0.01), epochs=2, log=lambda line: None, **data, **options)
+
+
+def test_every_model_but_the_default_has_its_line_here():
+    assert set(SMALL) == set(MODELS) - {DEFAULT}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_table_of_layers_is_made(name):
+    model = build(name, small(name))
+    table = summarize(model).splitlines()
+    assert table[-1].split() == ["total", f"{model.count_parameters():,}"]
+    assert f"[N, {model.config.classes}]" in " ".join(table)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_stopped_and_resumed_a_run_repeats_bit_for_bit(tmp_path, name):
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    make_run(whole, name).run()
+    with pytest.raises(Stopped):
+        make_run(parts, name, stop=StopAfter(2)).run()
+    resumed = make_run(parts, name)
+    resumed.resume()
+    assert (resumed.epoch, resumed.batch) == (0, 2)
+    resumed.run()
+    (x, _), (y, _) = (load_checkpoint(folder / "last.safetensors") for folder in (whole, parts))
+    assert x.keys() == y.keys()
+    for key in x:
+        np.testing.assert_array_equal(x[key], y[key], err_msg=key)
+    fresh = build(name, small(name)).state_dict()
+    assert all((x[f"model/{key}"] != value).any() for key, value in fresh.items())
