@@ -117,6 +117,8 @@ def shared_function(name: str) -> Any:
         if out is not None and not isinstance(out, ndarray):
             raise TypeError("out must be a device array")
         r = f(*inner(args), **{k: inner(v) for k, v in keywords.items()})
+        if name == "count_nonzero":
+            r = np.asarray(r)  # before NumPy 2.2 a number of Python
         if out is not None or is_new(r):
             ledger.operations[name] += 1
         return out if out is not None else outer(r)
