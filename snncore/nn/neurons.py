@@ -1,7 +1,7 @@
 """Neuron layers: hold the settings, the learnable constants and, only if asked, the membrane between calls."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -50,16 +50,33 @@ class Neuron(Module):
         if not self.stateful:
             return function(*inputs)
         function.return_state = True
-        trains = inputs[:spikes]  # each with its membranes, of the shape of one timestep
-        for x, v in zip(trains * 2, self.membrane or (), strict=False):
+        self.check_membrane(inputs[:spikes])
+        outputs = function(*inputs, *(self.membrane or ()))
+        self.membrane = tuple(v.data for v in outputs[spikes:])
+        return outputs[:spikes] if spikes > 1 else outputs[0]
+
+    # -- for neurons that are written with the operations of the tape, one timestep after the other --
+
+    def remembered(self, trains: Sequence[Any]) -> list[Tensor | None]:
+        """Return the membrane to begin with for each train [T, ...]: None at rest, else what `remember` was given."""
+        if not self.stateful or self.membrane is None:
+            return [None] * len(trains)
+        self.check_membrane(trains)
+        return [Tensor(v) for v in self.membrane]
+
+    def remember(self, membranes: Sequence[Tensor | None]) -> None:
+        """Keep the membranes after the last timestep if stateful, cut off from the tape; those of no timesteps stay."""
+        if self.stateful and all(v is not None for v in membranes):
+            self.membrane = tuple(v.data for v in membranes if v is not None)
+
+    def check_membrane(self, trains: Sequence[Any]) -> None:
+        """Raise ValueError unless what is kept from the last call has the shapes of these trains at one timestep."""
+        for x, v in zip((*trains, *trains), self.membrane or (), strict=False):
             if v.shape != x.shape[1:]:
                 raise ValueError(
                     f"{type(self).__name__}: the membrane kept from the last call has shape {v.shape}, this call "
                     f"needs {x.shape[1:]}; call reset() between sequences"
                 )
-        outputs = function(*inputs, *(self.membrane or ()))
-        self.membrane = tuple(v.data for v in outputs[spikes:])
-        return outputs[:spikes] if spikes > 1 else outputs[0]
 
 
 def layer_firing(owner: str, firing: Firing | None, tau: float | None, decay: float | None, *rest: Any) -> Firing:

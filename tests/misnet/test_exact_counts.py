@@ -16,6 +16,10 @@ SWITCHES = {
     "and, independent": {"connect": "and", "mlif": "independent", "head": "sum"},
     "mlp": {"mlif_fusion": "mlp", "head": "mlp"},
     "attention": {"mlif_fusion": "attention", "head": "attention"},
+    "spikes fused by mlp": {"mlif": "independent", "mlif_fusion": "mlp"},
+    "spikes fused by attention": {"mlif": "independent", "mlif_fusion": "attention"},
+    "second threshold": {"mlif": "second-threshold", "alpha": 0.8},
+    "no neuron in the cell": {"mlif": "off"},
     "fused charge": {"mlif": "fused-charge", "decay": 0.0, "tau": 2.0},
 }
 

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 
 from misnet.models.misnet.config import MISNetConfig
-from misnet.models.misnet.fusion import FusedMLIF, SingleLIF, check_pair, make_fusion
+from misnet.models.misnet.fusion import check_pair
+from misnet.models.misnet.mlif import make_firing, make_mlif
 from snncore import functions as F
 from snncore import nn
-from snncore.firing import Firing
 from snncore.tape import Tensor
 
 __all__ = ["MODALITIES", "ConvBNLIF", "InteractCell", "SEWBlock", "Stage"]
@@ -17,28 +17,9 @@ MODALITIES = ("a", "v")
 """Audio and visual, in the order in which pairs are passed and returned."""
 
 
-def make_firing(config: MISNetConfig, v_threshold: float) -> Firing:
-    """Return the settings that all neurons share, with a threshold."""
-    surrogate = config.make_surrogate()
-    return Firing(config.membrane_decay, v_threshold, config.v_reset, surrogate, config.detach_reset)
-
-
 def make_neuron(config: MISNetConfig) -> nn.Neuron:
     """Return the unimodal neuron of the configuration."""
     return nn.NEURONS[config.neuron](firing=make_firing(config, config.v_threshold))
-
-
-def make_mlif(config: MISNetConfig, channels: int, rng: np.random.Generator) -> nn.Module:
-    """Return the multimodal neuron of a cell: (o_a, o_v, w_a, w_v) to (s_a, s_v)."""
-    firing = make_firing(config, config.mlif_v_threshold)
-    alpha = {"alpha": config.alpha, "learn_alpha": config.learn_alpha}
-    if config.mlif == "independent":  # two LIF neurons: an MLIF with both alpha fixed at 1
-        return nn.MLIF(firing=firing, alpha=1.0, learn_alpha=False)
-    if config.mlif == "fused-charge":
-        return SingleLIF(make_fusion(config.mlif_fusion, channels, rng), nn.LIF(firing=firing), **alpha)
-    if config.mlif_fusion == "concat":
-        return nn.MLIF(firing=firing, **alpha)
-    return FusedMLIF(make_fusion(config.mlif_fusion, channels, rng), firing, **alpha)
 
 
 class ConvBNLIF(nn.Module):
@@ -92,7 +73,8 @@ class InteractCell(nn.Module):
             self.sew = SEWBlock(channels, config, rng)
         elif config.sew == "per-modality":
             self.sew = nn.ModuleDict({m: SEWBlock(channels, config, rng) for m in MODALITIES})
-        shape = {"pixel": (size, size, 1), "channel": (channels,), "none": None}[config.spatial_weight]
+        weight = "none" if config.mlif == "off" else config.spatial_weight
+        shape = {"pixel": (size, size, 1), "channel": (channels,), "none": None}[weight]
         self.w_a = None if shape is None else nn.Parameter(np.ones(shape, np.float32))  # W of Eq. 5
         self.w_v = None if shape is None else nn.Parameter(np.ones(shape, np.float32))
         self.mlif = make_mlif(config, channels, rng)

@@ -55,8 +55,10 @@ class MISNetConfig(ModelConfig):
 
     mlif: str = switch(
         "full",
-        "full: the MLIF; fused-charge: Ab1 of Fig. 6, currents fused into one LIF; independent: Ab2, two LIFs",
-        ("full", "fused-charge", "independent"),
+        "full: the MLIF; fused-charge: Ab1 of Fig. 6, currents fused into one LIF; independent: Ab2, two LIFs, whose "
+        "spikes are fused if the fusion is mlp or attention; controls: second-threshold: two LIFs that fire at "
+        "V_t / alpha and reset by V_t; off: no neuron in the cell",
+        ("full", "fused-charge", "independent", "second-threshold", "off"),
     )
     mlif_fusion: str = switch("concat", "fusion inside the MLIF (Eq. 7, Fig. 6)", ("concat", "mlp", "attention"))
     alpha: float = switch(0.5, "initial alpha_a and alpha_v (Eq. 7)")
@@ -106,10 +108,15 @@ class MISNetConfig(ModelConfig):
         self.require("size", last >= 1, f"at least {1 << stages}, as {stages} stages halve it")
         fits = self.head_pool == 0 or 1 <= self.head_pool <= last
         self.require("head_pool", fits, f"0 or at most {last}, the size after the last stage")
-        if self.mlif == "independent" and self.mlif_fusion != "concat":
+        if self.mlif in ("second-threshold", "off") and self.mlif_fusion != "concat":
             raise ConfigError(
-                f"mlif_fusion: independent neurons (Ab2 of Fig. 6) have no fusion to replace, and the paper does not "
-                f"say what its Ab2.2 and Ab2.3 fuse; expected concat, found {self.mlif_fusion!r}"
+                f"mlif_fusion: the control mlif={self.mlif} fuses nothing; expected concat, found {self.mlif_fusion!r}"
+            )
+        if self.mlif == "second-threshold" and not self.alpha > 0:
+            raise ConfigError(f"alpha: expected a positive number, as the threshold is V_t / alpha, found {self.alpha}")
+        if self.mlif == "off" and self.cell_residual:
+            raise ConfigError(
+                "cell_residual: without a neuron in the cell (mlif=off) it would double the values at each cell"
             )
         if self.neuron == "plif" and self.membrane_decay == 0:
             raise ConfigError("decay: PLIF learns a tau above 1 and cannot start from decay 0")

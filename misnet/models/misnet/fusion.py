@@ -9,7 +9,15 @@ from snncore import nn
 from snncore.firing import Firing
 from snncore.tape import Tensor, at_timestep
 
-__all__ = ["CrossModalAttention", "FusedMLIF", "FusionMLP", "SingleLIF", "check_pair", "make_fusion"]
+__all__ = [
+    "CrossModalAttention",
+    "FusedMLIF",
+    "FusionMLP",
+    "SingleLIF",
+    "check_pair",
+    "make_fusion",
+    "reset_membrane",
+]
 
 
 def check_pair(where: str, x_a: Tensor, x_v: Tensor) -> None:
@@ -88,7 +96,15 @@ class WithAlpha(nn.Module):
         return a, v
 
 
-class FusedMLIF(WithAlpha):
+def reset_membrane(u: Tensor, s: Tensor, firing: Firing) -> Tensor:
+    """Return the membrane after firing (Eq. 10), with the operations of the tape."""
+    s = F.Cast(u.dtype)(s.detach() if firing.detach_reset else s)
+    if firing.v_reset is None:
+        return u - s * firing.v_threshold
+    return u * (1.0 - s) + s * firing.v_reset
+
+
+class FusedMLIF(WithAlpha, nn.Neuron):
     """MLIF whose fusion couples the modalities (Ab3.2 and Ab3.3 of Fig. 6), one timestep after the other.
 
         u_m[t] = decay * u_m[t-1] + c_m[t]                                  (Eq. 6)
@@ -98,34 +114,33 @@ class FusedMLIF(WithAlpha):
 
     Written with the operations of the tape, since the fusion has weights of its own; with concat fusion it equals
     `snncore.functions.MLIF`, which is faster (a test holds this).
+    stateful: as in `nn.Neuron`; kept are u_a and u_v after their reset, so that the fusion, which has no memory, sees
+    at the next call what it would have seen in a longer one.
     o_a, o_v: [T, N, H, W, C]; w_a, w_v: as in MLIF. Returns (s_a, s_v): uint8.
     """
 
-    def __init__(self, fusion: nn.Module, firing: Firing, alpha: float, learn_alpha: bool) -> None:
+    def __init__(
+        self, fusion: nn.Module, firing: Firing, alpha: float, learn_alpha: bool, stateful: bool = False
+    ) -> None:
+        nn.Neuron.__init__(self, stateful)
         self.fusion, self.firing = fusion, firing
         self.fire = F.Fire(firing.surrogate)
-        super().__init__(alpha, learn_alpha)
-
-    def reset_membrane(self, u: Tensor, s: Tensor) -> Tensor:
-        """Return the membrane after firing."""
-        s = F.Cast(u.dtype)(s.detach() if self.firing.detach_reset else s)
-        if self.firing.v_reset is None:
-            return u - s * self.firing.v_threshold
-        return u * (1.0 - s) + s * self.firing.v_reset
+        WithAlpha.__init__(self, alpha, learn_alpha)
 
     def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
         check_pair("FusedMLIF", o_a, o_v)
         alpha, decay, v_threshold = self.alphas(), self.firing.decay, self.firing.v_threshold
         currents = [F.Cast(self.dtype)(o) if w is None else o * w for o, w in ((o_a, w_a), (o_v, w_v))]
-        u: list[Tensor | None] = [None, None]
+        u = self.remembered((o_a, o_v))
         spikes: list[tuple[Tensor, Tensor]] = []
         for t in range(o_a.shape[0]):
             with at_timestep(t):
                 charged = [c[t] if v is None else v * decay + c[t] for v, c in zip(u, currents, strict=True)]
                 fused = self.fusion(charged[0] * alpha[0], charged[1] * alpha[1])
                 s = [self.fire(f - v_threshold) for f in fused]
-                u = [self.reset_membrane(h, s_m) for h, s_m in zip(charged, s, strict=True)]
+                u = [reset_membrane(h, s_m, self.firing) for h, s_m in zip(charged, s, strict=True)]
             spikes.append((s[0], s[1]))
+        self.remember(u)
         return F.Stack(0)(*(s[0] for s in spikes)), F.Stack(0)(*(s[1] for s in spikes))
 
 
@@ -133,6 +148,8 @@ class SingleLIF(WithAlpha):
     """Ab1 of Fig. 6: the currents are fused first, and one LIF neuron over both fires and resets.
 
     f_a, f_v = fusion(alpha_a c_a[t], alpha_v c_v[t]);   s = LIF([f_a; f_v])
+
+    stateful: that of its LIF.
     """
 
     def __init__(self, fusion: nn.Module, neuron: nn.LIF, alpha: float, learn_alpha: bool) -> None:

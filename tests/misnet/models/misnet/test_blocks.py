@@ -8,6 +8,7 @@ import pytest
 from misnet.models.misnet.blocks import ConvBNLIF, InteractCell, SEWBlock, Stage
 from misnet.models.misnet.fusion import FusedMLIF, SingleLIF
 from misnet.models.misnet.head import FusionHead
+from misnet.models.misnet.mlif import FusedSpikes, SecondThreshold
 from snncore import Tensor
 from snncore import functions as F
 from tests.misnet.tiny import random_spikes, shaken, tiny_config
@@ -75,6 +76,10 @@ def test_sew_block_joins_its_branch_with_its_input(rng, connect, join):
         {"mlif_fusion": "attention"},
         {"mlif": "fused-charge", "mlif_fusion": "mlp"},
         {"mlif": "independent"},
+        {"mlif": "independent", "mlif_fusion": "mlp"},
+        {"mlif": "independent", "mlif_fusion": "attention"},
+        {"mlif": "second-threshold", "learn_alpha": False},
+        {"mlif": "off", "connect": "iand"},
     ],
     ids=str,
 )
@@ -186,7 +191,9 @@ def test_a_stage_may_have_no_cell(rng):
     ("mlif", "fusion"),
     [
         *((mlif, f) for mlif in ("full", "fused-charge") for f in ("concat", "mlp", "attention")),
-        ("independent", "concat"),
+        *(("independent", f) for f in ("concat", "mlp", "attention")),
+        ("second-threshold", "concat"),
+        ("off", "concat"),
     ],
 )
 def test_a_cell_cuts_and_broadcasts_nothing(rng, mlif, fusion):
@@ -196,7 +203,7 @@ def test_a_cell_cuts_and_broadcasts_nothing(rng, mlif, fusion):
         message = re.escape(f"expected audio and visual of one shape, found {SHAPE} and {short.shape}")
         with pytest.raises(ValueError, match=f"InteractCell: {message}"):
             cell(s_a, short)
-        if isinstance(cell.mlif, FusedMLIF | SingleLIF):
+        if isinstance(cell.mlif, FusedMLIF | SingleLIF | FusedSpikes | SecondThreshold):
             with pytest.raises(ValueError, match=f"{type(cell.mlif).__name__}: {message}"):
                 cell.mlif(s_a, short, None, None)
 

@@ -56,7 +56,7 @@ def test_hard_reset_goes_to_zero_and_the_scale_goes_to_the_surrogate():
         ({"reset": "none"}, "reset: expected one of soft, hard, found 'none'"),
         ({"surrogate": "step"}, "surrogate: expected one of sigmoid, .*, found 'step'"),
         ({"neuron": "relu"}, "neuron: expected one of lif, if, plif, clif, found 'relu'"),
-        ({"mlif": "half"}, "mlif: expected one of full, fused-charge, independent, found 'half'"),
+        ({"mlif": "half"}, "mlif: expected one of full, fused-charge, independent, second-threshold, off, found"),
         ({"mlif_fusion": "sum"}, "mlif_fusion: expected one of concat, mlp, attention, found 'sum'"),
         ({"spatial_weight": "row"}, "spatial_weight: expected one of pixel, channel, none, found 'row'"),
         ({"sew": "on"}, "sew: expected one of per-modality, shared, off, found 'on'"),
@@ -86,6 +86,8 @@ def test_hard_reset_goes_to_zero_and_the_scale_goes_to_the_surrogate():
         ({"head_pool": 5}, "head_pool: expected 0 or at most 4, the size after the last stage, found 5"),
         ({"head_pool": -1}, "head_pool: expected 0 or at most 4, .*, found -1"),
         ({"neuron": "clif", "reset": "hard"}, "reset: CLIF defines a soft reset only, found 'hard'"),
+        ({"mlif": "second-threshold", "alpha": 0.0}, r"alpha: expected a positive number, as .*, found 0\.0"),
+        ({"mlif": "off", "cell_residual": True}, "cell_residual: without a neuron in the cell .* would double"),
         ({"neuron": "plif", "decay": 0.0}, "decay: PLIF learns a tau above 1 and cannot start from decay 0"),
     ],
     ids=str,
@@ -102,9 +104,12 @@ def test_tau_of_one_or_less_is_refused_with_the_reason(tau):
 
 
 @pytest.mark.parametrize("fusion", ["mlp", "attention"])
-def test_independent_neurons_have_no_fusion_to_replace(fusion):
-    with pytest.raises(ConfigError, match=f"mlif_fusion: independent neurons .* expected concat, found '{fusion}'"):
-        MISNetConfig(mlif="independent", mlif_fusion=fusion)
+@pytest.mark.parametrize("mlif", ["second-threshold", "off"])
+def test_controls_have_no_fusion_to_replace(mlif, fusion):
+    with pytest.raises(
+        ConfigError, match=f"mlif_fusion: the control mlif={mlif} fuses .* expected concat, found '{fusion}'"
+    ):
+        MISNetConfig(mlif=mlif, mlif_fusion=fusion)
 
 
 def test_from_dict_names_unknown_switches():

@@ -91,6 +91,11 @@ def test_switches_change_the_count_as_the_formula_says(switches):
         ({"mlif_fusion": "attention"}, sum(3 * c * c for c in (2, 3))),
         ({"mlif": "fused-charge"}, 0),
         ({"mlif": "independent"}, -4),  # no alpha
+        ({"mlif": "independent", "mlif_fusion": "mlp"}, sum(linear(2 * c, c) + linear(c, 2 * c) for c in (2, 3)) - 4),
+        ({"mlif": "independent", "mlif_fusion": "attention"}, sum(3 * c * c for c in (2, 3)) - 4),
+        ({"mlif": "second-threshold"}, 0),  # a threshold for each alpha
+        ({"mlif": "second-threshold", "learn_alpha": False}, -4),
+        ({"mlif": "off"}, -4 - 2 * (8 * 8 + 4 * 4)),  # no alpha, no W
         ({"head": "mlp"}, linear(6, 3) + linear(3, 4) - linear(6, 4)),
         ({"head": "attention"}, 3 * 3 * 3),
         ({"head": "sum"}, linear(3, 4) - linear(6, 4)),

@@ -1,0 +1,128 @@
+"""Cells of the paper's tables as runs: what tools/train.py is told for each, in full or shrunken.
+
+for cell in cells("table7"):
+    run = plan(cell, "quick", "mnist-fsdd")
+    run.arguments()   # ["--model", "misnet", "--dataset", "mnist-fsdd", "--variant", "L", ...]
+    problem(run)      # None, or why there is no such network
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from misnet.models.config import ConfigError, ModelConfig
+from misnet.models.options import model_config
+from misnet.models.registry import MODELS, config_class
+from misnet.paper.tables import DATA, GRIDS, TITLES, Cell, Source, cells
+
+__all__ = ["GRIDS", "QUICK_DATA", "SCALES", "TITLES", "Cell", "Run", "cells", "config_of", "plan", "problem"]
+
+SCALES = {
+    "full": "At the paper's scale: Table 1's channels, the sizes of Section 4.1, the recipe of Section 4.2. The paper "
+    "does not say how many epochs; these are the data set's own.",
+    "quick": "NOT the paper's scale: a quarter of the channels, 16x16 pixels, 1,600 samples, 4 epochs, our default "
+    "recipe, other data. Compare rows with each other, not with the printed figures.",
+}
+"""The first line of a page, by the scale that it was run at."""
+
+QUICK_DATA = {
+    "dialpad": Source("dialpad", 16, 10, 1, False),
+    "mnist-fsdd": Source("mnist-fsdd", 16, 10, 1, False),
+    "cifar10-av": Source("cifar10-av", 16, 10, 3, True),
+}
+"""Data that a quick run may take in place of the paper's; the first needs no files."""
+
+QUICK_SETTINGS: dict[str, Any] = {"epochs": 4, "limit_train": 1600, "limit_eval": 500}
+QUICK_SWITCHES: dict[str, dict[str, Any]] = {
+    "sew-resnet18": {"channels": (16, 32, 64, 128), "stem": "cifar"},
+    "spiking-resnet18": {"channels": (16, 32, 64, 128), "stem": "cifar"},
+    "concat-resnet18": {"channels": (16, 32, 64, 128), "stem": "cifar"},
+    "pmr": {"channels": (16, 32, 64, 128), "stem": "cifar"},
+    "qmf": {"channels": (16, 32, 64, 128), "stem": "cifar"},
+}
+"""What shrinks a rival, by its name; those that are not here are run whole."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run of tools/train.py. settings: of the training. switches: of the model, `timesteps` and `size` among them.
+
+    Two cells may come to one run: MISNet-S with concat is a row of several tables.
+    """
+
+    model: str
+    source: Source
+    settings: Mapping[str, Any]
+    switches: Mapping[str, Any]
+
+    def arguments(self) -> list[str]:
+        """The command line, without data folder, seed and run folder."""
+        found = ["--model", self.model, "--dataset", self.source.dataset]
+        for name, value in {**self.settings, **self.switches}.items():
+            option = name.replace("_", "-")
+            if isinstance(value, bool):
+                found.append(f"--{option}" if value else f"--no-{option}")
+            elif value is not None:
+                found += [f"--{option}", ",".join(map(str, value)) if isinstance(value, tuple) else str(value)]
+        return found
+
+    @property
+    def name(self) -> str:
+        """Name of its folder: model, data and eight digits that any other option changes."""
+        digest = hashlib.sha256(json.dumps(self.arguments()).encode()).hexdigest()[:8]
+        return f"{self.model}-{self.source.dataset}-{digest}"
+
+
+def plan(cell: Cell, scale: str = "full", dataset: str | None = None) -> Run:
+    """Return the run of a cell.
+
+    scale: `full` has the two settings of Section 4, by the cell's data: pairs of a picture and a sound, and recordings
+    with something else at every timestep. `quick` shrinks network, data and epochs. dataset: other data; with `full`
+    any data set, such as `folder`, at the size that it has by itself; with `quick` one of QUICK_DATA.
+    Raises ValueError for a scale or dataset that there is not.
+    """
+    if scale not in tuple(SCALES):
+        raise ValueError(f"scale: expected one of {', '.join(SCALES)}, found {scale!r}")
+    switches = dict(cell.switches)
+    if scale == "full":
+        source = DATA[cell.data]
+        if dataset not in (None, source.dataset):
+            return Run(cell.model, Source(str(dataset), 0, 0, 0, False), {"recipe": "paper"}, switches)
+        return Run(cell.model, source, {"recipe": "paper"}, switches | {"size": source.size})
+    dataset = "dialpad" if dataset is None else dataset
+    if dataset not in tuple(QUICK_DATA):
+        raise ValueError(f"dataset: expected one of {', '.join(QUICK_DATA)} at quick scale, found {dataset!r}")
+    source = QUICK_DATA[dataset]
+    return Run(cell.model, source, QUICK_SETTINGS, _shrunken(cell.model, switches) | {"size": source.size})
+
+
+def _shrunken(model: str, switches: dict[str, Any]) -> dict[str, Any]:
+    """Return the switches of a network with a quarter of the channels; a window of SwinT blocks fits the last map."""
+    if model != "misnet":
+        return switches | QUICK_SWITCHES.get(model, {})
+    config = model_config(config_class(model), {"variant": switches["variant"]})
+    quarter = {"channels": tuple(c // 4 for c in config.stage_channels)}  # type: ignore[attr-defined]
+    return switches | quarter | ({"window": 2} if switches.get("block") == "swin" else {})
+
+
+def config_of(run: Run) -> ModelConfig:
+    """Return the configuration of a run's network; raises ConfigError if there is no such network.
+
+    Where the data are one's own, classes and sizes are the defaults of the model.
+    """
+    if run.model not in MODELS:
+        raise ConfigError(f"model: {run.model} is not here; there are {', '.join(MODELS)}")
+    kind, source = config_class(run.model), run.source
+    by_data = {"classes": source.classes, "visual_channels": source.visual_channels} if source.size else {}
+    return model_config(kind, {**run.switches, **{k: v for k, v in by_data.items() if k in kind.__dataclass_fields__}})
+
+
+def problem(run: Run) -> str | None:
+    """Return why a run cannot be built, None if it can."""
+    try:
+        config_of(run)
+    except ConfigError as error:
+        return str(error)
+    return None
