@@ -42,6 +42,8 @@ def test_every_parameter_of_the_default_network():
         {"mlif": "independent", "mlif_fusion": "attention"},
         {"mlif": "second-threshold", "alpha": 0.8},
         {"mlif": "off"},
+        {"streams": "visual"},
+        {"streams": "audio", "mlif": "second-threshold", "alpha": 0.8, "sew": "shared", "cell_residual": True},
         {"sew": "shared"},
         {"sew": "off", "spatial_weight": "channel"},
         {"pooling": "avg"},
