@@ -32,9 +32,10 @@ def pool_bytes() -> int:
 class Recorder:
     """A stream that can be recorded, as the one that CuPy works on cannot, and memory for what is recorded on it.
 
-    A recorded kernel reads and writes the addresses that it was recorded with. So the arrays of the recording come from
-    a pool of its own, which nothing else takes memory from, and no array of it may be used after the next launch but
-    those that the recording made to be read.
+    A recorded kernel reads and writes the addresses that it was recorded with, also those of arrays that were dropped
+    while it was recorded. So the arrays of the recording, and nothing else, come from a pool of its own: what took
+    memory from there later, such as a copy of the weights, would be overwritten by the next launch. No array of it may
+    be used after the next launch but those that the recording made to be read.
     """
 
     def __init__(self) -> None:
@@ -49,13 +50,11 @@ class Recorder:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Work on this stream, with memory of this pool: after what the current stream was told to do so far, and
-        before what it is told to do next.
-        """
+        """Work on this stream: after what the current stream was told to do so far, before what it is told to do next."""
         outer = self.cupy.cuda.get_current_stream()
         self.stream.wait_event(outer.record())
         try:
-            with self.stream, self.cupy.cuda.using_allocator(self.pool.malloc):
+            with self.stream:
                 yield
         finally:
             outer.wait_event(self.stream.record())
@@ -68,7 +67,7 @@ class Recorder:
         """
         self.stream.begin_capture()
         try:
-            with changed("capturing", True):
+            with changed("capturing", True), self.cupy.cuda.using_allocator(self.pool.malloc):
                 result = work()
         except Exception as error:
             with suppress(Exception):  # what was recorded so far is of no use, and may be refused too

@@ -34,7 +34,7 @@ class GraphedSteps:
     The first steps run as ever. Then one is recorded, and run both ways from the same state: unless both leave the same
     bits, the recording is given up. Batches of another shape, as the last of an epoch, and other settings run as ever;
     so does everything where a step cannot be recorded: on a CPU, with parameters that are not all float32, in a network
-    that waits for the device or draws on the host, as PLIF and dropout do.
+    that waits for the device or draws on the host, as dropout does.
     say: called once with a line on what is done, or why not.
     """
 

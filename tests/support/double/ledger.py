@@ -95,6 +95,8 @@ def track(buffer: np.ndarray) -> None:
     """Count a buffer's bytes as used until it is freed."""
     if capturing is not None and not allocators:
         raise RuntimeError("memory of the shared pool while a stream is capturing")
+    if capturing is None and allocators:
+        raise RuntimeError("memory of a pool for recordings outside of one: the next launch may write to it")
     _live[id(buffer)] = buffer
     if capturing is not None:
         recorded.append(lambda: buffer)  # the private pool keeps what a graph writes to
