@@ -5,6 +5,7 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,15 @@ from misnet.models.contract import Model, Scores
 from misnet.tools.naming import Parser
 from misnet.tools.networks import trained_network
 from misnet.tools.parts import PARTS
-from misnet.tools.toolkit import add_data_options, add_device_options, device_from, progress, run_tool
+from misnet.tools.toolkit import (
+    DATA,
+    add_data_options,
+    add_device_options,
+    complain,
+    device_from,
+    progress,
+    run_tool,
+)
 from misnet.training.plots import plot_confusion
 from misnet.training.recording import FiringRates
 from misnet.training.step import Totals, evaluate
@@ -62,8 +71,8 @@ def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: Fir
     return "\n".join(lines)
 
 
-def main() -> None:
-    """Evaluate, print and draw."""
+def main() -> int:
+    """Evaluate, print and draw, and return the exit status: 1 if a file cannot be written."""
     parser = make_parser()
     args = parser.parse_args()
     if args.batch_size < 1:
@@ -89,17 +98,30 @@ def main() -> None:
     accuracy = 100 * float((truth == guess).mean())
     picture = args.picture or args.run_dir / "confusion.png"
     title = f"{model.config.title} on {data.name} {args.split}: {accuracy:.2f} %"
-    plot_confusion(matrix, data.class_names, picture, title)
+    figures = totals.row(args.split) | {
+        "samples": totals.samples,
+        "classes": table,
+        "confusion": matrix.tolist(),
+        "firing_rates": rates.rates(),
+    }
+    status = 0
     if args.json:
-        figures = totals.row(args.split) | {
-            "samples": totals.samples,
-            "classes": table,
-            "confusion": matrix.tolist(),
-            "firing_rates": rates.rates(),
-        }
-        replace_file(args.json, (json.dumps(figures, indent=2) + "\n").encode())
+        text = (json.dumps(figures, indent=2) + "\n").encode()
+        status |= written(args.json, lambda path: replace_file(path, text))
+    status |= written(picture, lambda path: plot_confusion(matrix, data.class_names, path, title))
     print(report(model, totals, table, rates))  # once the files are there, though the reader may have left
-    print(f"\nconfusion matrix: {picture}")
+    if not status:
+        print(f"\nconfusion matrix: {picture}")
+    return status
+
+
+def written(path: Path, write: Callable[[Path], None]) -> int:
+    """Write a file, and return the exit status; one that cannot be written takes the figures from nobody."""
+    try:
+        write(path)
+    except OSError as error:
+        return complain(f"{path}: cannot be written: {error.strerror or error}", DATA)
+    return 0
 
 
 if __name__ == "__main__":

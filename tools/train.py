@@ -29,7 +29,7 @@ from misnet.tools.parts import Parts
 from misnet.tools.process_options import process_options, seconds_of
 from misnet.tools.seeds import is_of_seeds, seeds_of, train_seeds
 from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of
-from misnet.tools.taking_up import take_up
+from misnet.tools.taking_up import fingerprints, take_up
 from misnet.tools.toolkit import (
     STOPPED,
     StopRequest,
@@ -179,7 +179,8 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     names = Parts(settings).names
     config, found = new_config(choice.model, choice.switches, choice.given, settings, *names)
     parts = dict(zip(names, found, strict=True))
-    data = {part: samples.fingerprint() for part, samples in parts.items()}
+    data, stamps = fingerprints(given, parts)
+    recorded = {"options": options, "stamps": stamps}
     augment = Augmentation(settings["augment"], settings["seed"])
     model = build(choice.model, config, settings["seed"])
     model.to(device)
@@ -226,8 +227,8 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         if "resume" not in given:
             check_is_free(folder)  # nobody can begin one now
             run.save()  # before config.json, so that whatever has one can go on
-            write_config(folder, settings, choice.model, config, data, parts["train"].class_names, options)
-        elif not take_up(run, journal, given, options, data):
+            write_config(folder, settings, choice.model, config, data, parts["train"].class_names, **recorded)
+        elif not take_up(run, journal, given, recorded, data):
             return 0
         samples = "pairs" if len(model.streams) == 2 else "samples"
         words = {"train": "training", "val": "validation", "test": "test"}

@@ -105,9 +105,14 @@ class ModelConfig:
     def fit(self: C, data: Data) -> C:
         """Return this configuration with everything that the data decide as the data have it."""
         fitted = replace(self, **self.found_in(data))
-        for name in fitted.shapes():
-            shape_of(data, name)  # raises ConfigError if they do not have it
+        fitted.check_streams(data)
         return fitted
+
+    def check_streams(self, data: Data) -> None:
+        """Raise ConfigError unless the data have every stream that the network takes, in the shape that it takes."""
+        for name, shape in self.shapes().items():
+            if shape != (found := shape_of(data, name)):
+                raise ConfigError(f"{name} input: the network takes {shape}, {data.name} has {found}")
 
     def to_dict(self) -> dict[str, Any]:
         """Return all switches as plain values, as JSON can hold them."""

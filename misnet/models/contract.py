@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from misnet.models.config import ConfigError, Data, ModelConfig, shape_of
+from misnet.models.config import ConfigError, Data, ModelConfig
 from snncore import nn
 from snncore.backend import Array
 from snncore.tape import Tensor
@@ -89,9 +89,7 @@ def check_fits(config: ModelConfig, data: Data) -> None:
     for name, value in type(config).found_in(data).items():
         if getattr(config, name) != value:
             raise ConfigError(f"{name}: the network has {getattr(config, name)}, {data.name} has {value}")
-    for name, shape in config.shapes().items():
-        if shape != shape_of(data, name):
-            raise ConfigError(f"{name} input: the network takes {shape}, {data.name} has {shape_of(data, name)}")
+    config.check_streams(data)
 
 
 def sizes(config: ModelConfig) -> str:

@@ -12,11 +12,17 @@ import numpy as np
 from misnet.training.selection import judged_by
 from snncore.files import replace_file
 
-__all__ = ["make_figure", "plot_confusion", "plot_curves", "png"]
+__all__ = ["make_figure", "new_figure", "plot_confusion", "plot_curves", "png"]
 
 
 def make_figure(width: float, height: float, panels: int = 1) -> Any:
     """Return (figure, axes) of a size in inches, with panels side by side; needs no display and no global backend."""
+    figure = new_figure(width, height, layout="constrained")
+    return figure, figure.subplots(1, panels)
+
+
+def new_figure(width: float, height: float, **options: Any) -> Any:
+    """Return an empty figure of a size in inches, which needs no display and no global backend."""
     backend = os.environ.pop("MPLBACKEND", None)  # notebooks set one that may not be there; Matplotlib looks at import
     try:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -25,9 +31,9 @@ def make_figure(width: float, height: float, panels: int = 1) -> Any:
         if backend is not None:
             os.environ["MPLBACKEND"] = backend
 
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height), **options)
     FigureCanvasAgg(figure)  # draws without a display
-    return figure, figure.subplots(1, panels)
+    return figure
 
 
 def png(figure: Any) -> bytes:

@@ -58,12 +58,16 @@ class BatchNorm(Function):
         check_shape(self.name, x.shape[-1:], gamma=gamma, beta=beta, running_mean=self.running_mean)
         self.count: int | None = None
         if self.training:
-            moments = self.all_moments(self.kernels.batch_norm_statistics(x))
-            if moments.entries < 2:
-                raise ValueError(f"{self.name}: training needs more than one entry a channel, found x {x.shape}")
+            settings = (self.running_mean, self.running_var, self.momentum, self.eps)
+            at_once = getattr(self.kernels, "SETTLES", None)  # the kernel goes on, if this batch is the whole one
+            if at_once and x.size >= 2 * x.shape[-1] > 0 and type(self).all_moments is BatchNorm.all_moments:
+                moments, self.inv_std = self.kernels.batch_norm_statistics(x, settle=at_once(*settings))
+            else:
+                moments = self.all_moments(self.kernels.batch_norm_statistics(x))
+                if moments.entries < 2:
+                    raise ValueError(f"{self.name}: training needs more than one entry a channel, found x {x.shape}")
+                self.inv_std = self.kernels.batch_norm_settle(moments, *settings)
             self.count, self.mean = moments.entries, moments.mean
-            running = (self.running_mean, self.running_var, self.momentum)
-            self.inv_std = self.kernels.batch_norm_settle(moments, *running, self.eps)
         else:
             self.mean = self.running_mean.astype(np.float64)
             self.inv_std = 1 / (self.running_var.astype(np.float64) + self.eps) ** 0.5

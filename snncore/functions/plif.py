@@ -23,16 +23,23 @@ class PLIF(LIF):
 
     def forward(self, c: Array, w: Array, v0: Array | None = None) -> Any:  # type: ignore[override]
         check_currents(self.name, c, v0=v0)
-        self.firing = replace(self.firing, decay=1.0 - sigmoid(w.astype(np.float64)).item())  # of this call only
-        s, v = self.kernels.lif_forward(c, v0, self.firing)
+        self.decay = 1.0 - sigmoid(w.astype(np.float64))
+        if not self._stays_there():
+            self.decay = self.decay.item()
+            self.firing = replace(self.firing, decay=self.decay)  # of this call only
+        s, v = self.kernels.lif_forward(c, v0, self.firing, **self._stays_there())
         self.save(c, s, w, v0)
         return (s, v) if self.return_state else s
 
     def backward(self, gs: Array, gv: Array | None = None) -> Any:
         c, s, w, v0 = self.saved
-        gc, gv0, gdecay = self.kernels.lif_backward(gs, gv, c, s, v0, self.firing)
-        gw = -self.firing.decay * (1 - self.firing.decay) * gdecay
+        gc, gv0, gdecay = self.kernels.lif_backward(gs, gv, c, s, v0, self.firing, **self._stays_there())
+        gw = -self.decay * (1 - self.decay) * gdecay
         return gc, gw.reshape(w.shape).astype(w.dtype), gv0
+
+    def _stays_there(self) -> dict[str, Any]:
+        """Arguments for kernels that read the decay on the device, so that the host need not wait for it."""
+        return {"decay": self.decay} if getattr(self.kernels, "DECAY_THERE", False) else {}
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         c, _, v0 = inputs

@@ -79,16 +79,20 @@ def test_pixels_of_an_absurd_shape_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("full", [1, 2])
-@pytest.mark.parametrize("space", [1, 5, 9])  # ITU-R BT.709, 470BG (601), 2020
-def test_colours_are_those_of_the_space_and_range_that_the_film_says(tmp_path, space, full):
+@pytest.mark.parametrize(("space", "red", "blue"), [(1, 0.2126, 0.0722), (5, 0.299, 0.114), (9, 0.2627, 0.0593)])
+def test_colours_are_those_of_the_space_and_range_that_the_film_says(tmp_path, space, red, blue, full):
+    """ITU-R BT.709, 601 and 2020, by the weights of red and blue in luma; from 16 to 235, or full."""
     av = pytest.importorskip("av")
+    r, g, b = np.array([200, 40, 90]) / 255
+    luma = red * r + (1 - red - blue) * g + blue * b
+    chroma = np.array([(b - luma) / (1 - blue), (r - luma) / (1 - red)]) / 2
+    coded = [16 + 219 * luma, *(128 + 224 * chroma)] if full == 1 else [255 * luma, *(128 + 255 * chroma)]
     with av.open(str(tmp_path / "a.mp4"), "w") as container:
         video = container.add_stream("libx264", rate=10)
         video.width, video.height, video.pix_fmt, video.options = 32, 32, "yuv444p", {"crf": "1"}
         video.codec_context.colorspace, video.codec_context.color_range = space, full
-        image = np.full((32, 32, 3), (200, 40, 90), np.uint8)
-        frame = av.VideoFrame.from_ndarray(image, format="rgb24")
-        frame = frame.reformat(format="yuv444p", dst_colorspace=space, dst_color_range=full)
+        planes = np.rint(np.broadcast_to(np.array(coded)[:, None, None], (3, 32, 32))).astype(np.uint8)
+        frame = av.VideoFrame.from_ndarray(planes, format="yuv444p")
         frame.colorspace, frame.color_range = space, full
         container.mux(video.encode(frame))
         container.mux(video.encode())

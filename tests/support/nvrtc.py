@@ -101,7 +101,13 @@ def bodies(ptx: str) -> dict[str, str]:
 
 
 # of a block; 256 elsewhere
-THREADS = {"sum_partials": 1024, "sum_gradients": 1024, "sum_all": 1024, "conv_events_weight": 64}
+THREADS = {
+    "bn_merge_moments": 1024,
+    "sum_partials": 1024,
+    "sum_gradients": 1024,
+    "sum_mlif": 1024,
+    "conv_events_weight": 64,
+}
 WARPS, REGISTERS, SHARED = 64, 65536, 227 * 1024  # of a multiprocessor of an H100
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from misnet.models.config import ConfigError, Data, ModelConfig, Shape, shape_of, switch
+from misnet.models.config import ConfigError, Data, ModelConfig, Shape, switch
 from misnet.models.contract import Model, Scores
 from snncore import functions as F
 from snncore import nn
@@ -73,11 +73,9 @@ class StreamsConfig(ModelConfig):
         """Classes, timesteps, and sizes and channels of audio and vision as far as the data have them."""
         found, size = super().found_in(data), None
         for name in ("visual", "audio"):
-            if name not in data.streams:
-                continue
-            shape = shape_of(data, name)
+            shape = data.streams.get(name, ())
             if len(shape) != 4:
-                raise ConfigError(f"{data.name}: expected the stream {name!r} as [T, H, W, C], found {shape}")
+                continue  # a network that takes it refuses the data afterwards
             _, height, width, channels = shape
             if size is None:
                 size = found["size"] = height

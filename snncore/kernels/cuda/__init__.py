@@ -9,6 +9,7 @@ between it and the host, and nothing depends on the order in which threads run: 
 from typing import Any
 
 from snncore.kernels.cuda.batch_norm import (
+    Running,
     batch_norm_backward,
     batch_norm_forward,
     batch_norm_gradient_sums,
@@ -30,6 +31,12 @@ from snncore.kernels.reference import kernel
 
 FILLS_OUT = True
 """Kernels for gradients of parameters take `out`, where these are then put; `snncore.tape.Function.into` has it."""
+
+SETTLES = Running
+"""`batch_norm_statistics` takes `settle`, one of these, and does the work of `batch_norm_settle` in the same launch."""
+
+DECAY_THERE = True
+"""LIF takes `decay`, float64 of one entry on the device, in place of that of its settings."""
 
 
 def __getattr__(name: str) -> Any:

@@ -1,7 +1,7 @@
 // Batch normalisation of x [P, C] over its P rows. Block (32, 8): lanes along channels, warps along rows; block (b, g)
 // takes channels 32 g .. 32 g + 31 of every (8 gridDim.x)-th row. Memory-bound.
 // Registers a thread, and occupancy, on an H100: bn_backward 31 (100 %), bn_forward 32 (100 %),
-// bn_gradient_sums 32 (100 %), bn_merge_moments 40 (75 %), bn_moments 32 (100 %), bn_settle 26 (100 %).
+// bn_gradient_sums 32 (100 %), bn_merge_moments 32 (100 %), bn_moments 32 (100 %), bn_settle 26 (100 %).
 
 // One pass for mean and variance. A thread sums about its own first entry, so that a mean far from zero costs no
 // digits; the pieces are put together in double about the mean of the first. partial [gridDim.x, 3, C]: entries, their
@@ -53,17 +53,34 @@ bn_moments(const float* __restrict__ x, double* __restrict__ partial, const long
     out[2 * C] = all.squares - all.sum * (all.sum / all.n);
 }
 
-extern "C" __global__ void __launch_bounds__(256)
-bn_merge_moments(const double* __restrict__ partial, double* __restrict__ mean_out, double* __restrict__ var_out,
-                 const int blocks, const int C)
+// inv_std of a channel from its variance, and its running statistics one step further; in double, as NumPy computes it.
+struct Settle {
+    double momentum, eps, unbiased;
+};
+
+__device__ __forceinline__ double settle(const double mean, const double var, float* running_mean, float* running_var,
+                                         const Settle& k)
 {
-    __shared__ double part[ROWS][3][LANES];
+    const double m = *running_mean, v = *running_var;
+    *running_mean = (float)(m + k.momentum * (mean - m));
+    *running_var = (float)(v + k.momentum * (var * k.unbiased - v));
+    return 1.0 / sqrt(var + k.eps);
+}
+
+// The second half of bn_moments, 32 channels a block (32, 32). settles: go on to inv_std and the running statistics.
+extern "C" __global__ void __launch_bounds__(1024)
+bn_merge_moments(const double* __restrict__ partial, double* __restrict__ mean_out, double* __restrict__ var_out,
+                 const int blocks, const int C, const int settles, float* __restrict__ running_mean,
+                 float* __restrict__ running_var, double* __restrict__ inv_std, const double momentum,
+                 const double eps, const double unbiased)
+{
+    __shared__ double part[32][3][LANES];
     const int c = blockIdx.x * LANES + threadIdx.x;
     double about = 0.0;
     Moments all = {0.0, 0.0, 0.0};
     if (c < C) {
         about = partial[C + c];  // the mean of the first block
-        for (int b = threadIdx.y; b < blocks; b += ROWS) {
+        for (int b = threadIdx.y; b < blocks; b += blockDim.y) {
             const double* const in = partial + (long long)b * 3 * C + c;
             add_moments(all, about, in[0], in[C], in[2 * C]);
         }
@@ -73,17 +90,19 @@ bn_merge_moments(const double* __restrict__ partial, double* __restrict__ mean_o
     part[threadIdx.y][2][threadIdx.x] = all.squares;
     __syncthreads();
     if (threadIdx.y || c >= C) return;
-    for (int r = 1; r < ROWS; ++r) {
+    for (int r = 1; r < blockDim.y; ++r) {
         all.n += part[r][0][threadIdx.x];
         all.sum += part[r][1][threadIdx.x];
         all.squares += part[r][2][threadIdx.x];
     }
     const double offset = all.sum / all.n;
-    mean_out[c] = about + offset;
-    var_out[c] = (all.squares - all.sum * offset) / all.n;
+    const double mean = about + offset, var = (all.squares - all.sum * offset) / all.n;
+    mean_out[c] = mean;
+    var_out[c] = var;
+    if (settles) inv_std[c] = settle(mean, var, running_mean + c, running_var + c, {momentum, eps, unbiased});
 }
 
-// inv_std of the batch, and the running statistics one step further; in double, as NumPy computes it.
+// The same where the moments were put together elsewhere.
 extern "C" __global__ void __launch_bounds__(256)
 bn_settle(const double* __restrict__ mean, const double* __restrict__ var, float* __restrict__ running_mean,
           float* __restrict__ running_var, double* __restrict__ inv_std, const int C, const double momentum,
@@ -91,10 +110,7 @@ bn_settle(const double* __restrict__ mean, const double* __restrict__ var, float
 {
     const int c = blockIdx.x * blockDim.x + threadIdx.x;
     if (c >= C) return;
-    const double m = running_mean[c], v = running_var[c];
-    running_mean[c] = (float)(m + momentum * (mean[c] - m));
-    running_var[c] = (float)(v + momentum * (var[c] * unbiased - v));
-    inv_std[c] = 1.0 / sqrt(var[c] + eps);
+    inv_std[c] = settle(mean[c], var[c], running_mean + c, running_var + c, {momentum, eps, unbiased});
 }
 
 // y = (x - mean) * (gamma * inv_std) + beta, rounded as the reference rounds.

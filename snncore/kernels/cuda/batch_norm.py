@@ -1,5 +1,7 @@
 """Batch normalisation over all axes but the last, with sums in float64."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from snncore.backend import Array, array_module
@@ -11,10 +13,23 @@ from snncore.kernels.reference.batch_norm import Moments
 BLOCK = (LANES, ROWS)
 
 
-def batch_norm_statistics(x: Array) -> Moments:
-    """As `reference.batch_norm_statistics`, in one pass over x."""
-    if not ready(x):
-        return reference.batch_norm_statistics(x)
+class Running(NamedTuple):
+    """Running statistics, which a batch moves, and how; the arguments of `batch_norm_settle` after the moments."""
+
+    mean: Array
+    var: Array
+    momentum: float
+    eps: float
+
+
+def batch_norm_statistics(x: Array, settle: Running | None = None) -> Any:
+    """As `reference.batch_norm_statistics`, in one pass over x.
+
+    settle: go on to what `batch_norm_settle` does with these; returns (moments, inv_std) then.
+    """
+    if not ready(x) or (settle and not ready(settle.mean, settle.var)):
+        moments = reference.batch_norm_statistics(x)
+        return (moments, batch_norm_settle(moments, *settle)) if settle else moments
     xp = array_module(x)
     x = xp.ascontiguousarray(x)
     channels = x.shape[-1]
@@ -23,8 +38,15 @@ def batch_norm_statistics(x: Array) -> Moments:
     partial = xp.empty((grid[0], 3, channels), np.float64)
     mean, var = xp.empty(channels, np.float64), xp.empty(channels, np.float64)
     launch("batch_norm", "bn_moments", grid, BLOCK, x, partial, np.int64(rows), channels)
-    launch("batch_norm", "bn_merge_moments", grid[1:], BLOCK, partial, mean, var, grid[0], channels)
-    return Moments(rows, mean, var)
+    moments = Moments(rows, mean, var)
+    inv_std = mean if settle is None else xp.empty(channels, np.float64)
+    if settle is None:  # arrays that are not used
+        running = (False, partial.view(np.float32), partial.view(np.float32), inv_std, *map(Double, (0, 0, 0)))
+    else:
+        factors = map(Double, (settle.momentum, settle.eps, rows / (rows - 1)))
+        running = (True, settle.mean, settle.var, inv_std, *factors)
+    launch("batch_norm", "bn_merge_moments", grid[1:], (32, 32), partial, mean, var, grid[0], channels, *running)
+    return moments if settle is None else (moments, inv_std)
 
 
 def batch_norm_settle(moments: Moments, running_mean: Array, running_var: Array, momentum: float, eps: float) -> Array:

@@ -7,7 +7,7 @@ from snncore.firing import Firing
 from snncore.kernels import reference
 from snncore.kernels.cuda.batch_norm import BLOCK, apply_sums, put_both
 from snncore.kernels.cuda.membrane import constants
-from snncore.kernels.cuda.module import grid_over_rows, launch, ready
+from snncore.kernels.cuda.module import defines_for, grid_over_rows, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
 from snncore.kernels.cuda.surrogates import code_of
 from snncore.surrogate import spike_dtype
@@ -34,7 +34,8 @@ def batch_norm_lif_forward(
     pixels = x[0].size // channels
     settings = (len(x), np.int64(pixels), channels, *constants(firing))
     grid = grid_over_rows(pixels, channels)
-    launch("batch_norm_lif", "bn_lif_forward", grid, BLOCK, x, mean, inv_std, gamma, beta, s, *settings)
+    arrays = (x, mean, inv_std, gamma, beta, s)
+    launch("batch_norm_lif", "bn_lif_forward", grid, BLOCK, *arrays, *settings, defines=defines_for(len(x)))
     return s
 
 
@@ -66,7 +67,8 @@ def batch_norm_lif_gradient_sums(
     gc, partial = xp.empty(x.shape, x.dtype), xp.empty((grid[0], 2 * channels), np.float64)
     settings = (len(x), np.int64(pixels), channels, *constants(firing))
     arrays = (gs, x, mean, inv_std, gamma, beta, gc, partial)
-    launch("batch_norm_lif", "bn_lif_backward", grid, BLOCK, *arrays, *settings, *code, firing.detach_reset)
+    slope, defines = (*code, firing.detach_reset), defines_for(len(x), code[0])
+    launch("batch_norm_lif", "bn_lif_backward", grid, BLOCK, *arrays, *settings, *slope, defines=defines)
     return gc, sum_partials(partial, out).reshape(2, channels)
 
 

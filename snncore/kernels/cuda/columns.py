@@ -6,12 +6,11 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
-from snncore.kernels.cuda.module import THREADS, blocks_for, launch, put, ready
+from snncore.kernels.cuda.module import THREADS, blocks_for, lanes_for, launch, put, ready
 from snncore.kernels.reference.conv import conv_output_size
 
 COLUMN_BYTES = 1 << 28  # of one buffer of columns: 256 MiB, so that a matrix product has work enough for a large GPU
 GATHER_BLOCKS = 1 << 16
-MOST_LANES = 64  # of a row of columns
 SUFFIX = {np.dtype(np.uint8): "u8", np.dtype(np.float32): "f32"}
 
 
@@ -19,14 +18,6 @@ def balanced_block(rows: int, width: int) -> int:
     """Return the rows of a block of float32 columns: as few blocks as COLUMN_BYTES allow, of one size to a row."""
     blocks = -(-rows // max(1, COLUMN_BYTES // (4 * width)))
     return -(-rows // blocks)
-
-
-def lanes_for(x: Array) -> tuple[int, int]:
-    """Return (channels that a thread takes at once, threads along the channels) for images x [M, H, W, C]."""
-    channels = x.shape[-1]
-    each = 4 if channels % 4 == 0 and x.data.ptr % (4 * x.itemsize) == 0 else 1
-    lanes = channels // each
-    return each, -(-lanes // -(-lanes // MOST_LANES))  # so that the last turn has as many as the others
 
 
 def _gather(

@@ -5,22 +5,54 @@
 #define LANES 32  // threads along channels: one warp reads 32 neighbouring channels
 #define ROWS 8    // warps of a block, each at another pixel
 
-// Derivative of the smooth step at x; the kinds are numbered in surrogates.py.
-__device__ __forceinline__ float surrogate(const int kind, const float p, const float x)
+// A neuron's timesteps are taken CHUNK at a time: the loads of all are under way before the first is used. module.py
+// compiles the neurons for one T of up to 8 (STEPS) and for one surrogate (SURROGATE); without these names the same
+// code takes any.
+#ifdef STEPS
+#define CHUNK STEPS
+#else
+#define CHUNK 2
+#endif
+
+__device__ __forceinline__ int timesteps(const int T)
 {
+#ifdef STEPS
+    return STEPS;
+#else
+    return T;
+#endif
+}
+
+// The first `left` of CHUNK timesteps, which lie n entries apart; zeros after those.
+template <class X>
+__device__ __forceinline__ void load_steps(float (&to)[CHUNK], const X* from, const long long n, const int left)
+{
+#pragma unroll
+    for (int k = 0; k < CHUNK; ++k) to[k] = k < left ? (float)from[k * n] : 0.0f;
+}
+
+// Derivative of the smooth step at x; the kinds are numbered in surrogates.py. The quick division is right to
+// 2 ulp, and no spike depends on it.
+__device__ __forceinline__ float surrogate(const int any, const float p, const float x)
+{
+#ifdef SURROGATE
+    constexpr int kind = SURROGATE;
+#else
+    const int kind = any;
+#endif
     const float a = fabsf(x);
     if (kind == 0) {  // sigmoid, p = slope
         const float e = expf(a * -p);
-        return p * e / ((1.0f + e) * (1.0f + e));
+        return __fdividef(p * e, (1.0f + e) * (1.0f + e));
     }
     if (kind == 1) {  // arc tangent, p = slope
         const float y = 1.57079632679489662f * p * x;
-        return 0.5f * p / (1.0f + y * y);
+        return __fdividef(0.5f * p, 1.0f + y * y);
     }
-    if (kind == 2) return a <= 0.5f * p ? 1.0f / p : 0.0f;          // rectangle, p = width
-    if (kind == 3) return fmaxf(0.0f, 1.0f - a / p) / p;            // triangle, p = width
-    if (kind == 4) return 0.5f * p / ((1.0f + p * a) * (1.0f + p * a));  // fast sigmoid, p = slope
-    return p * 0.564189583547756287f * expf(-((p * x) * (p * x)));  // erf, p = slope
+    if (kind == 2) return a <= 0.5f * p ? 1.0f / p : 0.0f;                    // rectangle, p = width
+    if (kind == 3) return __fdividef(fmaxf(0.0f, 1.0f - __fdividef(a, p)), p);  // triangle, p = width
+    if (kind == 4) return __fdividef(0.5f * p, (1.0f + p * a) * (1.0f + p * a));  // fast sigmoid, p = slope
+    return p * 0.564189583547756287f * expf(-((p * x) * (p * x)));            // erf, p = slope
 }
 
 struct Neuron {

@@ -9,13 +9,13 @@ from snncore.backend import Array, array_module
 from snncore.firing import Firing
 from snncore.kernels import reference
 from snncore.kernels.cuda.membrane import constants
-from snncore.kernels.cuda.module import THREADS, blocks_for, launch, put, ready
-from snncore.kernels.cuda.reduce import sum_all, sum_partials
+from snncore.kernels.cuda.module import THREADS, blocks_for, defines_for, launch, put, ready
+from snncore.kernels.cuda.reduce import sum_mlif
 from snncore.kernels.cuda.surrogates import code_of
 from snncore.surrogate import spike_dtype
 
 NONE, PIXEL, CHANNEL = range(3)  # as in mlif.cu
-BLOCKS = 1024  # of the backward pass, at most, unless there are more pixels
+FILLING = 2 * 132 * 2048  # threads that fill an H100 twice
 
 
 def weight_kind(o: Array, w: Array | None) -> int | None:
@@ -59,8 +59,15 @@ def mlif_forward(
     first = alpha if u0 is None else xp.ascontiguousarray(u0)
     arrays = (o, weight, weight_kind(o, w), alpha, first, u0 is not None, s, u)
     settings = (len(o), np.int64(n), pixels, o.shape[-1], *constants(firing))
-    launch("mlif", f"mlif_forward_{_suffix(o)}", blocks_for(n), (THREADS,), *arrays, *settings)
+    name = f"mlif_forward_{_suffix(o)}"
+    launch("mlif", name, blocks_for(n), (THREADS,), *arrays, *settings, defines=defines_for(len(o)))
     return s, u
+
+
+def chunks_for(samples: int, threads: int) -> int:
+    """Return in how many chunks of one size the samples are taken, with so many threads each, to fill the device."""
+    wanted = min(samples, -(-FILLING // threads))
+    return -(-samples // -(-samples // wanted))
 
 
 def mlif_backward(
@@ -90,20 +97,18 @@ def mlif_backward(
     o, gs = xp.ascontiguousarray(o), xp.ascontiguousarray(gs)
     go, gu0 = xp.empty(o.shape, alpha.dtype), xp.empty(o.shape[1:], alpha.dtype)
     samples, pixels = o.shape[1] if o.ndim > 2 else 1, math.prod(o.shape[2:-1])
-    chunks = max(1, min(samples, BLOCKS // pixels))
-    partial = xp.empty((chunks, 2 * pixels), np.float64)
+    threads = min(THREADS, (o.shape[-1] + 31) // 32 * 32)  # whole warps for the channels of a pixel
+    chunks = chunks_for(samples, pixels * threads)
+    partial = xp.empty((chunks, 2, pixels), np.float64)
     weight = alpha if w is None else xp.ascontiguousarray(w)
     first = alpha if u0 is None else xp.ascontiguousarray(u0)
     last = alpha if gu is None else xp.ascontiguousarray(gu)
     arrays = (o, weight, kind, alpha, first, u0 is not None, gs, last, gu is not None, go, gu0, partial)
     neuron = (*constants(firing), *code, firing.detach_reset)
     sizes = (len(o), samples, pixels, o.shape[-1])
-    threads = min(THREADS, (o.shape[-1] + 31) // 32 * 32)  # whole warps for the channels of a pixel
-    launch("mlif", f"mlif_backward_{_suffix(o)}", (pixels, chunks), (threads,), *arrays, *sizes, *neuron)
-    gw = None
-    if w is None:
-        sums = sum_partials(partial)
-    else:
-        gw = xp.empty(w.shape, np.float32) if of_w is None else of_w
-        sums = sum_partials(partial, (gw, xp.empty(pixels, np.float32)))  # the second half is summed further
-    return go, gw, sum_all(sums[pixels:], of_alpha), gu0
+    name, defines = f"mlif_backward_{_suffix(o)}", defines_for(len(o), code[0])
+    launch("mlif", name, (pixels, chunks), (threads,), *arrays, *sizes, *neuron, defines=defines)
+    galpha = xp.empty((), np.float32) if of_alpha is None else of_alpha
+    gw = None if w is None else xp.empty(w.shape, np.float32) if of_w is None else of_w
+    sum_mlif(partial, gw, galpha)
+    return go, gw, galpha, gu0

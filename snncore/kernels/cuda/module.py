@@ -1,6 +1,7 @@
 """Loading the .cu files beside this one, and launching their kernels."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,7 +9,19 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 
-__all__ = ["FILES", "OPTIONS", "Double", "blocks_for", "grid_over_rows", "launch", "put", "ready", "source"]
+__all__ = [
+    "FILES",
+    "OPTIONS",
+    "Double",
+    "blocks_for",
+    "defines_for",
+    "grid_over_rows",
+    "lanes_for",
+    "launch",
+    "put",
+    "ready",
+    "source",
+]
 
 FOLDER = Path(__file__).parent
 FILES = tuple(sorted(path.stem for path in FOLDER.glob("*.cu")))
@@ -19,36 +32,53 @@ OPTIONS = ("--std=c++17", "--fmad=false")
 
 THREADS = 256  # of a block, where a kernel does not ask for another number
 LANES, ROWS = 32, 8  # as in common.cuh
+MOST_LANES = 64  # of a block, where the others lie along something else
 ROW_BLOCKS = 512  # blocks along the rows: enough to fill a large GPU, few enough for their partial sums to be small
 
+MOST_STEPS = 8  # timesteps whose loads fit into the registers together
+SPECIALISED = True  # neurons are compiled for the T and the surrogate that they meet
 
-def source(file: str) -> str:
-    """Return the CUDA C of a .cu file, with what all of them share in front."""
-    return (FOLDER / "common.cuh").read_text() + f'#line 1 "{file}.cu"\n' + (FOLDER / f"{file}.cu").read_text()
+
+def source(file: str, defines: str = "") -> str:
+    """Return the CUDA C of a .cu file, with what all of them share in front, and the definitions before that."""
+    shared = (FOLDER / "common.cuh").read_text()
+    return f'{defines}{shared}#line 1 "{file}.cu"\n' + (FOLDER / f"{file}.cu").read_text()
+
+
+def defines_for(timesteps: int, surrogate: int | None = None) -> str:
+    """Return the definitions for kernels of T timesteps and a surrogate by its number; see common.cuh."""
+    lines = f"#define STEPS {timesteps}\n" if timesteps <= MOST_STEPS else ""
+    lines += "" if surrogate is None else f"#define SURROGATE {surrogate}\n"
+    return lines if SPECIALISED else ""
 
 
 @functools.cache
-def _kernel(xp: Any, file: str, name: str) -> Any:
-    return _module(xp, file).get_function(name)
+def _kernel(xp: Any, file: str, name: str, defines: str) -> Any:
+    return _module(xp, file, defines).get_function(name)
 
 
 @functools.cache
-def _module(xp: Any, file: str) -> Any:
-    return xp.RawModule(code=source(file), options=OPTIONS)  # compiled at the first launch, then kept on disk by CuPy
+def _module(xp: Any, file: str, defines: str) -> Any:
+    # compiled at the first launch, then kept on disk by CuPy
+    return xp.RawModule(code=source(file, defines), options=OPTIONS)
 
 
-def launch(file: str, name: str, grid: tuple[int, ...], block: tuple[int, ...], *args: Any) -> None:
-    """Start kernel `name` of `file`.cu on the current stream.
+def launch(file: str, name: str, grid: tuple[int, ...], block: tuple[int, ...], *args: Any, defines: str = "") -> None:
+    """Start kernel `name` of `file`.cu, compiled with some definitions, on the current stream.
 
-    args: GPU arrays, C-contiguous; Python bools and ints become int32, floats float32 (also NumPy's, which are floats),
-    a `Double` float64; other NumPy scalars stay as they are.
+    args: GPU arrays, C-contiguous, one of them first; Python bools and ints become int32, floats and NumPy's float64
+    become float32, a `Double` float64; other NumPy scalars stay as they are.
     Raises ValueError for an array that is not contiguous: a kernel would ignore its strides, and CuPy says nothing.
     """
-    xp = array_module(*args)
+    made = []
     for k, a in enumerate(args):
-        if hasattr(a, "flags") and not a.flags.c_contiguous:
+        convert = _CONVERSIONS.get(type(a))
+        if convert is not None:
+            a = convert(a)
+        elif not a.flags.c_contiguous:
             raise ValueError(f"{name}: argument {k} of shape {a.shape} is not C-contiguous")
-    _kernel(xp, file, name)(grid, block, tuple(_argument(a) for a in args))
+        made.append(a)
+    _kernel(array_module(args[0]), file, name, defines)(grid, block, tuple(made))
 
 
 class Double(NamedTuple):
@@ -57,12 +87,16 @@ class Double(NamedTuple):
     value: float
 
 
-def _argument(a: Any) -> Any:
-    if isinstance(a, Double):
-        return np.float64(a.value)
-    if isinstance(a, int):  # bool too
-        return np.int32(a)
-    return np.float32(a) if isinstance(a, float) else a
+_CONVERSIONS: dict[type, Callable[[Any], Any]] = {  # a step launches hundreds of kernels, and the host is what it costs
+    bool: np.int32,
+    int: np.int32,
+    float: np.float32,
+    np.float64: np.float32,
+    np.int32: np.int32,
+    np.int64: np.int64,
+    np.float32: np.float32,
+    Double: lambda a: np.float64(a.value),
+}
 
 
 def blocks_for(n: int, each: int = THREADS) -> tuple[int]:
@@ -81,6 +115,17 @@ def put(result: Array, out: Array | None) -> Array:
         return result
     out[...] = result
     return out
+
+
+def lanes_for(*arrays: Array) -> tuple[int, int]:
+    """Return (channels that a thread takes at once, threads along the channels) for arrays [..., C].
+
+    Four where C is a multiple of four and the arrays begin at a multiple of four entries.
+    """
+    channels = arrays[0].shape[-1]
+    each = 1 if channels % 4 or any(a.data.ptr % (4 * a.itemsize) for a in arrays) else 4
+    lanes = channels // each
+    return each, -(-lanes // -(-lanes // MOST_LANES))  # so that the last turn has as many as the others
 
 
 def ready(*arrays: Array | None, dtype: type = np.float32) -> bool:

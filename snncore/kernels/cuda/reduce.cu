@@ -1,7 +1,7 @@
 // The second half of every sum over many blocks: partial [rows, K] to out [K], in the order of the rows. One block
 // takes 32 columns; its 32 warps take every 32nd row each, and the first adds the 32 results. Little work: what it
 // costs is a launch.
-// Registers a thread, and occupancy, on an H100: sum_all 22 (100 %), sum_chunks 32 (100 %), sum_gradients 25 (100 %),
+// Registers a thread, and occupancy, on an H100: sum_chunks 32 (100 %), sum_gradients 25 (100 %), sum_mlif 30 (100 %),
 // sum_partials 24 (100 %).
 
 // Sum of column k; the threads of the first warp have it.
@@ -43,15 +43,29 @@ sum_gradients(const double* __restrict__ partial, double* __restrict__ out, floa
     else second[k - C] = (float)v;
 }
 
-// All of x [n] to one float. One block.
+// Sums of an MLIF: partial [rows, 2, Q] to gw [Q], over the rows, and galpha, over all of its half. The last block does
+// the latter.
 extern "C" __global__ void __launch_bounds__(1024)
-sum_all(const double* __restrict__ x, float* __restrict__ out, const long long n)
+sum_mlif(const double* __restrict__ partial, float* __restrict__ gw, float* __restrict__ galpha, const int rows,
+         const int Q)
 {
-    __shared__ double part[32];
+    __shared__ double part[32][LANES];
+    if (blockIdx.x + 1 < gridDim.x) {
+        const int q = blockIdx.x * LANES + threadIdx.x;
+        const double v = column_sum(partial, q, rows, q < Q ? 2 * Q : 0, part);
+        if (threadIdx.y == 0 && q < Q) gw[q] = (float)v;
+        return;
+    }
     double v = 0.0;
-    for (long long i = threadIdx.x; i < n; i += blockDim.x) v += x[i];
-    v = block_sum(v, part);
-    if (threadIdx.x == 0) *out = (float)v;
+    for (int r = threadIdx.y; r < rows; r += blockDim.y) {
+        for (int q = threadIdx.x; q < Q; q += LANES) v += partial[((long long)r * 2 + 1) * Q + q];
+    }
+    v = warp_sum(v);  // a warp is a row of the block
+    if (threadIdx.x == 0) part[threadIdx.y][0] = v;
+    __syncthreads();
+    if (threadIdx.x || threadIdx.y) return;
+    for (int w = 1; w < blockDim.y; ++w) v += part[w][0];
+    *galpha = (float)v;
 }
 
 // The same for floats: partial [rows, K] to out [K], a thread a column, added in double.

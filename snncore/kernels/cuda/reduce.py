@@ -22,11 +22,12 @@ def sum_partials(partial: Array, gradients: tuple[Array, Array] | None = None) -
     return out
 
 
-def sum_all(x: Array, out: Array | None) -> Array:
-    """Return the sum of float64 entries as float32 of shape (), or in `out`, of one entry."""
-    out = array_module(x).empty((), np.float32) if out is None else out
-    launch("reduce", "sum_all", (1,), (1024,), x, out, np.int64(x.size))
-    return out
+def sum_mlif(partial: Array, gw: Array | None, galpha: Array) -> None:
+    """Sum partial [rows, 2, Q] float64 to gw [Q] float32, over the rows, and to galpha, over rows and Q."""
+    rows, _, pixels = partial.shape
+    blocks = 0 if gw is None else blocks_for(pixels, 32)[0]
+    first = galpha if gw is None else gw
+    launch("reduce", "sum_mlif", (blocks + 1,), (32, 32), partial, first, galpha, rows, pixels)
 
 
 def sum_chunks(partial: Array, out: Array | None = None) -> Array:

@@ -66,18 +66,21 @@ def make_modules() -> dict[str, types.ModuleType]:
 
 
 @contextlib.contextmanager
-def installed(race: bool = False, order: int = 0) -> Iterator[Any]:
+def installed(race: bool = False, order: int = 0, specialised: bool = False) -> Iterator[Any]:
     """Put the double in the place of `cupy` inside the block; yields it.
 
-    race: watch every access of the kernels. order: of threads and blocks, see the shim.
+    race: watch every access of the kernels. order: of threads and blocks, see the shim. specialised: compile neurons
+    for each number of timesteps and each surrogate, which takes long; else the same code runs for all.
     """
     from snncore import backend
+    from snncore.kernels.cuda import module
 
     modules = make_modules()
     with (
         mock.patch.dict(sys.modules, modules),
         mock.patch.object(kernels.RawModule, "race", race),
         mock.patch.object(kernels.Function, "order", order),
+        mock.patch.object(module, "SPECIALISED", specialised),
     ):
         backend.cupy_module.cache_clear()
         try:

@@ -94,6 +94,7 @@ template <class T> T atomicAdd(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p
 template <class T> T atomicMin(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = v < o ? v : o; return o; }
 template <class T> T atomicMax(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = o < v ? v : o; return o; }
 template <class T> T __ldg(const T* p) { return *p; }
+inline float __fdividef(float x, float y) { return x / y; }
 inline int __popc(unsigned v) { return __builtin_popcount(v); }
 inline int __ffs(int v) { return __builtin_ffs(v); }
 inline float __uint_as_float(unsigned v) { float f; std::memcpy(&f, &v, sizeof f); return f; }
@@ -101,6 +102,11 @@ inline unsigned __byte_perm(unsigned x, unsigned y, unsigned s) {  // byte k of 
     const uint64_t both = (uint64_t)y << 32 | x;
     unsigned r = 0;
     for (int k = 0; k < 4; ++k) r |= (unsigned)(both >> 8 * (s >> 4 * k & 7) & 0xff) << 8 * k;
+    return r;
+}
+inline unsigned __vmaxu4(unsigned a, unsigned b) {  // byte by byte
+    unsigned r = 0;
+    for (int k = 0; k < 32; k += 8) r |= std::max(a >> k & 0xff, b >> k & 0xff) << k;
     return r;
 }
 inline int __clz(int v) { return v ? __builtin_clz((unsigned)v) : 32; }

@@ -55,8 +55,9 @@ def test_one_stream_is_fitted_to_data_that_have_no_other():
         ConfigError, match="made-up: the network takes the stream 'visual', the data set offers 'audio'"
     ):
         StreamsConfig().fit(Data({"audio": AUDIO}))
-    with pytest.raises(ConfigError, match=r"made-up: expected the stream 'audio' as \[T, H, W, C\], found \(2, 5\)"):
-        StreamsConfig().fit(Data({"audio": (2, 5)}))
+    assert StreamsConfig(streams="audio").fit(Data({"audio": (2, 6, 6, 1), "visual": (2, 5)})).size == 6
+    with pytest.raises(ConfigError, match=r"audio input: the network takes \(2, 32, 32, 1\), made-up has \(2, 5\)"):
+        StreamsConfig(streams="audio").fit(Data({"audio": (2, 5)}))
 
 
 def test_data_of_another_size_are_named():

@@ -52,6 +52,14 @@ def test_running_statistics_move_as_the_references_bit_for_bit(gpu, rng, channel
     moments = Moments(12, rng.normal(0.2, 3.0, channels), rng.uniform(0, 2, channels))
     running = floats(rng, channels), floats(rng, channels, mean=3.0)
     on_device = [up(gpu, a) for a in running]
+    x = floats(rng, 40, channels, mean=3)
+    there = [up(gpu, a) for a in running]
+    whole, inv_std = cuda.batch_norm_statistics(up(gpu, x), settle=cuda.SETTLES(*there, momentum, 1e-5))
+    found = Moments(40, *(a.get() for a in whole[1:]))
+    copies = [a.copy() for a in running]
+    expected = reference.batch_norm_settle(found, *copies, momentum, 1e-5)
+    for got, e in zip((inv_std, *there), (expected, *copies), strict=True):
+        np.testing.assert_array_equal(got.get(), e)
     there = Moments(12, *(up(gpu, a) for a in moments[1:]))
     before = events.copy()
     inv_std = cuda.batch_norm_settle(there, *on_device, momentum, 1e-5)
@@ -65,6 +73,10 @@ def test_running_statistics_move_as_the_references_bit_for_bit(gpu, rng, channel
 def test_what_the_kernels_do_not_take_fills_out_too(gpu, rng):
     x, gy = (up(gpu, floats(rng, 6, 3).astype(np.float64)) for _ in range(2))
     mean, inv_std, gamma, beta = (up(gpu, a) for a in statistics(rng, 3))
+    running = gpu.zeros(3, np.float32), gpu.ones(3, np.float32)
+    moments, of_it = cuda.batch_norm_statistics(x, settle=cuda.SETTLES(*running, 1.0, 1e-5))
+    np.testing.assert_allclose(running[0].get(), x.get().mean(0), rtol=1e-6)
+    np.testing.assert_allclose(of_it.get(), 1 / np.sqrt(moments.var.get() + 1e-5), rtol=1e-12)
     sums = cuda.batch_norm_gradient_sums(gy, x, mean, inv_std).get()
     check_out("batch_norm_gradient_sums", gy, x, mean, inv_std, sums=sums)
     neuron = (mean, inv_std, gamma.astype(np.float64), beta.astype(np.float64), Firing())

@@ -72,9 +72,16 @@ def test_backward_with_every_surrogate(gpu, rng, name):
 
 
 def test_more_samples_than_blocks_along_them(gpu, rng, monkeypatch):
-    monkeypatch.setattr(mlif, "BLOCKS", 16)  # two chunks of samples for six pixels
+    monkeypatch.setattr(mlif, "FILLING", 2 * 6 * 32)  # two chunks of samples for six pixels
     shape = (2, 9, 3, 2, 3)
     o, w = case(rng, "pixel", shape)
     neuron = (w, np.array(0.9, np.float32), None, Firing())
     args = backward_args(floats(rng, *shape), None, o, *neuron)
     assert_close(*both(gpu, "mlif_backward", *args), 5e-6, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("samples", "threads", "chunks"), [(32, 1024 * 64, 8), (32, 64 * 256, 32), (9, 6 * 32, 9), (32, 10**7, 1)]
+)
+def test_chunks_of_samples_fill_the_device_and_have_one_size(samples, threads, chunks):
+    assert mlif.chunks_for(samples, threads) == chunks

@@ -1,0 +1,127 @@
+"""Runs of a grid: each trains and audits in processes of its own, in a folder of its own, and is done once.
+
+A folder DIR/NAME holds what tools/train.py writes, and audit.json of tools/audit.py. Beside it stand NAME.json, the
+options that it was begun with, and NAME.log, what the two commands printed. A run that was cut off goes on.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from misnet.training.results import AUDIT, read_result
+from snncore.checkpoint import CheckpointError
+from snncore.files import replace_file
+
+__all__ = ["Job", "JobError", "Outcome", "run_jobs", "trained"]
+
+
+class JobError(ValueError):
+    """A folder that holds another run than the one that is wanted."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run. name: of its folder. train: options of tools/train.py. audit: options of tools/audit.py."""
+
+    name: str
+    train: tuple[str, ...]
+    audit: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of a run. error: why it has no result, None if it has one."""
+
+    job: Job
+    folder: Path
+    error: str | None = None
+
+
+def trained(folder: Path) -> bool:
+    """Whether a run folder has come to its end."""
+    try:
+        return read_result(folder).finished
+    except CheckpointError:
+        return False
+
+
+def check_is_same(job: Job, directory: Path) -> None:
+    """Raise JobError if the folder of a job was begun with other options; note them if it is new."""
+    path, wanted = directory / f"{job.name}.json", {k: list(v) for k, v in asdict(job).items() if k != "name"}
+    try:
+        before = json.loads(path.read_text())
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_file(path, (json.dumps(wanted, indent=2) + "\n").encode())
+        return
+    except ValueError as error:
+        raise JobError(f"{path}: cannot be read as JSON: {error}; remove it with the run beside it") from None
+    if before != wanted:
+        raise JobError(
+            f"{directory / job.name}: was begun with {_words(before)}, wanted are {_words(wanted)}; "
+            "choose another --output-dir, or remove the folder"
+        )
+
+
+def _words(options: dict[str, list[str]]) -> str:
+    return " ".join([*options.get("train", []), *(["| audit", *options["audit"]] if options.get("audit") else [])])
+
+
+def run_jobs(
+    jobs: Sequence[Job], directory: Path, at_once: int = 1, log: Callable[[str], None] = print
+) -> list[Outcome]:
+    """Run jobs, `at_once` at a time, and return what came of each, in their order; one that fails stops no other.
+
+    Each gets its share of the processors as threads, so that results do not depend on how many run at once.
+    Raises JobError before anything runs if a folder holds another run; KeyboardInterrupt once all have saved.
+    """
+    for job in jobs:
+        check_is_same(job, directory)
+    threads = max(1, (os.cpu_count() or 1) // at_once)
+    environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+
+    def one(numbered: tuple[int, Job]) -> Outcome:
+        number, job = numbered
+        outcome = _run(job, directory, environment)
+        log(f"[{number}/{len(jobs)}] {job.name}: {outcome.error or 'done'}")
+        return outcome
+
+    pool = ThreadPoolExecutor(at_once)
+    try:
+        return list(pool.map(one, enumerate(jobs, 1)))
+    finally:
+        pool.shutdown(cancel_futures=True)  # waits for those that run: Ctrl-C reached them too, and they save
+
+
+def _run(job: Job, directory: Path, environment: dict[str, str]) -> Outcome:
+    folder = directory / job.name
+    log = directory / f"{job.name}.log"
+    if not trained(folder):
+        begun = (folder / "config.json").exists()
+        options = ("--resume", str(folder)) if begun else ("--output-dir", str(folder), *job.train)
+        if error := _command("train", options, log, environment):
+            return Outcome(job, folder, error)
+    if not (folder / AUDIT).exists():
+        options = (str(folder), "--json", str(folder / AUDIT), *job.audit)
+        if error := _command("audit", options, log, environment):
+            return Outcome(job, folder, error)
+    return Outcome(job, folder)
+
+
+def _command(tool: str, options: Sequence[str], log: Path, environment: dict[str, str]) -> str | None:
+    """Run a tool; returns None, or why it failed: its last line that begins with `error:`, else its last one."""
+    begin = log.stat().st_size if log.exists() else 0
+    with log.open("ab") as out:
+        status = subprocess.run(
+            [sys.executable, "-m", f"misnet.tools.{tool}", *options], env=environment, stdout=out, stderr=out
+        ).returncode
+    if status == 0:
+        return None
+    lines = log.read_bytes()[begin:].decode(errors="replace").strip().splitlines() or ["(nothing printed)"]
+    said = next((line for line in reversed(lines) if line.startswith("error:")), lines[-1])
+    return f"{tool} ended with status {status}: {said} (see {log})"

@@ -1,0 +1,175 @@
+"""A reproduced table as a page: the printed figures beside ours, with seeds and spread, in Markdown and in HTML."""
+
+import html
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from misnet.training.results import Result, spread
+
+__all__ = ["Line", "Page", "as_values", "to_html", "to_markdown"]
+
+STYLE = """
+:root { color-scheme: light dark; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
+h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
+table { border-collapse: collapse; font-size: 0.85rem; } .wide { overflow-x: auto; }
+th, td { padding: 0.2rem 0.7rem; text-align: right; vertical-align: top; white-space: nowrap; }
+th { border-bottom: 1px solid #888; white-space: normal; } td:first-child, th:first-child { text-align: left; }
+tbody tr { border-bottom: 1px solid #8883; } .first { border-left: 0.3rem solid #d95f02; padding-left: 0.8rem; }
+@media print { body { margin: 0; max-width: none; } }
+"""
+
+
+@dataclass(frozen=True)
+class Line:
+    """One cell of a table: what the paper prints, and the runs of it here.
+
+    paper: accuracy in percent. paper_parameters: in millions. paper_mj: energy of a sample. None: not printed.
+    parameters: of the network here. results: one a seed. errors: of seeds that have no result. note: what is read
+    into the paper, or why nothing ran.
+    """
+
+    label: str
+    data: str
+    paper: float | None = None
+    paper_parameters: float | None = None
+    paper_mj: float | None = None
+    parameters: int | None = None
+    results: tuple[Result, ...] = ()
+    errors: tuple[str, ...] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Page:
+    """A table. first: the first line, on scale and data. comparable: whether it ran on the paper's own data and recipe,
+    so that a difference from the printed accuracy means something. command: that makes it again."""
+
+    title: str
+    first: str
+    command: str
+    lines: tuple[Line, ...]
+    comparable: bool
+    remarks: tuple[str, ...] = field(default=())
+
+
+HEADINGS = (
+    "system",
+    "data",
+    "paper, %",
+    "ours, % (mean +- sd)",
+    "difference",
+    "each seed, %",
+    "other heads, %",
+    "parameters, paper (M)",
+    "ours (M)",
+    "firing rate",
+    "energy, paper (mJ)",
+    "ours by the paper's rule (mJ)",
+    "exact (mJ)",
+)
+
+
+def _number(x: float | None) -> str:
+    return "-" if x is None else f"{x:.2f}"
+
+
+def _mean(values: Sequence[float], digits: int) -> str:
+    """Return mean +- standard deviation, a dash for no value."""
+    if not values:
+        return "-"
+    found = spread(values)
+    return f"{found.mean:.{digits}f}" + ("" if found.std is None else f" +- {found.std:.{digits}f}")
+
+
+def accuracies(results: Sequence[Result], head: str | None = None) -> list[float]:
+    """Return the accuracy of a head, or of the verdict, on the test samples after the last epoch, in percent."""
+    return [100 * result.last[f"test_accuracy_{head or result.heads[0]}"] for result in results]
+
+
+def _cells(line: Line, comparable: bool) -> tuple[str, ...]:
+    results, found = line.results, accuracies(line.results)
+    difference = "-"
+    if comparable and line.paper is not None and found:
+        difference = f"{spread(found).mean - line.paper:+.2f}"
+    heads = [f"{name} {_mean(accuracies(results, name), 1)}" for name in (results[0].heads[1:] if results else ())]
+    energies = [[r.energy[rule] for r in results if rule in r.energy] for rule in ("paper", "exact")]
+    return (
+        line.label,
+        line.data,
+        _number(line.paper),
+        _mean(found, 2) if found else ("failed" if line.errors else "not run"),
+        difference,
+        " ".join(f"{x:.1f}" for x in found) or "-",
+        ", ".join(heads) or "-",
+        _number(line.paper_parameters),
+        "-" if line.parameters is None else f"{line.parameters / 1e6:.3f}",
+        _mean([r.last["test_firing_rate"] for r in results], 3),
+        _number(line.paper_mj),
+        *(_mean(values, 5) for values in energies),
+    )
+
+
+def _sentences(page: Page) -> list[str]:
+    """Return the notes below a table."""
+    found = (
+        []
+        if page.comparable
+        else [
+            "No difference from the paper is given: these runs have other data, sizes or epochs than the paper's. "
+            "What can be compared is which row is above which, within the spread of the seeds."
+        ]
+    )
+    found += [f"{line.label}, {line.data}: {line.note}" for line in page.lines if line.note]
+    found += [f"{line.label}, {line.data}: FAILED: {error}" for line in page.lines for error in line.errors]
+    return [*found, *page.remarks]
+
+
+def to_markdown(page: Page) -> str:
+    """Return the page as Markdown; its first line says at what scale it was run."""
+    rows = [_cells(line, page.comparable) for line in page.lines]
+    table = [HEADINGS, ("---", "---", *["---:"] * (len(HEADINGS) - 2)), *rows]
+    lines = [page.first, "", f"# {page.title}", "", "```", page.command, "```", ""]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in table]
+    return "\n".join([*lines, "", *(f"- {text}" for text in _sentences(page))]) + "\n"
+
+
+def to_html(page: Page) -> str:
+    """Return the page as HTML that needs no other file."""
+    esc = html.escape
+    head = "".join(f"<th>{esc(text)}</th>" for text in HEADINGS)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{esc(cell)}</td>" for cell in _cells(line, page.comparable)) + "</tr>"
+        for line in page.lines
+    )
+    notes = "".join(f"<li>{esc(text)}</li>" for text in _sentences(page))
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{esc(page.title)}</title><style>{STYLE}</style></head><body>"
+        f'<p class="first">{esc(page.first)}</p><h1>{esc(page.title)}</h1><pre>{esc(page.command)}</pre>'
+        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+        f"<ul>{notes}</ul></body></html>\n"
+    )
+
+
+def as_values(page: Page) -> str:
+    """Return everything on the page as JSON: accuracies as shares of 100, one entry a seed."""
+    lines = [
+        {
+            "row": line.label,
+            "data": line.data,
+            "paper": {"accuracy": line.paper, "parameters_m": line.paper_parameters, "energy_mj": line.paper_mj},
+            "parameters": line.parameters,
+            "runs": [
+                {"folder": str(r.folder), "seed": r.seed, "last": dict(r.last), "energy_mj": dict(r.energy)}
+                for r in line.results
+            ],
+            "errors": list(line.errors),
+            "note": line.note,
+        }
+        for line in page.lines
+    ]
+    content = {"title": page.title, "scale": page.first, "command": page.command, "comparable": page.comparable}
+    return json.dumps(content | {"lines": lines}, indent=2, allow_nan=False) + "\n"

@@ -1,0 +1,88 @@
+"""Jobs of a grid: done once, gone on with, never mixed up, and one that fails stops no other."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from misnet.paper.jobs import Job, JobError, run_jobs
+from tests.misnet.training.folders import write_run
+
+
+@pytest.fixture
+def ran(monkeypatch):
+    """The commands that ran, in place of which a run folder is written; of "bad" the training fails."""
+    commands = []
+
+    def run(command, env, stdout, stderr):
+        assert command[:2] == [sys.executable, "-m"]
+        tool, *options = command[2:]
+        commands.append((tool.removeprefix("misnet.tools."), options))
+        if "bad" in options:
+            stdout.write(b"loading\nerror: --lr: expected a number\nsee --help\n")
+            return SimpleNamespace(returncode=2)
+        if tool.endswith("audit"):
+            with open(options[options.index("--json") + 1], "w") as file:
+                json.dump({"rules": {"exact": {"per_sample": {"energy_mj": 0.5}}}}, file)
+        elif "--resume" in options:
+            path = Path(options[options.index("--resume") + 1]) / "config.json"
+            content = json.loads(path.read_text())
+            content["settings"]["epochs"] = 1  # as many as there are rows
+            path.write_text(json.dumps(content))
+        else:
+            write_run(folder_of(options), [0.5])
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(subprocess, "run", run)
+    return commands
+
+
+def folder_of(options):
+
+    return Path(options[options.index("--output-dir") + 1])
+
+
+GOOD = Job("a/seed-0", ("--lr", "1"), ("--rule", "exact"))
+
+
+def test_a_job_is_trained_and_audited_and_then_left_alone(ran, tmp_path):
+    (first,) = run_jobs([GOOD], tmp_path, log=lambda line: None)
+    folder = tmp_path / "a" / "seed-0"
+    assert (first.error, first.folder) == (None, folder)
+    assert ran == [
+        ("train", ["--output-dir", str(folder), "--lr", "1"]),
+        ("audit", [str(folder), "--json", str(folder / "audit.json"), "--rule", "exact"]),
+    ]
+    ran.clear()
+    assert run_jobs([GOOD], tmp_path, log=lambda line: None) == [first]
+    assert ran == []
+
+
+def test_a_run_that_was_cut_off_goes_on(ran, tmp_path):
+    folder = write_run(tmp_path / "a" / "seed-0", [0.5], epochs=3)
+    assert run_jobs([GOOD], tmp_path, log=lambda line: None)[0].error is None
+    assert ran[0] == ("train", ["--resume", str(folder)])
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_one_that_fails_stops_no_other_and_says_why(ran, tmp_path, at_once):
+    said = []
+    bad = Job("b/seed-0", ("bad",))
+    found = run_jobs([bad, GOOD], tmp_path, at_once, said.append)
+    log = tmp_path / "b" / "seed-0.log"
+    reason = f"train ended with status 2: error: --lr: expected a number (see {log})"
+    assert [outcome.error for outcome in found] == [reason, None]
+    assert sorted(said) == [f"[1/2] b/seed-0: {reason}", "[2/2] a/seed-0: done"]
+    assert log.read_text().startswith("loading\n")
+
+
+def test_a_folder_of_other_options_is_refused_before_anything_runs(ran, tmp_path):
+    run_jobs([GOOD], tmp_path, log=lambda line: None)
+    ran.clear()
+    other = Job(GOOD.name, ("--lr", "2"), GOOD.audit)
+    with pytest.raises(JobError, match=r"a/seed-0: was begun with --lr 1 \| audit --rule exact, wanted are --lr 2 \| "):
+        run_jobs([Job("c/seed-0", ()), other], tmp_path)
+    assert ran == []

@@ -1,0 +1,59 @@
+"""tools/reproduce.py: plans, runs, goes on, writes a page; and says what it cannot do."""
+
+import json
+import shlex
+
+import pytest
+
+SMALL = shlex.split("table7 --only #1 --epochs 1 --limit-train 16 --limit-eval 8 --device cpu")
+
+
+@pytest.mark.slow
+def test_a_cell_is_run_once_and_its_page_written(call, tmp_path):
+    arguments = ("reproduce", *SMALL, "--output-dir", tmp_path)
+    result = call(*arguments)
+    assert result.status == 0, result.err
+    (folder,) = (tmp_path / "cells").glob("misnet-dialpad-*/seed-0")
+    assert {"audit.json", "best.safetensors", "metrics.csv"} <= {path.name for path in folder.iterdir()}
+    assert (tmp_path / "table7-quick.md").read_text().startswith("NOT the paper's scale")
+    (line,) = json.loads((tmp_path / "table7-quick.json").read_text())["lines"]
+    assert (line["row"], line["parameters"]) == ("#1: SEW off, MLIF off, CREMA-D", 201286)
+    assert line["runs"][0]["energy_mj"]["exact"] > 0
+    before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
+    assert call(*arguments).status == 0
+    assert {path: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_a_dry_run_says_parameters_and_hours_and_writes_nothing(call, tmp_path):
+    result = call("reproduce", *SMALL, "--seeds", "3", "--dry-run", "--output-dir", tmp_path / "none")
+    assert result.status == 0, result.err
+    lines = result.out.splitlines()
+    assert lines[0].startswith("NOT the paper's scale")
+    assert " ".join(lines[2].split()).startswith("#1: SEW off, MLIF off, CREMA-D misnet 201,286 0.0074 ")
+    assert lines[-1].startswith("3 runs, about ")
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("table7 --seeds 0", "--seeds: expected an integer of at least 1, found 0"),
+        ("table7 --only zebra", "--only: expected text of a row or column of table7, found 'zebra'"),
+        (
+            "table7 --dataset ave",
+            "--dataset: expected one of dialpad, mnist-fsdd, cifar10-av at quick scale, found 'ave'",
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(call, options, message):
+    result = call("reproduce", *options.split(), "--dry-run")
+    assert (result.status, result.err.strip()) == (2, f"error: {message}")
+
+
+def test_a_run_that_fails_is_on_the_page_and_in_the_status(call, tmp_path):
+    result = call(
+        "reproduce", *SMALL, "--data-dir", tmp_path / "none", "--dataset", "mnist-fsdd", "--output-dir", tmp_path
+    )
+    assert result.status == 1
+    assert "error: 1 of 1 runs failed" in result.err
+    assert "FAILED: train ended with status 1: error: " in (tmp_path / "table7-quick.md").read_text()
