@@ -36,6 +36,7 @@ from misnet.tools.toolkit import (
     UsageError,
     add_data_options,
     add_device_options,
+    add_graph_option,
     device_from,
     progress,
     run_tool,
@@ -103,6 +104,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     )
     select.add_argument("--patience", type=int, metavar="N", help="end after N epochs without a better one")
     add_device_options(parser)
+    add_graph_option(parser)
     run = parser.add_argument_group("run folder")
     run.add_argument("--output-dir", metavar="DIR", help="folder to write (default: runs/<dataset>-<network>-<time>)")
     run.add_argument(
@@ -216,6 +218,7 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         patience=settings["patience"],
         origin={"model": choice.model, "settings": settings, "network": config.to_dict()},
         seed=settings["seed"],
+        cuda_graph=options["cuda_graph"] == "on",
     )
 
     def after_epoch() -> None:
