@@ -20,6 +20,7 @@ SWITCHES = {
     "spikes fused by attention": {"mlif": "independent", "mlif_fusion": "attention"},
     "second threshold": {"mlif": "second-threshold", "alpha": 0.8},
     "no neuron in the cell": {"mlif": "off"},
+    "windows": {"block": "swin", "window": 2, "swin_heads": 1, "mlp_ratio": 2},
     "vision alone": {"streams": "visual"},
     "sound alone, no W": {"streams": "audio", "spatial_weight": "none", "pooling": "avg"},
     "fused charge": {"mlif": "fused-charge", "decay": 0.0, "tau": 2.0},

@@ -1,4 +1,4 @@
-"""The pieces of a stage: ConvBNLIF, SEWBlock, InteractCell, Stage (Section 3 and Fig. 3 of the paper)."""
+"""A stage and its cells, of two modalities or of one (Section 3 and Fig. 3 of the paper)."""
 
 from typing import Any
 
@@ -6,8 +6,9 @@ import numpy as np
 
 from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.fusion import check_pair
-from misnet.models.misnet.mlif import make_firing, make_lif, make_mlif
-from snncore import functions as F
+from misnet.models.misnet.mlif import make_lif, make_mlif
+from misnet.models.misnet.residual import ConvBNLIF, SEWBlock
+from misnet.models.misnet.swin import SwinTBlock
 from snncore import nn
 from snncore.tape import Tensor
 
@@ -15,41 +16,6 @@ __all__ = ["MODALITIES", "ConvBNLIF", "InteractCell", "SEWBlock", "Stage", "Unim
 
 MODALITIES = ("a", "v")
 """Audio and visual, in the order in which pairs are passed and returned."""
-
-
-def make_neuron(config: MISNetConfig) -> nn.Neuron:
-    """Return the unimodal neuron of the configuration."""
-    return nn.NEURONS[config.neuron](firing=make_firing(config, config.v_threshold))
-
-
-class ConvBNLIF(nn.Module):
-    """Unimodal spike generation (Eq. 3): s = LIF(BN(Conv2D(x))), a 3x3 convolution that keeps the size.
-
-    x: [T, N, H, W, Ci], float or spikes. Returns uint8 [T, N, H, W, Co].
-    """
-
-    def __init__(self, in_channels: int, out_channels: int, config: MISNetConfig, rng: np.random.Generator) -> None:
-        self.conv = nn.Conv2d(in_channels, out_channels, kernel=3, padding=1, bias=False, rng=rng)
-        self.bn = nn.BatchNorm(out_channels)
-        self.neuron = make_neuron(config)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.neuron(self.conv(x), self.bn)
-
-
-class SEWBlock(nn.Module):
-    """Residual block of spikes (Eq. 4): o = connect(LIF(BN(Conv2D(LIF(BN(Conv2D(s)))))), s).
-
-    s: uint8 [T, N, H, W, C]. Returns uint8, same shape, 0 to 2 for connect="add" on binary spikes.
-    """
-
-    def __init__(self, channels: int, config: MISNetConfig, rng: np.random.Generator) -> None:
-        self.c1 = ConvBNLIF(channels, channels, config, rng)
-        self.c2 = ConvBNLIF(channels, channels, config, rng)
-        self.connect = F.SEW(config.connect)
-
-    def forward(self, s: Tensor) -> Tensor:
-        return self.connect(self.c2(self.c1(s)), s)
 
 
 class UnusedProjection(nn.Module):
@@ -68,7 +34,7 @@ class InteractCell(nn.Module):
 
     def __init__(self, channels: int, size: int, config: MISNetConfig, rng: np.random.Generator) -> None:
         self.residual = config.cell_residual
-        self.sew = make_sew(channels, config, rng)
+        self.sew = make_sew(channels, size, config, rng)
         self.w_a, self.w_v = make_weight(channels, size, config), make_weight(channels, size, config)
         self.mlif = make_mlif(config, channels, rng)
         if config.unused_modules:
@@ -96,7 +62,7 @@ class UnimodalCell(nn.Module):
     def __init__(self, channels: int, size: int, config: MISNetConfig, rng: np.random.Generator) -> None:
         (self.modality,) = config.modalities
         self.residual = config.cell_residual
-        self.sew = make_sew(channels, config, rng)
+        self.sew = make_sew(channels, size, config, rng)
         setattr(self, f"w_{self.modality}", make_weight(channels, size, config))
         self.lif = make_lif(config)
         if config.unused_modules:
@@ -110,13 +76,17 @@ class UnimodalCell(nn.Module):
         return (m + s,) if self.residual else (m,)
 
 
-def make_sew(channels: int, config: MISNetConfig, rng: np.random.Generator) -> nn.Module | None:
-    """Return the residual blocks of a cell: a ModuleDict of one for each modality, one for all, or None."""
+def make_sew(channels: int, size: int, config: MISNetConfig, rng: np.random.Generator) -> nn.Module | None:
+    """Return the residual blocks of a cell, SEW or SwinT: one for each modality, one for all, or None."""
     if config.sew == "off":
         return None
-    if config.sew == "shared":
+
+    def block() -> nn.Module:
+        if config.block == "swin":
+            return SwinTBlock(channels, size, config, rng)
         return SEWBlock(channels, config, rng)
-    return nn.ModuleDict({m: SEWBlock(channels, config, rng) for m in config.modalities})
+
+    return block() if config.sew == "shared" else nn.ModuleDict({m: block() for m in config.modalities})
 
 
 def make_weight(channels: int, size: int, config: MISNetConfig) -> nn.Parameter | None:

@@ -69,6 +69,10 @@ class MISNetConfig(ModelConfig):
     learn_alpha: bool = switch(True, "learn alpha, a scalar per modality and cell")
     spatial_weight: str = switch("pixel", "W of Eq. 5: h x w, per channel, or none", ("pixel", "channel", "none"))
     sew: str = switch("per-modality", "SEW blocks (Eq. 4; off: Table 7)", ("per-modality", "shared", "off"))
+    block: str = switch("sew", "what stands where the SEW blocks are: sew, or swin (Table 11)", ("sew", "swin"))
+    window: int = switch(4, "height and width of the windows of SwinT blocks, which the maps must be multiples of")
+    swin_heads: int = switch(4, "heads of their attention")
+    mlp_ratio: int = switch(4, "hidden channels of their MLP, as a multiple of the channels")
     connect: str = switch("add", "how a SEW block joins its input", CONNECTS)
     cell_residual: bool = switch(False, "add the spikes that entered a cell to those that leave it")
     pooling: str = switch("max", "2x2 pooling after the cells of a stage; max keeps spikes binary", ("max", "avg"))
@@ -84,7 +88,7 @@ class MISNetConfig(ModelConfig):
     )
 
     def check(self) -> None:
-        for name in ("size", "audio_channels", "visual_channels"):
+        for name in ("size", "audio_channels", "visual_channels", "window", "swin_heads", "mlp_ratio"):
             self.require(name, getattr(self, name) >= 1, "a positive integer")
         for name in ("v_threshold", "mlif_v_threshold"):
             self.require(name, getattr(self, name) > 0, "a positive number")
@@ -116,6 +120,8 @@ class MISNetConfig(ModelConfig):
         self.require("head_pool", fits, f"0 or at most {last}, the size after the last stage")
         if self.streams != "both":
             self._check_one_stream()
+        if self.block == "swin":
+            self._check_windows()
         if self.mlif in ("second-threshold", "off") and self.mlif_fusion != "concat":
             raise ConfigError(
                 f"mlif_fusion: the control mlif={self.mlif} fuses nothing; expected concat, found {self.mlif_fusion!r}"
@@ -135,6 +141,21 @@ class MISNetConfig(ModelConfig):
             raise ConfigError(
                 f"cells: expected at most {MOST_CELLS} a stage with cell_residual, to fit a byte, found {most}"
             )
+
+    def _check_windows(self) -> None:
+        if self.sew == "off":
+            raise ConfigError("block: sew=off leaves no blocks that SwinT blocks could stand for, found 'swin'")
+        for stage, (channels, cells) in enumerate(zip(self.stage_channels, self.stage_cells, strict=True)):
+            side = self.size >> stage
+            where = f"of stage {stage + 1}, which is {side}x{side} at size {self.size}"
+            if cells and self.window > side:
+                raise ConfigError(f"window: a window of {self.window} pixels is larger than the map {where}")
+            if cells and side % self.window:
+                raise ConfigError(f"window: windows of {self.window} pixels do not fill the map {where}")
+            if cells and channels % self.swin_heads:
+                raise ConfigError(
+                    f"swin_heads: {self.swin_heads} heads do not divide the {channels} channels of stage {stage + 1}"
+                )
 
     def _check_one_stream(self) -> None:
         only = {"mlif_fusion": "concat", "head": "concat"}

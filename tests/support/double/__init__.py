@@ -11,6 +11,7 @@ import contextlib
 import sys
 import types
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 from unittest import mock
 
@@ -78,6 +79,7 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
     from snncore import backend
     from snncore.kernels.cuda import gemm, module
 
+    import_module("numba")  # first imported below, it would be forgotten at the end and imported a second time
     modules = make_modules()
     with (
         mock.patch.dict(sys.modules, modules),

@@ -64,6 +64,13 @@ def test_every_parameter_of_other_networks(switches):
     assert count == len(dict(model.named_parameters()))
 
 
+def test_every_parameter_with_swint_blocks():
+    """Products of three spike trains and twelve neurons in a row bend more than other blocks: a smaller eps."""
+    config = tiny_config(size=4, block="swin", window=2, swin_heads=1, mlp_ratio=1, streams="visual", cells=(1, 0))
+    count, model = checked(config, eps=2e-7, rtol=1e-5, atol=2e-9)
+    assert count == len(dict(model.named_parameters()))
+
+
 def test_a_detached_reset_is_no_true_gradient_and_is_noticed():
     with pytest.raises(WrongGradient, match=r"stages\.0\."):
         checked(tiny_config(size=4, detach_reset=True), rtol=1e-3)
