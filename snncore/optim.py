@@ -3,6 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +31,9 @@ class Optimizer(ABC):
     `snncore.flat`): the gradient of the next backward lies where the last one lay, so copy a gradient to keep it.
     Raises ValueError for a bad setting, a name used twice, a tensor that is not floating point, or no parameters.
     """
+
+    factors_of_a_part = 0
+    """How many numbers change from step to step (see `count_step`)."""
 
     flattens = False
     """Whether a step works on any part of a flat buffer, as one that treats every entry alike does."""
@@ -75,7 +79,16 @@ class Optimizer(ABC):
         counted; see `take_back`. On a GPU nothing waits for it.
         Raises ValueError, before anything is changed, if a gradient has not the shape of its parameter.
         """
-        ready = {name: p for name, p in self.parameters.items() if p.grad is not None}
+        ready, updates = self._begin()
+        if self._launches:
+            self._launch_all(updates, finite)
+        elif finite is None or int(finite):
+            self._update_all(ready, updates)
+        bump(ready.values())
+
+    def _begin(self) -> tuple[dict[str, Tensor], dict[str, int]]:
+        """Check the gradients, and count a step; returns the parameters that have one, and their counts."""
+        ready = self._ready()
         for name, p in ready.items():
             if p.grad is not None and p.grad.shape != p.shape:
                 raise ValueError(f"{name}: expected a gradient of shape {p.shape}, found {p.grad.shape}")
@@ -83,19 +96,52 @@ class Optimizer(ABC):
             self.flat.gather()
         self._counted = list(ready)
         self.steps += 1
-        updates = {name: self._count(name) for name in ready}
-        if self._launches:
-            self._launch_all(updates, finite)
-        elif finite is None or int(finite):
-            self._update_all(ready, updates)
-        bump(ready.values())
+        return ready, {name: self._count(name) for name in ready}
 
-    def _launch_all(self, updates: Mapping[str, int], finite: Array | None) -> None:
+    def _ready(self) -> dict[str, Tensor]:
+        return {name: p for name, p in self.parameters.items() if p.grad is not None}
+
+    def _launch_all(self, updates: Mapping[str, int], finite: Array | None, factors: Array | None = None) -> None:
         assert self.flat is not None
         if finite is None:
             finite = backend.array_module(self.flat.w).ones((), np.int32)
-        for span, count in self.flat.spans(updates):
-            self._launch(self.flat, span, finite, count)
+        for k, (span, count) in enumerate(self.flat.spans(updates)):
+            self._launch(self.flat, span, finite, self._factors(count) if factors is None else factors[k])
+
+    # -- a step that is recorded once and run again by the device (snncore.capture) --
+
+    @property
+    def can_be_recorded(self) -> bool:
+        """Whether a step is made of kernels alone."""
+        return self._launches
+
+    def recorded_parts(self) -> int:
+        """Return how many rows of factors a step takes now, for the gradients that there are."""
+        assert self.flat is not None
+        return sum(1 for _ in self.flat.spans({name: self._count(name, 0) for name in self._ready()}))
+
+    def record_step(self, finite: Array, factors: Array) -> None:
+        """Launch a step, to be recorded: factors [parts, ...] float32, on the device, are read when it runs.
+
+        It is counted only by `count_step`, each time before it runs.
+        """
+        self._launch_all({name: self._count(name, 0) for name in self._ready()}, finite, factors)
+
+    def count_step(self, lr: float) -> np.ndarray:
+        """Count a step that is run again, at the learning rate `lr`; returns the factors that it is to read."""
+        self.lr = lr
+        ready, updates = self._begin()
+        bump(ready.values())
+        assert self.flat is not None
+        return np.array([self._factors(count) for _, count in self.flat.spans(updates)], np.float32)
+
+    def baked(self) -> tuple[object, ...]:
+        """Return the settings that a recorded step keeps, whatever they become."""
+        return ()
+
+    def averages(self) -> list[Array]:
+        """Return the running averages of the flat buffer."""
+        return list(self._buffers.values())
 
     def _update_all(self, ready: Mapping[str, Tensor], updates: Mapping[str, int]) -> None:
         if self.flat is None:
@@ -148,8 +194,12 @@ class Optimizer(ABC):
         """The same for a flat part of parameters with as many `updates`, and their averages by kind."""
         raise NotImplementedError
 
-    def _launch(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
-        """The same on a GPU for a part of the flat buffers, if `finite` is not 0."""
+    def _factors(self, updates: int) -> tuple[float, ...]:
+        """Return what changes from step to step in update number `updates`."""
+        raise NotImplementedError
+
+    def _launch(self, flat: FlatParameters, span: slice, finite: Array, factors: tuple[float, ...] | Array) -> None:
+        """The same on a GPU for a part of the flat buffers, if `finite` is not 0; factors may lie on the device."""
         raise NotImplementedError
 
     def _allocate(self, kind: str) -> None:
@@ -201,7 +251,7 @@ class SGD(Optimizer):
     Source: torch.optim.SGD with dampening 0; Sutskever et al., ICML 2013.
     """
 
-    flattens = True
+    flattens, factors_of_a_part = True, 1
 
     def __init__(
         self,
@@ -234,12 +284,18 @@ class SGD(Optimizer):
             g = g + self.momentum * buf if self.nesterov else buf
         w -= self.lr * g
 
-    def _launch(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
+    def baked(self) -> tuple[object, ...]:
+        return self.momentum, self.weight_decay, self.nesterov
+
+    def _factors(self, updates: int) -> tuple[float, ...]:
+        return (self.lr,)
+
+    def _launch(self, flat: FlatParameters, span: slice, finite: Array, factors: Any) -> None:
         from snncore.kernels.cuda.optim import sgd_step
 
         average = self._buffers["momentum"][span] if self.momentum else None
-        factors = (self.lr, self.momentum, self.weight_decay, self.nesterov)
-        sgd_step(flat.w[span], flat.g[span], average, finite, *factors)
+        settings = (self.momentum, self.weight_decay, self.nesterov)
+        sgd_step(flat.w[span], flat.g[span], average, finite, factors, *settings)
 
 
 class Adam(Optimizer):
@@ -256,7 +312,7 @@ class Adam(Optimizer):
     Source: torch.optim.Adam; Kingma and Ba, ICLR 2015, Algorithm 1.
     """
 
-    flattens = True
+    flattens, factors_of_a_part = True, 3
 
     def __init__(
         self,
@@ -307,12 +363,19 @@ class Adam(Optimizer):
         count += by
         return int(count)
 
-    def _launch(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
+    def baked(self) -> tuple[object, ...]:
+        return self.betas, self.eps, self._decay()[1]
+
+    def _factors(self, updates: int) -> tuple[float, ...]:
+        from snncore.kernels.cuda.optim import adam_factors
+
+        return adam_factors(self.lr, self.betas, updates, self._decay()[0])
+
+    def _launch(self, flat: FlatParameters, span: slice, finite: Array, factors: Any) -> None:
         from snncore.kernels.cuda.optim import adam_step
 
         m, v = (self._buffers[kind][span] for kind in ("exp_avg", "exp_avg_sq"))
-        settings = (self.lr, self.betas, self.eps, updates, *self._decay())
-        adam_step(flat.w[span], flat.g[span], m, v, finite, *settings)
+        adam_step(flat.w[span], flat.g[span], m, v, finite, factors, self.betas, self.eps, self._decay()[1])
 
     def _decay(self) -> tuple[float, float]:
         """Return what w is multiplied with first, and the weight decay that enters the gradient."""

@@ -29,7 +29,7 @@ __all__ = [
     "write_file",
 ]
 
-SECTIONS = {"settings", "model", "network", "data", "class_names", "options", "versions"}
+SECTIONS = {"settings", "model", "network", "data", "class_names", "options", "stamps", "versions"}
 MAY_CHANGE = {"data_dir", "recipe"}  # fingerprints tell whether the data are the same; a recipe stands for others
 MAY_BE_SAID = {
     "epochs",
@@ -54,10 +54,12 @@ def write_config(
     data: Mapping[str, str],
     class_names: Sequence[str],
     options: Mapping[str, Any] | None = None,
+    stamps: Mapping[str, str] | None = None,
 ) -> None:
     """Write config.json: settings of the run, name and switches of the model, fingerprint of each split, classes.
 
-    options: of the process, which do not decide what is trained, remembered for the next one.
+    options: of the process, which do not decide what is trained, remembered for the next one. stamps: of the splits,
+    by which a run that goes on sees that no file was written to, without reading any.
     """
     content = {
         "settings": settings,
@@ -66,6 +68,7 @@ def write_config(
         "data": data,
         "class_names": list(class_names),
         "options": dict(options or {}),
+        "stamps": dict(stamps or {}),
         "versions": machine(),
     }
     write_file(folder / "config.json", (json.dumps(content, indent=2) + "\n").encode())
@@ -100,7 +103,7 @@ def read_config(path: Path) -> dict[str, Any]:
     content.setdefault("model", DEFAULT)
     if unknown := sorted(set(content) - SECTIONS):
         raise CheckpointError(f"{path}: unknown section {unknown[0]!r}{newer_version(content)}")
-    objects = [(name, dict, "an object") for name in ("data", "options", "versions")]
+    objects = [(name, dict, "an object") for name in ("data", "options", "stamps", "versions")]
     for name, kind, expected in (("model", str, "text"), *objects):
         if not isinstance(content.get(name, kind()), kind):
             raise CheckpointError(f"{path}: {name}: expected {expected}, found {content[name]!r}")

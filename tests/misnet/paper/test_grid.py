@@ -59,10 +59,8 @@ def test_every_network_builds_or_says_why_not(grid, scale):
         if cell.model not in MODELS:
             assert problem(run).startswith(f"model: {cell.model} is not here; there are misnet")
         elif cell.model == "misnet":
-            if problem(run) is None:
-                assert config_of(run).classes == run.source.classes
-            else:  # switches that are not there yet
-                assert problem(run).startswith(("unknown switch block", "unknown switch streams"))
+            assert problem(run) is None
+            assert config_of(run).classes == run.source.classes
         else:
             assert problem(run) is None or problem(run).startswith("unknown switch head; known are")
 
