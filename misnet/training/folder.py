@@ -84,7 +84,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the content of a config.json, with the model that is meant where an earlier version named none.
+    """Return the content of a config.json, with the model and switches that are meant where an older one names none.
 
     Raises CheckpointError if the file is missing, is no config.json, or describes no network.
     """
@@ -111,7 +111,9 @@ def read_config(path: Path) -> dict[str, Any]:
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise CheckpointError(f"{path}: class_names: expected a list of texts, found {names!r}")
     try:
-        config_class(content["model"]).from_dict(content["network"])
+        kind = config_class(content["model"])
+        content["network"] = {**kind.EARLIER, **content["network"]}
+        kind.from_dict(content["network"])
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}{newer_version(content)}") from None
     return content

@@ -14,6 +14,7 @@ SMALL = {
     "size": 8,
     "timesteps": 3,
     "visual_channels": 2,
+    "head_scale": 1.0,  # so that gradients before the heads are as large as those after
 }
 
 

@@ -34,6 +34,7 @@ class MISNetConfig(ModelConfig):
     """
 
     PRESETS: ClassVar[tuple[str, ...]] = ("paper", "public-code")
+    EARLIER: ClassVar[Mapping[str, Any]] = {"head_scale": 1.0}
 
     variant: str = switch("S", "size of Table 1: XS, S, L or XL", tuple(VARIANTS))
     channels: tuple[int, ...] | None = switch(None, "channels of each stage instead of Table 1's, as 16,32,64")
@@ -79,6 +80,7 @@ class MISNetConfig(ModelConfig):
     head: str = switch("concat", "fusion before the classifier (Eq. 13, Table 6)", HEADS)
     head_pool: int = switch(0, "0: global average before the heads; k: average over k x k pixels, then flatten")
     dropout: float = switch(0.0, "rate after each stage and before the heads; the public code has 0.3 in L and XL")
+    head_scale: float = switch(0.1, "factor on the initial weights of the last layer of each head")
 
     loss: str = switch("mse", "mse against one-hot labels (Eqs. 14, 15) or cross-entropy", ("mse", "cross-entropy"))
     beta_a: float = switch(0.5, "weight of the audio loss (Eq. 16)")
@@ -92,7 +94,7 @@ class MISNetConfig(ModelConfig):
             self.require(name, getattr(self, name) >= 1, "a positive integer")
         for name in ("v_threshold", "mlif_v_threshold"):
             self.require(name, getattr(self, name) > 0, "a positive number")
-        for name in ("beta_a", "beta_v"):
+        for name in ("beta_a", "beta_v", "head_scale"):
             self.require(name, getattr(self, name) >= 0, "a number of at least 0")
         self.require("dropout", 0 <= self.dropout < 1, "a rate in [0, 1)")
         for name in ("channels", "cells"):
@@ -245,6 +247,7 @@ def _public_code(variant: str) -> dict[str, Any]:
         "pooling": "avg",
         "learn_alpha": False,
         "head_pool": 2 if len(channels) == 3 else 4,
+        "head_scale": 1.0,
         "cells": (1, 1, 1) if variant == "XS" else cells,
         "size": 32 if len(channels) == 3 else 64,
         "dropout": 0.0 if len(channels) == 3 else 0.3,
