@@ -50,7 +50,7 @@ class Recorder:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """Work on this stream: after what the current stream was told to do so far, before what it is told to do next."""
+        """Work on this stream: after what the current stream was told so far, before what it is told next."""
         outer = self.cupy.cuda.get_current_stream()
         self.stream.wait_event(outer.record())
         try:

@@ -79,8 +79,8 @@ class MISNetConfig(ModelConfig):
     pooling: str = switch("max", "2x2 pooling after the cells of a stage; max keeps spikes binary", ("max", "avg"))
     head: str = switch("concat", "fusion before the classifier (Eq. 13, Table 6)", HEADS)
     head_pool: int = switch(0, "0: global average before the heads; k: average over k x k pixels, then flatten")
-    head_scale: float = switch(0.1, "factor on the initial weights of the last layer of each head")
     dropout: float = switch(0.0, "rate after each stage and before the heads; the public code has 0.3 in L and XL")
+    head_scale: float = switch(0.1, "factor on the initial weights of the last layer of each head")
 
     loss: str = switch("mse", "mse against one-hot labels (Eqs. 14, 15) or cross-entropy", ("mse", "cross-entropy"))
     beta_a: float = switch(0.5, "weight of the audio loss (Eq. 16)")

@@ -69,19 +69,21 @@ class MISNet(Model):
         self.stages = nn.ModuleList(stages)
         self.pool = FeaturePool(config.head_pool)
         features = self.pool.features(config.stage_channels[-1], size)
+        linears = []
         if config.streams == "both":
             self.head = FusionHead(features, config, rng)
+            linears.append(self.head.linear)
         else:
             self.heads = HEADS[config.streams]
         for m in config.modalities:
-            setattr(self, f"head_{m}", nn.Linear(features, config.classes, rng=rng))
+            linears.append(nn.Linear(features, config.classes, rng=rng))
+            setattr(self, f"head_{m}", linears[-1])
+        self.dropout = make_dropout(config)  # before the heads of one modality; FusionHead has its own
         # Scores of a fresh network are noise. While they are large, the quickest way to a smaller loss is fewer spikes
         # in the last stage, and its MLIF, which fires rarely at first, may fall silent before anything is learned.
-        last = [self.head.linear] if config.streams == "both" else []
-        for linear in [*last, *(getattr(self, f"head_{m}") for m in config.modalities)]:
-            for p in linear.parameters():
-                p.data *= np.float32(config.head_scale)
-        self.dropout = make_dropout(config)  # before the heads of one modality; FusionHead has its own
+        for linear in linears:
+            for parameter in linear.parameters():
+                parameter.data *= np.float32(config.head_scale)
 
     def forward(self, *x: Tensor) -> Scores:
         for stage in self.stages:
