@@ -26,6 +26,8 @@ MODELS = {
     "misnet": Entry("misnet.models.misnet", "the multimodal interactive spiking network of Liu et al. 2025"),
     "sew-resnet18": Entry("misnet.models.sew_resnet", "the spike-element-wise ResNet18 of Fang et al. 2021"),
     "spiking-resnet18": Entry("misnet.models.spiking_resnet", "the spiking ResNet18 that they compare it with"),
+    "spikformer": Entry("misnet.models.spikformer", "the spiking transformer of Zhou et al. 2023"),
+    "spike-driven-transformer": Entry("misnet.models.spike_driven", "the spike-driven transformer of Yao et al. 2023"),
     "concat-resnet18": Entry(
         "misnet.models.concat_resnet", "two ResNet18, no spikes, one linear layer; OGM-GE by switch"
     ),
