@@ -18,6 +18,7 @@ PAIR = RESNET | {"stem": "cifar"}
 SMALL = {
     "sew-resnet18": RESNET,
     "spiking-resnet18": RESNET,
+    "smmt": {"width": 8, "depth": 1, "attention_heads": 2, "mlp_ratio": 2, "v_threshold": 0.05},
     "concat-resnet18": PAIR | {"ogm": "ogm-ge", "drop": "audio"},
     "pmr": PAIR,
     "qmf": PAIR,
