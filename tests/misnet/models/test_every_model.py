@@ -19,6 +19,7 @@ SMALL = {
     "sew-resnet18": RESNET,
     "spiking-resnet18": RESNET,
     "smmt": {"width": 8, "depth": 1, "attention_heads": 2, "mlp_ratio": 2, "v_threshold": 0.05},
+    "emsnn": {"channels": (3,), "width": 4, "v_threshold": 0.2},
     "concat-resnet18": PAIR | {"ogm": "ogm-ge", "drop": "audio"},
     "pmr": PAIR,
     "qmf": PAIR,
