@@ -72,8 +72,9 @@ class SpikingSelfAttention(nn.Module):
 
         q, k, v = SN(BN(W x)),   a = SN_0.5(scale (q k^T) v) for each head,   y = SN(BN(W a))
 
-    x: spikes, integers [T, N, P, D]. Returns spikes of the same shape. Source: Zhou et al., Spikformer, ICLR 2023,
-    Eqs. 7 to 10; scale 0.125 and threshold 0.5 are those of their code.
+    x: spikes, integers [T, N, P, D]. other: spikes [T, N, P', D] that keys and values are made of in place of x, which
+    is cross-attention. Returns spikes of the shape of x. Source: Zhou et al., Spikformer, ICLR 2023, Eqs. 7 to 10;
+    scale 0.125 and threshold 0.5 are those of their code.
     """
 
     def __init__(self, width: int, heads: int, config: SpikingConfig, rng: np.random.Generator, scale: float = 0.125):
@@ -82,15 +83,15 @@ class SpikingSelfAttention(nn.Module):
         self.neuron = config.make_neuron(ATTENTION_THRESHOLD)
         self.projection = LinearBNNeuron(width, width, config, rng)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         t, n, p, d = x.shape
+        other = x if other is None else other
 
         def split(s: Tensor) -> Tensor:
-            return s.reshape(t, n, p, self.heads, d // self.heads).transpose(
-                0, 1, 3, 2, 4
-            )  # [T, N, heads, P, D / heads]
+            parts = s.reshape(t, n, s.shape[2], self.heads, d // self.heads)
+            return parts.transpose(0, 1, 3, 2, 4)  # [T, N, heads, P, D / heads]
 
-        q, k, v = split(self.q(x)), split(self.k(x)), split(self.v(x))
+        q, k, v = split(self.q(x)), split(self.k(other)), split(self.v(other))
         a = (q @ k.transpose(0, 1, 2, 4, 3)) @ v  # [T, N, heads, P, D / heads]
         a = self.neuron(a * self.scale).transpose(0, 1, 3, 2, 4).reshape(t, n, p, d)
         return self.projection(a)

@@ -21,6 +21,8 @@ SMALL = {
     "spiking-resnet18": RESNET,
     "spikformer": TRANSFORMER,
     "spike-driven-transformer": TRANSFORMER,
+    "smmt": {"width": 8, "depth": 1, "attention_heads": 2, "mlp_ratio": 2, "v_threshold": 0.05},
+    "emsnn": {"channels": (3,), "width": 4, "v_threshold": 0.2},
     "concat-resnet18": PAIR | {"ogm": "ogm-ge", "drop": "audio"},
     "pmr": PAIR,
     "qmf": PAIR,
