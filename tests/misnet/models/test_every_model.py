@@ -18,6 +18,14 @@ PAIR = RESNET | {"stem": "cifar"}
 SMALL = {
     "sew-resnet18": RESNET,
     "spiking-resnet18": RESNET,
+    "spikingresformer-ti": {
+        "channels": (4, 4),
+        "blocks": (1, 1),
+        "attention_heads": (2, 1),
+        "patches": (2, 1),
+        "mlp_ratio": 2,
+        "group": 4,
+    },
     "concat-resnet18": PAIR | {"ogm": "ogm-ge", "drop": "audio"},
     "pmr": PAIR,
     "qmf": PAIR,
