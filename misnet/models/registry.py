@@ -29,6 +29,7 @@ MODELS = {
     "spikformer": Entry("misnet.models.spikformer", "the spiking transformer of Zhou et al. 2023"),
     "spike-driven-transformer": Entry("misnet.models.spike_driven", "the spike-driven transformer of Yao et al. 2023"),
     "spikingresformer-ti": Entry("misnet.models.spiking_resformer", "the spiking transformer of Shi et al. 2024"),
+    "s-cmrl": Entry("misnet.models.s_cmrl", "two spiking transformers that add to each other, He et al. 2025"),
     "concat-resnet18": Entry(
         "misnet.models.concat_resnet", "two ResNet18, no spikes, one linear layer; OGM-GE by switch"
     ),

@@ -26,6 +26,7 @@ SMALL = {
         "mlp_ratio": 2,
         "group": 4,
     },
+    "s-cmrl": {"width": 8, "attention_heads": 2, "mlp_ratio": 2, "halvings": 2, "v_threshold": 0.2},
     "concat-resnet18": PAIR | {"ogm": "ogm-ge", "drop": "audio"},
     "pmr": PAIR,
     "qmf": PAIR,
