@@ -1,7 +1,7 @@
 """S-CMRL: two spiking transformers, each given what it lacks by cross-attention (`--model s-cmrl`).
 
-Source: He et al., semantic-alignment and cross-modal residual learning for audio-visual spiking networks, 2025, as
-their public code has it (Brain-Cog-Lab/S-CMRL).
+Source: He et al., Enhancing Audio-Visual Spiking Neural Networks through Semantic-Alignment and Cross-Modal Residual
+Learning, arXiv 2502.12488, 2025, as their public code (Brain-Cog-Lab/S-CMRL) has it.
 
     x_m = PatchSplitting(input_m)                             spikes 0, 1, 2 [T, N, P, D]
     c_m = CrossAttention(q from x_m, k and v from the other)

@@ -48,7 +48,7 @@ class FiringRate(nn.Module):
     def forward(self, s: Tensor) -> Array:
         rate, xp = self.rate.data, array_module(self.rate.data)
         if self.training:
-            mean = s.data.mean(axis=(0, 1, 3, 4), dtype=rate.dtype)
+            mean = s.data.mean(axis=(0, 1, 3, 4))  # of bytes in float64, as sums may pass 2^24
             kept = xp.where(rate.max() > 0, self.momentum, 0.0).astype(rate.dtype)
             rate[...] = kept * rate + (1 - kept) * mean
         return ((xp.where(rate > 0, rate, 1) * self.size) ** -0.5).astype(rate.dtype).reshape(-1, 1, 1)
