@@ -112,13 +112,17 @@ class PatchSplitting(nn.Module):
     """Spiking patch splitting with a conditional position embedding, for images of 32 pixels and the like.
 
         x = four times SN(BN(Conv3x3)), to D/8, D/4, D/2 and D channels; 3x3 max pooling, stride 2, after the last two
+        (`halvings` of them)
         y = x + SN(BN(Conv3x3(x)))
 
     x: float [T, N, H, W, C]. Returns spikes, integers [T, N, H W / 16, D]. Source: Zhou et al., Spikformer, ICLR 2023,
     Section 3.2, and their code for CIFAR.
     """
 
-    def __init__(self, shape: Shape, width: int, config: SpikingConfig, rng: np.random.Generator) -> None:
+    def __init__(
+        self, shape: Shape, width: int, config: SpikingConfig, rng: np.random.Generator, halvings: int = HALVINGS
+    ) -> None:
+        self.halvings = halvings
         channels = (shape[-1], width // 8, width // 4, width // 2, width)
         pairs = itertools.pairwise(channels)
         self.convs = nn.ModuleList(ConvBNNeuron(ci, co, 3, 1, config, rng) for ci, co in pairs)
@@ -129,7 +133,7 @@ class PatchSplitting(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for k, conv in enumerate(self.convs):
             x = conv(x)
-            if k >= len(self.convs) - HALVINGS:
+            if k >= len(self.convs) - self.halvings:
                 x = self.pool(x)  # [T, N, H / 2, W / 2, C]
         x = self.join(x, self.position(x))
         t, n, h, w, d = x.shape
