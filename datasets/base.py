@@ -10,7 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["AudioVisualDataset", "DataError", "Dataset", "MissingPackage", "Stream", "Subset", "content_hash"]
+__all__ = [
+    "AudioVisualDataset",
+    "DataError",
+    "Dataset",
+    "MissingPackage",
+    "Stream",
+    "Subset",
+    "content_hash",
+    "file_stamps",
+]
 
 
 class DataError(Exception):
@@ -65,6 +74,13 @@ class Dataset(ABC):
     @abstractmethod
     def fingerprint(self) -> str:
         """SHA-256 (64 hex digits) over what determines every sample: files and settings, or the seed and settings."""
+
+    def stamp(self) -> str | None:
+        """What a fingerprint was taken of, told without reading a file: it changes when a file is written to.
+
+        None where a fingerprint is quick, or cannot be spared.
+        """
+        return None
 
     def files(self, index: int) -> tuple[Path, ...]:
         """The files that sample `index` is decoded from, in no particular order; none if it is made from a seed.
@@ -160,9 +176,25 @@ class Subset(Dataset):
     def group(self, index: int) -> str | None:
         return self.dataset.group(int(self.indices[self.checked(index)]))
 
+    def stamp(self) -> str | None:
+        whole = self.dataset.stamp()
+        return None if whole is None else content_hash({"subset_of": whole, "indices": self.indices.tolist()})
+
     def fingerprint(self) -> str:
         """SHA-256 over the whole data set's fingerprint and the indices taken from it."""
         return content_hash({"subset_of": self.dataset.fingerprint(), "indices": self.indices.tolist()})
+
+
+def file_stamps(paths: Iterable[Path]) -> list[list[Any]]:
+    """Return name, size and times of the last change of each file, of its content and of its entry, in nanoseconds.
+
+    A copy with the old date of its content has a new one of its entry. Raises OSError if a file is missing.
+    """
+    found = []
+    for path in paths:
+        status = os.stat(path)
+        found.append([path.name, status.st_size, status.st_mtime_ns, status.st_ctime_ns])
+    return found
 
 
 def content_hash(settings: dict, files: Iterable[Path] = (), arrays: Iterable[np.ndarray] = ()) -> str:

@@ -42,6 +42,9 @@ class Context(threading.local):
     kernels: str | None = None
     """Which kernels run (`kernels.choice.use_kernels`); None: what the environment variable SNNCORE_KERNELS says."""
 
+    capturing = False
+    """True while what runs is recorded, to be run again by the device alone (`snncore.capture`)."""
+
     forwards = 0
     """Counts the calls of modules that no other module made: of whole networks."""
     seed: int | None = None

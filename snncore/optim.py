@@ -1,192 +1,18 @@
 """Optimizers that change parameters in place: SGD, Adam, AdamW."""
 
 import math
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from snncore import backend
 from snncore.backend import Array
 from snncore.clipping import clip_grad_norm, clip_grad_value
-from snncore.flat import FlatParameters, flat_parameters, is_finite
-from snncore.tape import Tensor, bump
+from snncore.flat import FlatParameters
+from snncore.optimizer import Optimizer, Parameters, setting
 
 __all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm", "clip_grad_value"]
-
-Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Mapping[str, Tensor]
-BLOCK = 1 << 15  # entries that a step on the CPU changes at a time: five such arrays stay in the cache
-
-
-class Optimizer(ABC):
-    """Holds the parameters, the learning rate and the running averages; a subclass says how one array changes.
-
-    parameters: tensors, such as `net.parameters()`, or (name, tensor) pairs, such as `net.named_parameters()`, or a
-    dict; floating point. Those without a name are called 0, 1, 2, ... in messages and in the state. A tensor found
-    twice is updated once, under its first name. lr: learning rate, finite and >= 0; set `.lr` before a step to follow a
-    schedule. Make the optimizer after the model is on its device and has its dtype: the averages are allocated beside
-    the parameters. A parameter whose grad is None is left alone, also by weight decay.
-    Parameters of one type on one device are moved into one buffer and their gradients into another (see
-    `snncore.flat`): the gradient of the next backward lies where the last one lay, so copy a gradient to keep it.
-    Raises ValueError for a bad setting, a name used twice, a tensor that is not floating point, or no parameters.
-    """
-
-    flattens = False
-    """Whether a step works on any part of a flat buffer, as one that treats every entry alike does."""
-
-    def __init__(self, parameters: Parameters, lr: float) -> None:
-        self.lr = lr
-        self.steps = 0
-        self.parameters: dict[str, Tensor] = {}
-        self._averages: dict[str, Array] = {}
-        seen: set[int] = set()
-        for name, p in _named(parameters):
-            if name in self.parameters:
-                raise ValueError(f"parameters: the name {name!r} stands for two parameters")
-            if p.dtype.kind != "f":
-                raise ValueError(f"parameters: {name!r}: expected floating point, found {p.dtype}")
-            if id(p) not in seen:
-                self.parameters[name] = p
-                seen.add(id(p))
-        if not self.parameters:
-            raise ValueError("parameters: expected at least one parameter, found none")
-        self.flat = flat_parameters(self.parameters) if self.flattens else None
-        self._buffers: dict[str, Array] = {}  # of the averages, flat too
-        self._counted: list[str] = []
-
-    @property
-    def lr(self) -> float:
-        """The learning rate of the next step."""
-        return self._lr
-
-    @lr.setter
-    def lr(self, value: float) -> None:
-        self._lr = _setting("lr", value)
-
-    @property
-    def _launches(self) -> bool:
-        """Whether a step is a kernel over the flat buffer: float32 on a GPU."""
-        return self.flat is not None and self.flat.w.dtype == np.float32 and backend.array_module(self.flat.w) is not np
-
-    def step(self, finite: Array | None = None) -> None:
-        """Update every parameter that has a gradient; the gradients stay as they are.
-
-        finite: what `all_finite` returned: where it is 0 no parameter and no average is changed, though the step is
-        counted; see `take_back`. On a GPU nothing waits for it.
-        Raises ValueError, before anything is changed, if a gradient has not the shape of its parameter.
-        """
-        ready = {name: p for name, p in self.parameters.items() if p.grad is not None}
-        for name, p in ready.items():
-            if p.grad is not None and p.grad.shape != p.shape:
-                raise ValueError(f"{name}: expected a gradient of shape {p.shape}, found {p.grad.shape}")
-        if self.flat is not None:
-            self.flat.gather()
-        self._counted = list(ready)
-        self.steps += 1
-        updates = {name: self._count(name) for name in ready}
-        if self._launches:
-            self._launch_all(updates, finite)
-        elif finite is None or int(finite):
-            self._update_all(ready, updates)
-        bump(ready.values())
-
-    def _launch_all(self, updates: Mapping[str, int], finite: Array | None) -> None:
-        assert self.flat is not None
-        if finite is None:
-            finite = backend.array_module(self.flat.w).ones((), np.int32)
-        for span, count in self.flat.spans(updates):
-            self._launch(self.flat, span, finite, count)
-
-    def _update_all(self, ready: Mapping[str, Tensor], updates: Mapping[str, int]) -> None:
-        if self.flat is None:
-            for name, p in ready.items():
-                self._update(name, p.data, p.grad)
-            return
-        for span, count in self.flat.spans(updates):
-            for start in range(span.start, span.stop, BLOCK):
-                block = slice(start, min(start + BLOCK, span.stop))
-                averages = {kind: buffer[block] for kind, buffer in self._buffers.items()}
-                self._update_block(self.flat.w[block], self.flat.g[block], averages, count)
-
-    def all_finite(self, loss: Array) -> Array:
-        """Return whether loss, parameters and gradients are finite: int32 of shape (), on the device of the loss."""
-        if self.flat is not None:
-            self.flat.gather()
-            if self._launches:
-                from snncore.kernels.cuda.optim import all_finite
-
-                return all_finite(self.flat.w, self.flat.g, loss)
-            arrays = [loss, self.flat.w, self.flat.g]
-        else:
-            found = self.parameters.values()
-            arrays = [loss, *(p.data for p in found), *(p.grad for p in found if p.grad is not None)]
-        return backend.array_module(loss).asarray(all(is_finite(x) for x in arrays), np.int32)
-
-    def take_back(self) -> None:
-        """Undo the count of the last step, which changed nothing because something was not finite."""
-        self.steps -= 1
-        for name in self._counted:
-            self._count(name, -1)
-        self._counted = []
-
-    def _count(self, name: str, by: int = 1) -> int:
-        """Count an update of a parameter, where that matters, and return how many there were."""
-        return 0
-
-    def zero_grad(self) -> None:
-        """Forget all gradients."""
-        for p in self.parameters.values():
-            p.zero_grad()
-        if self.flat is not None:
-            self.flat.g.fill(0)
-
-    @abstractmethod
-    def _update(self, name: str, w: Array, g: Array) -> None:
-        """Change the array w of one parameter in place by its gradient g, which must not be changed."""
-
-    def _update_block(self, w: Array, g: Array, averages: Mapping[str, Array], updates: int) -> None:
-        """The same for a flat part of parameters with as many `updates`, and their averages by kind."""
-        raise NotImplementedError
-
-    def _launch(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
-        """The same on a GPU for a part of the flat buffers, if `finite` is not 0."""
-        raise NotImplementedError
-
-    def _allocate(self, kind: str) -> None:
-        if self.flat is not None:
-            buffer = self._buffers[kind] = self.flat.zeros()
-            self._averages |= {f"{kind}/{name}": self.flat.view(buffer, name) for name in self.parameters}
-            return
-        for name, p in self.parameters.items():
-            self._averages[f"{kind}/{name}"] = backend.array_module(p.data).zeros_like(p.data)
-
-    def state_dict(self) -> dict[str, Array]:
-        """Return copies of the running averages, named `<average>/<parameter>`, and `step`, int64 of shape ()."""
-        return {"step": np.array(self.steps, np.int64)} | {key: x.copy() for key, x in self._averages.items()}
-
-    def load_state_dict(self, state: Mapping[str, Array]) -> None:
-        """Copy in what `state_dict` returned, on any device, so that training goes on bit for bit.
-
-        Raises ValueError, before anything is changed, that lists missing and unexpected keys or names the key
-        whose shape or dtype differs or whose count is negative.
-        """
-        own = {"step": np.array(self.steps, np.int64)} | self._averages
-        missing, unexpected = [key for key in own if key not in state], [key for key in state if key not in own]
-        if missing or unexpected:
-            raise ValueError(f"state of {type(self).__name__}: missing {missing}, unexpected {unexpected}")
-        for key, x in own.items():
-            found = state[key]
-            if (found.shape, found.dtype) != (x.shape, x.dtype):
-                raise ValueError(
-                    f"state of {type(self).__name__}: {key}: expected {x.dtype} of shape {x.shape}, "
-                    f"found {found.dtype} of shape {found.shape}"
-                )
-            if x.dtype.kind == "i" and found < 0:
-                raise ValueError(f"state of {type(self).__name__}: {key}: expected a count, found {int(found)}")
-        for key, x in own.items():
-            xp = backend.array_module(x)
-            x[...] = backend.asnumpy(state[key]) if xp is np else xp.asarray(state[key])
-        self.steps = int(own["step"])
 
 
 class SGD(Optimizer):
@@ -201,7 +27,7 @@ class SGD(Optimizer):
     Source: torch.optim.SGD with dampening 0; Sutskever et al., ICML 2013.
     """
 
-    flattens = True
+    flattens, factors_of_a_part = True, 1
 
     def __init__(
         self,
@@ -212,8 +38,8 @@ class SGD(Optimizer):
         nesterov: bool = False,
     ) -> None:
         super().__init__(parameters, lr)
-        self.momentum = _setting("momentum", momentum, below=1.0)
-        self.weight_decay = _setting("weight_decay", weight_decay)
+        self.momentum = setting("momentum", momentum, below=1.0)
+        self.weight_decay = setting("weight_decay", weight_decay)
         self.nesterov = nesterov
         if nesterov and self.momentum == 0:
             raise ValueError("nesterov: expected momentum > 0 with it, found momentum=0.0")
@@ -234,12 +60,18 @@ class SGD(Optimizer):
             g = g + self.momentum * buf if self.nesterov else buf
         w -= self.lr * g
 
-    def _launch(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
+    def baked(self) -> tuple[object, ...]:
+        return self.momentum, self.weight_decay, self.nesterov
+
+    def _factors(self, updates: int) -> tuple[float, ...]:
+        return (self.lr,)
+
+    def _launch(self, flat: FlatParameters, span: slice, finite: Array, factors: Any) -> None:
         from snncore.kernels.cuda.optim import sgd_step
 
         average = self._buffers["momentum"][span] if self.momentum else None
-        factors = (self.lr, self.momentum, self.weight_decay, self.nesterov)
-        sgd_step(flat.w[span], flat.g[span], average, finite, *factors)
+        settings = (self.momentum, self.weight_decay, self.nesterov)
+        sgd_step(flat.w[span], flat.g[span], average, finite, factors, *settings)
 
 
 class Adam(Optimizer):
@@ -256,7 +88,7 @@ class Adam(Optimizer):
     Source: torch.optim.Adam; Kingma and Ba, ICLR 2015, Algorithm 1.
     """
 
-    flattens = True
+    flattens, factors_of_a_part = True, 3
 
     def __init__(
         self,
@@ -269,11 +101,11 @@ class Adam(Optimizer):
         super().__init__(parameters, lr)
         if len(betas) != 2:
             raise ValueError(f"betas: expected two numbers, found {betas!r}")
-        self.betas = _setting("betas[0]", betas[0], below=1.0), _setting("betas[1]", betas[1], below=1.0)
-        self.eps = _setting("eps", eps)
+        self.betas = setting("betas[0]", betas[0], below=1.0), setting("betas[1]", betas[1], below=1.0)
+        self.eps = setting("eps", eps)
         if self.eps == 0:
             raise ValueError("eps: expected a number > 0, found 0.0")  # 0 / 0 where no gradient has come yet
-        self.weight_decay = _setting("weight_decay", weight_decay)
+        self.weight_decay = setting("weight_decay", weight_decay)
         self._allocate("exp_avg")
         self._allocate("exp_avg_sq")
         # On the host also for a GPU: reading the count must not wait for the device.
@@ -307,12 +139,19 @@ class Adam(Optimizer):
         count += by
         return int(count)
 
-    def _launch(self, flat: FlatParameters, span: slice, finite: Array, updates: int) -> None:
+    def baked(self) -> tuple[object, ...]:
+        return self.betas, self.eps, self._decay()[1]
+
+    def _factors(self, updates: int) -> tuple[float, ...]:
+        from snncore.kernels.cuda.optim import adam_factors
+
+        return adam_factors(self.lr, self.betas, updates, self._decay()[0])
+
+    def _launch(self, flat: FlatParameters, span: slice, finite: Array, factors: Any) -> None:
         from snncore.kernels.cuda.optim import adam_step
 
         m, v = (self._buffers[kind][span] for kind in ("exp_avg", "exp_avg_sq"))
-        settings = (self.lr, self.betas, self.eps, updates, *self._decay())
-        adam_step(flat.w[span], flat.g[span], m, v, finite, *settings)
+        adam_step(flat.w[span], flat.g[span], m, v, finite, factors, self.betas, self.eps, self._decay()[1])
 
     def _decay(self) -> tuple[float, float]:
         """Return what w is multiplied with first, and the weight decay that enters the gradient."""
@@ -344,25 +183,3 @@ class AdamW(Adam):
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 """Optimizers by the name that configurations use."""
-
-
-def _named(parameters: Parameters) -> Iterator[tuple[str, Tensor]]:
-    """Yield (name, tensor) for every way in which parameters may be given; those without a name get their place."""
-    for place, item in enumerate(parameters.items() if isinstance(parameters, Mapping) else parameters):
-        if isinstance(item, Tensor):
-            yield str(place), item
-        elif isinstance(item, tuple) and len(item) == 2 and isinstance(item[1], Tensor):
-            yield item
-        else:
-            raise ValueError(
-                f"parameters: expected tensors or (name, tensor) pairs, such as net.parameters(), found "
-                f"{type(item).__name__} at place {place}"
-            )
-
-
-def _setting(name: str, value: float, below: float = math.inf) -> float:
-    """Return `value` as a Python float (a NumPy float64 would widen float32 arrays), checked to be in [0, below)."""
-    if not 0 <= value < below:
-        wanted = "a finite number >= 0" if below == math.inf else f"a number in [0, {below:g})"
-        raise ValueError(f"{name}: expected {wanted}, found {value!r}")
-    return float(value)

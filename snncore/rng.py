@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from snncore.capture import refuse_while_capturing
 from snncore.context import changed, context, current_path
 
 __all__ = ["manual_seed", "named_rng", "step_key", "training_step", "weight_rng"]
@@ -69,6 +70,7 @@ def step_key(*names: object, shared_over_time: bool = False) -> tuple[Any, ...]:
     this step, and `names`. In a network that loops over time (`at_timestep`), `shared_over_time` gives every timestep
     the same numbers. Outside `training_step` each key is drawn from the stream of the process (`manual_seed`).
     """
+    refuse_while_capturing("random numbers are drawn on the host in each step")
     if context.seed is None:
         return (int(weight_rng().integers(2**63)), *names)
     path, t = current_path(), context.timestep

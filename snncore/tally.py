@@ -9,6 +9,7 @@ from snncore.backend import Array, asnumpy
 __all__ = ["Tally"]
 
 SLOTS = 256
+AT_ONCE = 4  # as `count_spikes_of_four` takes
 
 
 class Tally:
@@ -21,6 +22,7 @@ class Tally:
         self.xp = xp
         self.chunks: list[Array] = []  # int64 [SLOTS] each
         self.used = 0
+        self.waiting: list[Array] = []  # spikes on a GPU, whose slots are the last: a launch counts several
 
     def _slot(self, kind: type) -> Array:
         place = self.used % SLOTS
@@ -34,18 +36,31 @@ class Tally:
         if self.xp is np:
             self._slot(np.int64)[...] = np.count_nonzero(s.view(bool))
         else:
-            from snncore.kernels.cuda.spikes import count_spikes
-
-            count_spikes(s, self._slot(np.uint64))
+            if self.used % SLOTS == 0:
+                self._count_waiting()  # the next slot is in another chunk
+            self._slot(np.uint64)
+            self.waiting.append(s)
+            if len(self.waiting) == AT_ONCE:
+                self._count_waiting()
         return self.used - 1
+
+    def _count_waiting(self) -> None:
+        if self.waiting:
+            from snncore.kernels.cuda.spikes import count_spikes_of_four
+
+            end = (self.used - 1) % SLOTS + 1
+            count_spikes_of_four(self.waiting, self.chunks[-1].view(np.uint64)[end - len(self.waiting) : end])
+            self.waiting = []
 
     def keep(self, x: Array) -> int:
         """Keep a number, an array of shape (); returns the number of the slot."""
+        self._count_waiting()
         self._slot(np.float64)[...] = x
         return self.used - 1
 
     def read(self) -> "Reading":
         """Wait for the device, once, and return all slots."""
+        self._count_waiting()
         return Reading(np.concatenate([asnumpy(chunk) for chunk in self.chunks] or [np.zeros(0, np.int64)]))
 
 

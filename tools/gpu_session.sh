@@ -94,11 +94,16 @@ twice() {
   for k in 1 2; do
     train --variant S --size 32 --limit-train 320 --limit-eval 64 --epochs 1 --output-dir "$WORK/twice$k" || return
   done
-  "$PYTHON" - "$WORK" <<'P'
+  same twice1 twice2
+}
+
+# every array of the last checkpoints of two runs, bit for bit
+same() {
+  "$PYTHON" - "$WORK" "$@" <<'P'
 import sys
 import numpy as np
 from snncore.checkpoint import load_checkpoint
-a, b = (load_checkpoint(f"{sys.argv[1]}/twice{k}/last.safetensors")[0] for k in (1, 2))
+a, b = (load_checkpoint(f"{sys.argv[1]}/{k}/last.safetensors")[0] for k in sys.argv[2:])
 wrong = [name for name in a if not np.array_equal(a[name], b[name], equal_nan=True)]
 print(f"{len(a)} arrays of two runs: {'every bit the same' if not wrong else 'they differ: ' + ', '.join(wrong[:5])}")
 sys.exit(bool(wrong))
@@ -128,6 +133,16 @@ sanitizer() {
     "$PYTHON" tools/gpu_selftest.py --quick --no-pool --no-timings --output "$WORK/sanitized.txt"
 }
 
+# an epoch with smaller batches at its end, with and without a graph, and every array of the two checkpoints bit for bit
+graphs() {
+  local mode
+  for mode in off on; do
+    train --variant S --size 32 --limit-train 330 --limit-eval 64 --epochs 1 --cuda-graph "$mode" \
+      --output-dir "$WORK/graph-$mode" || return
+  done
+  same graph-off graph-on
+}
+
 profile() { "$PYTHON" tools/gpu_profile.py step "$@"; }
 
 part_a() {
@@ -138,10 +153,13 @@ part_a() {
   step "kernels on the card, against the reference" 150 25 kernel_tests
   step "training on dialpad, MISNet-S, 3 epochs" 90 6 train --variant S --epochs 3 --output-dir "$WORK/dialpad"
   step "the same training twice" 60 3 twice
+  step "the same training as a CUDA graph" 60 4 graphs
   step "profile of a training step of MISNet-S" 60 45 profile
   wait "$warming" || say "== the CPU's kernels did not warm up: $(tail -n 1 "$WORK/warm.log")"
   step "self-test, real sizes" 200 110 "$PYTHON" tools/gpu_selftest.py --output "$OUT/selftest.txt"
   step "whole steps, ours and PyTorch's" 150 20 "$PYTHON" tools/gpu_steps.py ${CASES:+--cases "$CASES"}
+  step "steps as a CUDA graph, to the bit those launched one by one" 90 8 "$PYTHON" tools/gpu_steps.py \
+    --cuda-graph on --cases 32x32
   if [ -n "$DATA" ]; then
     step "training on mnist-fsdd, as in the README" 90 5 train --dataset mnist-fsdd --data-dir "$DATA" --variant XS \
       --size 16 --timesteps 4 --epochs 8 --limit-train 1600 --limit-eval 500 --output-dir "$WORK/mnist-fsdd"
@@ -159,7 +177,7 @@ part_b() {
 
 # for the shells that `step` starts
 export PYTHON DATA WORK
-export -f versions train twice kernel_tests counters sanitizer profile
+export -f versions train twice same graphs kernel_tests counters sanitizer profile
 case $PARTS in *[AB]* | P) step "versions" 60 20 versions ;; esac
 case $PARTS in *A*) part_a ;; esac
 case $PARTS in *B*) part_b ;; esac

@@ -2,7 +2,8 @@
 
 Both sides take the same network, batch size, soft reset and optimizer (Adam), have their inputs on the card, and read
 the loss once a step; the time is the median of the steps on the host's clock. PyTorch runs in four ways: with and
-without TF32, each in both layouts of memory.
+without TF32, each in both layouts of memory. With --cuda-graph on, steps of this engine alone are timed, launched
+kernel by kernel and as a recorded graph, and what they leave is compared to the bit.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
@@ -20,10 +21,12 @@ from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.model import MISNet
 from misnet.tools.gpu_checks import batches
 from misnet.tools.naming import Parser
-from misnet.tools.toolkit import UsageError, add_device_options, device_from, run_tool
+from misnet.tools.toolkit import DATA, UsageError, add_device_options, add_graph_option, device_from, run_tool
+from misnet.training.graphed import GraphedSteps
 from misnet.training.step import Totals, predict, train_step
 from snncore import tally, to_device
-from snncore.backend import BackendError, cupy_module
+from snncore.backend import BackendError, asnumpy, cupy_module
+from snncore.capture import pool_bytes
 from snncore.optim import OPTIMIZERS
 
 WARM_UP = 3
@@ -60,6 +63,47 @@ def our_run(config: MISNetConfig, samples: int, device: str) -> Run:
         return predict(model, *data[done[0] % 2][:2]).p.data.get()
 
     return Run(train, infer)
+
+
+def graph_lines(config: MISNetConfig, samples: int, device: str, repeats: int) -> tuple[list[str], bool]:
+    """Train the same network launched kernel by kernel and by a recorded graph: the times, and whether bits agree."""
+    data = [tuple(to_device(x, device) for x in batch) for batch in batches(config, samples, 2)]
+    lines, ends, times = [], [], {}
+    for name in ("launched", "graph"):
+        model, said = MISNet(config, seed=1).to(device), []
+        optimizer, totals = OPTIMIZERS["adam"](model.named_parameters(), 1e-3), Totals()
+        step = GraphedSteps(model, optimizer, said.append).step if name == "graph" else None
+        spans = []
+        for k in range(repeats + WARM_UP + 1):
+            lr = 1e-3 / (1 + k)
+            start = time.perf_counter()
+            if step is None:
+                train_step(model, optimizer, lr, data[k % 2], totals, k)
+            else:
+                step(lr, data[k % 2], totals, k)
+            spans.append(time.perf_counter() - start)
+        times[name] = 1e3 * float(np.median(spans[WARM_UP + 1 :]))
+        state = {f"model/{key}": asnumpy(x) for key, x in model.state_dict().items()}
+        state |= {f"optimizer/{key}": asnumpy(x) for key, x in optimizer.state_dict().items()}
+        ends.append((state, totals))
+        lines += said
+        pools = cupy_module().get_default_memory_pool().total_bytes() + pool_bytes()
+        case = f"{config.variant} {config.size}x{config.size} N={samples}"
+        first = " ".join(f"{1e3 * x:.0f}" for x in spans[: WARM_UP + 1])
+        lines.append(
+            f"{name:<22} {case:<18} train {times[name]:9.2f} ms ({1e3 * samples / times[name]:8,.0f} samples/s)  "
+            f"first steps {first} ms, pools {pools / 2**30:.1f} GiB"
+        )
+        del model, optimizer, step
+        gc.collect()
+        cupy_module().get_default_memory_pool().free_all_blocks()
+    (one, counted), (other, counted_again) = ends
+    wrong = [key for key, x in one.items() if x.tobytes() != other[key].tobytes()]
+    if counted != counted_again:
+        wrong.append("losses and counts")
+    said = "every bit the same" if not wrong else f"they differ: {', '.join(wrong[:5])} and {len(wrong[5:])} more"
+    lines.append(f"{len(one)} arrays and the counts after {repeats + WARM_UP + 1} steps both ways: {said}")
+    return lines, not wrong
 
 
 def peer_run(config: MISNetConfig, samples: int, tf32: bool, channels_last: bool) -> Run:
@@ -191,7 +235,7 @@ def cases_of(text: str) -> list[Case]:
     return cases
 
 
-def main() -> None:
+def main() -> int:
     """Time every case and print a line as soon as it is known."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", choices=("XS", "S", "L", "XL"), default="S", help="of the network (default: S)")
@@ -199,6 +243,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10, help="steps that are timed of each (default: 10)")
     parser.add_argument("--no-peer", action="store_true", help="leave PyTorch out")
     add_device_options(parser)
+    add_graph_option(parser)
     options = vars(parser.parse_args())
     cases = cases_of(options["cases"])
     if options["repeats"] < 1:
@@ -206,6 +251,14 @@ def main() -> None:
     device = device_from({"device": "cuda"} | options)
     if device == "cpu":
         raise BackendError("--device: steps on a GPU are timed; expected cuda or cuda:<index>, found cpu")
+    if options.get("cuda_graph") == "on":
+        good = True
+        for size, samples in cases:
+            config = MISNetConfig(variant=options["variant"], size=size)
+            lines, same = graph_lines(config, samples, device, options["repeats"])
+            print("\n".join(lines), flush=True)
+            good &= same
+        return 0 if good else DATA
     for size, samples in cases:
         config = MISNetConfig(variant=options["variant"], size=size)
         print(our_line(cupy_module(), config, samples, device, options["repeats"]), flush=True)
@@ -213,6 +266,7 @@ def main() -> None:
         for size, samples in cases:
             config = MISNetConfig(variant=options["variant"], size=size)
             print("\n".join(peer_lines(config, samples, options["repeats"])), flush=True)
+    return 0
 
 
 if __name__ == "__main__":

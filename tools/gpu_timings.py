@@ -149,8 +149,8 @@ def calls(made: dict[str, Array]) -> dict[str, Callable[[], Any]]:
         "sew_add": lambda: cuda.sew_add(s, a),
         "count_spikes": lambda: count_spikes(s, count),
         "check_finite": lambda: optim.all_finite(p, g, made["loss"]),
-        "adam_step": lambda: optim.adam_step(p, g, m, v, finite, 1e-3, (0.9, 0.999), 1e-8, 1, 1.0, 0.0),
-        "sgd_step": lambda: optim.sgd_step(p, g, m, finite, 1e-6, 0.9, 0.0, False),
+        "adam_step": lambda: optim.adam_step(p, g, m, v, finite, (1.0, 1e-2, 0.03), (0.9, 0.999), 1e-8, 0.0),
+        "sgd_step": lambda: optim.sgd_step(p, g, m, finite, (1e-6,), 0.9, 0.0, False),
     }
 
 

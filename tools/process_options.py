@@ -9,10 +9,16 @@ from misnet.training.folder import read_config
 
 __all__ = ["OPTIONS", "process_options", "seconds_of"]
 
-OPTIONS: dict[str, Any] = {"save_every": "10min", "device": "auto", "memory_limit": None, "tf32": False}
+OPTIONS: dict[str, Any] = {
+    "save_every": "10min",
+    "device": "auto",
+    "memory_limit": None,
+    "tf32": False,
+    "cuda_graph": "auto",
+}
 """Each with its default."""
 
-KINDS = {"save_every": str, "device": str, "memory_limit": int | float | None, "tf32": bool}
+KINDS = {"save_every": str, "device": str, "memory_limit": int | float | None, "tf32": bool, "cuda_graph": str}
 
 
 def process_options(given: dict[str, Any]) -> dict[str, Any]:

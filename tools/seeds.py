@@ -39,6 +39,7 @@ PER_RUN = {
     "device",
     "memory_limit",
     "tf32",
+    "cuda_graph",
     "save_every",
 }  # not shared, or of no matter
 Train = Callable[[dict[str, Any], dict[str, Any], StopRequest], int]
@@ -68,7 +69,9 @@ def train_seeds(given: dict[str, Any], switches: dict[str, Any], train: Train) -
     """
     folder, seeds, options, switches = _study(given, switches)
     stop, failed = StopRequest(), 0
-    of_run = {name: given[name] for name in ("device", "memory_limit", "tf32", "save_every") if name in given}
+    of_run = {
+        name: given[name] for name in ("device", "memory_limit", "tf32", "cuda_graph", "save_every") if name in given
+    }
     for seed in seeds:
         place = folder / f"seed-{seed}"
         if stop():

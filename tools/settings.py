@@ -42,7 +42,14 @@ DEFAULTS: dict[str, Any] = {
     "patience": None,  # to the last epoch
 } | RECIPES["default"]
 SCHEDULES = ("cosine", "constant")
-RESUMABLE = {"resume", "device", "memory_limit", "tf32", "save_every"} | MAY_BE_SAID  # others are part of the run
+RESUMABLE = {
+    "resume",
+    "device",
+    "memory_limit",
+    "tf32",
+    "cuda_graph",
+    "save_every",
+} | MAY_BE_SAID  # others are the run's
 
 CHOICES = {
     "recipe": tuple(RECIPES),

@@ -91,6 +91,17 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
         group.add_argument(name, default=argparse.SUPPRESS, **kind)
 
 
+def add_graph_option(parser: Any) -> None:
+    """Add --cuda-graph; without it `cuda_graph` is absent from the parsed namespace."""
+    parser.add_argument(
+        "--cuda-graph",
+        choices=("auto", "on", "off"),
+        default=argparse.SUPPRESS,
+        help="on a GPU, record a training step and launch it by one call, with the same bits: on, off, or auto, which "
+        "is off until it has proved itself on a card (default: auto)",
+    )
+
+
 def device_of(text: str, memory_limit: float | None = None, tf32: bool = False) -> str:
     """Make the device of --device the current one and return its name, "cpu" or "cuda:<index>".
 

@@ -29,13 +29,14 @@ from misnet.tools.parts import Parts
 from misnet.tools.process_options import process_options, seconds_of
 from misnet.tools.seeds import is_of_seeds, seeds_of, train_seeds
 from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of
-from misnet.tools.taking_up import take_up
+from misnet.tools.taking_up import fingerprints, take_up
 from misnet.tools.toolkit import (
     STOPPED,
     StopRequest,
     UsageError,
     add_data_options,
     add_device_options,
+    add_graph_option,
     device_from,
     progress,
     run_tool,
@@ -103,6 +104,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     )
     select.add_argument("--patience", type=int, metavar="N", help="end after N epochs without a better one")
     add_device_options(parser)
+    add_graph_option(parser)
     run = parser.add_argument_group("run folder")
     run.add_argument("--output-dir", metavar="DIR", help="folder to write (default: runs/<dataset>-<network>-<time>)")
     run.add_argument(
@@ -179,7 +181,8 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     names = Parts(settings).names
     config, found = new_config(choice.model, choice.switches, choice.given, settings, *names)
     parts = dict(zip(names, found, strict=True))
-    data = {part: samples.fingerprint() for part, samples in parts.items()}
+    data, stamps = fingerprints(given, parts)
+    recorded = {"options": options, "stamps": stamps}
     augment = Augmentation(settings["augment"], settings["seed"])
     model = build(choice.model, config, settings["seed"])
     model.to(device)
@@ -215,6 +218,7 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         patience=settings["patience"],
         origin={"model": choice.model, "settings": settings, "network": config.to_dict()},
         seed=settings["seed"],
+        cuda_graph=options["cuda_graph"] == "on",
     )
 
     def after_epoch() -> None:
@@ -226,8 +230,8 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         if "resume" not in given:
             check_is_free(folder)  # nobody can begin one now
             run.save()  # before config.json, so that whatever has one can go on
-            write_config(folder, settings, choice.model, config, data, parts["train"].class_names, options)
-        elif not take_up(run, journal, given, options, data):
+            write_config(folder, settings, choice.model, config, data, parts["train"].class_names, **recorded)
+        elif not take_up(run, journal, given, recorded, data):
             return 0
         samples = "pairs" if len(model.streams) == 2 else "samples"
         words = {"train": "training", "val": "validation", "test": "test"}

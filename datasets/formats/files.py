@@ -1,8 +1,10 @@
 """Reading a file, with an error that says what is wrong when there is nothing to decode in it."""
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from misnet.datasets.base import DataError
@@ -11,6 +13,7 @@ __all__ = [
     "check_head",
     "described",
     "first_folder",
+    "has_files",
     "is_hidden",
     "looks_like_text",
     "one_form",
@@ -127,7 +130,7 @@ def refuse_text(data: bytes, where: object, expected: str) -> None:
 
 def one_form(name: str) -> str:
     """Return a name in the Unicode form NFC: macOS may write one letter as two, which then only look the same."""
-    return unicodedata.normalize("NFC", name)
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
 def printable(text: str) -> str:
@@ -141,21 +144,42 @@ def sorted_files(folder: Path, suffixes: Iterable[str], passed: list[Path] | Non
     passed: a list to which is added what is left: files with other endings, and links that lead nowhere.
     In natural order: 2 before 10. A folder that is missing has none.
     """
-    if not folder.is_dir():
-        return []
-    seen = [p for p in folder.iterdir() if not _is_litter(p.name)]
-    found = [p for p in seen if p.suffix.lower() in suffixes and p.is_file()]
+    seen = [entry for entry in _entries(folder) if not _is_litter(entry.name)]
+    found, left = [], []
+    for entry in seen:  # what the folder itself says of each: a file is not looked at but for links
+        fits = os.path.splitext(entry.name)[1].lower() in suffixes
+        if fits and entry.is_file():
+            found.append(entry.name)
+        elif fits or not entry.is_dir():
+            left.append(entry.name)
     if passed is not None:
-        taken = set(found)
-        passed += [p for p in seen if p not in taken and (p.suffix.lower() in suffixes or not p.is_dir())]
-    return sorted(found, key=_natural)
+        passed += [folder / name for name in left]
+    return [folder / name for name in sorted(found, key=_natural)]
+
+
+def has_files(folder: Path, suffixes: Iterable[str]) -> bool:
+    """Return whether `sorted_files` would find any; a folder of many is not read to its end."""
+    with suppress(FileNotFoundError, NotADirectoryError), os.scandir(folder) as entries:
+        return any(
+            os.path.splitext(entry.name)[1].lower() in suffixes and not _is_litter(entry.name) and entry.is_file()
+            for entry in entries
+        )
+    return False
 
 
 def sorted_folders(folder: Path) -> list[Path]:
     """Return the folders in a folder, without hidden ones, in natural order."""
-    if not folder.is_dir():
+    names = [entry.name for entry in _entries(folder) if not _is_litter(entry.name) and entry.is_dir()]
+    return [folder / name for name in sorted(names, key=_natural)]
+
+
+def _entries(folder: Path) -> list[os.DirEntry]:
+    """What a folder holds, nothing if it is none."""
+    try:
+        with os.scandir(folder) as entries:
+            return list(entries)
+    except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted((p for p in folder.iterdir() if not _is_litter(p.name) and p.is_dir()), key=_natural)
 
 
 def passed_over(paths: Iterable[Path], root: Path) -> str | None:
@@ -164,7 +188,7 @@ def passed_over(paths: Iterable[Path], root: Path) -> str | None:
     paths: what `sorted_files` put into `passed`; a file that is there twice counts once. root: examples are below it.
     """
     kinds: dict[str, list[Path]] = {}
-    for path in sorted(set(paths), key=_natural):
+    for path in sorted(set(paths), key=lambda path: _natural(path.name)):
         kinds.setdefault(_kind(path), []).append(path)
     if not kinds:
         return None
@@ -199,7 +223,7 @@ def _kind(path: Path) -> str:
     return path.suffix.lower() or "without an ending"
 
 
-def _natural(path: Path) -> tuple[list[tuple[int, str]], str]:
+def _natural(name: str) -> tuple[list[tuple[int, str]], str]:
     """Numbers in a name by their value and before letters; the same whatever Unicode form it is in."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", one_form(path.name))
-    return [(int(part), part) if part[0] in "0123456789" else (1 << 62, part) for part in parts], path.name
+    parts = re.findall(r"[0-9]+|[^0-9]+", one_form(name))
+    return [(int(part), part) if part[0] in "0123456789" else (1 << 62, part) for part in parts], name

@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from misnet.datasets.base import DataError
-from misnet.datasets.formats.files import first_folder, one_form, printable, sorted_files, sorted_folders
+from misnet.datasets.formats.files import first_folder, has_files, one_form, printable, sorted_files, sorted_folders
 from misnet.datasets.media.audio import AUDIO_SUFFIXES
 from misnet.datasets.media.images import IMAGE_SUFFIXES
 from misnet.datasets.media.sources import Sound, Video
@@ -130,7 +130,7 @@ def _class_folders(root: Path) -> list[Path]:
     """The folders in `root` that hold what a class has: other folders, of runs for instance, are none."""
     paired = paired_folders(root)
     if paired is None:
-        return [place for place in sorted_folders(root) if sorted_files(place, VIDEO_SUFFIXES)]
+        return [place for place in sorted_folders(root) if has_files(place, VIDEO_SUFFIXES)]
     sounds, images = map(sorted_folders, paired)
-    heard = [place for place in sounds if sorted_files(place, AUDIO_SUFFIXES)]
-    return heard + [place for place in images if sorted_files(place, IMAGE_SUFFIXES) or sorted_folders(place)]
+    heard = [place for place in sounds if has_files(place, AUDIO_SUFFIXES)]
+    return heard + [place for place in images if has_files(place, IMAGE_SUFFIXES) or sorted_folders(place)]

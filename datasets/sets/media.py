@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import numpy as np
 
-from misnet.datasets.base import AudioVisualDataset, DataError, MissingPackage, content_hash
+from misnet.datasets.base import AudioVisualDataset, DataError, MissingPackage, content_hash, file_stamps
 from misnet.datasets.formats.files import passed_over
 from misnet.datasets.media.audio import trim_silence
 from misnet.datasets.media.sources import Sound, Video, Vision
@@ -128,16 +128,25 @@ class MediaDataset(AudioVisualDataset):
 
     def fingerprint(self) -> str:
         """SHA-256 over settings, names and labels, and over the whole content of every file of the split."""
+        return content_hash(self._settings(), self._files())
+
+    def stamp(self) -> str:
+        """SHA-256 over what `fingerprint` covers, with size and times of each file in place of its content."""
+        return content_hash(self._settings() | {"files": file_stamps(self._files())})
+
+    def _settings(self) -> dict:
         samples = [(sample.key, sample.label) for sample in self.samples]
-        settings = {
+        return {
             "name": self.name,
             "split": self.split,
             "view": asdict(self.view),
             "samples": samples,
             "decoding": DECODING,
         }
+
+    def _files(self) -> tuple[Path, ...]:
         files = dict.fromkeys(path for index in range(len(self)) for path in self.files(index))
-        return content_hash(settings, (*self.containers, *files))
+        return (*self.containers, *files)
 
     def _take(self, samples: list[Sample], *, readable: bool = False) -> None:
         """Take the samples of the split; `readable`: they were decoded already."""

@@ -1,8 +1,10 @@
 """Pairing of sounds with images of the same class, each in one split only."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +34,11 @@ class Item:
     group: str | None = None
     test: bool | None = None
 
-    @property
+    @cached_property
     def name(self) -> tuple[int, str]:
         """Label, and file name without its ending, or name of a folder of frames, in one Unicode form."""
-        path = Path(self.key)
-        return self.label, one_form(path.name if isinstance(self.source, FrameFolder) else path.stem)
+        name = self.key.rpartition("/")[2]
+        return self.label, one_form(name if isinstance(self.source, FrameFolder) else os.path.splitext(name)[0])
 
 
 def sounds_by_class(folder: Path, label: Labeller, passed: list[Path] | None = None) -> list[Item]:

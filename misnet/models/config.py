@@ -67,6 +67,9 @@ class ModelConfig:
     PRESETS: ClassVar[tuple[str, ...]] = ()
     """Names of sets of switches to start from, the default first; none if there is only the defaults of the fields."""
 
+    EARLIER: ClassVar[Mapping[str, Any]] = {}
+    """What a config.json means that was written before there was a switch, where that is not the default."""
+
     classes: int
     timesteps: int
     size: int | None = None

@@ -28,6 +28,10 @@ MODELS = {
     "spiking-resnet18": Entry("misnet.models.spiking_resnet", "the spiking ResNet18 that they compare it with"),
     "spikformer": Entry("misnet.models.spikformer", "the spiking transformer of Zhou et al. 2023"),
     "spike-driven-transformer": Entry("misnet.models.spike_driven", "the spike-driven transformer of Yao et al. 2023"),
+    "smmt": Entry("misnet.models.smmt", "two spiking transformers with cross-attention after Guo et al. 2023"),
+    "emsnn": Entry("misnet.models.emsnn", "a spiking CNN and recurrent spiking neurons after Liu et al. 2022"),
+    "spikingresformer-ti": Entry("misnet.models.spiking_resformer", "the spiking transformer of Shi et al. 2024"),
+    "s-cmrl": Entry("misnet.models.s_cmrl", "two spiking transformers that add to each other, He et al. 2025"),
     "concat-resnet18": Entry(
         "misnet.models.concat_resnet", "two ResNet18, no spikes, one linear layer; OGM-GE by switch"
     ),

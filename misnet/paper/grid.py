@@ -41,6 +41,11 @@ QUICK_SWITCHES: dict[str, dict[str, Any]] = {
     "concat-resnet18": {"channels": (16, 32, 64, 128), "stem": "cifar"},
     "pmr": {"channels": (16, 32, 64, 128), "stem": "cifar"},
     "qmf": {"channels": (16, 32, 64, 128), "stem": "cifar"},
+    "spikformer": {"width": 64, "depth": 2, "attention_heads": 4},
+    "spike-driven-transformer": {"width": 64, "depth": 2, "attention_heads": 4},
+    "spikingresformer-ti": {"channels": (16, 48, 96), "attention_heads": (1, 3, 6), "group": 16},
+    "smmt": {"width": 64, "depth": 1, "attention_heads": 4},
+    "s-cmrl": {"width": 64, "attention_heads": 4},
 }
 """What shrinks a rival, by its name; those that are not here are run whole."""
 

@@ -29,7 +29,7 @@ __all__ = [
     "write_file",
 ]
 
-SECTIONS = {"settings", "model", "network", "data", "class_names", "options", "versions"}
+SECTIONS = {"settings", "model", "network", "data", "class_names", "options", "stamps", "versions"}
 MAY_CHANGE = {"data_dir", "recipe"}  # fingerprints tell whether the data are the same; a recipe stands for others
 MAY_BE_SAID = {
     "epochs",
@@ -54,10 +54,12 @@ def write_config(
     data: Mapping[str, str],
     class_names: Sequence[str],
     options: Mapping[str, Any] | None = None,
+    stamps: Mapping[str, str] | None = None,
 ) -> None:
     """Write config.json: settings of the run, name and switches of the model, fingerprint of each split, classes.
 
-    options: of the process, which do not decide what is trained, remembered for the next one.
+    options: of the process, which do not decide what is trained, remembered for the next one. stamps: of the splits,
+    by which a run that goes on sees that no file was written to, without reading any.
     """
     content = {
         "settings": settings,
@@ -66,6 +68,7 @@ def write_config(
         "data": data,
         "class_names": list(class_names),
         "options": dict(options or {}),
+        "stamps": dict(stamps or {}),
         "versions": machine(),
     }
     write_file(folder / "config.json", (json.dumps(content, indent=2) + "\n").encode())
@@ -81,7 +84,7 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def read_config(path: Path) -> dict[str, Any]:
-    """Return the content of a config.json, with the model that is meant where an earlier version named none.
+    """Return the content of a config.json, with the model and switches that are meant where an older one names none.
 
     Raises CheckpointError if the file is missing, is no config.json, or describes no network.
     """
@@ -100,7 +103,7 @@ def read_config(path: Path) -> dict[str, Any]:
     content.setdefault("model", DEFAULT)
     if unknown := sorted(set(content) - SECTIONS):
         raise CheckpointError(f"{path}: unknown section {unknown[0]!r}{newer_version(content)}")
-    objects = [(name, dict, "an object") for name in ("data", "options", "versions")]
+    objects = [(name, dict, "an object") for name in ("data", "options", "stamps", "versions")]
     for name, kind, expected in (("model", str, "text"), *objects):
         if not isinstance(content.get(name, kind()), kind):
             raise CheckpointError(f"{path}: {name}: expected {expected}, found {content[name]!r}")
@@ -108,7 +111,9 @@ def read_config(path: Path) -> dict[str, Any]:
     if not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
         raise CheckpointError(f"{path}: class_names: expected a list of texts, found {names!r}")
     try:
-        config_class(content["model"]).from_dict(content["network"])
+        kind = config_class(content["model"])
+        content["network"] = {**kind.EARLIER, **content["network"]}
+        kind.from_dict(content["network"])
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}{newer_version(content)}") from None
     return content

@@ -12,6 +12,7 @@ import numpy as np
 from misnet.models.contract import Model
 from snncore import Tensor, no_grad, observe
 from snncore.backend import Array, array_module, cupy_module
+from snncore.capture import pool_bytes
 from snncore.context import current_path
 from snncore.flat import FlatBuffers, is_finite
 from snncore.nn import Module, unfused
@@ -67,6 +68,13 @@ class FiringRates:
             self._spikes[path] += reading.count(slot)
         self.tally, self._pending = None, []
         return reading
+
+    def again(self) -> "FiringRates":
+        """Return another recording of the same layers, that reads the same slots: of a step that is run once more."""
+        other = FiringRates()
+        other.tally, other._pending = self.tally, list(self._pending)
+        other.places.update(self.places)
+        return other
 
     @property
     def spikes(self) -> dict[str, int]:
@@ -130,7 +138,8 @@ def peak_memory_mib(device: str = "cpu") -> float:
     NaN where the system does not tell.
     """
     if device != "cpu":
-        return cupy_module().get_default_memory_pool().total_bytes() / 2**20  # the pool gives nothing back
+        shared = cupy_module().get_default_memory_pool().total_bytes()
+        return (shared + pool_bytes()) / 2**20  # a pool gives nothing back
     try:
         import resource
     except ImportError:  # Windows

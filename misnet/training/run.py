@@ -38,6 +38,7 @@ from misnet.training.folder import (
     write_config,
     write_file,
 )
+from misnet.training.graphed import GraphedSteps
 from misnet.training.recording import peak_memory_mib
 from misnet.training.selection import judged_by, out_of_patience
 from misnet.training.state import State, load_newest, save_newest
@@ -78,6 +79,7 @@ class Run:
     origin: the settings and switches that this run is trained with, kept in every checkpoint; a checkpoint of others is
     refused. after_epoch: called after each epoch, once all files of the folder are written.
     seed: of what layers draw while they train; the order of the batches is that of `train`.
+    cuda_graph: launch steps on a GPU as a recorded graph, where that can be (see `misnet.training.graphed`).
     """
 
     folder: Path
@@ -101,6 +103,7 @@ class Run:
     after_epoch: Callable[[], None] = lambda: None
     clock: Callable[[], float] = time.monotonic
     seed: int = 0
+    cuda_graph: bool = False
 
     epoch: int = 0
     batch: int = 0  # batches of this epoch that are done
@@ -112,6 +115,7 @@ class Run:
         self.warned: list[str] = []
         self.saved_at = self.clock()
         self.last_is_whole = True
+        self.graphed: GraphedSteps | None = None
 
     def resume(self) -> None:
         """Go on from the newest checkpoint in the folder that is whole.
@@ -185,6 +189,10 @@ class Run:
         try:
             if self.accumulate > 1:
                 accumulated_step(*what, self.accumulate, self.seed, self.clip_norm)
+            elif self.cuda_graph:
+                if self.graphed is None:
+                    self.graphed = GraphedSteps(self.model, self.optimizer, self.log)
+                self.graphed.step(*what[2:], self.seed, self.clip_norm)
             else:
                 train_step(*what, self.seed, self.clip_norm)
         except ValueError as error:

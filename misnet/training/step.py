@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from misnet.training.totals import Totals, count_correct
 from snncore import Tensor, no_grad, to_device
 from snncore.backend import Array, array_module
 from snncore.clipping import clip_grad_norm
-from snncore.flat import is_finite
+from snncore.flat import FlatBuffers, is_finite
 from snncore.optim import Optimizer
 from snncore.rng import training_step
 
-__all__ = ["Diverged", "Totals", "evaluate", "predict", "refuse_step", "train_step"]
+__all__ = ["Diverged", "Told", "Totals", "evaluate", "finish", "predict", "refuse_step", "tell", "train_step"]
 
 
 class Diverged(RuntimeError):
@@ -43,33 +43,73 @@ def train_step(
     gradient or a weight is not finite.
     """
     *streams, labels = take(model, batch)
+
+    def update(finite: Array) -> None:
+        optimizer.lr = lr
+        optimizer.step(finite)
+
+    with np.errstate(all="ignore"):  # what is not finite is looked for below
+        with training_step(seed, step):
+            told = tell(model, optimizer, streams, labels, update, clip_norm)
+        return finish(model, optimizer, told, streams, labels, totals, step, seed)
+
+
+class Told(NamedTuple):
+    """What a device was told to do in a step, and where its numbers will be."""
+
+    rates: FiringRates
+    slots: list[int]  # of the loss, whether all is finite, and the right answers of each head
+    heads: tuple[str, ...]
+    statistics: FlatBuffers
+    kept: list[Array]  # the running statistics before the step
+
+
+def tell(
+    model: Model,
+    optimizer: Optimizer,
+    streams: list[Array],
+    labels: Array,
+    update: Callable[[Array], None],
+    clip_norm: float | None = None,
+) -> Told:
+    """Launch a step, without waiting for a GPU; update: launches the optimizer's part, given whether all is finite."""
     model.train()
     rates, statistics = FiringRates(), statistics_of(model)
     kept = statistics.keep()
     optimizer.zero_grad()
-    with np.errstate(all="ignore"):  # what is not finite is looked for below
-        with training_step(seed, step), rates.recording():
-            scores = model(*map(Tensor, streams))
-            value = model.loss(scores, labels)
-        value.backward()
-        with training_step(seed, step):
-            model.after_backward(scores, labels)
-        # Data-parallel training adds up `optimizer.flat.g` of all machines here, and asks all whether they are finite.
-        finite = optimizer.all_finite(value.data)
-        if clip_norm is not None:
-            clip_grad_norm(optimizer.parameters.values(), clip_norm)
-        optimizer.lr = lr
-        optimizer.step(finite)
-        tally = rates.tally_on(array_module(value.data))
-        numbers = (value.data, finite, *count_correct(scores, labels).values())
-        slots = [tally.keep(x) for x in numbers]
-        reading = rates.read()  # the one place that waits for a GPU
-        assert reading is not None
-        result, all_finite, *correct = (reading.number(slot) for slot in slots)
-        if not all_finite:
-            statistics.put_back(kept)
-            refuse_step(model, optimizer, streams, result, step, seed)
-    totals.add(scores, labels, result, rates, dict(zip(scores, map(int, correct), strict=True)))
+    with rates.recording():
+        scores = model(*map(Tensor, streams))
+        value = model.loss(scores, labels)
+    value.backward()
+    model.after_backward(scores, labels)
+    # Data-parallel training adds up `optimizer.flat.g` of all machines here, and asks all whether they are finite.
+    finite = optimizer.all_finite(value.data)
+    if clip_norm is not None:
+        clip_grad_norm(optimizer.parameters.values(), clip_norm)
+    update(finite)
+    tally = rates.tally_on(array_module(value.data))
+    numbers = (value.data, finite, *count_correct(scores, labels).values())
+    return Told(rates, [tally.keep(x) for x in numbers], tuple(scores), statistics, kept)
+
+
+def finish(
+    model: Model,
+    optimizer: Optimizer,
+    told: Told,
+    streams: list[Array],
+    labels: Array,
+    totals: Totals,
+    step: int,
+    seed: int,
+) -> float:
+    """Read the numbers of a step, take it back if something is not finite, else add it to `totals`; see train_step."""
+    reading = told.rates.read()  # the one place that waits for a GPU
+    assert reading is not None
+    result, all_finite, *correct = (reading.number(slot) for slot in told.slots)
+    if not all_finite:
+        told.statistics.put_back(told.kept)
+        refuse_step(model, optimizer, streams, result, step, seed)
+    totals.add({}, labels, result, told.rates, dict(zip(told.heads, map(int, correct), strict=True)))
     return result
 
 

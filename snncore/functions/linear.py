@@ -33,7 +33,7 @@ class Linear(Function):
     def backward(self, gy: Array) -> Any:
         x, w = self.saved
         flat = gy.reshape(-1, gy.shape[-1])  # [M, Co]
-        gx = gy @ w.T if self.needs[0] else None
+        gx = self.kernels.linear_forward(gy, w.T) if self.needs[0] else None
         gw = self.kernels.linear_backward_weight(x, gy) if self.needs[1] else None
         gb = flat.sum(axis=0) if self.needs[2] else None
         return gx, gw, gb

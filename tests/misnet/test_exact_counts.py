@@ -4,7 +4,7 @@ import pytest
 
 from misnet import MISNet
 from snncore import Tensor
-from tests.misnet.tiny import make_batch, shaken, tiny_config
+from tests.misnet.tiny import shaken, streams_of, tiny_config
 from tests.reference.exact import check, record
 from tests.reference.interpreter import FREE, RULES
 
@@ -20,6 +20,9 @@ SWITCHES = {
     "spikes fused by attention": {"mlif": "independent", "mlif_fusion": "attention"},
     "second threshold": {"mlif": "second-threshold", "alpha": 0.8},
     "no neuron in the cell": {"mlif": "off"},
+    "windows": {"block": "swin", "window": 2, "swin_heads": 1, "mlp_ratio": 2},
+    "vision alone": {"streams": "visual"},
+    "sound alone, no W": {"streams": "audio", "spatial_weight": "none", "pooling": "avg"},
     "fused charge": {"mlif": "fused-charge", "decay": 0.0, "tau": 2.0},
 }
 
@@ -29,8 +32,8 @@ SWITCHES = {
 def test_whole_networks(name, training):
     config = tiny_config(timesteps=2, size=4 if name != "public code" else 8, v_threshold=0.4, **SWITCHES[name])
     model = shaken(MISNet(config)).train(training)
-    x_a, x_v, _ = make_batch(config, n=2)
-    calls, ops = record(lambda: model(Tensor(x_a), Tensor(x_v)))
+    inputs = streams_of(config, n=2)
+    calls, ops = record(lambda: model(*map(Tensor, inputs)))
     assert {function.name for function, _, _ in calls} <= set(RULES) | set(FREE)
     assert check(calls, ops) > 20
     assert ops.totals()["spikes"] > 0

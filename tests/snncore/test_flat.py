@@ -8,7 +8,8 @@ import pytest
 
 from snncore import manual_seed, nn
 from snncore.flat import ALIGN, FlatBuffers, is_finite
-from snncore.optim import BLOCK, OPTIMIZERS, SGD, Adam, AdamW, Optimizer
+from snncore.optim import OPTIMIZERS, SGD, Adam, AdamW, Optimizer
+from snncore.optimizer import BLOCK
 from snncore.tape import Tensor
 
 SHAPES = {"large": (BLOCK + 3, 2), "w": (3, 4, 5), "b": (7,), "alpha": ()}  # the first is cut into three blocks

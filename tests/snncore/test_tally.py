@@ -46,3 +46,19 @@ def test_more_numbers_than_slots_take_more_copies():
         reading = tally.read()
         assert [reading.number(slot) for slot in slots] == list(range(SLOTS + 3))
         assert Tally(cupy).read().slots.size == 0
+
+
+@needs_compiler
+def test_spikes_that_wait_to_be_counted_together_get_their_own_slots():
+    with double.installed() as cupy:
+        tally, trains = Tally(cupy), [cupy.asarray(np.arange(n, dtype=np.uint8)) for n in (2, 33, 17, 5, 90, 4)]
+        numbers = [tally.keep(cupy.zeros(())) for _ in range(SLOTS - 3)]  # the fourth count begins another chunk
+        ledger.clear()
+        slots = [tally.count(s) for s in trains]
+        kept = tally.keep(cupy.full((), 0.5))
+        assert ledger.events["launch"] == 2  # of three before the end of the chunk, of three after it
+        slots.append(tally.count(trains[0]))
+        reading = tally.read()
+        assert [reading.count(slot) for slot in slots] == [1, 32, 16, 4, 89, 3, 1]
+        assert reading.number(kept) == 0.5
+        assert len(numbers) + len(slots) + 1 == tally.used

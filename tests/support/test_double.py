@@ -85,10 +85,11 @@ def test_what_waits_or_copies_is_counted_and_refused_while_capturing(cp, name):
     call(cp, a)
     assert ledger.events == {kind: 1}
     stream = cp.cuda.Stream(non_blocking=True)
-    stream.begin_capture()
-    with pytest.raises(RuntimeError, match=f"{kind} while a stream is capturing"):
-        call(cp, a)
-    stream.end_capture()
+    with stream, cp.cuda.using_allocator(cp.cuda.MemoryPool().malloc):
+        stream.begin_capture()
+        with pytest.raises(RuntimeError, match=f"{kind} while a stream is capturing"):
+            call(cp, a)
+        stream.end_capture()
 
 
 def test_what_does_not_wait_is_not_counted(cp):
@@ -156,3 +157,10 @@ def test_what_a_kernel_writes_beyond_its_array_is_found(cp):
         kernel((1,), (64,), (np.empty(32, f32), np.int32(32)))
     with pytest.raises(TypeError, match="options must be a tuple"):
         cp.RawModule(code=code, options=["-O1"])
+
+
+def test_memory_of_recordings_is_refused_outside_of_one(cp):
+    pool = cp.cuda.MemoryPool()
+    with cp.cuda.using_allocator(pool.malloc), pytest.raises(RuntimeError, match="the next launch may write to it"):
+        cp.zeros(3)
+    assert cp.zeros(3).sum().get() == 0

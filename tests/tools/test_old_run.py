@@ -8,10 +8,12 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from snncore.checkpoint import load_checkpoint
 from tests.tools.test_any_model import assert_done
-from tests.tools.test_train import metrics
+from tests.tools.test_train import metrics, weights
 
 OLD = Path(__file__).parent / "data" / "run_of_version_0_1"
 HEADER = (
@@ -69,3 +71,20 @@ def test_data_of_other_streams_are_refused_though_it_names_no_classes(folder, ca
         monkeypatch.setitem(REGISTRY, "dialpad", type(REGISTRY["dialpad"])(kind, "x", 8, 5))
         result = call(tool, folder, "--device", "cpu")
         assert (result.status, result.err) == (2, f"error: {message}\n")
+
+
+def test_a_switch_that_came_later_means_what_was_done_before(folder, call, tmp_path):
+    assert "head_scale" not in json.loads((OLD / "config.json").read_text())["network"]
+    for path in folder.glob("*.safetensors"):
+        path.unlink()  # as if it had been killed before its first save: it begins anew
+    (folder / "metrics.csv").unlink(missing_ok=True)
+    result = call("train", "--resume", folder, "--device", "cpu")
+    assert "nothing was saved before the run ended; it begins anew" in result.err
+    with_file = call("train", "--config", OLD / "config.json", "--device", "cpu", "--output-dir", tmp_path / "again")
+    assert with_file.status == 0, with_file.err
+    assert json.loads((tmp_path / "again" / "config.json").read_text())["network"]["head_scale"] == 1.0
+    _, metadata = load_checkpoint(folder / "last.safetensors")
+    assert metadata["origin"]["network"]["head_scale"] == 1.0
+    x, y = weights(folder), weights(tmp_path / "again")
+    assert x.keys() == y.keys()
+    assert all(np.array_equal(x[name], y[name]) for name in x)

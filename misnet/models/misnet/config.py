@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from misnet.models.config import ConfigError, Data, ModelConfig, Shape, shape_of, switch
+from misnet.models.parts.streams import STREAMS
 from snncore.functions.sew import CONNECTS
 from snncore.nn import NEURONS, decay_of
 from snncore.surrogate import SURROGATES, Surrogate
@@ -33,6 +34,7 @@ class MISNetConfig(ModelConfig):
     """
 
     PRESETS: ClassVar[tuple[str, ...]] = ("paper", "public-code")
+    EARLIER: ClassVar[Mapping[str, Any]] = {"head_scale": 1.0}
 
     variant: str = switch("S", "size of Table 1: XS, S, L or XL", tuple(VARIANTS))
     channels: tuple[int, ...] | None = switch(None, "channels of each stage instead of Table 1's, as 16,32,64")
@@ -42,6 +44,9 @@ class MISNetConfig(ModelConfig):
     timesteps: int = switch(4, "T, the number of timesteps")
     audio_channels: int = switch(1, "channels of the audio input")
     visual_channels: int = switch(3, "channels of the visual input")
+    streams: str = switch(
+        "both", "what the network takes: both, or one (Table 2): LIF for MLIF, one head", tuple(STREAMS)
+    )
 
     tau: float = switch(2.0, "membrane time constant, above 1; the membrane keeps 1 - 1/tau of itself (Eqs. 2, 6)")
     decay: float | None = switch(None, "what the membrane keeps of itself, in [0, 1), instead of 1 - 1/tau")
@@ -65,11 +70,17 @@ class MISNetConfig(ModelConfig):
     learn_alpha: bool = switch(True, "learn alpha, a scalar per modality and cell")
     spatial_weight: str = switch("pixel", "W of Eq. 5: h x w, per channel, or none", ("pixel", "channel", "none"))
     sew: str = switch("per-modality", "SEW blocks (Eq. 4; off: Table 7)", ("per-modality", "shared", "off"))
+    block: str = switch("sew", "what stands where the SEW blocks are: sew, or swin (Table 11)", ("sew", "swin"))
+    window: int = switch(4, "height and width of the windows of SwinT blocks, which the maps must be multiples of")
+    swin_heads: int = switch(4, "heads of their attention")
+    mlp_ratio: int = switch(4, "hidden channels of their MLP, as a multiple of the channels")
     connect: str = switch("add", "how a SEW block joins its input", CONNECTS)
     cell_residual: bool = switch(False, "add the spikes that entered a cell to those that leave it")
     pooling: str = switch("max", "2x2 pooling after the cells of a stage; max keeps spikes binary", ("max", "avg"))
     head: str = switch("concat", "fusion before the classifier (Eq. 13, Table 6)", HEADS)
     head_pool: int = switch(0, "0: global average before the heads; k: average over k x k pixels, then flatten")
+    dropout: float = switch(0.0, "rate after each stage and before the heads; the public code has 0.3 in L and XL")
+    head_scale: float = switch(0.1, "factor on the initial weights of the last layer of each head")
 
     loss: str = switch("mse", "mse against one-hot labels (Eqs. 14, 15) or cross-entropy", ("mse", "cross-entropy"))
     beta_a: float = switch(0.5, "weight of the audio loss (Eq. 16)")
@@ -79,12 +90,13 @@ class MISNetConfig(ModelConfig):
     )
 
     def check(self) -> None:
-        for name in ("size", "audio_channels", "visual_channels"):
+        for name in ("size", "audio_channels", "visual_channels", "window", "swin_heads", "mlp_ratio"):
             self.require(name, getattr(self, name) >= 1, "a positive integer")
         for name in ("v_threshold", "mlif_v_threshold"):
             self.require(name, getattr(self, name) > 0, "a positive number")
-        for name in ("beta_a", "beta_v"):
+        for name in ("beta_a", "beta_v", "head_scale"):
             self.require(name, getattr(self, name) >= 0, "a number of at least 0")
+        self.require("dropout", 0 <= self.dropout < 1, "a rate in [0, 1)")
         for name in ("channels", "cells"):
             least = 1 if name == "channels" else 0
             value = getattr(self, name)
@@ -108,6 +120,10 @@ class MISNetConfig(ModelConfig):
         self.require("size", last >= 1, f"at least {1 << stages}, as {stages} stages halve it")
         fits = self.head_pool == 0 or 1 <= self.head_pool <= last
         self.require("head_pool", fits, f"0 or at most {last}, the size after the last stage")
+        if self.streams != "both":
+            self._check_one_stream()
+        if self.block == "swin":
+            self._check_windows()
         if self.mlif in ("second-threshold", "off") and self.mlif_fusion != "concat":
             raise ConfigError(
                 f"mlif_fusion: the control mlif={self.mlif} fuses nothing; expected concat, found {self.mlif_fusion!r}"
@@ -127,6 +143,39 @@ class MISNetConfig(ModelConfig):
             raise ConfigError(
                 f"cells: expected at most {MOST_CELLS} a stage with cell_residual, to fit a byte, found {most}"
             )
+
+    def _check_windows(self) -> None:
+        if self.sew == "off":
+            raise ConfigError("block: sew=off leaves no blocks that SwinT blocks could stand for, found 'swin'")
+        for stage, (channels, cells) in enumerate(zip(self.stage_channels, self.stage_cells, strict=True)):
+            side = self.size >> stage
+            where = f"of stage {stage + 1}, which is {side}x{side} at size {self.size}"
+            if cells and self.window > side:
+                raise ConfigError(f"window: a window of {self.window} pixels is larger than the map {where}")
+            if cells and side % self.window:
+                raise ConfigError(f"window: windows of {self.window} pixels do not fill the map {where}")
+            if cells and channels % self.swin_heads:
+                raise ConfigError(
+                    f"swin_heads: {self.swin_heads} heads do not divide the {channels} channels of stage {stage + 1}"
+                )
+
+    def _check_one_stream(self) -> None:
+        only = {"mlif_fusion": "concat", "head": "concat"}
+        for name, value in only.items():
+            if getattr(self, name) != value:
+                raise ConfigError(
+                    f"{name}: a network of one stream ({self.streams}) has nothing to fuse; expected {value}, found "
+                    f"{getattr(self, name)!r}"
+                )
+        if self.mlif == "fused-charge":
+            raise ConfigError(
+                f"mlif: a network of one stream ({self.streams}) has no currents to fuse, found {self.mlif!r}"
+            )
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modalities that the network takes, a for audio and v for vision, in the order of its inputs."""
+        return tuple(name[0] for name in STREAMS[self.streams])
 
     @property
     def stage_channels(self) -> tuple[int, ...]:
@@ -159,10 +208,17 @@ class MISNetConfig(ModelConfig):
 
     def shapes(self) -> dict[str, Shape]:
         pixels = (self.timesteps, self.size, self.size)
-        return {"audio": (*pixels, self.audio_channels), "visual": (*pixels, self.visual_channels)}
+        channels = {"audio": self.audio_channels, "visual": self.visual_channels}
+        return {name: (*pixels, channels[name]) for name in STREAMS[self.streams]}
 
     @classmethod
     def found_in(cls, data: Data) -> dict[str, Any]:
+        if ("audio" in data.streams) != ("visual" in data.streams):  # enough for a network of one stream
+            (name,) = {"audio", "visual"} & set(data.streams)
+            _, height, width, channels = shape_of(data, name)
+            if height != width:
+                raise ConfigError(f"{data.name}: MISNet takes square inputs, found {(height, width)}")
+            return super().found_in(data) | {"size": width, f"{name}_channels": channels}
         audio, visual = shape_of(data, "audio"), shape_of(data, "visual")
         if audio[1:-1] != visual[1:-1] or len({*visual[1:-1]}) != 1:
             raise ConfigError(f"{data.name}: MISNet takes two square inputs of one size, found {audio} and {visual}")
@@ -191,8 +247,10 @@ def _public_code(variant: str) -> dict[str, Any]:
         "pooling": "avg",
         "learn_alpha": False,
         "head_pool": 2 if len(channels) == 3 else 4,
+        "head_scale": 1.0,
         "cells": (1, 1, 1) if variant == "XS" else cells,
         "size": 32 if len(channels) == 3 else 64,
+        "dropout": 0.0 if len(channels) == 3 else 0.3,
         "unused_modules": True,
     }
 

@@ -49,14 +49,19 @@ class FusionHead(nn.Module):
             self.hidden = nn.Linear(2 * features, features, rng=rng)
         inputs = 2 * features if self.fusion in ("concat", "attention") else features
         self.linear = nn.Linear(inputs, config.classes, rng=rng)
+        self.dropout = None if config.dropout == 0 else nn.Dropout(config.dropout, shared_over_time=False)
 
     def forward(self, g_a: Tensor, g_v: Tensor) -> Any:
         check_pair("FusionHead", g_a, g_v)
         if self.fusion == "sum":
-            return self.linear(g_a + g_v)
+            return self.classify(g_a + g_v)
         if self.fusion == "hadamard":
-            return self.linear(g_a * g_v)
+            return self.classify(g_a * g_v)
         if self.fusion == "attention":
             g_a, g_v = self.attention(g_a, g_v)
         g = F.Concat(-1)(g_a, g_v)  # [T, N, 2F]
-        return self.linear(F.ReLU()(self.hidden(g)) if self.fusion == "mlp" else g)
+        return self.classify(F.ReLU()(self.hidden(g)) if self.fusion == "mlp" else g)
+
+    def classify(self, g: Tensor) -> Tensor:
+        """Return the scores of fused features, after dropout if there is one."""
+        return self.linear(g if self.dropout is None else self.dropout(g))

@@ -11,7 +11,16 @@ from snncore import nn
 from snncore.firing import Firing
 from snncore.tape import Tensor, at_timestep
 
-__all__ = ["FusedSpikes", "NoMLIF", "RaisedLIF", "SecondThreshold", "make_firing", "make_mlif"]
+__all__ = [
+    "CurrentLIF",
+    "FusedSpikes",
+    "NoMLIF",
+    "RaisedLIF",
+    "SecondThreshold",
+    "make_firing",
+    "make_lif",
+    "make_mlif",
+]
 
 
 def make_firing(config: MISNetConfig, v_threshold: float) -> Firing:
@@ -38,6 +47,26 @@ def make_mlif(config: MISNetConfig, channels: int, rng: np.random.Generator) -> 
     if config.mlif_fusion == "concat":
         return nn.MLIF(firing=firing, **alpha)
     return FusedMLIF(make_fusion(config.mlif_fusion, channels, rng), firing, **alpha)
+
+
+def make_lif(config: MISNetConfig) -> nn.Module | None:
+    """Return what stands for the MLIF in a network of one stream: (o, w) to s; None for no neuron."""
+    firing = make_firing(config, config.mlif_v_threshold)
+    if config.mlif == "off":
+        return None
+    if config.mlif == "second-threshold":
+        return RaisedLIF(firing, config.alpha, config.learn_alpha)
+    return CurrentLIF(nn.LIF(firing=firing))
+
+
+class CurrentLIF(nn.Module):
+    """LIF on a weighted current: s = LIF(o * w), Eqs. 2 and 5. o: [T, N, H, W, C]; w: as in MLIF. Returns uint8."""
+
+    def __init__(self, neuron: nn.LIF) -> None:
+        self.neuron = neuron
+
+    def forward(self, o: Tensor, w: Tensor | None = None) -> Tensor:
+        return self.neuron(F.Cast(self.dtype)(o) if w is None else o * w)
 
 
 class FusedSpikes(nn.Module):

@@ -72,8 +72,9 @@ class SpikingSelfAttention(nn.Module):
 
         q, k, v = SN(BN(W x)),   a = SN_0.5(scale (q k^T) v) for each head,   y = SN(BN(W a))
 
-    x: spikes, integers [T, N, P, D]. Returns spikes of the same shape. Source: Zhou et al., Spikformer, ICLR 2023,
-    Eqs. 7 to 10; scale 0.125 and threshold 0.5 are those of their code.
+    x: spikes, integers [T, N, P, D]. other: spikes [T, N, P', D] that keys and values are made of in place of x, which
+    is cross-attention. Returns spikes of the shape of x. Source: Zhou et al., Spikformer, ICLR 2023, Eqs. 7 to 10;
+    scale 0.125 and threshold 0.5 are those of their code.
     """
 
     def __init__(self, width: int, heads: int, config: SpikingConfig, rng: np.random.Generator, scale: float = 0.125):
@@ -82,15 +83,15 @@ class SpikingSelfAttention(nn.Module):
         self.neuron = config.make_neuron(ATTENTION_THRESHOLD)
         self.projection = LinearBNNeuron(width, width, config, rng)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, other: Tensor | None = None) -> Tensor:
         t, n, p, d = x.shape
+        other = x if other is None else other
 
         def split(s: Tensor) -> Tensor:
-            return s.reshape(t, n, p, self.heads, d // self.heads).transpose(
-                0, 1, 3, 2, 4
-            )  # [T, N, heads, P, D / heads]
+            parts = s.reshape(t, n, s.shape[2], self.heads, d // self.heads)
+            return parts.transpose(0, 1, 3, 2, 4)  # [T, N, heads, P, D / heads]
 
-        q, k, v = split(self.q(x)), split(self.k(x)), split(self.v(x))
+        q, k, v = split(self.q(x)), split(self.k(other)), split(self.v(other))
         a = (q @ k.transpose(0, 1, 2, 4, 3)) @ v  # [T, N, heads, P, D / heads]
         a = self.neuron(a * self.scale).transpose(0, 1, 3, 2, 4).reshape(t, n, p, d)
         return self.projection(a)
@@ -111,13 +112,17 @@ class PatchSplitting(nn.Module):
     """Spiking patch splitting with a conditional position embedding, for images of 32 pixels and the like.
 
         x = four times SN(BN(Conv3x3)), to D/8, D/4, D/2 and D channels; 3x3 max pooling, stride 2, after the last two
+        (`halvings` of them)
         y = x + SN(BN(Conv3x3(x)))
 
     x: float [T, N, H, W, C]. Returns spikes, integers [T, N, H W / 16, D]. Source: Zhou et al., Spikformer, ICLR 2023,
     Section 3.2, and their code for CIFAR.
     """
 
-    def __init__(self, shape: Shape, width: int, config: SpikingConfig, rng: np.random.Generator) -> None:
+    def __init__(
+        self, shape: Shape, width: int, config: SpikingConfig, rng: np.random.Generator, halvings: int = HALVINGS
+    ) -> None:
+        self.halvings = halvings
         channels = (shape[-1], width // 8, width // 4, width // 2, width)
         pairs = itertools.pairwise(channels)
         self.convs = nn.ModuleList(ConvBNNeuron(ci, co, 3, 1, config, rng) for ci, co in pairs)
@@ -128,7 +133,7 @@ class PatchSplitting(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         for k, conv in enumerate(self.convs):
             x = conv(x)
-            if k >= len(self.convs) - HALVINGS:
+            if k >= len(self.convs) - self.halvings:
                 x = self.pool(x)  # [T, N, H / 2, W / 2, C]
         x = self.join(x, self.position(x))
         t, n, h, w, d = x.shape

@@ -6,6 +6,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
+from snncore.kernels.cuda.gemm import matmul
 from snncore.kernels.cuda.module import THREADS, blocks_for, lanes_for, launch, put, ready
 from snncore.kernels.reference.conv import conv_output_size
 
@@ -64,7 +65,7 @@ def dense_forward(x: Array, w: Array, stride: tuple[int, int], padding: tuple[in
     flat, out = xp.ascontiguousarray(w).reshape(-1, co), y.reshape(-1, co)
     sizes = (*x.shape[1:], ho, wo, kh, kw, *stride, *padding)
     for rows, columns in _gather("columns", x, len(out), kh * kw * ci, ho * wo, sizes):
-        xp.matmul(columns, flat, out=out[rows])
+        matmul(columns, flat, out=out[rows])
     return y
 
 
@@ -89,9 +90,9 @@ def dense_backward_weight(
     sizes = (*x.shape[1:], ho, wo, *kernel, *stride, *padding)
     for rows, columns in _gather("columns", x, len(flat), kernel[0] * kernel[1] * ci, ho * wo, sizes):
         if rows.start == 0:
-            xp.matmul(columns.T, flat[rows], out=whole)
+            matmul(columns.T, flat[rows], out=whole)
         else:
-            whole += xp.matmul(columns.T, flat[rows])
+            whole += matmul(columns.T, flat[rows])
     return gw
 
 
@@ -115,5 +116,5 @@ def conv_backward_input(
     out = gx.reshape(-1, ci)
     sizes = (*shape[1:3], co, *gy.shape[1:3], kh, kw, *stride, *padding)
     for rows, columns in _gather("gradients", gy, len(out), kh * kw * co, shape[1] * shape[2], sizes):
-        xp.matmul(columns, across, out=out[rows])
+        matmul(columns, across, out=out[rows])
     return gx

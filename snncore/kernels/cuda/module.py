@@ -1,6 +1,7 @@
 """Loading the .cu files beside this one, and launching their kernels."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,15 +66,19 @@ def _module(xp: Any, file: str, defines: str) -> Any:
 def launch(file: str, name: str, grid: tuple[int, ...], block: tuple[int, ...], *args: Any, defines: str = "") -> None:
     """Start kernel `name` of `file`.cu, compiled with some definitions, on the current stream.
 
-    args: GPU arrays, C-contiguous; Python bools and ints become int32, floats float32 (also NumPy's, which are floats),
-    a `Double` float64; other NumPy scalars stay as they are.
+    args: GPU arrays, C-contiguous, one of them first; Python bools and ints become int32, floats and NumPy's float64
+    become float32, a `Double` float64; other NumPy scalars stay as they are.
     Raises ValueError for an array that is not contiguous: a kernel would ignore its strides, and CuPy says nothing.
     """
-    xp = array_module(*args)
+    made = []
     for k, a in enumerate(args):
-        if hasattr(a, "flags") and not a.flags.c_contiguous:
+        convert = _CONVERSIONS.get(type(a))
+        if convert is not None:
+            a = convert(a)
+        elif not a.flags.c_contiguous:
             raise ValueError(f"{name}: argument {k} of shape {a.shape} is not C-contiguous")
-    _kernel(xp, file, name, defines)(grid, block, tuple(_argument(a) for a in args))
+        made.append(a)
+    _kernel(array_module(args[0]), file, name, defines)(grid, block, tuple(made))
 
 
 class Double(NamedTuple):
@@ -82,12 +87,16 @@ class Double(NamedTuple):
     value: float
 
 
-def _argument(a: Any) -> Any:
-    if isinstance(a, Double):
-        return np.float64(a.value)
-    if isinstance(a, int):  # bool too
-        return np.int32(a)
-    return np.float32(a) if isinstance(a, float) else a
+_CONVERSIONS: dict[type, Callable[[Any], Any]] = {  # a step launches hundreds of kernels, and the host is what it costs
+    bool: np.int32,
+    int: np.int32,
+    float: np.float32,
+    np.float64: np.float32,
+    np.int32: np.int32,
+    np.int64: np.int64,
+    np.float32: np.float32,
+    Double: lambda a: np.float64(a.value),
+}
 
 
 def blocks_for(n: int, each: int = THREADS) -> tuple[int]:

@@ -19,14 +19,11 @@ check_finite(const float* __restrict__ w, const float* __restrict__ g, const flo
 // shrink: what AdamW multiplies w with first. decay: the weight decay that enters the gradient.
 // from_gradient: the average begins from the gradient, for a beta1 up to 0.5 (see snncore.optim).
 // rate = lr / (1 - beta1^k), root = sqrt(1 - beta2^k); the other factors are 1 - beta.
-extern "C" __global__ void __launch_bounds__(256)
-adam_step(float* __restrict__ w, const float* __restrict__ g, float* __restrict__ m, float* __restrict__ v,
-          const int* __restrict__ finite, const long long n, const float shrink, const float decay,
-          const float beta1, const float one_minus_beta1, const int from_gradient, const float beta2,
-          const float one_minus_beta2, const float rate, const float root, const float eps)
+__device__ __forceinline__ void
+adam_entry(float* w, const float* g, float* m, float* v, const long long i, const float shrink, const float decay,
+           const float beta1, const float one_minus_beta1, const int from_gradient, const float beta2,
+           const float one_minus_beta2, const float rate, const float root, const float eps)
 {
-    const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= n || !*finite) return;
     float weight = w[i], gradient = g[i];
     if (shrink != 1.0f) weight *= shrink;
     if (decay != 0.0f) gradient = gradient + decay * weight;
@@ -39,12 +36,34 @@ adam_step(float* __restrict__ w, const float* __restrict__ g, float* __restrict_
 }
 
 extern "C" __global__ void __launch_bounds__(256)
-sgd_step(float* __restrict__ w, const float* __restrict__ g, float* __restrict__ average, const int has_average,
-         const int* __restrict__ finite, const long long n, const float lr, const float momentum, const float decay,
-         const int nesterov)
+adam_step(float* __restrict__ w, const float* __restrict__ g, float* __restrict__ m, float* __restrict__ v,
+          const int* __restrict__ finite, const long long n, const float shrink, const float decay,
+          const float beta1, const float one_minus_beta1, const int from_gradient, const float beta2,
+          const float one_minus_beta2, const float rate, const float root, const float eps)
 {
     const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n || !*finite) return;
+    adam_entry(w, g, m, v, i, shrink, decay, beta1, one_minus_beta1, from_gradient, beta2, one_minus_beta2, rate, root,
+               eps);
+}
+
+// The same with what changes from step to step in memory, so that it can be recorded: factors {shrink, rate, root}.
+extern "C" __global__ void __launch_bounds__(256)
+adam_step_again(float* __restrict__ w, const float* __restrict__ g, float* __restrict__ m, float* __restrict__ v,
+                const int* __restrict__ finite, const long long n, const float decay, const float beta1,
+                const float one_minus_beta1, const int from_gradient, const float beta2, const float one_minus_beta2,
+                const float eps, const float* __restrict__ factors)
+{
+    const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n || !*finite) return;
+    adam_entry(w, g, m, v, i, factors[0], decay, beta1, one_minus_beta1, from_gradient, beta2, one_minus_beta2,
+               factors[1], factors[2], eps);
+}
+
+__device__ __forceinline__ void
+sgd_entry(float* w, const float* g, float* average, const int has_average, const long long i, const float lr,
+          const float momentum, const float decay, const int nesterov)
+{
     float gradient = g[i];
     if (decay != 0.0f) gradient = gradient + decay * w[i];
     if (has_average) {
@@ -53,4 +72,25 @@ sgd_step(float* __restrict__ w, const float* __restrict__ g, float* __restrict__
         gradient = nesterov ? gradient + momentum * buf : buf;
     }
     w[i] = w[i] - lr * gradient;
+}
+
+extern "C" __global__ void __launch_bounds__(256)
+sgd_step(float* __restrict__ w, const float* __restrict__ g, float* __restrict__ average, const int has_average,
+         const int* __restrict__ finite, const long long n, const float lr, const float momentum, const float decay,
+         const int nesterov)
+{
+    const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n || !*finite) return;
+    sgd_entry(w, g, average, has_average, i, lr, momentum, decay, nesterov);
+}
+
+// The same with factors {lr}.
+extern "C" __global__ void __launch_bounds__(256)
+sgd_step_again(float* __restrict__ w, const float* __restrict__ g, float* __restrict__ average, const int has_average,
+               const int* __restrict__ finite, const long long n, const float momentum, const float decay,
+               const int nesterov, const float* __restrict__ factors)
+{
+    const long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= n || !*finite) return;
+    sgd_entry(w, g, average, has_average, i, factors[0], momentum, decay, nesterov);
 }

@@ -19,34 +19,54 @@ def all_finite(w: Array, g: Array, loss: Array) -> Array:
     return finite
 
 
+def adam_factors(lr: float, betas: tuple[float, float], updates: int, shrink: float) -> tuple[float, float, float]:
+    """Return what changes from step to step in Adam's update number `updates`: shrink, rate and root."""
+    return float(shrink), lr / (1 - betas[0] ** updates), math.sqrt(1 - betas[1] ** updates)
+
+
 def adam_step(
     w: Array,
     g: Array,
     m: Array,
     v: Array,
     finite: Array,
-    lr: float,
+    factors: tuple[float, float, float] | Array,
     betas: tuple[float, float],
     eps: float,
-    updates: int,
-    shrink: float,
     decay: float,
 ) -> None:
-    """Adam's update number `updates`, in place, on flat float32 arrays, if `finite` is not 0.
+    """Adam's update, in place, on flat float32 arrays, if `finite` is not 0.
 
-    shrink: what w is multiplied with first (AdamW). decay: weight decay that enters the gradient.
+    factors: those of `adam_factors`, or a float32 array of them, on the device, which is read when the kernel runs.
+    decay: weight decay that enters the gradient.
     """
     beta1, beta2 = betas
-    rate, root = lr / (1 - beta1**updates), math.sqrt(1 - beta2**updates)
-    mean = (beta1, 1 - beta1, 1 - beta1 >= 0.5)
-    factors = (float(shrink), float(decay), *mean, beta2, 1 - beta2, rate, root, eps)
-    launch("optim", "adam_step", blocks_for(w.size), (THREADS,), w, g, m, v, finite, np.int64(w.size), *factors)
+    arrays, grid = (w, g, m, v, finite, np.int64(w.size)), blocks_for(w.size)
+    means = (float(decay), beta1, 1 - beta1, 1 - beta1 >= 0.5, beta2, 1 - beta2)
+    if isinstance(factors, tuple):
+        shrink, rate, root = factors
+        launch("optim", "adam_step", grid, (THREADS,), *arrays, shrink, *means, rate, root, eps)
+    else:
+        launch("optim", "adam_step_again", grid, (THREADS,), *arrays, *means, eps, factors)
 
 
 def sgd_step(
-    w: Array, g: Array, average: Array | None, finite: Array, lr: float, momentum: float, decay: float, nesterov: bool
+    w: Array,
+    g: Array,
+    average: Array | None,
+    finite: Array,
+    factors: tuple[float] | Array,
+    momentum: float,
+    decay: float,
+    nesterov: bool,
 ) -> None:
-    """SGD's update, in place, on flat float32 arrays, if `finite` is not 0; `average` is the momentum's, or None."""
-    arrays = (w, g, w if average is None else average, average is not None, finite)
-    factors = (float(lr), float(momentum), float(decay), nesterov)
-    launch("optim", "sgd_step", blocks_for(w.size), (THREADS,), *arrays, np.int64(w.size), *factors)
+    """SGD's update, in place, on flat float32 arrays, if `finite` is not 0; `average` is the momentum's, or None.
+
+    factors: (lr,), or a float32 array of it, on the device, which is read when the kernel runs.
+    """
+    arrays = (w, g, w if average is None else average, average is not None, finite, np.int64(w.size))
+    settings, grid = (float(momentum), float(decay), nesterov), blocks_for(w.size)
+    if isinstance(factors, tuple):
+        launch("optim", "sgd_step", grid, (THREADS,), *arrays, float(factors[0]), *settings)
+    else:
+        launch("optim", "sgd_step_again", grid, (THREADS,), *arrays, *settings, factors)

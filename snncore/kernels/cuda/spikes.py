@@ -6,6 +6,7 @@ from snncore.backend import Array, array_module
 from snncore.kernels import reference
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch
 
+FOUR = 4  # arrays that are counted by one launch
 BYTES = 16  # that a thread takes at once, and that arrays must be aligned to
 COUNT_BLOCKS = 1024
 
@@ -30,3 +31,15 @@ def count_spikes(s: Array, count: Array) -> None:
         return
     grid = (min(blocks_for(s.size, BYTES * THREADS)[0], COUNT_BLOCKS),)
     launch("spikes", "count_spikes", grid, (THREADS,), s, count, np.int64(s.size))
+
+
+def count_spikes_of_four(trains: list[Array], counts: Array) -> None:
+    """Add the numbers of entries that are not zero, in up to four arrays, to as many of counts, uint64 [k]."""
+    if len(trains) < 2 or not _takes(*trains):
+        for k, s in enumerate(trains):
+            count_spikes(s, counts[k : k + 1].reshape(()))
+        return
+    sizes = [s.size for s in trains] + [0] * (FOUR - len(trains))
+    arrays = trains + trains[:1] * (FOUR - len(trains))
+    grid = (min(blocks_for(max(sizes), BYTES * THREADS)[0], COUNT_BLOCKS), len(trains))
+    launch("spikes", "count_spikes_of_four", grid, (THREADS,), *arrays, counts, *map(np.int64, sizes))

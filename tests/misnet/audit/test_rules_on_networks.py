@@ -6,7 +6,7 @@ from misnet import MISNet
 from snncore import Tensor, count_ops, no_grad
 from snncore.energy import RULES, apply_rule
 from tests.misnet.test_exact_counts import SWITCHES
-from tests.misnet.tiny import make_batch, shaken, tiny_config
+from tests.misnet.tiny import make_batch, shaken, streams_of, tiny_config
 from tests.snncore.energy.test_zoo import check_not_negative
 
 
@@ -15,9 +15,9 @@ from tests.snncore.energy.test_zoo import check_not_negative
 def test_no_rule_is_negative(name, training):
     config = tiny_config(timesteps=2, size=4 if name != "public code" else 8, v_threshold=0.4, **SWITCHES[name])
     model = shaken(MISNet(config)).train(training)
-    x_a, x_v, _ = make_batch(config, n=3)
+    inputs = streams_of(config, n=3)
     with no_grad(), count_ops(samples=3, timesteps=2) as ops:
-        model(Tensor(x_a - 1), Tensor(x_v - 1))
+        model(*(Tensor(x - 1) for x in inputs))
     assert ops.samples == 3
     for rule in RULES:
         reading = apply_rule(rule, ops)

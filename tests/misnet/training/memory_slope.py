@@ -54,13 +54,13 @@ def slopes(step, steps):
     """Return how much more there is after each step: blocks of Python, and bytes of the process."""
     for k in range(WARM):
         step(k)
-    held, taken = [], []
+    held, taken = np.zeros((2, steps // EVERY))  # not lists, whose numbers would be what grows
     for k in range(WARM, WARM + steps):
         step(k)
-        if k % EVERY == EVERY - 1:
+        at, rest = divmod(k - WARM + 1, EVERY)
+        if rest == 0:
             gc.collect()  # what refers to itself is no leak
-            held.append(sys.getallocatedblocks())
-            taken.append(resident())
+            held[at - 1], taken[at - 1] = sys.getallocatedblocks(), resident()
     first = len(held) // 4
     x = EVERY * np.arange(first, len(held))
     return tuple(float(np.polyfit(x, y[first:], 1)[0]) for y in (held, taken))

@@ -30,6 +30,14 @@ NETWORKS = {
     "attention": {"mlif_fusion": "attention", "head": "attention"},
     "mlp, weights by channel": {"mlif_fusion": "mlp", "spatial_weight": "channel", "head": "mlp"},
     "fused charge": {"mlif": "fused-charge", "connect": "iand", "surrogate": "atan"},
+    "windows, spikes fused": {
+        "block": "swin",
+        "window": 2,
+        "swin_heads": 2,
+        "mlif": "independent",
+        "mlif_fusion": "mlp",
+    },
+    "second threshold": {"mlif": "second-threshold"},
     "independent, detached": {"mlif": "independent", "detach_reset": True, "surrogate": "triangle", "head_pool": 2},
 }
 

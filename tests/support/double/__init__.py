@@ -11,10 +11,11 @@ import contextlib
 import sys
 import types
 from collections.abc import Iterator
+from importlib import import_module
 from typing import Any
 from unittest import mock
 
-from tests.support.double import array, device, functions, kernels, ledger
+from tests.support.double import array, blas, device, functions, kernels, ledger
 
 
 class _Cupy(types.ModuleType):
@@ -49,14 +50,17 @@ def make_modules() -> dict[str, types.ModuleType]:
     cupy.__dict__["get_default_memory_pool"] = device.Pool
     runtime = types.SimpleNamespace(getDeviceCount=lambda: device.DEVICES, CUDARuntimeError=device.CUDARuntimeError)
     runtime.getDeviceProperties = lambda k: {"name": b"double", "multiProcessorCount": 1, "totalGlobalMem": 2**30}
+    runtime.getDevice = lambda: device.Device.current
     runtime.runtimeGetVersion = runtime.driverGetVersion = lambda: 12090
     cuda.__dict__.update(
         Stream=device.Stream,
         Event=device.Event,
         Device=device.Device,
         runtime=runtime,
-        memory=types.SimpleNamespace(OutOfMemoryError=ledger.OutOfMemoryError),
-        get_current_stream=lambda: device.Stream.null,
+        memory=types.SimpleNamespace(OutOfMemoryError=ledger.OutOfMemoryError, alloc=device.alloc),
+        MemoryPool=device.MemoryPool,
+        using_allocator=device.using_allocator,
+        get_current_stream=device.get_current_stream,
         get_elapsed_time=device.get_elapsed_time,
         is_available=lambda: True,
         set_allocator=lambda allocator: None,  # every array is allocated by itself as it is
@@ -73,13 +77,15 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
     for each number of timesteps and each surrogate, which takes long; else the same code runs for all.
     """
     from snncore import backend
-    from snncore.kernels.cuda import module
+    from snncore.kernels.cuda import gemm, module
 
+    import_module("numba")  # first imported below, it would be forgotten at the end and imported a second time
     modules = make_modules()
     with (
         mock.patch.dict(sys.modules, modules),
         mock.patch.object(kernels.RawModule, "race", race),
         mock.patch.object(kernels.Function, "order", order),
+        mock.patch.object(gemm, "load_library", blas.Library),
         mock.patch.object(module, "SPECIALISED", specialised),
     ):
         backend.cupy_module.cache_clear()
@@ -89,4 +95,4 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
             yield modules["cupy"]
         finally:
             backend.cupy_module.cache_clear()
-            ledger.capturing = False
+            ledger.capturing = None

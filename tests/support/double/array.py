@@ -30,6 +30,26 @@ def outer(r: Any) -> Any:
     return tuple(map(outer, r)) if isinstance(r, list | tuple) else r
 
 
+def redone(run: Any, r: Any, *inputs: Any) -> Any:
+    """The result r of `run()` on inputs; while a stream is recorded, it is to be filled again, unless it is a view."""
+    if ledger.capturing is None:
+        return r
+    if isinstance(r, tuple):
+        for k, part in enumerate(r):
+            redone(lambda k=k: run()[k], part, *inputs)
+    elif isinstance(r, ndarray) and not any(np.may_share_memory(r.buffer, x) for x in _buffers(inputs)):
+        ledger.note(lambda: np.copyto(r.buffer, run()))
+    return r
+
+
+def _buffers(x: Any) -> Any:
+    if isinstance(x, ndarray):
+        yield x.buffer
+    elif isinstance(x, list | tuple):
+        for part in x:
+            yield from _buffers(part)
+
+
 def is_new(r: Any) -> bool:
     """Whether a result is memory of its own, not a view: something was computed."""
     return isinstance(r, np.generic) or (isinstance(r, np.ndarray) and r.base is None)
@@ -113,6 +133,7 @@ class ndarray:
         if arr.dtype != self.dtype or arr.shape != self.shape:
             raise ValueError("shape or dtype mismatch")
         if stream is not None and stream.takes(arr):
+            ledger.refuse_capture("a copy from the host, of what it holds then,")
             ledger.event("h2d_async")
             stream.later(lambda: np.copyto(self.buffer, arr))
         else:
@@ -131,7 +152,7 @@ class ndarray:
         r = self.buffer[k]
         if not isinstance(r, np.ndarray):  # CuPy gives a view where NumPy gives a scalar
             r = self.buffer[(*(k if isinstance(k, tuple) else (k,)), ...)]
-        return outer(r)
+        return redone(lambda: self.buffer[k], outer(r), self)
 
     def __setitem__(self, k: Any, v: Any) -> None:
         k = self._key(k)
@@ -139,6 +160,7 @@ class ndarray:
             raise IndexError("repeated indices in an assignment: undefined on a GPU")
         ledger.operations["assign"] += 1
         self.buffer[k] = inner(v)
+        ledger.note(lambda: operator.setitem(self.buffer, k, inner(v)))
 
 
 ndarray.__module__ = "cupy"
@@ -148,12 +170,19 @@ def _method(name: str) -> Any:
     def call(self: ndarray, *args: Any, **keywords: Any) -> Any:
         check_method(name, args, keywords)
         out = keywords.get("out")
-        r = getattr(self.buffer, name)(*inner(args), **{k: inner(v) for k, v in keywords.items()})
+        if name == "dot":
+            ledger.refuse_capture("calling cuBLAS API")
+
+        def run() -> Any:
+            return getattr(self.buffer, name)(*inner(args), **{k: inner(v) for k, v in keywords.items()})
+
+        r = run()
         if out is not None or name == "fill" or is_new(r):
             ledger.operations[name] += 1
-        if out is not None:
+        if out is not None or r is None:  # in place, as `fill`
+            ledger.note(run)
             return out
-        return self if r is self.buffer else outer(r)
+        return self if r is self.buffer else redone(run, outer(r), self, args)
 
     return call
 
@@ -183,26 +212,35 @@ for _name in METHODS:
 def _binary(name: str) -> tuple[Any, Any, Any]:
     f = getattr(operator, name)
 
-    def forward(self: ndarray, other: Any) -> Any:
+    def check() -> None:
         ledger.operations[name] += 1
-        return outer(f(self.buffer, inner(other)))
+        if name == "matmul":
+            ledger.refuse_capture("calling cuBLAS API")
+
+    def forward(self: ndarray, other: Any) -> Any:
+        check()
+        return redone(lambda: f(self.buffer, inner(other)), outer(f(self.buffer, inner(other))))
 
     def reflected(self: ndarray, other: Any) -> Any:
-        ledger.operations[name] += 1
-        return outer(f(inner(other), self.buffer))
+        check()
+        return redone(lambda: f(inner(other), self.buffer), outer(f(inner(other), self.buffer)))
 
     def in_place(self: ndarray, other: Any) -> ndarray:
-        ledger.operations[name] += 1
-        getattr(self.buffer, f"__i{name.strip('_')}__")(inner(other))
+        check()
+        run = lambda: getattr(self.buffer, f"__i{name.strip('_')}__")(inner(other))  # noqa: E731
+        run()
+        ledger.note(run)
         return self
 
     return forward, reflected, in_place
 
 
 def _unary(name: str) -> Any:
+    f = getattr(operator, name)
+
     def call(self: ndarray) -> Any:
         ledger.operations[name] += 1
-        return outer(getattr(operator, name)(self.buffer))
+        return redone(lambda: f(self.buffer), outer(f(self.buffer)))
 
     return call
 

@@ -1,9 +1,10 @@
 """Streams, events, devices, memory: what `cupy.cuda` and `cupyx` have of them, as far as it is used."""
 
+import contextlib
 import time
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,8 @@ class Stream:
 
     def __init__(self, non_blocking: bool = False) -> None:
         self.waiting: list[Callable[[], None]] = []
+        self.non_blocking = non_blocking
+        self.ptr = id(self)
 
     def takes(self, host: np.ndarray) -> bool:
         """Whether a copy from there can go on by itself."""
@@ -62,23 +65,46 @@ class Stream:
         if event.stream is not None:
             event.stream.finish()
 
-    def begin_capture(self) -> None:
-        """From here on, no copies that wait and no syncs."""
-        ledger.capturing = True
+    def begin_capture(self, mode: int | None = None) -> None:
+        """Record what is launched from here on; copies that wait, syncs and other streams are errors meanwhile."""
+        if self is Stream.null:
+            raise RuntimeError("cannot capture on the default (legacy) stream")
+        ledger.begin(self)
 
-    def end_capture(self) -> Any:
-        """The graph of what was launched; it cannot be run again here."""
-        ledger.capturing = False
-        return types.SimpleNamespace()
+    def end_capture(self) -> "Graph":
+        """The graph of what was launched."""
+        return Graph(ledger.end())
 
     def __enter__(self) -> "Stream":
+        ledger.current.append(self)
         return self
 
     def __exit__(self, *_: Any) -> None:
-        pass
+        ledger.current.remove(self)
+
+
+class Graph:
+    """What was launched, with the addresses that it was launched with."""
+
+    def __init__(self, recorded: list[Callable[[], object]]) -> None:
+        self.recorded = recorded
+
+    def launch(self, stream: Stream | None = None) -> None:
+        """Do all of it again, on the same memory, after what the stream was told before."""
+        (stream or get_current_stream()).finish()
+        ledger.event("graph")
+        with np.errstate(all="ignore"):
+            for do in self.recorded:
+                do()
+
+
+def get_current_stream() -> Stream:
+    """The stream of the innermost `with` block, or the legacy one."""
+    return ledger.current[-1] if ledger.current else Stream.null
 
 
 Stream.null = Stream()
+Stream.null.ptr = 0
 
 
 class Event:
@@ -152,6 +178,45 @@ class Pool:
     def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
         """Allow no more than that."""
         ledger.pool["limit"] = size or 0
+
+    def get_limit(self) -> int:
+        """What was set, or 0."""
+        return ledger.pool["limit"]
+
+
+class MemoryPool(Pool):
+    """A pool of its own, of which the double knows no more than that arrays are taken from it."""
+
+    def __init__(self) -> None:
+        self.limit = 0
+
+    def malloc(self, size: int) -> Any:
+        """For `using_allocator`."""
+        raise NotImplementedError("the double allocates by itself")
+
+    def total_bytes(self) -> int:
+        """The double counts all arrays in the shared pool."""
+        return 0
+
+    def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
+        """Remember it."""
+        self.limit = size or 0
+
+
+@contextlib.contextmanager
+def using_allocator(allocator: Any = None) -> Iterator[None]:
+    """Take memory from there inside the block."""
+    ledger.allocators.append(allocator)
+    try:
+        yield
+    finally:
+        ledger.allocators.pop()
+
+
+def alloc(size: int) -> Any:
+    """Bytes on the device."""
+    buffer = ledger.allocate(size, np.uint8)
+    return types.SimpleNamespace(ptr=buffer.ctypes.data, buffer=buffer)
 
 
 def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray:

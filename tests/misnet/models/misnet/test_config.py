@@ -84,6 +84,7 @@ def test_hard_reset_goes_to_zero_and_the_scale_goes_to_the_surrogate():
         ({"size": 7}, "size: expected at least 8, as 3 stages halve it, found 7"),
         ({"variant": "L", "size": 15}, "size: expected at least 16, as 4 stages halve it, found 15"),
         ({"head_pool": 5}, "head_pool: expected 0 or at most 4, the size after the last stage, found 5"),
+        ({"head_scale": -0.1}, "head_scale: expected a number of at least 0, found -0.1"),
         ({"head_pool": -1}, "head_pool: expected 0 or at most 4, .*, found -1"),
         ({"neuron": "clif", "reset": "hard"}, "reset: CLIF defines a soft reset only, found 'hard'"),
         ({"mlif": "second-threshold", "alpha": 0.0}, r"alpha: expected a positive number, as .*, found 0\.0"),
@@ -174,7 +175,7 @@ def test_the_public_code_preset_sets_what_that_code_does():
     config = preset("public-code", "XS")
     assert (config.neuron, config.surrogate, config.sew, config.pooling) == ("clif", "rectangle", "shared", "avg")
     assert (config.cell_residual, config.learn_alpha, config.spatial_weight) == (True, False, "none")
-    assert (config.stage_cells, config.size, config.head_pool) == ((1, 1, 1), 32, 2)
+    assert (config.stage_cells, config.size, config.head_pool, config.head_scale) == ((1, 1, 1), 32, 2, 1.0)
     assert (preset("public-code", "XL").size, preset("public-code", "XL").head_pool) == (64, 4)
     assert preset("public-code", "S").stage_cells == (2, 2, 2)
 

@@ -36,7 +36,7 @@ def gradients_and_spikes(config, seed, batch):
 
 
 def network():
-    return MISNet(MISNetConfig(variant="XS", size=8, visual_channels=1), seed=0)
+    return MISNet(MISNetConfig(variant="XS", size=8, visual_channels=1, head_scale=1.0), seed=0)
 
 
 def record(model, inputs):
@@ -108,9 +108,8 @@ def test_gradients_of_the_whole_network(batch, monkeypatch):
 @pytest.mark.parametrize(("alpha", "threshold"), [(0.4, 1.2), (0.2, 0.6)])
 def test_gradients_where_many_membranes_are_on_the_threshold_of_the_mlif(monkeypatch, alpha, threshold, reset):
     """alpha * 3 rounds to the threshold in float32: the first spikes of an MLIF with W at 1 land on it."""
-    config = MISNetConfig(
-        "XS", (16, 32), (2, 1), size=16, visual_channels=1, alpha=alpha, mlif_v_threshold=threshold, reset=reset
-    )
+    on_threshold = {"alpha": alpha, "mlif_v_threshold": threshold, "reset": reset}
+    config = MISNetConfig("XS", (16, 32), (2, 1), size=16, visual_channels=1, head_scale=1.0, **on_threshold)
     rng = np.random.default_rng(0)
     batch = (*rng.random((2, 4, 4, 16, 16, 1), np.float32), rng.integers(0, 10, 4))
     results = []

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from misnet import MISNet, loss
+from misnet import MISNet, MISNetConfig, loss
 from misnet.models.misnet.model import Outputs
 from snncore import Tensor, no_grad
 from tests.misnet.tiny import copy_of, lively, make_batch, tiny_config
@@ -183,3 +183,13 @@ def test_float64_weights_give_float64_scores_and_about_the_same_values():
         assert (x.dtype, y.dtype) == (np.float32, np.float64)
         np.testing.assert_allclose(x.data, y.data, rtol=1e-4, atol=1e-5)
         assert x.data.std(axis=0).max() > 1e-3
+
+
+@pytest.mark.parametrize("head", ["concat", "mlp", "attention"])
+def test_only_the_last_layer_of_each_head_begins_smaller(head):
+    usual, small = (MISNet(tiny_config(head=head, head_scale=scale)) for scale in (1.0, 0.1))
+    last = {f"{layer}.{part}" for layer in ("head.linear", "head_a", "head_v") for part in ("weight", "bias")}
+    for (name, x), (_, y) in zip(usual.named_parameters(), small.named_parameters(), strict=True):
+        expected = x.data * np.float32(0.1) if name in last else x.data
+        np.testing.assert_array_equal(y.data, expected, err_msg=name)
+    assert MISNetConfig().head_scale == 0.1

@@ -42,6 +42,8 @@ def test_every_parameter_of_the_default_network():
         {"mlif": "independent", "mlif_fusion": "attention"},
         {"mlif": "second-threshold", "alpha": 0.8},
         {"mlif": "off"},
+        {"streams": "visual"},
+        {"streams": "audio", "mlif": "second-threshold", "alpha": 0.8, "sew": "shared", "cell_residual": True},
         {"sew": "shared"},
         {"sew": "off", "spatial_weight": "channel"},
         {"pooling": "avg"},
@@ -59,6 +61,13 @@ def test_every_parameter_of_the_default_network():
 )
 def test_every_parameter_of_other_networks(switches):
     count, model = checked(tiny_config(size=4, **switches))
+    assert count == len(dict(model.named_parameters()))
+
+
+def test_every_parameter_with_swint_blocks():
+    """Products of three spike trains and twelve neurons in a row bend more than other blocks: a smaller eps."""
+    config = tiny_config(size=4, block="swin", window=2, swin_heads=1, mlp_ratio=1, streams="visual", cells=(1, 0))
+    count, model = checked(config, eps=2e-7, rtol=1e-5, atol=2e-9)
     assert count == len(dict(model.named_parameters()))
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from misnet import MISNet
-from misnet.models.misnet.blocks import make_mlif, make_neuron
+from misnet.models.misnet.mlif import make_mlif
+from misnet.models.misnet.residual import make_neuron
 from misnet.training.step import Totals, train_step
 from snncore import Tensor, nn, surrogate
 from snncore import functions as F

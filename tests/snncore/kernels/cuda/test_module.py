@@ -40,8 +40,10 @@ def test_every_kernel_is_launched_by_name_and_every_name_is_a_kernel():
 
 
 def test_arguments_have_the_sizes_that_the_kernels_expect():
-    arguments = [module._argument(a) for a in (True, 3, 0.5, np.int64(4), np.float64(0.25))]
-    assert [a.dtype.name for a in arguments] == ["int32", "int32", "float32", "int64", "float32"]
+    given = (True, 3, 0.5, np.int64(4), np.float64(0.25), module.Double(0.1))
+    arguments = [module._CONVERSIONS[type(a)](a) for a in given]
+    assert [a.dtype.name for a in arguments] == ["int32", "int32", "float32", "int64", "float32", "float64"]
+    assert arguments[-1] == 0.1
 
 
 def test_an_array_with_strides_is_refused_not_read_wrongly():

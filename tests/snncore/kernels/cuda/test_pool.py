@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from snncore.kernels import cuda
-from snncore.kernels.cuda.spikes import count_spikes
+from snncore.kernels.cuda.spikes import count_spikes, count_spikes_of_four
 from tests.snncore.kernels.cuda.pairs import SIZES, both, floats, up
 from tests.support.double.ledger import events
 
@@ -80,3 +80,17 @@ def test_spikes_are_counted_without_waiting(gpu, rng, n):
     assert set(events - before) == {"launch"}
     host = s.get()
     assert int(count) == 5 + np.count_nonzero(host) + np.count_nonzero(host[n // 2 :])
+
+
+@pytest.mark.parametrize("sizes", [(5,), (4096 + 5, 1), (33, 16, 5000), (1, 257, 4096, 31)])
+def test_spikes_of_four_arrays_are_counted_by_one_launch(gpu, rng, sizes):
+    trains = [up(gpu, rng.choice(np.array([0, 1, 128], np.uint8), n)) for n in sizes]
+    counts = gpu.full(6, 7, np.uint64)
+    before = events.copy()
+    count_spikes_of_four(trains, counts[1 : 1 + len(sizes)])
+    assert events - before == {"launch": 1}
+    expected = [np.count_nonzero(s.get()) for s in trains]
+    assert counts.get().tolist() == [7, *(7 + n for n in expected), *[7] * (5 - len(sizes))]
+    count_spikes_of_four([s[1:] for s in trains], counts[1 : 1 + len(sizes)])  # none is aligned
+    expected = [n + np.count_nonzero(s.get()[1:]) for n, s in zip(expected, trains, strict=True)]
+    assert counts.get().tolist()[1 : 1 + len(sizes)] == [7 + n for n in expected]

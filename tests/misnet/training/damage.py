@@ -1,4 +1,4 @@
-"""Damaged checkpoints by the thousand: `python -m tests.snncore.damage --number 2000`.
+"""Damaged checkpoints by the thousand: `python -m tests.misnet.training.damage --number 2000`.
 
 Each is a good checkpoint that was cut, overwritten, whose header has another length, another layout or other metadata
 (of the wrong kind, nested deeply), some of them signed anew, as somebody who knows the format would. Each must be

@@ -7,7 +7,7 @@ import pytest
 import safetensors.numpy
 
 from snncore.checkpoint import CheckpointError, load_checkpoint
-from tests.snncore import damage
+from tests.misnet.training import damage
 from tests.tools.command_line import ROOT
 
 
@@ -21,7 +21,7 @@ def test_two_hundred_are_refused_by_name_or_mean_the_same(tmp_path):
 
 @pytest.mark.slow
 def test_two_thousand_within_a_limit_of_the_system():
-    line = [sys.executable, "-m", "tests.snncore.damage", "--number", "2000"]
+    line = [sys.executable, "-m", "tests.misnet.training.damage", "--number", "2000"]
     done = subprocess.run(line, capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("2000 damaged checkpoints, at most ")
