@@ -14,10 +14,13 @@ ones too, so such a network cannot answer before the last), `spatial-temporal` m
 tokens by the mean of the second over timesteps. f_m[t] is the mean of r_m over tokens. `--no-alignment` leaves out the
 second term of L and the layer before r_m, which then is c_m. In evaluation L is the cross-entropy alone.
 
-Inferred: neurons, whose file is not public: LIF with tau 2 that divide the current by it, threshold 1 (0.5 behind
-attention and for r_m), hard reset to 0 whose gradient is cut, sigmoid surrogate of slope 4. Also that the modalities
-are added where nothing is said (`--interaction`), as runs name `Concat` only, and label smoothing is left out. Left out
-too: what their code makes and never calls (layer normalisations, a gate over modalities).
+Neurons are those of their code (BrainCog's MyNode): LIF with tau 2 that divide the current by it, threshold 1, hard
+reset to 0 whose gradient is cut, sigmoid surrogate of slope 4. Read otherwise than their code runs: neurons behind
+attention and for r_m fire at 0.5, which the code asks for by a name that the neuron does not take, so that there they
+fire at 1; and gradients go back through time, which the code cuts at every step.
+Inferred: that the alignment is taken at each timestep and averaged; that the modalities are added where nothing is said
+(`--interaction`), as runs name `Concat` only. Left out: label smoothing, and what their code makes and never calls
+(layer normalisations, a gate over modalities).
 As alpha r_m is no integer, the hidden layer of the MLP takes floats: it multiplies.
 """
 
