@@ -15,9 +15,12 @@ from tests.misnet.tiny_run import StopAfter
 
 RESNET = {"channels": (3, 4), "blocks": (1, 1)}
 PAIR = RESNET | {"stem": "cifar"}
+TRANSFORMER = {"width": 16, "depth": 1, "attention_heads": 1, "mlp_ratio": 2, "v_threshold": 0.1}
 SMALL = {
     "sew-resnet18": RESNET,
     "spiking-resnet18": RESNET,
+    "spikformer": TRANSFORMER,
+    "spike-driven-transformer": TRANSFORMER,
     "smmt": {"width": 8, "depth": 1, "attention_heads": 2, "mlp_ratio": 2, "v_threshold": 0.05},
     "emsnn": {"channels": (3,), "width": 4, "v_threshold": 0.2},
     "concat-resnet18": PAIR | {"ogm": "ogm-ge", "drop": "audio"},
