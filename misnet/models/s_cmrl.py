@@ -14,10 +14,12 @@ ones too, so such a network cannot answer before the last), `spatial-temporal` m
 tokens by the mean of the second over timesteps. f_m[t] is the mean of r_m over tokens. `--no-alignment` leaves out the
 second term of L and the layer before r_m, which then is c_m. In evaluation L is the cross-entropy alone.
 
-Inferred: neurons, whose file is not public: LIF with tau 2 that divide the current by it, threshold 1 (0.5 behind
-attention and for r_m), hard reset to 0 whose gradient is cut, sigmoid surrogate of slope 4. Also that the modalities
-are added where nothing is said (`--interaction`), as runs name `Concat` only, and label smoothing is left out. Left out
-too: what their code makes and never calls (layer normalisations, a gate over modalities).
+Neurons are LIF with tau 2 that divide the current by it, threshold 1, hard reset to 0 whose gradient is cut, sigmoid
+surrogate of slope 4. Behind attention and for r_m the threshold is 0.5: their code writes it, but its neuron never reads
+it and takes 1. It also cuts the gradient from each timestep to the next; here it flows.
+Inferred: that the modalities are added where nothing is said (`--interaction`), as runs name `Concat` only. Left out:
+label smoothing, and what their code makes and never calls (layer normalisations, a gate over modalities).
+Fresh networks are silent from c_m on where tokens are few: training has to raise it, and `--v-threshold` helps.
 As alpha r_m is no integer, the hidden layer of the MLP takes floats: it multiplies.
 """
 
