@@ -98,7 +98,7 @@ def add_graph_option(parser: Any) -> None:
         choices=("auto", "on", "off"),
         default=argparse.SUPPRESS,
         help="on a GPU, record a training step and launch it by one call, with the same bits: on, off, or auto, which "
-        "is off until it has proved itself on a card (default: auto)",
+        "is off, since a graph may take twice the memory (default: auto)",
     )
 
 
