@@ -1,7 +1,8 @@
 // The step of an optimizer over one flat buffer: w, g and the averages [n]. Where *finite is 0 nothing changes, so that
 // the host need not look at the gradients before the step. Each line rounds as the NumPy code of snncore.optim does.
 // Memory-bound: 28 bytes a parameter for Adam, 20 for SGD with momentum, 12 without.
-// Registers a thread, and occupancy, on an H100: adam_step 19 (100 %), check_finite 47 (62 %), sgd_step 15 (100 %).
+// Registers a thread, and occupancy, on an H100: adam_step 19 (100 %), adam_step_again 21 (100 %),
+// check_finite 47 (62 %), sgd_step 15 (100 %), sgd_step_again 16 (100 %).
 
 // *finite becomes 0 if any entry of w or g, or the loss, is NaN or infinite. Integers: no order to depend on.
 extern "C" __global__ void __launch_bounds__(256)
