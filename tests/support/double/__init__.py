@@ -86,6 +86,7 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
         mock.patch.object(kernels.RawModule, "race", race),
         mock.patch.object(kernels.Function, "order", order),
         mock.patch.object(gemm, "load_library", blas.Library),
+        mock.patch.dict(gemm._handles, clear=True),  # each holds a workspace of 32 MiB
         mock.patch.object(module, "SPECIALISED", specialised),
     ):
         backend.cupy_module.cache_clear()
