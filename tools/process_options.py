@@ -35,6 +35,8 @@ def process_options(given: dict[str, Any]) -> dict[str, Any]:
                 raise UsageError(f"{path}: unknown option {name!r}; known are {', '.join(OPTIONS)}")
             if not isinstance(value, KINDS[name]) or (isinstance(value, bool) and name != "tf32"):
                 raise UsageError(f"{path}: {name}: expected a value like {OPTIONS[name]!r}, found {value!r}")
+        if (graph := known.get("cuda_graph", "auto")) not in ("auto", "on", "off"):
+            raise UsageError(f"{path}: cuda_graph: expected auto, on or off, found {graph!r}")
         if "save_every" in known:
             seconds_of(known["save_every"], f"{path}: save_every")
     return OPTIONS | known | {name: given[name] for name in OPTIONS if name in given}

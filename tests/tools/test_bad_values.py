@@ -1,6 +1,5 @@
 """Values that parse but cannot be used: options of the data set, and a config.json that was edited by hand."""
 
-
 import pytest
 
 from tests.misnet.tiny_run import read_metrics

@@ -148,6 +148,7 @@ def test_options_of_the_process_are_remembered_unless_given_again(copy_of_run, c
         "device": "cpu",
         "memory_limit": None,
         "tf32": False,
+        "cuda_graph": "auto",
     }
 
 

@@ -207,7 +207,8 @@ def test_a_rate_edited_since_the_run_began_is_refused_with_the_option_that_says_
         ({"device": 3}, "device: expected a value like 'auto', found 3"),
         ({"tf32": 1}, "tf32: expected a value like False, found 1"),
         ({"memory_limit": True}, "memory_limit: expected a value like None, found True"),
-        ({"speed": 1}, "unknown option 'speed'; known are save_every, device, memory_limit, tf32"),
+        ({"speed": 1}, "unknown option 'speed'; known are save_every, device, memory_limit, tf32, cuda_graph"),
+        ({"cuda_graph": "yes"}, "cuda_graph: expected auto, on or off, found 'yes'"),
     ],
 )
 def test_options_in_the_config_that_cannot_be_used_are_named(copy_of_run, call, options, message):
