@@ -192,7 +192,10 @@ def main() -> int:
     if args.runs is not None:
         if args.name not in FIGURES:
             raise UsageError(f"--runs: expected it with {', '.join(FIGURES)}, found it with {args.name}")
-        return _draw(args, args.runs, [folder.name for folder in args.runs], args.name)
+        names = [folder.name for folder in args.runs]
+        if len({*names}) < len(names):  # as seed-0 of several cells
+            names = list(map(str, args.runs))
+        return _draw(args, args.runs, names, args.name)
     found = chosen(args)
     print(first_line(args))
     if args.dry_run:

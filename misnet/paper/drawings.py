@@ -106,6 +106,8 @@ def draw_maps(inputs: Mapping[str, np.ndarray], networks: Mapping[str, Mapping[s
     rows = [(name, modality) for modality in inputs for name in ("input", *networks)]
     figure = new_figure(max(3.0, 1.25 * steps + 1.2), 1.25 * len(rows) + 0.4)
     axes = figure.subplots(len(rows), steps, squeeze=False)
+    for ax, t in zip(axes[0], range(steps), strict=True):
+        ax.set_title(f"t = {t + 1}", fontsize=FONT)
     for row, (name, modality) in zip(axes, rows, strict=True):
         maps = inputs[modality].mean(-1) if name == "input" else (networks[name][modality] > 0).mean(-1)
         largest = max(float(maps.max()), 1e-9)
@@ -117,9 +119,6 @@ def draw_maps(inputs: Mapping[str, np.ndarray], networks: Mapping[str, Mapping[s
             if t == 0:
                 words = modality if name == "input" else f"{name}\nmost {100 * largest:.0f} %"
                 ax.set_ylabel(words, fontsize=FONT - 1, rotation=0, ha="right", va="center")
-        if row is axes[0]:
-            for t, ax in enumerate(row):
-                ax.set_title(f"t = {t + 1}", fontsize=FONT)
     figure.suptitle(f"stage 1, share of channels that fire; {sample}", fontsize=FONT)
     figure.tight_layout()
     return figure

@@ -81,6 +81,7 @@ def test_maps_are_shares_of_channels():
     image = figure.axes[3].images[0].get_array()  # second row, second timestep
     assert image[2, 3] == 0.25
     assert image.sum() == 0.25
+    assert [ax.get_title() for ax in figure.axes] == ["t = 1", "t = 2", "", ""]
     np.testing.assert_array_equal(figure.axes[1].images[0].get_array(), pixels[1, ..., 0])
 
 
