@@ -4,19 +4,19 @@
 #
 #   tools/gpu_session.sh [A|B|AB|P] [OUT]
 #
-# A (about 8 minutes): kernels and training on the card, whole steps beside PyTorch. B (about 4): ncu and
-# compute-sanitizer. P (about 1): versions and the profile of a step only. OUT: folder for report.txt, logs.txt and what
-# the steps write (default: gpu_session). No step's failure stops the next; the exit status is 1 if one failed, 2 if
-# there is no card.
+# A (at most 8 minutes, 9 with DATA): kernels and training on the card, whole steps beside PyTorch. B (at most 8): ncu
+# and compute-sanitizer, the slow racecheck last. P (about 1): versions and the profile of a step only. OUT: folder for
+# report.txt, logs.txt and what the steps write (default: gpu_session). No step's failure stops the next; the exit
+# status is 1 if one failed, 2 if there is no card.
 # PYTHON: the interpreter (default: python3). DATA: folder with mnist/ and fsdd/, for the run on files; without it that
-# run is left out. CASES: SIZExSAMPLES,... of the whole steps. BUDGET: seconds for all steps together; what does not fit
-# is left out (default: 900).
+# run is left out. CASES: SIZExSAMPLES,... of the whole steps (default: 32x32; more need more than the step's limit).
+# BUDGET: seconds for all steps together; what does not fit is left out (default: 1020).
 set -u
 PARTS=${1:-AB}
 OUT=${2:-${OUT:-gpu_session}}
 PYTHON=${PYTHON:-python3}
 DATA=${DATA:-}
-BUDGET=${BUDGET:-900}
+BUDGET=${BUDGET:-1020}
 case $PARTS in
   A | B | AB | P) ;;
   *) echo "usage: tools/gpu_session.sh [A|B|AB|P] [OUT]; found part $PARTS" >&2; exit 2 ;;
@@ -88,13 +88,16 @@ P
 
 train() { "$PYTHON" tools/train.py --device cuda "$@"; }
 
-# the same run twice, and every array of the two checkpoints bit for bit
+# the same run twice launched and once as a graph, with a smaller batch at its end: every array of the checkpoints
 twice() {
-  local k
-  for k in 1 2; do
-    train --variant S --size 32 --limit-train 320 --limit-eval 64 --epochs 1 --output-dir "$WORK/twice$k" || return
+  local run mode
+  for run in launched again graph; do
+    mode=off
+    [ "$run" = graph ] && mode=on
+    train --variant S --size 32 --limit-train 330 --limit-eval 64 --epochs 1 --cuda-graph "$mode" \
+      --output-dir "$WORK/$run" || return
   done
-  same twice1 twice2
+  same launched again && same launched graph
 }
 
 # every array of the last checkpoints of two runs, bit for bit
@@ -133,16 +136,6 @@ sanitizer() {
     "$PYTHON" tools/gpu_selftest.py --quick --no-pool --no-timings --output "$WORK/sanitized.txt"
 }
 
-# an epoch with smaller batches at its end, with and without a graph, and every array of the two checkpoints bit for bit
-graphs() {
-  local mode
-  for mode in off on; do
-    train --variant S --size 32 --limit-train 330 --limit-eval 64 --epochs 1 --cuda-graph "$mode" \
-      --output-dir "$WORK/graph-$mode" || return
-  done
-  same graph-off graph-on
-}
-
 profile() { "$PYTHON" tools/gpu_profile.py step "$@"; }
 
 part_a() {
@@ -150,18 +143,17 @@ part_a() {
   timeout -k 5 120 "$PYTHON" tools/train.py --device cpu --variant XS --size 16 --epochs 1 \
     --limit-train 32 --limit-eval 32 --output-dir "$WORK/warm" >"$WORK/warm.log" 2>&1 &
   local warming=$!
-  step "kernels on the card, against the reference" 150 25 kernel_tests
-  step "training on dialpad, MISNet-S, 3 epochs" 90 6 train --variant S --epochs 3 --output-dir "$WORK/dialpad"
-  step "the same training twice" 60 3 twice
-  step "the same training as a CUDA graph" 60 4 graphs
-  step "profile of a training step of MISNet-S" 60 45 profile
+  step "kernels on the card, against the reference" 90 25 kernel_tests
+  step "training on dialpad, MISNet-S, 3 epochs" 50 6 train --variant S --epochs 3 --output-dir "$WORK/dialpad"
+  step "the same training twice and as a CUDA graph" 75 12 twice
+  step "profile of a training step of MISNet-S" 35 45 profile
   wait "$warming" || say "== the CPU's kernels did not warm up: $(tail -n 1 "$WORK/warm.log")"
-  step "self-test, real sizes" 200 110 "$PYTHON" tools/gpu_selftest.py --output "$OUT/selftest.txt"
-  step "whole steps, ours and PyTorch's" 150 20 "$PYTHON" tools/gpu_steps.py ${CASES:+--cases "$CASES"}
-  step "steps as a CUDA graph, to the bit those launched one by one" 90 8 "$PYTHON" tools/gpu_steps.py \
+  step "self-test, real sizes" 80 140 "$PYTHON" tools/gpu_selftest.py --output "$OUT/selftest.txt"
+  step "whole steps, ours and PyTorch's" 80 20 "$PYTHON" tools/gpu_steps.py --cases "${CASES:-32x32}"
+  step "steps as a CUDA graph, to the bit those launched one by one" 40 8 "$PYTHON" tools/gpu_steps.py \
     --cuda-graph on --cases 32x32
   if [ -n "$DATA" ]; then
-    step "training on mnist-fsdd, as in the README" 90 5 train --dataset mnist-fsdd --data-dir "$DATA" --variant XS \
+    step "training on mnist-fsdd, as in the README" 60 5 train --dataset mnist-fsdd --data-dir "$DATA" --variant XS \
       --size 16 --timesteps 4 --epochs 8 --limit-train 1600 --limit-eval 500 --output-dir "$WORK/mnist-fsdd"
   else
     say "== training on mnist-fsdd: left out, DATA names no folder"
@@ -169,19 +161,19 @@ part_a() {
 }
 
 part_b() {
-  step "ncu, every kernel of a layer once" 110 60 counters
+  step "ncu, every kernel of a layer once" 60 60 counters
   step "compute-sanitizer memcheck" 90 8 sanitizer memcheck
-  step "compute-sanitizer racecheck" 90 8 sanitizer racecheck
   step "compute-sanitizer initcheck" 90 8 sanitizer initcheck
+  step "compute-sanitizer racecheck" 240 8 sanitizer racecheck
 }
 
 # for the shells that `step` starts
 export PYTHON DATA WORK
-export -f versions train twice same graphs kernel_tests counters sanitizer profile
-case $PARTS in *[AB]* | P) step "versions" 60 20 versions ;; esac
+export -f versions train twice same kernel_tests counters sanitizer profile
+case $PARTS in *[AB]* | P) step "versions" 30 20 versions ;; esac
 case $PARTS in *A*) part_a ;; esac
 case $PARTS in *B*) part_b ;; esac
-case $PARTS in P) step "profile of a training step of MISNet-S" 60 45 profile ;; esac
+case $PARTS in P) step "profile of a training step of MISNet-S" 35 45 profile ;; esac
 say "== summary after $((SECONDS - BEGAN)) s"
 for line in "${SUMMARY[@]}"; do say "$line"; done
 echo "report: $REPORT"

@@ -2,7 +2,7 @@
 
 Nothing here is measured: bytes to and from the memory of the device and operations are counted on paper, from the
 sizes of a layer, and divided by the bandwidth and the peak of a card as its maker prints them. `tools/gpu_selftest.py`
-measures the same kernels on a card that is there. The tables of docs/gpu.md come from here.
+measures the same kernels on a card that is there. The tables of docs/gpu_tables.md come from here.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed

@@ -1,6 +1,6 @@
 """Compiling the kernels as CuPy would, for any architecture and without a GPU, and what each needs of one.
 
-`python -m tests.support.nvrtc` prints the table of docs/gpu.md. Needs: pip install -e ".[gpu-check]"
+`python -m tests.support.nvrtc` prints the table of docs/gpu_tables.md. Needs: pip install -e ".[gpu-check]"
 """
 
 import functools

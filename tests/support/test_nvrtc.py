@@ -1,4 +1,4 @@
-"""The table of docs/gpu.md is refused in a sentence where the compiler is missing."""
+"""The table of docs/gpu_tables.md is refused in a sentence where the compiler is missing."""
 
 import sys
 

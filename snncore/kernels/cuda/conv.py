@@ -2,7 +2,7 @@
 
 How many spikes there are is known on the device alone, and to ask would make the host wait. So the choice is not made
 by density: SNNCORE_KERNELS is `event` for lists of events, and anything else for products of dense matrices.
-docs/gpu.md says below which density events should pay.
+docs/gpu_tables.md says below which density events should pay.
 """
 
 from snncore.backend import Array

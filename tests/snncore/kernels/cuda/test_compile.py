@@ -7,7 +7,7 @@ import pytest
 from snncore.kernels.cuda.module import FILES, FOLDER, OPTIONS, source
 from tests.support import nvrtc
 
-GUIDE = Path(__file__).parents[4] / "docs" / "gpu.md"
+GUIDE = Path(__file__).parents[4] / "docs" / "gpu_tables.md"
 MOST_REGISTERS = 63
 
 pytestmark = pytest.mark.skipif(nvrtc.version() is None, reason=nvrtc.INSTALL)
@@ -64,7 +64,7 @@ def test_an_error_shows_the_line():
 def skip_unless_measured_with_this_version():
     if f"NVRTC {nvrtc.version()}, options {' '.join(OPTIONS)}" not in GUIDE.read_text():
         pytest.skip(
-            f"docs/gpu.md is of another version of the compiler than {nvrtc.version()}, which counts differently"
+            f"docs/gpu_tables.md is of another version of the compiler than {nvrtc.version()}, which counts differently"
         )
 
 
