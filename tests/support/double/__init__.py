@@ -79,7 +79,8 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
     from snncore import backend
     from snncore.kernels.cuda import gemm, module
 
-    import_module("numba")  # first imported below, it would be forgotten at the end and imported a second time
+    with contextlib.suppress(ImportError):
+        import_module("numba")  # first imported below, it would be forgotten at the end and imported a second time
     modules = make_modules()
     with (
         mock.patch.dict(sys.modules, modules),
