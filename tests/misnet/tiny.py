@@ -75,6 +75,19 @@ class WrongGradient(AssertionError):
     """A parameter whose gradient is not the derivative of the loss; the message names it."""
 
 
+def slopes_along(p, value, rng, eps):
+    """Return the slope of value() along a random unit direction of p: by its gradient, and by a central difference."""
+    before, d = p.data.copy(), np.asarray(rng.standard_normal(p.shape))
+    d /= np.linalg.norm(d)
+    ends = []
+    for sign in (1, -1):
+        p.data[...] = before + sign * eps * d
+        with no_grad():
+            ends.append(value().item())
+    p.data[...] = before
+    return (p.grad * d).sum(), (ends[0] - ends[1]) / (2 * eps)
+
+
 def check_parameters(model, batch, directions=1, eps=3e-6, rtol=1e-6, atol=1e-10, seed=0):
     """Compare the gradient of every parameter tensor with central differences of the whole relaxed network.
 
@@ -92,17 +105,7 @@ def check_parameters(model, batch, directions=1, eps=3e-6, rtol=1e-6, atol=1e-10
         model.zero_grad()
         value().backward()
         for name, p in model.named_parameters():
-            before, slopes = p.data.copy(), []
-            for _ in range(directions):
-                d = np.asarray(rng.standard_normal(p.shape))
-                d /= np.linalg.norm(d)
-                ends = []
-                for sign in (1, -1):
-                    p.data[...] = before + sign * eps * d
-                    with no_grad():
-                        ends.append(value().item())
-                p.data[...] = before
-                slopes.append(((p.grad * d).sum(), (ends[0] - ends[1]) / (2 * eps)))
+            slopes = [slopes_along(p, value, rng, eps) for _ in range(directions)]
             analytic, numeric = np.array(slopes).T
             bound = atol + rtol * np.abs(numeric).max()
             if not (np.abs(analytic - numeric) <= bound).all():

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 
 from misnet.models.config import ConfigError
-from misnet.models.parts.attention import LinearBNNeuron
 from misnet.models.parts.cross_attention import CrossAttention, SpikingCrossAttention
 from misnet.models.s_cmrl import Config, alignment_loss, build
 from snncore import Tensor, no_grad
 from snncore import functions as F
-from tests.misnet.models.checks import batch_of, check_counts_of, check_gradients_of, check_rules_of
+from tests.misnet.models.checks import batch_of, check_counts_of, check_gradients_of, check_rules_of, without_biases
 from tests.misnet.tiny import WrongGradient
 
 TINY = {
@@ -27,13 +26,6 @@ TINY = {
 
 def tiny(**switches):
     return Config(**(TINY | switches))
-
-
-def without_biases(model):
-    """A bias before a batch normalisation has no slope in training."""
-    for _, module in model.named_modules():
-        if isinstance(module, LinearBNNeuron):
-            module.linear.bias = None
 
 
 @pytest.mark.parametrize(

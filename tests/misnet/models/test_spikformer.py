@@ -6,18 +6,12 @@ import pytest
 from misnet.models.config import ConfigError
 from misnet.models.parts.attention import SpikingSelfAttention
 from misnet.models.spikformer import Config, build
-from snncore import Tensor, nn, no_grad
+from snncore import Tensor, no_grad
 from snncore import functions as F
-from tests.misnet.models.checks import check_counts_of, check_gradients_of, check_rules_of
+from tests.misnet.models.checks import check_counts_of, check_gradients_of, check_rules_of, without_biases
 from tests.misnet.tiny import WrongGradient
 
 TINY = {"width": 8, "depth": 1, "attention_heads": 2, "mlp_ratio": 2, "size": 4, "timesteps": 2, "classes": 3}
-
-
-def without_biases(model):
-    for path, module in model.named_modules():
-        if isinstance(module, nn.Linear) and not path.startswith("head"):
-            module.bias = None
 
 
 def tiny(**switches):
