@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from misnet.tools.toolkit import UsageError
+from misnet.tools.toolkit import CUDA_GRAPH, UsageError
 from misnet.training.folder import read_config
 
 __all__ = ["OPTIONS", "process_options", "seconds_of"]
@@ -35,7 +35,7 @@ def process_options(given: dict[str, Any]) -> dict[str, Any]:
                 raise UsageError(f"{path}: unknown option {name!r}; known are {', '.join(OPTIONS)}")
             if not isinstance(value, KINDS[name]) or (isinstance(value, bool) and name != "tf32"):
                 raise UsageError(f"{path}: {name}: expected a value like {OPTIONS[name]!r}, found {value!r}")
-        if (graph := known.get("cuda_graph", "auto")) not in ("auto", "on", "off"):
+        if (graph := known.get("cuda_graph", "auto")) not in CUDA_GRAPH:
             raise UsageError(f"{path}: cuda_graph: expected auto, on or off, found {graph!r}")
         if "save_every" in known:
             seconds_of(known["save_every"], f"{path}: save_every")

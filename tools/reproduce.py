@@ -29,7 +29,7 @@ from misnet.tools.paper_figures import FIGURES, draw
 from misnet.tools.settings import RECIPES
 from misnet.tools.toolkit import DATA, UsageError, run_tool
 from misnet.training.folder import write_file
-from misnet.training.results import Result, read_result
+from misnet.training.results import count_parameters, read_result
 from snncore.checkpoint import CheckpointError
 
 AUDITED = ("--rule", "paper,exact", "--limit-eval", "64")  # of a trained run: 64 test samples
@@ -170,19 +170,11 @@ def _line(of_cell: Planned, outcomes: Sequence[Outcome]) -> Line:
         paper=cell.accuracy,
         paper_parameters=cell.parameters,
         paper_mj=cell.energy,
-        parameters=_counted(results),
+        parameters=count_parameters(results[0].content) if results else None,
         results=tuple(results),
         errors=tuple(errors),
         note="; ".join(text for text in notes if text),
     )
-
-
-def _counted(results: Sequence[Result]) -> int | None:
-    """Return the parameters of the network that ran, whose classes and channels are those of the data."""
-    if not results:
-        return None
-    found = json.loads((results[0].folder / "audit.json").read_text(encoding="utf-8"))
-    return int(found["parameters"])
 
 
 def main() -> int:

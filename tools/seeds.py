@@ -20,6 +20,7 @@ from typing import Any
 from misnet.models.options import option_of
 from misnet.tools.comparing import compare, report, write_reports
 from misnet.tools.naming import called
+from misnet.tools.process_options import OPTIONS
 from misnet.tools.settings import gather
 from misnet.tools.toolkit import DATA, STOPPED, StopRequest, UsageError, complain
 from misnet.training.folder import write_file
@@ -32,16 +33,7 @@ from snncore.checkpoint import CheckpointError
 __all__ = ["SEEDS", "folders_of", "is_of_seeds", "seeds_of", "train_seeds"]
 
 SEEDS = "seeds.json"
-PER_RUN = {
-    "resume",
-    "output_dir",
-    "seeds",
-    "device",
-    "memory_limit",
-    "tf32",
-    "cuda_graph",
-    "save_every",
-}  # not shared, or of no matter
+PER_RUN = {"resume", "output_dir", "seeds", *OPTIONS}  # not shared, or of no matter
 Train = Callable[[dict[str, Any], dict[str, Any], StopRequest], int]
 
 
@@ -69,9 +61,7 @@ def train_seeds(given: dict[str, Any], switches: dict[str, Any], train: Train) -
     """
     folder, seeds, options, switches = _study(given, switches)
     stop, failed = StopRequest(), 0
-    of_run = {
-        name: given[name] for name in ("device", "memory_limit", "tf32", "cuda_graph", "save_every") if name in given
-    }
+    of_run = {name: given[name] for name in OPTIONS if name in given}
     for seed in seeds:
         place = folder / f"seed-{seed}"
         if stop():

@@ -10,6 +10,7 @@ from misnet.datasets.registry import REGISTRY, default_epochs
 from misnet.models.config import ConfigError
 from misnet.models.options import option_of
 from misnet.models.registry import DEFAULT, config_class
+from misnet.tools.process_options import OPTIONS
 from misnet.tools.toolkit import UsageError
 from misnet.training.folder import MAY_BE_SAID, newer_version, read_config
 from snncore.checkpoint import CheckpointError
@@ -42,14 +43,7 @@ DEFAULTS: dict[str, Any] = {
     "patience": None,  # to the last epoch
 } | RECIPES["default"]
 SCHEDULES = ("cosine", "constant")
-RESUMABLE = {
-    "resume",
-    "device",
-    "memory_limit",
-    "tf32",
-    "cuda_graph",
-    "save_every",
-} | MAY_BE_SAID  # others are the run's
+RESUMABLE = {"resume", *OPTIONS} | MAY_BE_SAID  # others are part of the run
 
 CHOICES = {
     "recipe": tuple(RECIPES),

@@ -17,6 +17,7 @@ from misnet.training.step import Diverged
 from snncore import BackendError, CheckpointError
 from snncore.backend import memory_message, use_device
 
+CUDA_GRAPH = ("auto", "on", "off")  # values of --cuda-graph
 USAGE, DATA, STOPPED = 2, 1, 130  # exit statuses; 130 is what shells give for Ctrl-C
 
 
@@ -95,7 +96,7 @@ def add_graph_option(parser: Any) -> None:
     """Add --cuda-graph; without it `cuda_graph` is absent from the parsed namespace."""
     parser.add_argument(
         "--cuda-graph",
-        choices=("auto", "on", "off"),
+        choices=CUDA_GRAPH,
         default=argparse.SUPPRESS,
         help="on a GPU, record a training step and launch it by one call, with the same bits: on, off, or auto, which "
         "is off, since a graph may take twice the memory (default: auto)",

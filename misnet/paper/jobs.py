@@ -77,7 +77,7 @@ def run_jobs(
 ) -> list[Outcome]:
     """Run jobs, `at_once` at a time, and return what came of each, in their order; one that fails stops no other.
 
-    Each gets its share of the processors as threads, so that results do not depend on how many run at once.
+    Each gets its share of the processors as threads; kernels give the same bits with any number of them.
     Raises JobError before anything runs if a folder holds another run; KeyboardInterrupt once all have saved.
     """
     for job in jobs:

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from misnet.models.contract import Model
+from misnet.training.recording import trains_of
 from snncore import Tensor, no_grad, observe
 from snncore.backend import Array, asnumpy
 from snncore.context import current_path
@@ -34,13 +35,7 @@ def spike_trains(model: Model, streams: Sequence[Array]) -> dict[str, np.ndarray
     found: dict[str, np.ndarray] = {}
 
     def note(function: Function, inputs: tuple, outputs: tuple) -> None:
-        if not function.spiking:
-            return
-        trains = [s for s in outputs if s.dtype == np.uint8]  # not membranes
-        names = getattr(function, "output_names", range(len(trains)))
-        for name, s in zip(names, trains, strict=False):
-            path = current_path() if len(trains) == 1 else f"{current_path()}.{name}"
-            found[path] = asnumpy(s.data)
+        found.update((path, asnumpy(s)) for path, s in trains_of(function, outputs))
 
     _run(model, streams, note)
     return found

@@ -19,7 +19,7 @@ from snncore.nn import Module, unfused
 from snncore.tally import Reading, Tally
 from snncore.tape import Function
 
-__all__ = ["FiringRates", "first_nonfinite", "peak_memory_mib", "statistics_of"]
+__all__ = ["FiringRates", "first_nonfinite", "peak_memory_mib", "statistics_of", "trains_of"]
 
 
 class FiringRates:
@@ -43,13 +43,7 @@ class FiringRates:
             yield
 
     def _count(self, function: Function, inputs: tuple, outputs: tuple) -> None:
-        if not function.spiking:
-            return
-        path = current_path()
-        trains = [s for s in outputs if s.dtype == np.uint8]  # not membranes, nor what relaxed mode emits
-        names = getattr(function, "output_names", range(len(trains)))
-        for k, s in enumerate(trains):
-            name = path if len(trains) == 1 else f"{path}.{names[k]}"
+        for name, s in trains_of(function, outputs):
             self._pending.append((name, self.tally_on(array_module(s)).count(s)))
             self.places[name] += s.size
 
@@ -89,6 +83,21 @@ class FiringRates:
     def mean(self) -> float:
         """Mean firing rate of all neurons together."""
         return sum(self.spikes.values()) / max(1, sum(self.places.values()))
+
+
+def trains_of(function: Function, outputs: tuple[Array, ...]) -> list[tuple[str, Array]]:
+    """Return the spikes among the outputs of a call that was observed, each with the name of its layer.
+
+    Names are those of `FiringRates`. None for what is no neuron, and for what neurons emit in relaxed mode.
+    """
+    if not function.spiking:
+        return []
+    path = current_path()
+    trains = [s for s in outputs if s.dtype == np.uint8]  # not membranes
+    if len(trains) == 1:
+        return [(path, trains[0])]
+    names = getattr(function, "output_names", range(len(trains)))
+    return [(f"{path}.{names[k]}", s) for k, s in enumerate(trains)]
 
 
 _STATISTICS: WeakKeyDictionary[Module, FlatBuffers] = WeakKeyDictionary()
