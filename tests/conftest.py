@@ -52,6 +52,11 @@ def pytest_terminal_summary(terminalreporter, exitstatus, config):
         terminalreporter.write_line(seed_line())
 
 
+def pytest_make_parametrize_id(val, argname):
+    """No bytes in names: those of gzip hold the second they were made in, and two workers must collect the same."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(autouse=True)
 def fresh_weights():
     """Layers made without `rng` draw the same weights whichever tests ran before."""

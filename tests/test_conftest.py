@@ -64,3 +64,15 @@ def test_a_profile_that_is_none_is_refused(tmp_path, profile):
     drawn, text = examples(tmp_path, profile=profile)
     assert drawn == []
     assert f"SNNCORE_EXAMPLES: expected one of default, nightly, repeatable, found {profile!r}" in text
+
+
+def test_names_do_not_hold_the_second_in_which_bytes_were_compressed(tmp_path):
+    test = """
+import gzip, time, pytest
+
+@pytest.mark.parametrize("content", [gzip.compress(str(time.time_ns()).encode()), b"\\\\xff"])
+def test_name(content, request):
+    print("\\ndrawn", request.node.name)
+"""
+    one, _ = examples(tmp_path, test=test)
+    assert one == ["drawn test_name[content0]", "drawn test_name[content1]"]
