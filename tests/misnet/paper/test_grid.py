@@ -6,13 +6,14 @@ import pytest
 
 from misnet.datasets.registry import REGISTRY
 from misnet.models.registry import MODELS
-from misnet.paper.grid import GRIDS, QUICK_DATA, SCALES, TITLES, config_of, plan, problem
+from misnet.paper.grid import GRIDS, QUICK_DATA, QUICK_SWITCHES, SCALES, TITLES, config_of, plan, problem
 from misnet.paper.published import rows
 from misnet.paper.tables import CONTROLS, DATA, RIVALS, cells
 from misnet.tools.train import make_parser
 
 ALL = [cell for name in GRIDS for cell in cells(name)]
 PRINTED = {  # grid: tables of `published` and their columns that hold accuracies
+    "models": {},
     "table2": {"2a": ("CIFAR10", "Ub8k"), "2b": ("CIFAR10-AV", "Ub8k-AV")},
     "table3": {"3": ("M&N",)},
     "table4": {"4": ("CREMA-D", "AVE")},
@@ -128,6 +129,12 @@ def test_cells_that_are_one_network_on_one_data_set_are_one_run(scale):
     assert plan(concat, scale).name != plan(one("fig6", "Ab1.1", "Ub8k-AV MISNet-S"), scale).name
 
 
+def test_every_model_is_in_the_table_of_all_models():
+    assert {cell.model for cell in cells("models")} == set(MODELS)
+    for name in QUICK_SWITCHES:
+        assert name in MODELS
+
+
 def test_the_controls_begin_and_end_with_cells_of_fig_6():
     assert CONTROLS["two LIFs, threshold V, reset by V"] == {"mlif": "independent"}
     assert list(CONTROLS.values())[-1] == {"mlif": "full"}
@@ -135,7 +142,7 @@ def test_the_controls_begin_and_end_with_cells_of_fig_6():
 
 
 def test_what_there_is_not_is_refused():
-    with pytest.raises(KeyError, match=r"grid: expected one of table2, table3, .*, found 'table1'"):
+    with pytest.raises(KeyError, match=r"grid: expected one of models, table2, table3, .*, found 'table1'"):
         cells("table1")
     with pytest.raises(ValueError, match="scale: expected one of full, quick, found 'half'"):
         plan(ALL[0], "half")
