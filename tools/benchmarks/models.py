@@ -3,10 +3,11 @@
 `python -m misnet.tools.benchmarks.models` from a checkout, with `pip install -e ".[peers]"`: a Markdown table of the
 models whose twin in torch is in tests/peers, where spikes, scores and gradients of both are held equal. Here both have
 the same weights, batch, loss and optimizer (SGD with momentum), and one trains while the other waits: ours, theirs,
-ours, theirs. Times are medians of whole steps in seconds, with the least and the largest.
+ours, theirs. Times are seconds of the processor, which on one thread are those of the clock where nothing else
+runs: medians of whole steps, with the least and the largest.
 
 Fresh networks hardly fire, which is kind to kernels that skip zeros: --gain multiplies the scale of every batch
-normalisation that has a neuron behind it or not, and the column `spikes` says what share of the neurons fires then.
+normalisation, and the column `spikes` says what share of the neurons fires then.
 """
 
 import os
@@ -21,6 +22,7 @@ import statistics  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 import types  # noqa: E402
+import warnings  # noqa: E402
 from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
@@ -172,10 +174,10 @@ def measure(torch: Any, name: str, given: argparse.Namespace) -> dict[str, Any]:
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
     for k in range(given.steps + 1):
         for who, run in (("ours", ours), ("theirs", theirs)):
-            began = time.perf_counter()
+            began = time.process_time()
             run.step()  # type: ignore[attr-defined]
             if k:  # the first compiles and fills caches
-                times[who].append(time.perf_counter() - began)
+                times[who].append(time.process_time() - began)
     return {"model": name, "spikes": rate, "scores_apart": apart, **times}
 
 
@@ -207,6 +209,7 @@ def main() -> None:
     print("| model | spikes | ours, s | PyTorch + SpikingJelly, s | times as fast |")
     print("| --- | ---: | ---: | ---: | ---: |")
     found = []
+    warnings.simplefilter("ignore")  # of torch, on what it has not got
     for name in (given.only,) if given.only else MODELS:
         found.append(measure(torch, name, given))
         print(line(found[-1]), flush=True)
