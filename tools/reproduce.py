@@ -24,6 +24,7 @@ from misnet.paper.estimate import EVALUATION, SAMPLES, Cost, cost_of, seconds_an
 from misnet.paper.grid import QUICK_SETTINGS, SCALES, TITLES, Cell, Run, cells, config_of, plan, problem
 from misnet.paper.jobs import Job, JobError, Outcome, run_jobs
 from misnet.paper.pages import Line, Page, as_values, to_html, to_markdown
+from misnet.paper.paired import base_of
 from misnet.tools.naming import Parser, called
 from misnet.tools.paper_figures import FIGURES, draw
 from misnet.tools.settings import RECIPES
@@ -134,7 +135,7 @@ def dry_run(found: Sequence[Planned], args: argparse.Namespace) -> list[str]:
     lines = [f"{'cell':<56} {'model':<24} {'parameters':>12} {'GMAC/sample':>12} {'hours/run':>10}"]
     hours: dict[str, float] = {}
     for k, of_cell in enumerate(found):
-        run, label = of_cell.run, f"{of_cell.cell.row}, {of_cell.cell.column}"
+        run, label = of_cell.run, _label(of_cell.cell)
         if k not in costs:
             lines.append(f"{label:<56} {run.model:<24} cannot run: {of_cell.refused}")
             continue
@@ -151,10 +152,15 @@ def dry_run(found: Sequence[Planned], args: argparse.Namespace) -> list[str]:
 
 def collect(found: Sequence[Planned], outcomes: dict[str, Outcome]) -> tuple[Line, ...]:
     """Return the lines of the page."""
-    return tuple(_line(of_cell, [outcomes[job.name] for job in of_cell.jobs]) for of_cell in found)
+    bases = {p.cell.column: _label(p.cell) for p in found if base_of(p.cell.table, p.cell.row)}
+    return tuple(_line(p, [outcomes[job.name] for job in p.jobs], bases.get(p.cell.column)) for p in found)
 
 
-def _line(of_cell: Planned, outcomes: Sequence[Outcome]) -> Line:
+def _label(cell: Cell) -> str:
+    return f"{cell.row}, {cell.column}"
+
+
+def _line(of_cell: Planned, outcomes: Sequence[Outcome], base: str | None) -> Line:
     cell = of_cell.cell
     results, errors = [], [outcome.error for outcome in outcomes if outcome.error is not None]
     for outcome in outcomes:
@@ -165,7 +171,7 @@ def _line(of_cell: Planned, outcomes: Sequence[Outcome]) -> Line:
                 errors.append(str(error))
     notes = (cell.note, "" if of_cell.refused is None else f"not run: {of_cell.refused}")
     return Line(
-        f"{cell.row}, {cell.column}",
+        _label(cell),
         of_cell.run.source.dataset,
         paper=cell.accuracy,
         paper_parameters=cell.parameters,
@@ -174,6 +180,7 @@ def _line(of_cell: Planned, outcomes: Sequence[Outcome]) -> Line:
         results=tuple(results),
         errors=tuple(errors),
         note="; ".join(text for text in notes if text),
+        base=None if base == _label(cell) else base,
     )
 
 
