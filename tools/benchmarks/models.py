@@ -13,7 +13,8 @@ normalisation, and the column `spikes` says what share of the neurons fires then
 import os
 
 THREADS = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-os.environ.update(dict.fromkeys(THREADS, "1"))  # before anything that starts threads is imported
+if __name__ == "__main__":
+    os.environ.update(dict.fromkeys(THREADS, "1"))  # before anything that starts threads is imported
 
 import argparse  # noqa: E402
 import importlib  # noqa: E402
@@ -156,9 +157,9 @@ def spikes_of(model: Any, x: np.ndarray) -> tuple[float, np.ndarray]:
     return sum(fired) / sum(size), next(iter(scores.values())).data
 
 
-def measure(torch: Any, name: str, given: argparse.Namespace) -> dict[str, Any]:
-    """Time one model and its twin in turns."""
-    switches = {"streams": "visual", "size": given.size, "timesteps": given.timesteps}
+def measure(torch: Any, name: str, given: argparse.Namespace, **switches: Any) -> dict[str, Any]:
+    """Time one model and its twin in turns; switches: of the model."""
+    switches |= {"streams": "visual", "size": given.size, "timesteps": given.timesteps}
     model = build(name, model_config(config_class(name), switches))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm):
