@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 import misnet
-from misnet.paper.jobs import Job, JobError, run_jobs
+from misnet.paper.jobs import Job, JobError, finished_jobs, run_jobs
 from tests.misnet.training.folders import write_run
 
 
@@ -61,6 +61,16 @@ def test_a_job_is_trained_and_audited_and_then_left_alone(ran, tmp_path):
     ran.clear()
     assert run_jobs([GOOD], tmp_path, log=lambda line: None) == [first]
     assert ran == []
+
+
+def test_what_is_done_is_found_without_running_anything(ran, tmp_path):
+    (first,) = run_jobs([GOOD], tmp_path, log=lambda line: None)
+    ran.clear()
+    other = Job("a/seed-1", GOOD.train, GOOD.audit)
+    assert finished_jobs([GOOD, other], tmp_path) == [first]
+    assert ran == []
+    with pytest.raises(JobError, match="was begun with --lr 1"):
+        finished_jobs([Job(GOOD.name, ("--lr", "2"))], tmp_path)
 
 
 def test_a_run_that_was_cut_off_goes_on(ran, tmp_path):
