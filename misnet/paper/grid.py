@@ -80,11 +80,12 @@ SMALL_SWITCHES: dict[str, dict[str, Any]] = {
     "smmt": SMALL_TRANSFORMER | {"v_threshold": 0.25},
     "s-cmrl": {"width": 64, "attention_heads": 4, "halvings": 2, "v_threshold": 0.25},
 }
-"""What makes each model small for the table of all models, at 8x8 pixels, where four tokens meet four: a lower threshold
-than above lets attention neurons fire. A model that is not here is run whole."""
+"""What makes each model small for the table of all models, at 8x8 pixels, where four tokens meet four: at a lower
+threshold than above attention neurons fire. A model that is not here is run whole."""
+
 SMALL_SCALE = (
-    "Small networks: 8x8 pixels, a quarter of the channels and fewer blocks, 1,400 samples, 5 epochs, our default recipe. "
-    "It shows that each trains, and not which is best."
+    "Small networks: 8x8 pixels, a quarter of the channels and fewer blocks, 1,400 samples, 5 epochs, our default "
+    "recipe. It shows that each trains, and not which is best."
 )
 """The first line of the page of all models at quick scale."""
 
