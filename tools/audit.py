@@ -26,7 +26,15 @@ from misnet.tools.naming import Parser
 from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
 from misnet.tools.parts import PARTS
 from misnet.tools.settings import check_settings
-from misnet.tools.toolkit import UsageError, add_data_options, device_of, progress, run_tool
+from misnet.tools.toolkit import (
+    UsageError,
+    add_arithmetic_option,
+    add_data_options,
+    arithmetic_from,
+    device_of,
+    progress,
+    run_tool,
+)
 from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
 from snncore.files import replace_file
 
@@ -46,6 +54,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
     parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32); changes no count")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
+    add_arithmetic_option(parser)
     group = parser.add_argument_group("audit")
     group.add_argument("--rule", default="all", help=f"all (default), or some of {', '.join(RULES)}, with commas")
     group.add_argument(
@@ -104,11 +113,13 @@ def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str,
     prices = {name: load_prices(args.prices or OWN_TABLES.get(name, DEFAULT_TABLE)) for name in names}
     claim = None if args.claim is None else parse_claim(args.claim)
     device = device_of(args.device)
+    summing = arithmetic_from(vars(args), device, args.run_dir)
     model, data, weights = prepare(args, switches)
     model.to(device)
     config = model.config
     batches = BatchIterator(data, args.batch_size, shuffle=False)
-    ops = count_batches(model, progress(batches.epoch(0), total=len(batches), initial=0, text=args.split), device)
+    with summing:
+        ops = count_batches(model, progress(batches.epoch(0), total=len(batches), initial=0, text=args.split), device)
     readings = {name: apply_rule(name, ops, prices[name]) for name in names}
     found = report(config, ops, readings, prices)
     found |= {"weights": weights, "parameters": model.count_parameters()}
