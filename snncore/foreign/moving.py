@@ -84,10 +84,18 @@ def move(rec: Recorder, name: str, args: tuple, made: list[Any]) -> None:
             continue
         known, axes = rec.trail.of(x), rec.trail.axes(x)
         after = MOVES[name](axes, y, *args[1:]) if name != "unbind" else _selected(axes, y, *(args[1:] or (0,)))
+        if after is not None and name in ("expand", "repeat") and _now_over_time(x, y, axes, rec.trail.timesteps):
+            after = ((("T", len(y)),), *after[1:])
         if y.untyped_storage()._cdata == x.untyped_storage()._cdata:
             rec.trail.follow(y, after)
         else:
             rec.made(y, known.events, known.outside, after, blank=known.blank, product=known.product)
+
+
+def _now_over_time(x: Any, y: Any, axes: Axes, timesteps: int | None) -> bool:
+    """Whether an input without time was repeated for each timestep, along a new first axis."""
+    new = y.ndim > x.ndim or (x.ndim == y.ndim and x.shape[0] == 1)
+    return new and y.shape[0] == timesteps and all(role != "T" for axis in axes for role, _ in axis)
 
 
 def _join(rec: Recorder, name: str, xs: list[Any], y: Any, axis: int = 0) -> None:

@@ -126,7 +126,10 @@ class Neurons:
             carried = torch.is_tensor(held) and held.shape == shape and not (first and not bool(held.any()))
         else:
             carried = not first and not neuron.several_steps
-        self.open.append((module, neuron, self.rec.trail.laid(x, analog=True), carried, self.rec.trail.axes(x)))
+        axes = self.rec.trail.axes(x)
+        if neuron.several_steps and all(role != "T" for axis in axes for role, _ in axis):
+            axes = ((("T", len(x)),), *axes[1:])  # its first axis is time, whatever was known
+        self.open.append((module, neuron, self.rec.trail.laid(x, True, axes), carried, axes))
 
     def leave(self, output: Any) -> None:
         """After it: count the call, and mark its spikes."""

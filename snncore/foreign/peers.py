@@ -34,8 +34,9 @@ def _plif(module: Any) -> Neuron:
 
 def _leaky(module: Any, **more: Any) -> Neuron:
     """A neuron of snnTorch: reset to zero is a hard one, `none` is none; each spike is reset at the step after it."""
-    mechanism = module.reset_mechanism
-    firing = Firing(decay=0.5, v_reset=0.0 if mechanism == "zero" else None)
+    mechanism, beta = module.reset_mechanism, module.beta.detach().cpu().flatten().tolist()
+    decay = min(1.0, max(0.0, beta[0])) if len(beta) == 1 else 0.5  # of several no count asks which
+    firing = Firing(decay=decay, v_reset=0.0 if mechanism == "zero" else None)
     return Neuron(F.LIF(firing=firing), False, "mem", resets=mechanism != "none", **more)
 
 

@@ -10,6 +10,7 @@ from snncore import functions as F
 from snncore.context import changed
 from snncore.foreign.axes import Axes, Laid, laid, plain
 from snncore.foreign.recorder import Recorder
+from snncore.foreign.trail import as_events
 from snncore.functions.arithmetic import elementwise
 from snncore.opcount.cost import OpCount
 
@@ -41,20 +42,31 @@ def _two(function: Callable, *more: Callable) -> Any:
     def rule(rec: Recorder, y: Any, a: Any, b: Any, **settings: Any) -> None:
         tensors = [x for x in (a, b) if torch.is_tensor(x)]
         axes, leading, left, right, out = _operands(rec, y, a, b)
+        both = len(tensors) == 2 and all(x.dtype.kind != "f" for x in (left, right))
+        if both and left.shape == right.shape and function in CONNECTIONS:
+            if rec.trail.of(b).inverted:  # s * (1 - a)
+                left, right, tensors = right, left, tensors[::-1]
+            rec.count(F.SEW(CONNECTIONS[function]), (left, right), (out,), leading, tensors)
+            return rec.made(y, True, False, axes)
         outside = True
         for one in (*more, function):
             outside = rec.count(one(), (left, right), (out,), leading, tensors) and outside
-        both = len(tensors) == 2 and all(x.dtype.kind != "f" for x in (left, right))
-        rec.made(y, both and function in (F.Add, F.Mul), outside, axes)
+        rec.made(y, both and function in CONNECTIONS, outside, axes)
 
     return rule
 
 
+CONNECTIONS = {F.Add: "add", F.Mul: "and"}
+"""What joins two spike trains of one shape."""
+
+
 def subtract_from(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None:
-    """b - alpha a, such as 1 - s, which is 0 or 1 again for a spike train s."""
+    """b - alpha a. Of spikes 1 - s is their NOT, which is free: spikes again."""
     axes, leading, left, right, out = _operands(rec, y, a, b)
+    if left.dtype.kind != "f" and not torch.is_tensor(b) and b == alpha == 1 and int(left.max(initial=0)) <= 1:
+        return rec.made(y, True, False, axes, inverted=True)
     outside = rec.count(F.Sub(), (left, right), (out,), leading, [x for x in (a, b) if torch.is_tensor(x)])
-    rec.made(y, left.dtype.kind != "f" and not torch.is_tensor(b) and b == 1 and int(left.max(initial=0)) <= 1, outside, axes)
+    rec.made(y, False, outside, axes)
 
 
 def selected(rec: Recorder, y: Any, condition: Any, a: Any, b: Any) -> None:
@@ -116,7 +128,8 @@ def _operands(rec: Recorder, y: Any, a: Any, b: Any) -> tuple[Axes, int, np.ndar
     theirs: Laid = laid(rec.trail.array(y, analog=True), axes)
     both = [_operand(rec, x, y, axes) for x in (a, b)]
     if all(x.dtype.kind != "f" for x in both):
-        return axes, theirs.leading, both[0], both[1], theirs.array.astype(np.uint8)
+        narrow = as_events(theirs.array)
+        return axes, theirs.leading, both[0], both[1], theirs.array if narrow is None else narrow
     return axes, theirs.leading, both[0], both[1], theirs.array
 
 

@@ -18,7 +18,8 @@ class Known:
     """What is known of a storage, and so of all views of it.
 
     events: it holds spikes, whatever their type. outside: input, moved, added and scaled at most. blank: zeros that
-    were just made. product: a layer with weights made it and has added no bias. axes: of each view, by its place.
+    were just made. product: a layer with weights made it and has added no bias. inverted: it is 1 - s of spikes s.
+    axes: of each view, by its place.
     """
 
     alive: StorageWeakRef
@@ -26,6 +27,7 @@ class Known:
     outside: bool = False
     blank: bool = False
     product: bool = False
+    inverted: bool = False
     axes: dict[tuple, Axes] = field(default_factory=dict)
 
 
