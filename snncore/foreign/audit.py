@@ -73,6 +73,7 @@ def audit_torch(
     if outer_loop and not timesteps:
         raise ValueError("outer_loop: expected timesteps of at least 1 as well")
     ops = TorchOps(None, timesteps)
+    ops.batches = 0
     left_out: dict[str, int] = {}
     for batch in inputs if isinstance(inputs, list) else [inputs]:
         tensors = tuple(_tensor(x) for x in (batch if isinstance(batch, tuple) else (batch,)))
@@ -182,7 +183,9 @@ def _tensor(x: Any) -> Any:
         return x.detach()
     if isinstance(x, np.ndarray):
         return torch.from_numpy(x)
-    raise ValueError(f"inputs: expected a tensor or array, a tuple of them or a list of batches, found {type(x).__name__}")
+    raise ValueError(
+        f"inputs: expected a tensor or array, a tuple of them or a list of batches, found {type(x).__name__}"
+    )
 
 
 def _layout(x: Any, timesteps: int | None) -> str:

@@ -40,7 +40,14 @@ def softmax(rec: Recorder, y: Any, x: Any, axis: int, *rest: Any) -> None:
 
 
 def max_pool(
-    rec: Recorder, y: Any, x: Any, kernel: Any, stride: Any = (), padding: Any = 0, dilation: Any = 1, ceil: bool = False
+    rec: Recorder,
+    y: Any,
+    x: Any,
+    kernel: Any,
+    stride: Any = (),
+    padding: Any = 0,
+    dilation: Any = 1,
+    ceil: bool = False,
 ) -> None:
     """aten.max_pool2d_with_indices: x [M, C, H, W]."""
     kernel, stride, padding = _pair(kernel), _pair(stride or kernel), _pair(padding)
@@ -111,9 +118,7 @@ def reduction(function: type[F.Sum]) -> Any:
         made.count = math.prod(x.shape[a] for a in dims)
         out = np.empty([n for i, n in enumerate(ours.array.shape) if i not in made.axes], np.float32)
         outside = rec.count(made, (ours.array,), (out,), ours.leading, [x])
-        after: Axes = tuple(
-            (("", 1),) if i in dims else axis for i, axis in enumerate(before) if keep or i not in dims
-        )
+        after: Axes = tuple((("", 1),) if i in dims else axis for i, axis in enumerate(before) if keep or i not in dims)
         rec.made(y, False, outside, after)
 
     return rule

@@ -50,7 +50,9 @@ def _unknown(axes: Axes, y: Any, *_: Any) -> None:
 
 
 MOVES: dict[str, Callable[..., Axes | None]] = {
-    **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze", "flatten", "unflatten"), _reshaped),
+    **dict.fromkeys(
+        ("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze", "flatten", "unflatten"), _reshaped
+    ),
     **dict.fromkeys(("permute",), _permuted),
     **dict.fromkeys(("transpose", "t", "swapaxes"), _swapped),
     **dict.fromkeys(("select", "unbind"), _selected),
@@ -63,7 +65,9 @@ MOVES: dict[str, Callable[..., Axes | None]] = {
         "bitwise_not _conj view_as_real masked_fill".split(),
         _same,
     ),
-    **dict.fromkeys("as_strided index unfold diagonal pixel_shuffle pixel_unshuffle embedding im2col take".split(), _unknown),
+    **dict.fromkeys(
+        "as_strided index unfold diagonal pixel_shuffle pixel_unshuffle embedding im2col take".split(), _unknown
+    ),
 }
 """By name: the axes of y, from those of x and the settings. What x holds, spikes or not, y holds too."""
 
@@ -120,8 +124,8 @@ def write(rec: Recorder, into: Any, x: Any) -> None:
     """copy_: into a part of an array, which holds spikes as long as nothing else was written into it."""
     there, new = rec.trail.of(into), rec.trail.of(x)
     whole = into.numel() * into.element_size() == into.untyped_storage().nbytes()
-    there.events = new.events and (there.events or there.blank or whole)
-    there.blank = there.blank and (new.blank or new.events)
+    there.events = (new.events and (there.events or there.blank or whole)) or (there.events and new.blank and not whole)
+    there.blank = there.blank and new.blank
     there.outside = new.outside and (there.outside or whole)
     there.product = False
     if into.dtype == torch.bool:

@@ -119,7 +119,9 @@ class Neurons:
         x = args[0] if args else next(iter(kwargs.values()))
         first = id(module) not in self.called
         self.called.add(id(module))
-        passed = [v for v in (*args[1:], *kwargs.values()) if torch.is_tensor(v)] if not neuron.state or args[1:] else []
+        passed = (
+            [v for v in (*args[1:], *kwargs.values()) if torch.is_tensor(v)] if not neuron.state or args[1:] else []
+        )
         held = passed[-1] if passed else getattr(module, neuron.state, None) if neuron.state else None
         shape = x.shape[1:] if neuron.several_steps else x.shape
         if neuron.state or passed:
@@ -158,4 +160,3 @@ def _through_time(c: Laid, s: np.ndarray, several_steps: bool) -> tuple[tuple[np
     if c.leading == 2 and len(c.array) == 1:
         return (c.array, s), 2
     return (c.array[None], s[None]), 2 if c.leading == 1 else 0
-

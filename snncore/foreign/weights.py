@@ -14,7 +14,9 @@ from snncore.opcount.weights import weights_cost
 __all__ = ["RULES", "convolution", "linear"]
 
 
-def convolution(rec: Recorder, y: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, *rest: Any) -> None:
+def convolution(
+    rec: Recorder, y: Any, x: Any, w: Any, b: Any, stride: Any, padding: Any, dilation: Any, *rest: Any
+) -> None:
     """aten.convolution of one or two dimensions, grouped, dilated or transposed: x [M, Ci, (H,) W]."""
     transposed, _, groups = rest
     if x.ndim not in (3, 4) or x.ndim != w.ndim:
@@ -38,20 +40,17 @@ def convolution(rec: Recorder, y: Any, x: Any, w: Any, b: Any, stride: Any, padd
         function = kind(stride, padding, dilation)
     if transposed:
         name = f"ConvTranspose{x.ndim - 2}d"
-        with_cells = rec.count(
-            _Transposed(name, function, groups), arrays, (out,), ours.leading, [x], name
-        )
-    else:
-        with_cells = rec.count(function, arrays, (out,), ours.leading, [x], name)
-    rec.made(y, False, with_cells, kept(rec.trail.axes(x), y.shape))
+        function = _Transposed(name, function)
+    outside = rec.count(function, arrays, (out,), ours.leading, [x], name)
+    rec.made(y, False, outside, kept(rec.trail.axes(x), y.shape))
 
 
 class _Transposed(F.Conv2d):
     """The cost alone of a transposed convolution: each entry goes to the taps that land inside the output."""
 
-    def __init__(self, kind: str, settings: Any, groups: int) -> None:
+    def __init__(self, kind: str, settings: Any) -> None:
         super().__init__(settings.stride, settings.padding, settings.dilation)
-        self.kind, self.groups = kind, groups
+        self.kind = kind
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         x, w, b = inputs  # w [kh, kw, Ci, Co / groups]
@@ -61,7 +60,7 @@ class _Transposed(F.Conv2d):
         count = weights_cost(self.kind, x, y, w, b, w.shape[3], np.outer(rows, cols), self.stride)
         lead, columns = count.blocks[0]
         pixels = math.prod(x.shape[len(lead) : -1])
-        columns["dense_mac_padded"] = pixels * w.size // self.groups  # all taps of each pixel
+        columns["dense_mac_padded"] = pixels * w.size  # all taps of each pixel
         return count
 
 

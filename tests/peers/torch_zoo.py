@@ -82,7 +82,11 @@ def several(theirs):
 def mlp(rng):
     ours = nn.Sequential(nn.Linear(12, 16), nn.IF(), nn.Linear(16, 8), nn.IF(), nn.Linear(8, 3))
     theirs = tn.Sequential(
-        layer.Linear(12, 16), neuron.IFNode(v_reset=None), layer.Linear(16, 8), neuron.IFNode(v_reset=None), layer.Linear(8, 3)
+        layer.Linear(12, 16),
+        neuron.IFNode(v_reset=None),
+        layer.Linear(16, 8),
+        neuron.IFNode(v_reset=None),
+        layer.Linear(8, 3),
     )
     return ours, several(theirs), rng.normal(0, 3, (T, N, 12)).astype(np.float32), {}
 
@@ -103,6 +107,7 @@ def lenet(rng):
 
 def vgg(rng):
     """Convolution, normalisation, neuron, pooling; a container that folds time into the batch."""
+
     def block(ci, co):
         return [nn.Conv2d(ci, co, 3, padding=1, bias=False), nn.BatchNorm(co), Scaled()]
 
@@ -163,7 +168,12 @@ class TheirResidual(tn.Module):
 
 def resnet(rng, sew=""):
     ours = nn.Sequential(
-        nn.Conv2d(2, 4, 3, 1, 1), nn.IF(v_reset=0.0), Residual(4, 6, 2, sew), Residual(6, 6, 1, sew), nn.GlobalAvgPool(), nn.Linear(6, 3)
+        nn.Conv2d(2, 4, 3, 1, 1),
+        nn.IF(v_reset=0.0),
+        Residual(4, 6, 2, sew),
+        Residual(6, 6, 1, sew),
+        nn.GlobalAvgPool(),
+        nn.Linear(6, 3),
     )
     theirs = tn.Sequential(
         layer.Conv2d(2, 4, 3, 1, 1), neuron.IFNode(), TheirResidual(4, 6, 2, sew), TheirResidual(6, 6, 1, sew),
@@ -211,7 +221,10 @@ class TheirAttention(tn.Module):
         if self.masks:
             y = q * self.lifs[3]((k * v).sum(-1, keepdim=True))
         else:
-            q, k, v = (x.transpose(-1, -2).reshape(*x.shape[:2], -1, 2, x.shape[2] // 2).permute(0, 1, 3, 2, 4) for x in (q, k, v))
+            q, k, v = (
+                x.transpose(-1, -2).reshape(*x.shape[:2], -1, 2, x.shape[2] // 2).permute(0, 1, 3, 2, 4)
+                for x in (q, k, v)
+            )
             y = (q @ k.transpose(-2, -1)) @ v * 0.25
             y = self.lifs[3](y.transpose(3, 4).reshape(*s.shape).contiguous())
         return self.lifs[4](each_step(lambda x: self.norms[3](self.convs[3](x)), y)) + s
@@ -342,7 +355,14 @@ def snntorch_conv(rng):
     )  # fmt: skip
     fire = [snntorch.Leaky(beta=0.5, reset_mechanism="zero") for _ in range(3)]
     theirs = TheirSteps(
-        tn.Conv2d(2, 4, 3), fire[0], tn.MaxPool2d(2), tn.Conv2d(4, 4, 2), fire[1], tn.Flatten(1), tn.Linear(16, 3), fire[2]
+        tn.Conv2d(2, 4, 3),
+        fire[0],
+        tn.MaxPool2d(2),
+        tn.Conv2d(4, 4, 2),
+        fire[1],
+        tn.Flatten(1),
+        tn.Linear(16, 3),
+        fire[2],
     )
     return ours, theirs, images(rng), {"flat": (2, 2, 4)}
 
@@ -370,9 +390,14 @@ def depthwise(rng):
 
 def dilated(rng):
     """Dilated windows, two branches joined by concatenation, samples before time."""
+
     class Ours(nn.Module):
         def __init__(self):
-            self.a, self.b, self.c = nn.Conv2d(2, 4, 3, 1, 2, dilation=2), nn.Conv2d(2, 4, 3, 1, 1), nn.Conv2d(8, 3, 3, 2, 4, dilation=(1, 3))
+            self.a, self.b, self.c = (
+                nn.Conv2d(2, 4, 3, 1, 2, dilation=2),
+                nn.Conv2d(2, 4, 3, 1, 1),
+                nn.Conv2d(8, 3, 3, 2, 4, dilation=(1, 3)),
+            )
             self.fire, self.fire2 = nn.LIF(v_reset=0.0), nn.LIF(v_reset=0.0)
 
         def forward(self, x):
@@ -396,7 +421,13 @@ def dilated(rng):
 def audio(rng):
     """One-dimensional convolutions."""
     ours = nn.Sequential(
-        nn.Conv1d(2, 4, 5, 2, 2), nn.LIF(), nn.Conv1d(4, 4, 3, 1, 1, bias=False), nn.BatchNorm(4), nn.LIF(), Call(lambda s: s.mean(2)), nn.Linear(4, 3)
+        nn.Conv1d(2, 4, 5, 2, 2),
+        nn.LIF(),
+        nn.Conv1d(4, 4, 3, 1, 1, bias=False),
+        nn.BatchNorm(4),
+        nn.LIF(),
+        Call(lambda s: s.mean(2)),
+        nn.Linear(4, 3),
     )
     lif = [neuron.LIFNode(v_reset=None, decay_input=False) for _ in range(2)]
     theirs = tn.Sequential(
@@ -408,6 +439,7 @@ def audio(rng):
 
 def shared(rng):
     """One convolution called three times, weights used by function, a static input that is stacked over time inside."""
+
     class Ours(nn.Module):
         def __init__(self):
             self.first, self.conv, self.head = nn.Conv2d(2, 4, 3, 1, 1), nn.Conv2d(4, 4, 3, 1, 1), nn.Linear(4, 3)
