@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from snncore.foreign.axes import guessed
 from snncore.foreign.modes import Calls, Operations
 from snncore.foreign.neurons import Neuron, Neurons
 from snncore.foreign.peers import KNOWN, is_unknown_neuron, reset
-from snncore.foreign.recorder import Recorder
+from snncore.foreign.recorder import LayoutError, Recorder
 from snncore.foreign.trail import Trail
 from snncore.opcount.cost import CostError
 from snncore.opcount.ops import Ops
@@ -82,10 +81,12 @@ def audit_torch(
         part = Ops(count, timesteps)
         rec = Recorder(Trail([*model.parameters(), *model.buffers()], timesteps, count), type(model).__name__)
         for x in tensors:
-            if x.ndim >= len(axes):
-                rec.trail.follow(x, guessed(x.shape, timesteps, count, axes))
-        with torch.no_grad(), _at_rest(model), _watched(model, rec, neurons):
-            _call(model, rec, tensors, timesteps, axes, outer_loop, run)
+            rec.trail.take(x, axes)
+        try:
+            with torch.no_grad(), _at_rest(model), _watched(model, rec, neurons):
+                _call(model, rec, tensors, timesteps, axes, outer_loop, run)
+        except LayoutError as error:
+            raise ValueError(str(error)) from None
         rec.finish(part, timesteps)
         ops.extend(part)
         for text, n in (*rec.notes.items(), *((_named(*key), n) for key, n in rec.uncounted.items())):

@@ -61,10 +61,11 @@ def kept(axes: Axes, shape: Sequence[int]) -> Axes:
 
 
 def viewed(axes: Axes, shape: Sequence[int]) -> Axes | None:
-    """The axes after the same entries, in the same order, were given another shape; None if that cuts time or samples."""
+    """The axes after the same entries were given another shape; None if that cuts time or samples in two."""
+    shape = tuple(shape)
     factors = [f for axis in axes for f in axis if f != ("", 1)]
     made: list[tuple[Factor, ...]] = []
-    for size in shape:
+    for place, size in enumerate(shape):
         axis: list[Factor] = []
         need = size
         while need > 1 or (need == 1 and factors and factors[0][1] == 1 and not axis):
@@ -82,6 +83,8 @@ def viewed(axes: Axes, shape: Sequence[int]) -> Axes | None:
                 need = 1
             else:
                 return None
+        while axis and factors and factors[0][1] == 1 and shape[place + 1 : place + 2] != (1,):
+            axis.append(factors.pop(0))  # a single sample, folded into its timesteps
         made.append(tuple(axis) or (("", size),))
     if factors and made:  # of size 1, or the array is empty
         if math.prod(n for _, n in factors) != 1:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from snncore import functions as F
-from snncore.foreign.axes import Axes, kept, laid, plain
+from snncore.foreign.axes import Axes, kept, laid
 from snncore.foreign.recorder import Recorder
 
 __all__ = ["RULES", "adaptive_average", "dropout"]
@@ -14,11 +14,20 @@ __all__ = ["RULES", "adaptive_average", "dropout"]
 
 def batch_norm(rec: Recorder, y: Any, x: Any, w: Any, b: Any, mean: Any, var: Any, training: bool, *rest: Any) -> None:
     """aten.native_batch_norm: x [M, C, ...]."""
-    axes = _batch_axes(rec, x)
+    axes = rec.batch_axes(x)
     ours = laid(rec.trail.array(x, analog=True), axes)
     array = np.moveaxis(ours.array, 1 - x.ndim, -1) if x.ndim > 2 else ours.array
     outside = rec.count(F.BatchNorm(None, None, bool(training)), (array, None, None), (array,), ours.leading, [x])
     rec.made(y, False, outside, axes)
+
+
+def running_norm(training: bool) -> Any:
+    """Rule for the forms of it that do not say whether they train."""
+
+    def rule(rec: Recorder, y: Any, x: Any, w: Any, b: Any, mean: Any, var: Any, *rest: Any) -> None:
+        batch_norm(rec, y, x, w, b, mean, var, training)
+
+    return rule
 
 
 def layer_norm(rec: Recorder, y: Any, x: Any, shape: Any, *rest: Any) -> None:
@@ -100,7 +109,7 @@ def _raised(rec: Recorder, x: Any) -> Any:
 
 def _average(rec: Recorder, y: Any, x: Any, function: Any) -> None:
     axes, ours, theirs = _images(rec, x, y, analog=True)
-    ours = ours._replace(array=_last(laid(rec.trail.array(x), _batch_axes(rec, x)).array))
+    ours = ours._replace(array=_last(laid(rec.trail.array(x), rec.batch_axes(x)).array))
     out = theirs.array[..., 0, 0, :] if isinstance(function, F.GlobalAvgPool) else theirs.array
     outside = rec.count(function, (ours.array,), (out,), ours.leading, [x])
     rec.made(y, False, outside, axes)
@@ -146,14 +155,9 @@ def dropout(rec: Recorder, y: Any, x: Any, p: float = 0.5, training: bool = True
     rec.made(y, False, outside, rec.trail.axes(x))
 
 
-def _batch_axes(rec: Recorder, x: Any) -> Axes:
-    """Axes of x [M, C, ...] of which only the first is time and samples."""
-    return (rec.trail.axes(x)[0], *plain(x.shape[1:])) if x.ndim > 1 else rec.trail.axes(x)
-
-
 def _images(rec: Recorder, x: Any, y: Any, analog: bool) -> Any:
     """Axes of y, and x and y [M, C, H, W] with cells first and channels last."""
-    before = rec.trail.axes(x) if x.ndim < 4 else _batch_axes(rec, x)
+    before = rec.trail.axes(x) if x.ndim < 4 else rec.batch_axes(x)
     after = kept(before, y.shape)
     ours, theirs = laid(rec.trail.array(x, analog), before), laid(rec.trail.array(y, analog), after)
     if not analog:
@@ -178,7 +182,9 @@ def _covers(x: Any, y: Any, kernel: Any, stride: Any, padding: Any) -> bool:
 
 
 RULES = {
-    "native_batch_norm": batch_norm,
+    **dict.fromkeys(("native_batch_norm", "cudnn_batch_norm", "_native_batch_norm_legit"), batch_norm),
+    **dict.fromkeys(("_native_batch_norm_legit_no_training", "_batch_norm_no_update"), running_norm(False)),
+    "_batch_norm_with_update": running_norm(True),
     "native_layer_norm": layer_norm,
     "_softmax": softmax,
     "max_pool2d_with_indices": max_pool,

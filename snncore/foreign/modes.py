@@ -1,10 +1,11 @@
-"""What watches a network of others run: every operation of torch, and the few calls whose parts say less than the whole.
+"""What watches a network of others run: every operation of torch, and the few calls that are counted as a whole.
 
 Operations are seen as they reach torch's dispatcher, whoever called them: layers, functions, methods, operators, those
 of a neuron written by hand. So none is lost and none is seen twice.
 """
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -20,9 +21,9 @@ __all__ = ["Calls", "Operations"]
 
 RULES = weights.RULES | layers.RULES | pointwise.RULES
 FREE = frozenset(
-    "_local_scalar_dense is_nonzero equal is_same_size set_ resize record_stream detach_ requires_grad _has_same_storage "
-    "logical_and logical_or logical_xor bitwise_and bitwise_or bitwise_xor isnan isinf any all isfinite sym_size "
-    "_assert_async".split()
+    """_local_scalar_dense is_nonzero equal is_same_size set_ resize record_stream requires_grad logical_and logical_or
+    logical_xor bitwise_and bitwise_or bitwise_xor bitwise_not logical_not isnan isinf isfinite any all _assert_async
+    sym_size""".split()  # noqa: SIM905
 )
 """Questions about a tensor, and logic on bits, which is free."""
 
@@ -64,16 +65,20 @@ class Operations(TorchDispatchMode):
             write(rec, args[0], args[1])
         elif name in MOVES or name in ("cat", "stack"):
             move(rec, name, args, results)
-        elif name in FREE or not results:
-            pass
-        elif not all(y.dtype.is_floating_point or name in RULES for y in results):
-            pass  # arithmetic of indices
-        elif name in RULES and all(y.layout == torch.strided for y in results):
-            kwargs = {k: v for k, v in kwargs.items() if k not in ("dtype", "layout", "device", "pin_memory")}
-            kwargs = {k.removeprefix("dim") or "axes": v for k, v in kwargs.items() if k != "keepdim"}
-            RULES[name](rec, results[0], *args, **kwargs)
+        elif name in RULES:
+            self.asked(RULES[name], name, args, {k: v for k, v in kwargs.items() if k != "dtype"}, results[0])
+        elif name in FREE or not any(y.dtype.is_floating_point for y in results):  # also arithmetic of indices
+            for y in results:
+                rec.made(y, False, False, None)
         else:
             rec.name(name, [x for x in args if torch.is_tensor(x)])
+
+    def asked(self, rule: Any, name: str, args: tuple, kwargs: dict[str, Any], y: Any) -> None:
+        """Ask a rule; name the operation if it is of a form that the rule does not know."""
+        try:
+            rule(self.rec, y, *args, **kwargs)
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            self.rec.name(f"{name} ({error})", [x for x in args if torch.is_tensor(x)])
 
 
 class Calls(TorchFunctionMode):
@@ -98,7 +103,7 @@ class Calls(TorchFunctionMode):
         return made
 
 
-WHOLE = {
+WHOLE: dict[Any, Callable[..., None]] = {
     TF.linear: weights.linear,
     TF.adaptive_avg_pool1d: layers.adaptive_average,
     TF.adaptive_avg_pool2d: layers.adaptive_average,
@@ -130,5 +135,4 @@ def attention(
         scores = scores.masked_fill(~attn_mask, -math.inf)
     elif attn_mask is not None:
         scores = scores + attn_mask
-    weights = TF.dropout(torch.softmax(scores, -1), dropout_p, dropout_p > 0)
-    return torch.matmul(weights, v)
+    return torch.matmul(TF.dropout(torch.softmax(scores, -1), dropout_p, dropout_p > 0), v)

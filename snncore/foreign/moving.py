@@ -8,7 +8,7 @@ import torch
 from snncore.foreign.axes import Axes, kept, plain, viewed
 from snncore.foreign.recorder import Recorder
 
-__all__ = ["MADE", "MOVES"]
+__all__ = ["MADE", "MOVES", "make", "move", "write"]
 
 
 def _reshaped(axes: Axes, y: Any, *_: Any) -> Axes | None:
@@ -26,7 +26,7 @@ def _swapped(axes: Axes, y: Any, i: int = 0, j: int = 1) -> Axes:
     return tuple(made)
 
 
-def _selected(axes: Axes, y: Any, axis: int, *_: Any) -> Axes:
+def _selected(axes: Axes, y: Any, axis: int = 0, *_: Any) -> Axes:
     axis %= len(axes)
     return axes[:axis] + axes[axis + 1 :]
 
@@ -49,32 +49,26 @@ def _unknown(axes: Axes, y: Any, *_: Any) -> None:
     return None
 
 
+SAME = """slice split split_with_sizes unsafe_split unsafe_split_with_sizes clone detach alias lift_fresh _to_copy copy
+contiguous index_select gather flip roll constant_pad_nd tril triu masked_fill upsample_nearest1d upsample_nearest2d
+upsample_nearest3d reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d"""
+ELSEWHERE = "as_strided index unfold diagonal pixel_shuffle pixel_unshuffle embedding im2col take"
 MOVES: dict[str, Callable[..., Axes | None]] = {
-    **dict.fromkeys(
-        ("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze", "flatten", "unflatten"), _reshaped
-    ),
-    **dict.fromkeys(("permute",), _permuted),
-    **dict.fromkeys(("transpose", "t", "swapaxes"), _swapped),
+    **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze"), _reshaped),
+    **dict.fromkeys(("transpose", "t"), _swapped),
     **dict.fromkeys(("select", "unbind"), _selected),
-    "unsqueeze": _unsqueezed,
     **dict.fromkeys(("expand", "repeat"), _broadcast),
-    **dict.fromkeys(
-        "slice split split_with_sizes unsafe_split unsafe_split_with_sizes clone detach alias lift_fresh _to_copy "
-        "contiguous index_select gather flip roll constant_pad_nd tril triu copy upsample_nearest1d upsample_nearest2d "
-        "upsample_nearest3d reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d logical_not "
-        "bitwise_not _conj view_as_real masked_fill".split(),
-        _same,
-    ),
-    **dict.fromkeys(
-        "as_strided index unfold diagonal pixel_shuffle pixel_unshuffle embedding im2col take".split(), _unknown
-    ),
+    **dict.fromkeys(SAME.split(), _same),
+    **dict.fromkeys(ELSEWHERE.split(), _unknown),
+    "permute": _permuted,
+    "unsqueeze": _unsqueezed,
 }
 """By name: the axes of y, from those of x and the settings. What x holds, spikes or not, y holds too."""
 
 MADE = frozenset(
-    "zeros zeros_like new_zeros ones ones_like new_ones empty empty_like new_empty empty_strided new_empty_strided full "
-    "full_like new_full arange linspace scalar_tensor rand rand_like randn randn_like randint randint_like randperm eye "
-    "normal uniform bernoulli fill zero random exponential".split()
+    """zeros zeros_like new_zeros ones ones_like new_ones empty empty_like new_empty empty_strided new_empty_strided
+    full full_like new_full arange linspace scalar_tensor rand rand_like randn randn_like randint randint_like randperm eye
+    normal uniform bernoulli fill zero random exponential""".split()  # noqa: SIM905
 )
 """What makes entries of nothing, or of chance."""
 
@@ -87,7 +81,7 @@ def move(rec: Recorder, name: str, args: tuple, made: list[Any]) -> None:
             _join(rec, name, list(x), y, *args[1:])
             continue
         known, axes = rec.trail.of(x), rec.trail.axes(x)
-        after = MOVES[name](axes, y, *args[1:]) if name != "unbind" else _selected(axes, y, *(args[1:] or (0,)))
+        after = MOVES[name](axes, y, *args[1:])
         if after is not None and name in ("expand", "repeat") and _now_over_time(x, y, axes, rec.trail.timesteps):
             after = ((("T", len(y)),), *after[1:])
         if y.untyped_storage()._cdata == x.untyped_storage()._cdata:

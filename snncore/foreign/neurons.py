@@ -122,7 +122,7 @@ class Neurons:
         passed = (
             [v for v in (*args[1:], *kwargs.values()) if torch.is_tensor(v)] if not neuron.state or args[1:] else []
         )
-        held = passed[-1] if passed else getattr(module, neuron.state, None) if neuron.state else None
+        held: Any = passed[-1] if passed else getattr(module, neuron.state, None) if neuron.state else None
         shape = x.shape[1:] if neuron.several_steps else x.shape
         if neuron.state or passed:
             carried = torch.is_tensor(held) and held.shape == shape and not (first and not bool(held.any()))

@@ -153,7 +153,7 @@ def _axes_of(rec: Recorder, y: Any, sources: list[Any]) -> Axes:
     return tuple(made)
 
 
-SPECIAL = "exp expm1 log log2 log10 log1p tanh sigmoid sqrt sin cos tan asin acos atan erf sinh cosh softplus".split()
+SPECIAL = "exp expm1 log log2 log10 log1p tanh sigmoid sqrt sin cos tan asin acos atan erf sinh cosh softplus"
 RULES: dict[str, Any] = {
     "add": add,
     "sub": _two(F.Sub),
@@ -182,7 +182,7 @@ RULES: dict[str, Any] = {
     "rsqrt": one("special", "elem_div", name="Rsqrt"),
     "maximum": larger,
     "minimum": larger,
-    **{name: fire for name in ("ge", "gt", "le", "lt", "heaviside")},
+    **dict.fromkeys(("ge", "gt", "le", "lt", "heaviside"), fire),
     **{name: one("elem_compare", name="Compare") for name in ("eq", "ne")},
-    **{name: one("special", name=name.capitalize()) for name in SPECIAL},
+    **{name: one("special", name=name.capitalize()) for name in SPECIAL.split()},
 }

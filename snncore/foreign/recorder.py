@@ -9,14 +9,18 @@ from typing import Any
 import numpy as np
 
 from snncore.context import changed
-from snncore.foreign.axes import Axes
+from snncore.foreign.axes import Axes, plain
 from snncore.foreign.trail import Trail
 from snncore.opcount.columns import SCALING
 from snncore.opcount.cost import OpCount
 from snncore.opcount.ops import Call, Ops
 from snncore.tape import Function
 
-__all__ = ["Recorder"]
+__all__ = ["LayoutError", "Recorder"]
+
+
+class LayoutError(Exception):
+    """The first axes of an input are not what was told of them."""
 
 
 class Recorder:
@@ -77,6 +81,21 @@ class Recorder:
             cost.facts = tuple(replace(facts, outside=True) for facts in cost.facts)
         self.calls.append(Call(self.path, name, cost, self.step, 0))
         return all(outside) and SCALING.issuperset(column for _, columns in cost.blocks for column in columns)
+
+    def batch_axes(self, x: Any) -> Axes:
+        """Axes of x [M, C, ...] of which only the first is time and samples.
+
+        Raises LayoutError if others were told to be: then `layout` is wrong.
+        """
+        axes = self.trail.axes(x)
+        for i, axis in enumerate(axes[1:], 1):
+            if i < x.ndim and x.shape[i] > 1 and any(role for role, _ in axis) and self.trail.is_input(x):
+                raise LayoutError(
+                    f"layout: axis {i} of the input {tuple(x.shape)} was taken for "
+                    f"{'samples' if axis[0][0] == 'N' else 'timesteps'}, but {self.path} takes it for features; "
+                    "say layout='N', 'TN' or 'NT'"
+                )
+        return (axes[0], *plain(x.shape[1:])) if x.ndim > 1 else axes
 
     def made(self, y: Any, events: bool, outside: bool, axes: Axes | None, **more: bool) -> None:
         """Say what an operation made."""

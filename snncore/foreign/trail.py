@@ -41,10 +41,15 @@ class Trail:
         self.parameters = {_storage(p) for p in parameters}
         self.timesteps, self.samples = timesteps, samples
         self.storages: dict[int, Known] = {}
+        self.inputs: set[int] = set()
 
     def is_parameter(self, x: Any) -> bool:
         """Whether x is a parameter or buffer of the network, or a view of one."""
         return _storage(x) in self.parameters
+
+    def is_input(self, x: Any) -> bool:
+        """Whether x is what the network was called with, or a view of it."""
+        return _storage(x) in self.inputs
 
     def of(self, x: Any) -> Known:
         """What is known of x. A tensor that nobody made here is input: events if its type says so, bool or integer."""
@@ -57,7 +62,7 @@ class Trail:
                 self.storages = {k: v for k, v in self.storages.items() if not v.alive.expired()}
         return known
 
-    def mark(self, y: Any, events: bool, outside: bool, axes: Axes | None, **more: bool) -> None:
+    def mark(self, y: Any, events: bool, outside: bool, axes: Axes | None, **more: Any) -> None:
         """Say what an operation made. `axes` None: nobody knows, they are read off the shape."""
         known = Known(StorageWeakRef(y.untyped_storage()), events or _is_integer(y), outside, **more)
         self.storages[_storage(y)] = known
@@ -73,6 +78,12 @@ class Trail:
         """Say which axes a view has."""
         if axes is not None:
             self.of(x).axes[_place(x)] = axes
+
+    def take(self, x: Any, layout: str) -> None:
+        """Say that x is an input, and what its first axes are."""
+        self.inputs.add(_storage(x))
+        if x.ndim >= len(layout):
+            self.follow(x, guessed(x.shape, self.timesteps, self.samples, layout))
 
     def array(self, x: Any, analog: bool = False) -> np.ndarray:
         """x as the engine has it: spikes as the narrowest unsigned integers, all else as floats."""

@@ -42,7 +42,7 @@ def convolution(
         name = f"ConvTranspose{x.ndim - 2}d"
         function = _Transposed(name, function)
     outside = rec.count(function, arrays, (out,), ours.leading, [x], name)
-    rec.made(y, False, outside, kept(rec.trail.axes(x), y.shape))
+    rec.made(y, False, outside, kept(rec.batch_axes(x), y.shape))
 
 
 class _Transposed(F.Conv2d):
@@ -65,7 +65,7 @@ class _Transposed(F.Conv2d):
 
 
 def spread(size: int, out: int, kernel: int, stride: int, padding: int, dilation: int) -> np.ndarray:
-    """How many of `out` outputs each of `size` inputs of a transposed convolution reaches along an axis: int64 [size]."""
+    """How many of `out` outputs along an axis each of `size` inputs of a transposed convolution reaches: int64."""
     place = np.arange(size)[:, None] * stride + np.arange(kernel) * dilation - padding  # [size, kernel]
     return ((place >= 0) & (place < out)).sum(axis=1, dtype=np.int64)
 
@@ -111,8 +111,7 @@ def with_bias(rec: Recorder, y: Any, b: Any, x: Any, w: Any, **scales: Any) -> N
 
 def _channels_last(rec: Recorder, x: Any) -> Any:
     """x [M, C, ...] with its cells first and its channels last."""
-    axes = rec.trail.axes(x)
-    ours = laid(rec.trail.array(x), (axes[0], *plain(x.shape[1:])))
+    ours = laid(rec.trail.array(x), rec.batch_axes(x))
     spatial = x.ndim - 2
     return ours._replace(array=np.moveaxis(ours.array, -spatial - 1, -1))
 

@@ -352,6 +352,9 @@ WRONG = {
     "outer_loop: expected timesteps": lambda: audit_torch(own_network(), X, outer_loop=True),
     "inputs: expected a tensor or array": lambda: audit_torch(own_network(), "x"),
     r"expected 3 samples in layout TN, found shape \(4, 2, 6\)": lambda: audit_torch(own_network(), X, 4, 3),
+    "axis 1 of the input .* was taken for samples, but Conv2d takes it for features; say layout='N'": lambda: (
+        audit_torch(nn.Conv2d(3, 2, 1), torch.ones(4, 3, 5, 5), 4)
+    ),
     "expected at least 2 axes": lambda: audit_torch(own_network(), X[0, 0], 4, layout="TN"),
 }
 

@@ -1,4 +1,4 @@
-"""Small networks of the public kinds, each twice: in snncore, and in PyTorch as its users write it, with one set of weights."""
+"""Small networks of the public kinds, each twice with one set of weights: here, and as users of PyTorch write it."""
 
 from types import SimpleNamespace
 
@@ -237,7 +237,8 @@ def attention(rng, masks=False):
     )  # fmt: skip
     theirs = tn.Sequential(
         layer.Conv2d(2, 8, 4, 4, step_mode="m"), neuron.LIFNode(v_reset=None, decay_input=False, step_mode="m"),
-        tn.Flatten(3), TheirAttention(8, masks), TheirAttention(8, masks), TheirCall(lambda s: s.mean(3)), tn.Linear(8, 3),
+        tn.Flatten(3), TheirAttention(8, masks), TheirAttention(8, masks), TheirCall(lambda s: s.mean(3)),
+        tn.Linear(8, 3),
     )  # fmt: skip
     return ours, theirs, images(rng), {}
 
@@ -376,14 +377,15 @@ def snntorch_mlp(rng):
 
 def depthwise(rng):
     ours = nn.Sequential(
-        nn.Conv2d(2, 4, 3, 2, 1), nn.PLIF(v_reset=0.0), nn.GroupedConv2d(4, 4, 3, padding=1, bias=False), nn.BatchNorm(4),
-        nn.PLIF(v_reset=0.0), nn.GroupedConv2d(4, 6, 3, padding=1, groups=2), nn.IF(v_reset=0.0), nn.GlobalAvgPool(), nn.Linear(6, 3),
+        nn.Conv2d(2, 4, 3, 2, 1), nn.PLIF(v_reset=0.0), nn.GroupedConv2d(4, 4, 3, padding=1, bias=False),
+        nn.BatchNorm(4), nn.PLIF(v_reset=0.0), nn.GroupedConv2d(4, 6, 3, padding=1, groups=2), nn.IF(v_reset=0.0),
+        nn.GlobalAvgPool(), nn.Linear(6, 3),
     )  # fmt: skip
     plif = [neuron.ParametricLIFNode(decay_input=False) for _ in range(2)]
     theirs = tn.Sequential(
-        layer.Conv2d(2, 4, 3, 2, 1), plif[0], layer.Conv2d(4, 4, 3, padding=1, groups=4, bias=False), layer.BatchNorm2d(4),
-        plif[1], layer.Conv2d(4, 6, 3, padding=1, groups=2), neuron.IFNode(), layer.AdaptiveAvgPool2d(1), layer.Flatten(),
-        layer.Linear(6, 3),
+        layer.Conv2d(2, 4, 3, 2, 1), plif[0], layer.Conv2d(4, 4, 3, padding=1, groups=4, bias=False),
+        layer.BatchNorm2d(4), plif[1], layer.Conv2d(4, 6, 3, padding=1, groups=2), neuron.IFNode(),
+        layer.AdaptiveAvgPool2d(1), layer.Flatten(), layer.Linear(6, 3),
     )  # fmt: skip
     return ours, several(theirs), images(rng), {}
 
