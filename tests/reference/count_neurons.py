@@ -33,6 +33,7 @@ def batch_norm(n, f, x, gamma, beta):
         n["bn_mul"] += 1
         y[place] += shift[place[-1]]
         n["bn_add"] += 1
+        n["add_repeated"] += f.origin.repeated is not None and not f.training and bool(f.origin.repeated[place[:2]])
         n["bn_folded_add"] += 1  # the shift is left when the scale moves into the weights
     read(n, x)
     write(n, y)
@@ -52,6 +53,7 @@ class Membrane:
         self.n["state_read_bytes"] += self.v.itemsize
         if decay != 1:
             self.n["leak_mul"] += 1
+            self.n["leak_shift"] += decay in (0, *(2.0**-k for k in range(1, 60)))
         return decay * self.v
 
     def keep(self, v):
@@ -151,7 +153,7 @@ def mlif(n, f, o, alpha, w, u0):
                 n["weight_bytes"] += full.itemsize
             c = alpha.dtype.type(v) * (1 if full is None else full[place])
             h = charge(n, u.leak(decay), alpha.dtype.type(c), arrived)
-            n["alpha_mul"] += 1
+            n["alpha_mul"] += alpha != 1
             s[(t, *place)] = fired = fire(n, alpha * h, v_threshold)
             u.keep(reset(n, h, fired, v_threshold, v_reset))
     if w is not None:
