@@ -108,14 +108,21 @@ class MLIF(Function):
 
 
 def mlif_cost(
-    o: Array, s: Array, alpha: Array | None, w: Array | None, carried: bool, firing: Firing, folds: bool = True
+    o: Array,
+    s: Array,
+    alpha: Array | None,
+    w: Array | None,
+    carried: bool,
+    firing: Firing,
+    folds: bool = True,
+    name: str = "MLIF",
 ) -> OpCount:
     """Cost of one modality: u = decay * u + o * w, alpha * u >= v_threshold, reset.
 
     Spikes o charge where they are: an event of 1 picks w, one above 1 multiplies it, and is added to the membrane if
     there is one. Analog o multiplies and adds at every entry. alpha multiplies at every entry, unless it is exactly 1,
     or None. folds: hardware may divide the threshold by it once instead (`alpha_folded_mul` is then 0), which it may
-    not where a fusion with weights stands between alpha and the threshold.
+    not where a fusion with weights stands between alpha and the threshold. name: of the neuron, in its facts.
     """
     lead = neuron_lead(o.shape)
     per = entries(o.shape, lead)
@@ -141,7 +148,7 @@ def mlif_cost(
         once = {"weight_bytes_once": w.nbytes}
     floats = (x.dtype for x in (alpha, w, o) if x is not None and x.dtype.kind == "f")
     size = next(floats, np.dtype(np.float32)).itemsize  # of a membrane
-    neuron = neuron_cost("MLIF", o, s, carried, firing, charge, size)
+    neuron = neuron_cost(name, o, s, carried, firing, charge, size)
     return neuron + OpCount(lead, once, **columns)
 
 

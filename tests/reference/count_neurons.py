@@ -139,7 +139,10 @@ def clif(n, f, c, v0=None, m0=None):
     return s
 
 
-def mlif(n, f, o, alpha, w, u0):
+def mlif(n, f, o, alpha, w, u0, given=None):
+    """One modality. given: the spikes, where a fusion decides them."""
+    if alpha is None:
+        alpha = np.ones((), o.dtype if o.dtype.kind == "f" else np.float32 if w is None else w.dtype)
     decay, v_threshold, v_reset = f.firing.decay, f.firing.v_threshold, f.firing.v_reset
     s = np.zeros(o.shape, np.uint8)
     full = None if w is None else np.broadcast_to(w, o.shape[1:])
@@ -154,7 +157,12 @@ def mlif(n, f, o, alpha, w, u0):
             c = alpha.dtype.type(v) * (1 if full is None else full[place])
             h = charge(n, u.leak(decay), alpha.dtype.type(c), arrived)
             n["alpha_mul"] += alpha != 1
-            s[(t, *place)] = fired = fire(n, alpha * h, v_threshold)
+            n["alpha_folded_mul"] += alpha != 1 and not getattr(f, "folds", True)
+            fired = fire(n, alpha * h, v_threshold)
+            if given is not None:
+                n["spikes"] += int(given[(t, *place)]) - int(fired)
+                fired = given[(t, *place)]
+            s[(t, *place)] = fired
             u.keep(reset(n, h, fired, v_threshold, v_reset))
     if w is not None:
         n["weight_bytes_once"] += w.nbytes
