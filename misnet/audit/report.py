@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from misnet.audit.bracket import bracket
 from misnet.models.config import ModelConfig
 from misnet.models.contract import Model, take
 from misnet.models.summary import empty_inputs
@@ -130,6 +131,7 @@ def report(config: ModelConfig, ops: Ops, readings: dict[str, Reading], prices: 
                 "ac": reading.ac / samples,
                 "energy_mj": reading.energy_mj / samples,
             },
+            "bracket": bracket(reading, samples),
             "parts_mj_per_sample": {part: mj / samples for part, mj in reading.by_part().items()},
             "prices": prices[name].name,
             "notes": reading.notes,
