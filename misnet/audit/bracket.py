@@ -42,7 +42,8 @@ def bracket_lines(report: dict[str, Any]) -> list[str]:
             continue
         low, high = found["low_mj_per_sample"], found["high_mj_per_sample"]
         figure = rule["per_sample"]["energy_mj"]
-        lines.append(f"{name}: {figure:.4f} mJ a sample, {low:.4f} to {high:.4f} by other readings, each alone:")
+        between = f"between {low:.4f} and {high:.4f} if read otherwise; each reading alone:"
+        lines.append(f"{name}: {figure:.4f} mJ a sample, {between}")
         wide = max(len(of["title"]) for of in found["readings"].values())
-        lines += [f"  {of['title'].ljust(wide)}  {of['change']:+8.1%}" for of in found["readings"].values()]
+        lines += [f"  {of['title'].ljust(wide)}  {of['change']:+9.2%}" for of in found["readings"].values()]
     return lines
