@@ -131,6 +131,8 @@ def neuron_cost(
         cells=math.prod(lead),
         events=spikes if isinstance(spikes, int) else int(spikes.sum()),
         leak=firing.decay != 1,
+        hard=firing.v_reset is not None,
+        rest=0 if carried or firing.v_reset else c[:1].size,
     )
     return OpCount(lead, facts=(facts,), **columns)
 

@@ -57,7 +57,8 @@ class Facts:
     unit: all input is 0 or 1, whatever its type; signed_unit: -1, 0 or 1. negative: some of it is below 0.
     kernel, stride: of a convolution or of pooling. channels: of input and output. groups: parts of the channels that do
     not see each other. weights, bias: entries of them.
-    leak: of a neuron. outside: the input came from outside, through operations that only move, add and scale.
+    leak, hard: a neuron leaks, its reset is a hard one. rest: entries of a neuron that start from a membrane of 0.
+    outside: the input came from outside, through operations that only move, add and scale.
     repeated: cells whose input is that of the timestep before. effective: accumulations and multiply-accumulates where
     neither the input nor the weight is zero, None if that was not stated; effective_unit: those of them in timesteps
     whose whole input is -1, 0 or 1.
@@ -82,6 +83,8 @@ class Facts:
     weights: int = 0
     bias: int = 0
     leak: bool = False
+    hard: bool = False
+    rest: int = 0
     outside: bool = False
     repeated: int = 0
     effective: int | None = None
