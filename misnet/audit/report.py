@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from misnet.audit.bracket import bracket
 from misnet.audit.subject import Subject
 from misnet.models.contract import Model, take
 from misnet.models.summary import empty_inputs
@@ -131,6 +132,7 @@ def report(subject: Subject, readings: dict[str, Reading], prices: dict[str, Pri
                 "ac": reading.ac / samples,
                 "energy_mj": reading.energy_mj / samples,
             },
+            "bracket": bracket(reading, samples),
             "parts_mj_per_sample": {part: mj / samples for part, mj in reading.by_part().items()},
             "prices": prices[name].name,
             "notes": reading.notes,

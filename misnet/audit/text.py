@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+from misnet.audit.bracket import bracket_lines
 from misnet.audit.report import Claim
 from snncore.opcount.columns import COLUMNS
 
 __all__ = ["audit_lines", "claim_lines", "layer_table", "rule_table", "table"]
 
 
-NEURON_OPS = tuple(name for name, column in COLUMNS.items() if column.group in ("neuron", "mlif"))
-"""What neurons do: every column of theirs, so that a new kind of neuron leaves none out."""
+NEURON_OPS = tuple(
+    name for name, column in COLUMNS.items() if column.group in ("neuron", "mlif") and not column.reading
+)
+"""What neurons do: every column of theirs, so that a new kind of neuron leaves none out, and none read twice."""
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -40,7 +43,10 @@ def rule_table(report: dict[str, Any]) -> list[str]:
     step = millions(dense["mac_per_sample_and_timestep"])
     rows.append(("dense, one timestep", step, "0.000", _mj(dense, "_and_timestep"), prices))
     notes = [f"{name}: {note}" for name, rule in report["rules"].items() for note in rule["notes"]]
-    return table(rows) + ([""] if notes else []) + notes
+    lines = table(rows)
+    for block in (bracket_lines(report), notes):
+        lines += ["", *block] if block else []
+    return lines
 
 
 def _mj(dense: dict[str, Any], suffix: str) -> str:

@@ -7,9 +7,9 @@ from snncore.energy.reading import Reading
 from snncore.energy.rules.exact import read_exact
 from snncore.energy.rules.exact_memory import read_exact_memory
 from snncore.energy.rules.lemaire import read_lemaire
-from snncore.energy.rules.neurobench import read_neurobench
+from snncore.energy.rules.neurobench import read_neurobench, read_neurobench_steps
 from snncore.energy.rules.rate_times_dense import read_rate_times_dense
-from snncore.energy.rules.spikingjelly import read_spikingjelly
+from snncore.energy.rules.spikingjelly import read_spikingjelly, read_spikingjelly_neurons
 from snncore.energy.rules.spikingresformer import read_spikingresformer
 from snncore.energy.rules.syops import read_syops
 from snncore.opcount import Ops
@@ -22,7 +22,9 @@ RULES: dict[str, Callable[[Ops, Prices], Reading]] = {
     "paper": read_rate_times_dense,
     "syops": read_syops,
     "neurobench": read_neurobench,
+    "neurobench-steps": read_neurobench_steps,
     "spikingjelly": read_spikingjelly,
+    "spikingjelly-neurons": read_spikingjelly_neurons,
     "spikingresformer": read_spikingresformer,
     "lemaire": read_lemaire,
 }

@@ -4,7 +4,7 @@ from snncore.energy.prices import Prices
 from snncore.energy.reading import Reading
 from snncore.energy.rules.exact import read_exact
 from snncore.energy.rules.unread import note_silent_memory
-from snncore.opcount import Ops
+from snncore.opcount import Call, Ops
 
 __all__ = ["read_exact_memory"]
 
@@ -16,8 +16,11 @@ def read_exact_memory(ops: Ops, prices: Prices) -> Reading:
     place, membranes read and written each timestep; each memory as large as what the layer keeps in it (weights; one
     timestep of one sample). Leaves out: analog values between layers, addressing, DRAM, leakage, the network on chip.
     Wrong where: hardware reuses weights (see `weight_bytes_once`), packs spikes into bits, or keeps membranes in
-    registers. Layers larger than the largest SRAM of the table get its price, which is too low. Neurons that are
-    written with elementwise operations, and operations of your own, may state no bytes; a note names them.
+    registers. It is no dataflow: weights come anew for each accumulation, as where events are taken in the order in
+    which they come, and the sums that they are added to never leave, as where outputs are worked out one by one.
+    `low_mj` and `high_mj` also hold weights that are kept for a timestep, and sums that are not; the readings of
+    `exact` change its arithmetic alone. Layers larger than the largest SRAM of the table get its price, which is too
+    low, and that of DRAM in `high_mj`. Operations of your own may state no bytes; a note names them.
     """
     reading = read_exact(ops, prices)
     reading.rule = "exact-memory"
@@ -33,10 +36,27 @@ def read_exact_memory(ops: Ops, prices: Prices) -> Reading:
             ("spikes", spikes, spikes / max(1, cells)),
         )
         for part, size, capacity in moved:
-            reading.charge(call.layer, f"memory: {part}", size, prices.sram_byte(capacity))
+            price = prices.sram_byte(capacity)
+            reading.charge(call.layer, f"memory: {part}", size, price)
             if capacity > prices.sram[-1][0]:
                 clamped.add(call.layer)
+                reading.hang("dram", call.layer, size * (prices.dram / prices.access_bytes - price))
+        _hang_weights(reading, call, row, prices)
     if clamped:
         reading.notes.append(f"{len(clamped)} layers hold more than the largest SRAM of {prices.name}: priced too low")
     note_silent_memory(reading, ops)
     return reading
+
+
+def _hang_weights(reading: Reading, call: Call, row: dict[str, int], prices: Prices) -> None:
+    """Weights that are read once a timestep and sample, and sums that are read and written for each accumulation."""
+    for facts in call.cost.facts:
+        if facts.kind not in ("conv", "linear"):
+            continue
+        stored, read = row.get("weight_bytes_once", 0), row.get("weight_bytes", 0)
+        word = stored // max(1, facts.weights + facts.bias)  # bytes of a weight, and of a sum
+        kept = min(read, facts.weights * word * facts.cells)
+        reading.hang("weights-kept", call.layer, -(read - kept) * prices.sram_byte(stored))
+        sums = prices.sram_byte(word * facts.out_size / max(1, facts.cells))
+        done = sum(row.get(name, 0) for name in ("ac_binary", "ac_graded", "mac"))
+        reading.hang("sums-in-memory", call.layer, 2 * done * word * sums)
