@@ -2,12 +2,12 @@
 
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from snncore.backend import Array
-from snncore.context import changed, context, current_path
+from snncore.context import context, current_path
 from snncore.opcount.columns import SCALING
 from snncore.opcount.cost import CostError, OpCount
 from snncore.opcount.layout import Layout, after
@@ -45,8 +45,7 @@ class _Recorder:
             cost.facts = tuple(replace(facts, outside=True) for facts in cost.facts)
         if layout is None and (lead := cost.blocks[0][0]):
             layout = Layout(0, 1) if len(lead) == 2 else Layout(None, 0)
-        scaled = SCALING.issuperset(name for _, columns in cost.blocks for name in columns if name[:5] != "back_")
-        outside = scaled and all(_outside(known) for _, known in given)
+        outside = all(_outside(known) for _, known in given) and _only_scales(cost)
         for y in outputs:
             same = y.ndim >= outputs[0].ndim  # the membranes that a neuron leaves have no time
             follows = after(function, source, y, layout) if layout is not None and same else None
@@ -74,17 +73,15 @@ class _Recorder:
         return max(known, key=lambda pair: pair[0].ndim) if known else (given[0][0] if given else None, None)
 
     def _ask(self, function: Function, inputs: tuple, outputs: tuple, layout: Layout | None) -> OpCount:
-        told = {
-            "samples": self.ops.told.get(self.ops.batches - 1),
-            "timesteps": self.ops.timesteps,
-            "leading": None if layout is None else layout.leading,
-        }
-        with ExitStack() as stack:
-            for field, value in told.items():
-                stack.enter_context(changed(field, value))
+        before = context.samples, context.timesteps, context.leading
+        context.samples, context.timesteps = self.ops.told.get(self.ops.batches - 1), self.ops.timesteps
+        context.leading = None if layout is None else layout.leading
+        try:
             cost = self._checked(function, "cost", inputs, outputs)
             if self.backward and any(function.needs):
                 cost = cost + self._checked(function, "cost_backward", inputs, outputs)
+        finally:
+            context.samples, context.timesteps, context.leading = before
         return cost
 
     @staticmethod
@@ -103,6 +100,10 @@ class _Recorder:
     def _known(self, x: Array) -> _Made | None:
         made = self.arrays.get(id(x))
         return made if made is not None and made.array() is x else None
+
+
+def _only_scales(cost: OpCount) -> bool:
+    return all(name in SCALING or name[:5] == "back_" for _, columns in cost.blocks for name in columns)
 
 
 def _outside(made: _Made | None) -> bool:
