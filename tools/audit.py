@@ -15,9 +15,10 @@ from typing import Any
 
 from misnet.audit.html_page import page
 from misnet.audit.report import calibrate, count_batches, energy_claim, report
-from misnet.audit.text import claim_lines, layer_table, rule_table
+from misnet.audit.subject import Subject
+from misnet.audit.text import audit_lines, claim_lines
 from misnet.datasets import BatchIterator
-from misnet.models.contract import Model, sizes, take
+from misnet.models.contract import sizes, take
 from misnet.models.options import add_model_options, first_look, option_of, split
 from misnet.models.registry import DEFAULT, build
 from misnet.paper.energies import printed_energies
@@ -27,6 +28,7 @@ from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
 from misnet.tools.parts import PARTS
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, add_data_options, device_of, progress, run_tool
+from misnet.tools.ways import WAYS
 from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
 from snncore.files import replace_file
 
@@ -57,6 +59,9 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     group.add_argument("--paper", action="store_true", help="print Table 5 of the paper beside ours")
     group.add_argument("--json", type=Path, metavar="FILE", help="write every figure to a JSON file")
     group.add_argument("--html", type=Path, metavar="FILE", help="write one HTML page with tables and pictures")
+    others = parser.add_argument_group("networks from elsewhere, in place of RUN_DIR")
+    for way in WAYS.values():
+        way.add(others)
     add_data_options(parser)
     add_model_options(parser, model)
     return parser
@@ -81,56 +86,69 @@ def chosen_rules(text: str) -> list[str]:
     return names
 
 
-def prepare(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[Model, Any, str]:
-    """Return the network, the samples to run it on, and words on where its weights come from."""
+def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
+    """Run a network of ours over its data and count: a trained one, or one with fresh weights."""
     given = vars(args)
+    device = device_of(args.device)
     if args.run_dir:
         if extra := sorted({*switches} | ({"model"} & {*given})):
             raise UsageError(f"RUN_DIR: the run sets the network; also found {', '.join(map(option_of, extra))}")
         model, data = trained_network(args.run_dir, args.checkpoint, args.split, given)
-        return model, data, f"{args.run_dir / args.checkpoint}.safetensors"
-    settings = check_settings({k: v for k, v in given.items() if k in DATA_SETTINGS})
-    name = given.get("model", DEFAULT)
-    config, (data, train) = new_config(name, switches, switches, settings, args.split, "train")
-    model = build(name, config)
-    *streams, labels = take(model, next(iter(BatchIterator(train, CALIBRATION).epoch(0))))
-    calibrate(model, *streams)
-    return model, data, f"fresh weights (seed 0), batch statistics of {len(labels)} training samples; not trained"
-
-
-def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str], str]:
-    """Count and return (report, lines to print, lines on the claim, title)."""
-    names = chosen_rules(args.rule)
-    prices = {name: load_prices(args.prices or OWN_TABLES.get(name, DEFAULT_TABLE)) for name in names}
-    claim = None if args.claim is None else parse_claim(args.claim)
-    device = device_of(args.device)
-    model, data, weights = prepare(args, switches)
+        weights = f"{args.run_dir / args.checkpoint}.safetensors"
+    else:
+        settings = check_settings({k: v for k, v in given.items() if k in DATA_SETTINGS})
+        name = given.get("model", DEFAULT)
+        config, (data, train) = new_config(name, switches, switches, settings, args.split, "train")
+        model = build(name, config)
+        *streams, labels = take(model, next(iter(BatchIterator(train, CALIBRATION).epoch(0))))
+        calibrate(model, *streams)
+        weights = f"fresh weights (seed 0), batch statistics of {len(labels)} training samples; not trained"
     model.to(device)
     config = model.config
     batches = BatchIterator(data, args.batch_size, shuffle=False)
-    ops = count_batches(model, progress(batches.epoch(0), total=len(batches), initial=0, text=args.split), device)
-    readings = {name: apply_rule(name, ops, prices[name]) for name in names}
-    found = report(config, ops, readings, prices)
-    found |= {"weights": weights, "parameters": model.count_parameters()}
-    found["data"] = {"name": data.name, "split": args.split, "fingerprint": data.fingerprint()}
+    shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
+    return Subject(
+        title=f"{config.title}, {sizes(config)}, T={config.timesteps}, on {data.name} ({args.split})",
+        ops=count_batches(model, shown, device),
+        timesteps=config.timesteps,
+        network=config.to_dict(),
+        weights=weights,
+        parameters=model.count_parameters(),
+        data={"name": data.name, "split": args.split, "fingerprint": data.fingerprint()},
+    )
+
+
+def ways_of(args: argparse.Namespace) -> list[str]:
+    """Return the names of the ways that the command line asks for."""
+    return [name for name in WAYS if vars(args).get(name) is not None]
+
+
+def subject_of(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
+    """Count by the one way that was asked for: one of `WAYS`, or a network of ours."""
+    asked = ways_of(args)
+    ours = [option_of(name) for name in (*switches, *(("model",) if "model" in vars(args) else ()))]
+    found = [*(["RUN_DIR"] if args.run_dir else []), *(f"--{name}" for name in asked), *(ours if asked else [])]
+    if asked and len(found) > 1:
+        raise UsageError(f"--{asked[0]}: expected one network, found {', '.join(found)}")
+    return WAYS[asked[0]].subject(args) if asked else run_subject(args, switches)
+
+
+def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Count and return (report, lines to print, lines on the claim)."""
+    names = chosen_rules(args.rule)
+    prices = {name: load_prices(args.prices or OWN_TABLES.get(name, DEFAULT_TABLE)) for name in names}
+    claim = None if args.claim is None else parse_claim(args.claim)
+    subject = subject_of(args, switches)
+    readings = {name: apply_rule(name, subject.ops, prices[name]) for name in names}
+    found = report(subject, readings, prices)
     about: list[str] = []
     if claim is not None:
-        checked = energy_claim(claim, ops, readings, load_prices(args.prices or DEFAULT_TABLE))
+        checked = energy_claim(claim, subject.ops, readings, load_prices(args.prices or DEFAULT_TABLE))
         about = claim_lines(checked)
-        about.append(f"this run: {sizes(config)} pixels, T={config.timesteps}, {data.name}; a claim for")
+        about.append(f"this audit: {subject.title}; a claim for")
         about.append("other inputs needs a run on them: operations grow with the pixels, rates differ by data")
         found["claim"] = vars(checked)
-    title = f"{config.title}, {sizes(config)}, T={config.timesteps}, on {data.name} ({args.split})"
-    lines = [
-        f"{title}: {found['samples']} samples, {found['parameters']:,} parameters",
-        f"weights: {weights}",
-        f"firing rate {found['firing_rate']:.4f}; counts and energies below are for one sample (all timesteps)",
-        "",
-        *layer_table(found),
-        "",
-        *rule_table(found),
-    ]
-    return found, lines, about, title
+    return found, audit_lines(found), about
 
 
 def main() -> None:
@@ -145,12 +163,13 @@ def main() -> None:
     shown: list[str] = []
     written: list[Path] = []
     try:
-        if args.run_dir or {"variant", "preset"} & {*switches} or "model" in others or args.html or not args.paper:
-            found, lines, about, title = audit(args, switches)
+        named = args.run_dir or ways_of(args) or {"variant", "preset"} & {*switches} or "model" in others
+        if named or args.html or not args.paper:
+            found, lines, about = audit(args, switches)
             shown += [*lines, *(["", *about] if about else [])]
             measured = found["rules"].get("paper", {}).get("extra", {}).get("mean_rate")
             if args.html:
-                replace_file(args.html, page(title, found, about).encode())
+                replace_file(args.html, page(found["title"], found, about).encode())
                 written.append(args.html)
         if args.paper:
             prices = load_prices(args.prices or DEFAULT_TABLE)

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from misnet.models.config import ModelConfig
+from misnet.audit.subject import Subject
 from misnet.models.contract import Model, take
 from misnet.models.summary import empty_inputs
 from snncore import Ops, Tensor, count_ops, no_grad, to_device
@@ -81,7 +81,7 @@ class Claim:
 def energy_claim(mj: float, ops: Ops, readings: dict[str, Reading], prices: Prices) -> Claim:
     """Compare a claim of `mj` millijoules for one sample with what was measured."""
     paper = apply_rule("paper", ops, prices)
-    samples = max(1, ops.samples)
+    samples = max(1, ops.samples or 1)
     dense, first = paper.extra["dense_ac"] / samples, paper.mac / samples
     left = mj * 1e9 - first * prices.mac
     return Claim(
@@ -94,7 +94,7 @@ def energy_claim(mj: float, ops: Ops, readings: dict[str, Reading], prices: Pric
 
 
 def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
-    samples = max(1, ops.samples)
+    samples = max(1, ops.samples or 1)
     energy = {name: reading.by_layer() for name, reading in readings.items()}
     functions: dict[str, set[str]] = {}
     for call in ops.calls:
@@ -114,12 +114,13 @@ def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
     return table
 
 
-def report(config: ModelConfig, ops: Ops, readings: dict[str, Reading], prices: dict[str, Prices]) -> dict[str, Any]:
+def report(subject: Subject, readings: dict[str, Reading], prices: dict[str, Prices]) -> dict[str, Any]:
     """Return everything that was found as plain values, as JSON can hold them.
 
     Counts and energies are sums over all samples; what is for one sample (all streams, all timesteps) says so.
     """
-    samples, totals = max(1, ops.samples), ops.totals()
+    ops, steps = subject.ops, max(1, subject.timesteps)
+    samples, totals = max(1, ops.samples or 1), ops.totals()
     rules = {
         name: {
             "mac": reading.mac,
@@ -143,17 +144,22 @@ def report(config: ModelConfig, ops: Ops, readings: dict[str, Reading], prices: 
     by_sample = [ops.by_sample(name) for name in events_of] if len(events_of) == 2 else []
     events = [sum(counts) for counts in zip(*by_sample, strict=True)]
     return {
-        "network": config.to_dict(),
+        "title": subject.title,
+        "network": subject.network,
+        "weights": subject.weights,
+        "parameters": subject.parameters,
+        "data": subject.data,
+        "warnings": subject.warnings,
         "samples": ops.samples,
-        "timesteps": config.timesteps,
+        "timesteps": subject.timesteps,
         "totals": totals,
         "rules": rules,
         "dense": {
             "mac": totals["dense_mac"],
             "mac_per_sample": dense,
-            "mac_per_sample_and_timestep": dense / config.timesteps,
+            "mac_per_sample_and_timestep": dense / steps,
             "energy_mj_per_sample": dense * price.mac * 1e-9,
-            "energy_mj_per_sample_and_timestep": dense / config.timesteps * price.mac * 1e-9,
+            "energy_mj_per_sample_and_timestep": dense / steps * price.mac * 1e-9,
         },
         "accumulations_of_a_sample": {"least": min(events), "most": max(events)} if events else None,
         "firing_rate": totals["spikes"] / max(1, totals["places"]),

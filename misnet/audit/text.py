@@ -6,7 +6,7 @@ from typing import Any
 from misnet.audit.report import Claim
 from snncore.opcount.columns import COLUMNS
 
-__all__ = ["claim_lines", "layer_table", "rule_table", "table"]
+__all__ = ["audit_lines", "claim_lines", "layer_table", "rule_table", "table"]
 
 
 NEURON_OPS = tuple(name for name, column in COLUMNS.items() if column.group in ("neuron", "mlif"))
@@ -64,6 +64,21 @@ def layer_table(report: dict[str, Any]) -> list[str]:
         millions_of = [millions(n / samples) if n else "" for n in (*synapse, neuron)]
         rows.append((line["layer"], rate, *millions_of, firing, f"{energy:.3g}"))
     return table(rows)
+
+
+def audit_lines(report: dict[str, Any]) -> list[str]:
+    """The whole report on one subject: what was audited, its layers, the rules side by side."""
+    parameters = "" if report["parameters"] is None else f", {report['parameters']:,} parameters"
+    return [
+        f"{report['title']}: {report['samples']} samples{parameters}",
+        *([f"weights: {report['weights']}"] if report["weights"] else []),
+        *(f"warning: {text}" for text in report["warnings"]),
+        f"firing rate {report['firing_rate']:.4f}; counts and energies below are for one sample (all timesteps)",
+        "",
+        *layer_table(report),
+        "",
+        *rule_table(report),
+    ]
 
 
 def claim_lines(claim: Claim) -> list[str]:

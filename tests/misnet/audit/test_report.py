@@ -8,6 +8,7 @@ import pytest
 from misnet import MISNet
 from misnet.audit.html_page import page
 from misnet.audit.report import calibrate, count_batches, dense_operations, energy_claim, report
+from misnet.audit.subject import Subject
 from misnet.audit.text import claim_lines, layer_table, rule_table
 from misnet.models.misnet.config import preset
 from misnet.paper.contradictions import between_tables, energy_scaling, parameter_counts
@@ -85,7 +86,7 @@ def test_a_claim_that_the_measured_rate_makes_is_recognised(audited):
 def test_report_holds_exact_integers_and_adds_up(audited):
     config, _, ops, readings = audited
     prices = {name: load_prices() for name in readings}
-    found = json.loads(json.dumps(report(config, ops, readings, prices)))
+    found = json.loads(json.dumps(report(Subject("a network", ops, config.timesteps), readings, prices)))
     assert found["totals"] == ops.totals()
     assert all(isinstance(v, int) for v in found["totals"].values())
     for name, rule in found["rules"].items():
@@ -102,7 +103,7 @@ def test_report_holds_exact_integers_and_adds_up(audited):
 
 def test_text_and_page_show_what_was_found(audited):
     config, _, ops, readings = audited
-    found = report(config, ops, readings, {name: load_prices() for name in readings})
+    found = report(Subject("a network", ops, config.timesteps), readings, {name: load_prices() for name in readings})
     text = "\n".join(rule_table(found) + layer_table(found))
     assert f"{readings['exact'].energy_mj / 7:.4f}" in text
     assert "stages.0.cells.0.mlif" in text
@@ -128,7 +129,11 @@ def test_neuron_operations_leave_no_column_out(switches, columns, monkeypatch):
     config = tiny_config(v_threshold=0.3, mlif_v_threshold=0.3, **switches)
     ops = count_batches(shaken(MISNet(config)).eval(), Batches(config, 4, 4, shuffle=False).epoch(0))
     assert all(ops.totals()[name] > 0 for name in columns)
-    heading, *lines = layer_table(report(config, ops, {"exact": apply_rule("exact", ops)}, {"exact": load_prices()}))
+    heading, *lines = layer_table(
+        report(
+            Subject("a network", ops, config.timesteps), {"exact": apply_rule("exact", ops)}, {"exact": load_prices()}
+        )
+    )
     end = heading.index("neuron ops (M)") + len("neuron ops (M)")
     shown = {line.split()[0]: line[:end].split()[-1] for line in lines}
     neurons = [name for name, column in COLUMNS.items() if column.group in ("neuron", "mlif")]
