@@ -87,7 +87,7 @@ def test_a_run_beside_the_paper(call, trained, monkeypatch):
         (("--claim", "1.32"), r"--claim: expected a positive number and a unit .* found '1.32'"),
         (("--claim", "0mJ"), "--claim: expected a positive number"),
         (("--claim", "3 kJ"), "--claim: expected a positive number"),
-        (("--prices", "guess"), "--prices: .*expected one of horowitz-45nm-fp32.* found 'guess'"),
+        (("--prices", "guess"), "--prices: .*expected one of horowitz-45nm-fp16.* found 'guess'"),
         (("--prices", "none.toml"), "--prices: none.toml: no such price table"),
         (("--batch-size", "0"), "--batch-size: expected at least 1, found 0"),
         (("--classes", "7"), "--classes: dialpad has 10, found 7"),

@@ -80,7 +80,7 @@ def test_bad_tables_name_the_file_and_the_price(tmp_path, old, new, message):
 
 
 def test_unknown_names_and_missing_files():
-    with pytest.raises(PriceError, match=r"expected one of horowitz-45nm-fp32, .*found 'horowitz'"):
+    with pytest.raises(PriceError, match=r"expected one of horowitz-45nm-fp16, .*found 'horowitz'"):
         load_prices("horowitz")
     with pytest.raises(PriceError, match="no such price table"):
         load_prices("nowhere/none.toml")
