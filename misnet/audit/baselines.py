@@ -20,13 +20,25 @@ from snncore.energy.limits import silent
 from snncore.opcount import Call
 from snncore.opcount.cost import WEIGHTED
 
-__all__ = ["PUBLIC", "Layer", "activation_bits", "baselines", "break_even", "layers_of", "multiply"]
+__all__ = [
+    "CHEAPER",
+    "DEARER",
+    "PUBLIC",
+    "Layer",
+    "activation_bits",
+    "baselines",
+    "break_even",
+    "layers_of",
+    "multiply",
+]
 
 PRECISIONS = (DEFAULT_TABLE, "horowitz-45nm-fp16", "horowitz-45nm-int8")
 QUANTISED = "horowitz-45nm-int8"  # prices and weights of the quantised network
 FLOAT = 4  # bytes of a membrane as it was counted
 ONCE = ("bias_add", "bn_folded_add", "pool_compare", "pool_mul", "elem_add", "elem_mul", "elem_div", "elem_compare")
 """Columns that a network without spikes has too: once, where the spiking one has them at every timestep."""
+
+DEARER, CHEAPER = "dearer even without a single spike", "cheaper even with every neuron firing"
 
 PUBLIC = (
     {
@@ -54,7 +66,7 @@ class Layer:
 
     steps: how many timesteps it ran. dense: multiply-accumulates of all of them. events: accumulations. weights:
     entries, biases too. places: entries of its input. spikes: its input is spikes; analog input is multiplied at every
-    timestep. outside: its input comes from outside: 8 bits in a quantised network, whatever T. both: it multiplies two
+    timestep. outside: its input is analog and comes from outside: 8 bits in a quantised network, whatever T. both: it multiplies two
     activations (a matrix product) and holds no weights.
     """
 
@@ -106,7 +118,7 @@ def layers_of(ops: Ops, timesteps: int) -> list[Layer]:
                 weights=facts.weights + facts.bias,
                 places=places / samples,
                 spikes=facts.spikes,
-                outside=facts.outside,
+                outside=facts.outside and not facts.spikes,
                 both=facts.kind == "matmul",
             )
         )
@@ -204,16 +216,14 @@ def break_even(spiking: Callable[[float], float], other: float, most: float) -> 
 def baselines(ops: Ops, timesteps: int, tables: Sequence[Prices] = ()) -> dict[str, Any]:
     """Return the network beside networks that do not spike, for one sample, as JSON can hold it.
 
-    tables: prices beyond those of PRECISIONS. `spiking`: this network at each price table. `dense`: the same layers
-    once, at each. `quantised`: activations of ceil(log2(T + 1)) bits, weights of 8. Each has its energy without and with
-    memory, and the rate at which the spiking network at the same prices costs as much (None: at no rate; `always` and
-    `never` say which). The rate is that of the neurons, or of the inputs where no neuron was counted.
+    tables: prices beyond those of PRECISIONS. `spiking`: this network at each price table. `others`: the same layers,
+    once and without spikes: dense at each table, and quantised, with activations of ceil(log2(T + 1)) bits and weights
+    of 8. Of each: energy without and with memory; `ratio`, how many times as much the spiking network takes at the same
+    prices, with memory; and the firing rate at which both cost the same, if the spikes of all layers are scaled alike:
+    `rate`, or None and a `why`. The rate is that of the neurons, or of the inputs where no neuron was counted.
     """
     layers, bits, quiet = layers_of(ops, timesteps), activation_bits(timesteps), silent(ops)
-    totals, samples = ops.totals(), max(1, ops.samples or 1)
-    places = totals["places"] or sum(layer.places for layer in layers if layer.spikes)
-    fired = totals["spikes"] if totals["places"] else sum(f.events for _, f in ops.facts() if f.kind in WEIGHTED and f.spikes)
-    rate = fired / places if places and totals["places"] else fired / samples / places if places else None
+    samples, (rate, rate_of) = max(1, ops.samples or 1), _rate(ops)
     found: dict[str, Any] = {"spiking": [], "others": [], "activation_bits": bits, "timesteps": timesteps}
     by_name = {prices.name: prices for prices in (*map(load_prices, PRECISIONS), *tables)}
     for name, prices in by_name.items():
@@ -226,16 +236,18 @@ def baselines(ops: Ops, timesteps: int, tables: Sequence[Prices] = ()) -> dict[s
         def whole(scale: float, prices: Prices = prices, membranes: float = membranes, of: Any = arithmetic) -> float:
             return of(scale) + membranes + _spiking_memory(layers, prices, scale)
 
-        found["spiking"].append({"prices": name, "arithmetic_mj": moving * 1e-9, "energy_mj": whole(1.0) * 1e-9})
+        mine = {"arithmetic_mj": moving * 1e-9, "energy_mj": whole(1.0) * 1e-9}
+        found["spiking"].append({"prices": name, "bits": prices.bits} | mine)
         once = _once(ops, timesteps, prices)
         wanted = [(f"dense, {_words(prices)}", prices.bits)]
         if name == QUANTISED:
-            wanted.append((f"quantised: {bits}-bit activations, {prices.bits}-bit weights", bits))
+            wanted.append((f"quantised, {bits}-bit activations", bits))
         for words, width in wanted:
             plain = _dense_arithmetic(layers, once, prices, width)
             held = plain + _dense_memory(layers, prices, width)
             found["others"].append(
                 {
+                    "kind": "dense" if width == prices.bits else "quantised",
                     "name": words,
                     "prices": name,
                     "bits": width,
@@ -247,9 +259,17 @@ def baselines(ops: Ops, timesteps: int, tables: Sequence[Prices] = ()) -> dict[s
                     "break_even": _break_even(whole, held, rate),
                 }
             )
-    found["rate"], found["rate_of"] = rate, "neurons" if totals["places"] else "inputs"
-    found["public"] = [dict(one) for one in PUBLIC]
-    return found
+    return found | {"rate": rate, "rate_of": rate_of, "public": [dict(one) for one in PUBLIC]}
+
+
+def _rate(ops: Ops) -> tuple[float | None, str]:
+    """Spikes of a neuron and timestep; events of a place of the inputs where no neuron was counted."""
+    totals = ops.totals()
+    if totals["places"]:
+        return totals["spikes"] / totals["places"], "neurons"
+    inputs = [facts for _, facts in ops.facts() if facts.kind in WEIGHTED and facts.spikes]
+    places = sum(facts.in_size for facts in inputs)
+    return sum(facts.events for facts in inputs) / places if places else None, "inputs"
 
 
 def _words(prices: Prices) -> str:
@@ -263,5 +283,5 @@ def _break_even(spiking: Callable[[float], float], other: float, rate: float | N
     scale = break_even(spiking, other, 1 / rate)
     if scale is not None:
         return {"rate": scale * rate, "why": None}
-    dear = spiking(0.0) >= other
-    return {"rate": None, "why": "dearer without a single spike" if dear else "cheaper with every neuron firing"}
+    why = DEARER if spiking(0.0) >= other else CHEAPER
+    return {"rate": None, "why": why}

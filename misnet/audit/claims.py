@@ -26,7 +26,7 @@ EXPECTED = (
 
 VERDICTS = ("impossible", "above", "within", "below")
 BY_EVENTS = ("exact", "exact-memory", "exact-dram", "paper", "spikingresformer", "lemaire")
-"""Rules whose figures grow with the events in a straight line. The others look at values: 2 for 1 makes a layer dense."""
+"""Rules whose figures grow with the events in a straight line. The others look at values: one 2 makes a layer dense."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +195,7 @@ def _implied(claim: Claim, ops: Ops, paper: Reading, prices: Prices, samples: in
 def _energy_at(
     claim: Claim, read: Mapping[str, Reading], ends: Mapping[str, tuple[Reading, Reading]], samples: int
 ) -> dict[str, float]:
-    """What a sample would take under each rule if the inputs of all layers held as many events as a rate says, in mJ."""
+    """What a sample would take under each rule, in mJ, if all inputs of layers held as many events as a rate says."""
     if claim.kind != "rate":
         return {}
     at = {}

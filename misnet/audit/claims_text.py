@@ -7,6 +7,8 @@ from misnet.audit.text import table
 
 __all__ = ["claim_lines"]
 
+OTHER = "other inputs, shapes or prices"
+
 
 def claim_lines(checked: Mapping[str, Any]) -> list[str]:
     """Return the lines on one claim of `misnet.audit.claims.check_claims`."""
@@ -46,12 +48,12 @@ def _by_reason(checked: Mapping[str, Any], verdict: str, names: list[str]) -> di
 def _reason(value: float, verdict: str, of: Mapping[str, Any]) -> str:
     if verdict == "impossible":
         if value > of["all_firing"]:
-            return "more than this network makes with every neuron firing at every timestep; it would take other inputs"
-        return "less than this network makes without a single spike; it would take less than its shapes ask for"
+            return f"more than with every neuron firing at every timestep; true of {OTHER} that do more"
+        return f"less than without a single spike; true of {OTHER} that do less"
     if verdict == "within":
         return "between the least and the most of the samples"
     side = "more than the most" if verdict == "above" else "less than the least"
-    return f"{side} of any sample; it would take other spikes, in the parts of all places that are given below"
+    return f"{side} of any sample; true of other spikes, see below"
 
 
 def _rate_lines(checked: Mapping[str, Any]) -> list[str]:
@@ -62,7 +64,7 @@ def _rate_lines(checked: Mapping[str, Any]) -> list[str]:
     if rate["implied"] is None:
         lines.append("  the first layers alone, as multiply-accumulates, cost more than that")
     else:
-        limit = f"no event of this network is above {rate['limit']}"
+        limit = f"no event here was above {rate['limit']}"
         lines.append(f"  implies a mean input rate of {number(rate['implied'])} under the rule of the paper ({limit})")
     if rate["all_ac"] is not None:
         lines.append(f"  ({number(rate['all_ac'])} if every operation were an accumulation)")
@@ -71,6 +73,8 @@ def _rate_lines(checked: Mapping[str, Any]) -> list[str]:
         lines.append(f"  implied / measured rate: {number(rate['implied'] / rate['measured'])}")
     for name, of in checked["rules"].items():
         if of["part_firing"] is not None and of["verdict"] in ("above", "below"):
-            parts = f"{100 * of['part_firing']:.3g} % of all places where {100 * of['part_firing_measured']:.3g} % had one"
-            lines.append(f"  under {name} it takes events in {parts}")
+            parts = (
+                f"{100 * of['part_firing']:.3g} % of all places where {100 * of['part_firing_measured']:.3g} % had one"
+            )
+            lines.append(f"  true under {name} of events in {parts}")
     return lines

@@ -23,7 +23,7 @@ OWN_TABLES = {"lemaire": "horowitz-45nm-int32"}
 
 
 def apply_rule(rule: str, ops: Ops, prices: Prices | None = None) -> Reading:
-    """Read the counts of a run by a rule of RULES or ON_REQUEST; `prices` defaults to those that the rule's authors take.
+    """Read the counts of a run by a rule of RULES or ON_REQUEST; `prices`: by default those of the rule's authors.
 
     Raises ValueError for an unknown rule.
     """

@@ -29,7 +29,8 @@ def all_firing(ops: Ops) -> Ops:
     """Return what the same calls would count if every place held the largest event: the most for these shapes.
 
     Events of a layer are as large as the largest it got. Means of spikes are as large as the largest event of all
-    layers. A claim above what a rule makes of this is impossible for the network, whatever its input.
+    layers. A claim above what a rule makes of this is impossible for the network, whatever its input, unless another
+    input makes larger events.
     """
     return _changed(ops, fires=True)
 
