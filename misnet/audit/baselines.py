@@ -66,8 +66,8 @@ class Layer:
 
     steps: how many timesteps it ran. dense: multiply-accumulates of all of them. events: accumulations. weights:
     entries, biases too. places: entries of its input. spikes: its input is spikes; analog input is multiplied at every
-    timestep. outside: its input is analog and comes from outside: 8 bits in a quantised network, whatever T. both: it multiplies two
-    activations (a matrix product) and holds no weights.
+    timestep. outside: its input is analog and comes from outside: 8 bits in a quantised network, whatever T.
+    both: it multiplies two activations (a matrix product) and holds no weights.
     """
 
     steps: int
