@@ -61,7 +61,8 @@ class MatMul(Function):
         seen = values(side, found, lead)
         columns: dict[str, Any] = {"dense_mac": dense, "dense_mac_padded": dense}
         if a.dtype.kind == b.dtype.kind == "f":
-            columns |= {"mac": dense, "mac_nonzero": _meetings(a != 0, b != 0, lead)}
+            met = _meetings(a != 0, b != 0, lead)
+            columns |= {"mac": dense, "mac_nonzero": met, "mac_zero": dense - met, "mac_spared": dense - met}
             value_taps = seen["value_sum"] * other
         elif a.dtype.kind != "f" and b.dtype.kind != "f":
             pairs, ones = _meetings(a != 0, b != 0, lead), _meetings(a == 1, b == 1, lead)
