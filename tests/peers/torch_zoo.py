@@ -469,7 +469,30 @@ def shared(rng):
     return Ours(), Theirs(), images(rng)[0], {"channels": 1}
 
 
+def static(rng, loop=False):
+    """One image for all timesteps, convolved and normalised at each: what another reading counts once."""
+    settings = {"v_reset": 0.0, "stateful": loop}
+    layers = [nn.Conv2d(2, 4, 3, 1, 1), nn.BatchNorm(4), nn.LIF(**settings), nn.AvgPool2d(2), nn.Conv2d(4, 3, 3)]
+    layers[0].weight.data[:, :, 0, ::2] = 0  # pruned
+    if not loop:
+        ours = nn.Sequential(Call(lambda x: F.Stack(0)(*[x] * T)), *layers)
+        lif = neuron.LIFNode(decay_input=False)
+        theirs = tn.Sequential(
+            TheirCall(lambda x: x.unsqueeze(0).repeat(T, 1, 1, 1, 1)), layer.Conv2d(2, 4, 3, 1, 1),
+            layer.BatchNorm2d(4), lif, layer.AvgPool2d(2), layer.Conv2d(4, 3, 3),
+        )  # fmt: skip
+        return ours, several(theirs), images(rng)[0], {"channels": 1}
+    ours = Steps(*layers)
+    theirs = TheirSteps(
+        tn.Conv2d(2, 4, 3, 1, 1), tn.BatchNorm2d(4), snntorch.Leaky(beta=0.5, reset_mechanism="zero"),
+        tn.AvgPool2d(2), tn.Conv2d(4, 3, 3),
+    )  # fmt: skip
+    return ours, theirs, np.stack([images(rng)[0]] * T), {}
+
+
 ZOO = {
+    "static": static,
+    "static loop": lambda rng: static(rng, True),
     "mlp": mlp,
     "lenet": lenet,
     "vgg": vgg,
