@@ -1,0 +1,81 @@
+"""Ways into an audit by a table of layers or a graph: `--layers TABLE.csv [--spikes FILE.npz]` and `--nir FILE.nir`."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from misnet.audit.layers import table_subject
+from misnet.audit.layers_cells import parse_rate
+from misnet.audit.layers_row import TEMPLATE, Rate, TableError
+from misnet.audit.layers_table import read_table
+from misnet.audit.spikes import recorded_subject
+from misnet.audit.subject import Subject
+from misnet.datasets import DataError
+from misnet.tools.toolkit import UsageError
+from snncore.files import replace_file
+
+__all__ = ["add_layers", "layers_subject"]
+
+
+class _WriteTemplate(argparse.Action):
+    """Writes a table that can be read as it stands, and ends."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, value: Any, option: Any = None) -> None:
+        if value.exists():
+            parser.error(f"{option}: expected a new file, found {value}")
+        replace_file(value, TEMPLATE.encode())
+        parser.exit(0, f"wrote {value}\n")
+
+
+def rate_of(text: str) -> Rate:
+    """Read --rate; for argparse, whose error it raises."""
+    try:
+        return parse_rate(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"expected {error}, found {text!r}") from None
+
+
+def steps_of(text: str) -> int:
+    """Read --steps; for argparse, whose error it raises."""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= 10**6:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
+    return int(text)
+
+
+def add_layers(group: argparse._ArgumentGroup) -> None:
+    """Add --layers, what goes with it, and the options that --nir shares."""
+    group.add_argument(
+        "--layers", type=Path, metavar="TABLE.csv", help="a table of layers with shapes and firing rates"
+    )
+    group.add_argument(
+        "--layers-template", type=Path, action=_WriteTemplate, metavar="FILE", help="write a table to fill in, and end"
+    )
+    group.add_argument(
+        "--spikes", type=Path, metavar="FILE.npz", help="with --layers: recorded spike trains, by name of layer"
+    )
+    group.add_argument(
+        "--layout",
+        metavar="AXES",
+        help="of the arrays of --spikes: TNHWC (default), TNCHW, TNF, ...; without N for one",
+    )
+    group.add_argument(
+        "--steps", type=steps_of, metavar="T", help="timesteps of the network, where the table has none (default: 4)"
+    )
+    group.add_argument(
+        "--rate", type=rate_of, metavar="R", help="of layers without one: 0.13, 13%% or 0.1-0.3 (default: 0 to 1)"
+    )
+
+
+def layers_subject(args: argparse.Namespace) -> Subject:
+    """Count the table of --layers, by its rates or from the recordings of --spikes."""
+    if args.layout and not args.spikes:
+        raise UsageError("--layout: expected --spikes FILE.npz beside it, found none")
+    try:
+        rows = read_table(args.layers)
+        if args.spikes:
+            return recorded_subject(args.layers, rows, args.spikes, args.layout or "", args.steps, args.rate)
+        steps = args.steps or (4 if all(row.timesteps is None for row in rows) else None)
+        own = max((row.timesteps or 0 for row in rows), default=0)
+        return table_subject(args.layers, rows, steps or own, args.rate)
+    except TableError as error:
+        raise DataError(str(error)) from None
