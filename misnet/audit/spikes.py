@@ -86,8 +86,9 @@ class Recordings:
             told = told.replace("N", "")
         if len(shape) == len(told):
             return told
-        if row.kind == "linear" and len(shape) > 2:
-            return "TN" + "?" * (len(shape) - 2)
+        if row.kind == "linear" and len(shape) > 2:  # [T, N, ...], or [T, ...] if that alone has so many features
+            alone = math.prod(shape[1:]) == row.channels[0] != math.prod(shape[2:])
+            return ("T" if alone else "TN") + "?" * (len(shape) - 2 + alone)
         raise self.fail(row, name, f"axes {own}", f"an array of shape {shape}")
 
     def fail(self, row: Row, name: str, expected: str, found: Any) -> TableError:
@@ -108,9 +109,9 @@ class Recordings:
         """
         axes = self.axes(row, name)
         x = self.read(name)
+        if "N" not in axes:
+            x, axes = (x[:, None], axes) if "?" in axes else (x[None], "N" + axes)
         if "?" not in axes:
-            if "N" not in axes:
-                x, axes = x[None], "N" + axes
             order = _axes(row) if sorted(_axes(row)) == sorted(axes) else "TNHWC"
             x = x.transpose([axes.index(letter) for letter in order])
         if row.kind == "linear" and x.shape[:2] == shape[:2] and x.size == math.prod(shape):
@@ -261,7 +262,7 @@ def _cost(row: Row, names: tuple[str | None, str | None], recordings: Recordings
             others = _side(row, names[1], recordings, shape, row.values_other, row.rate_other, high)
         corners += [(p * q, cost_of(row, x, y)) for q, y in others]
     if len(corners) > 1:
-        return stated(row, blend(corners, samples), high)
+        return stated(row, blend(corners), high)
     cost = corners[0][1]
     if row.outside:
         cost.facts = tuple(replace(facts, outside=True) for facts in cost.facts)
