@@ -1,6 +1,8 @@
 """Ways into an audit by a table of layers or a graph: `--layers TABLE.csv [--spikes FILE.npz]` and `--nir FILE.nir`."""
 
 import argparse
+import math
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,13 +10,14 @@ from misnet.audit.layers import table_subject
 from misnet.audit.layers_cells import parse_rate
 from misnet.audit.layers_row import TEMPLATE, Rate, TableError
 from misnet.audit.layers_table import read_table
+from misnet.audit.nir_network import DT, graph_subject
 from misnet.audit.spikes import recorded_subject
 from misnet.audit.subject import Subject
 from misnet.datasets import DataError
 from misnet.tools.toolkit import UsageError
 from snncore.files import replace_file
 
-__all__ = ["add_layers", "layers_subject"]
+__all__ = ["add_layers", "add_nir", "layers_subject", "nir_subject"]
 
 
 class _WriteTemplate(argparse.Action):
@@ -77,5 +80,42 @@ def layers_subject(args: argparse.Namespace) -> Subject:
         steps = args.steps or (4 if all(row.timesteps is None for row in rows) else None)
         own = max((row.timesteps or 0 for row in rows), default=0)
         return table_subject(args.layers, rows, steps or own, args.rate)
+    except TableError as error:
+        raise DataError(str(error)) from None
+
+
+def seconds_of(text: str) -> float:
+    """Read --nir-dt; for argparse, whose error it raises."""
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not (seconds > 0 and math.isfinite(seconds)):
+        raise argparse.ArgumentTypeError(f"expected seconds above 0, such as 1e-3, found {text!r}")
+    return seconds
+
+
+def add_nir(group: argparse._ArgumentGroup) -> None:
+    """Add --nir and what goes with it; --inputs is shared with other networks from elsewhere."""
+    group.add_argument("--nir", type=Path, metavar="FILE.nir", help="a graph of NIR, by --rate or run on --inputs")
+    group.add_argument(
+        "--nir-dt",
+        type=seconds_of,
+        metavar="SECONDS",
+        help=f"with --nir --inputs: length of a timestep (default: {DT:g})",
+    )
+    with suppress(argparse.ArgumentError):  # of another way
+        group.add_argument("--inputs", type=Path, metavar="FILE.npy", help="data to run on: [T, N, ...]")
+
+
+def nir_subject(args: argparse.Namespace) -> Subject:
+    """Count the graph of --nir."""
+    if args.inputs is None and args.nir_dt is not None:
+        raise UsageError("--nir-dt: expected --inputs FILE.npy beside it, found none; counts by a rate have no dt")
+    if args.inputs is not None and (extra := [f"--{n}" for n in ("steps", "rate") if getattr(args, n) is not None]):
+        raise UsageError(f"--inputs: the run sets timesteps and rates; also found {', '.join(extra)}")
+    try:
+        inputs = None if args.inputs is None else Path(args.inputs)
+        return graph_subject(args.nir, inputs, args.steps or 4, args.rate, args.nir_dt or DT)
     except TableError as error:
         raise DataError(str(error)) from None

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from misnet.audit.subject import Subject
-from misnet.tools.table_ways import add_layers, layers_subject
+from misnet.tools.table_ways import add_layers, add_nir, layers_subject, nir_subject
 
 __all__ = ["WAYS", "Way"]
 
@@ -25,5 +25,6 @@ class Way:
 
 WAYS: dict[str, Way] = {
     "layers": Way(add_layers, layers_subject, beside=("spikes", "layout", "steps", "rate")),
+    "nir": Way(add_nir, nir_subject, beside=("nir_dt", "inputs", "steps", "rate")),
 }
 """By option: `--torch FILE.py:make_model` is the way `torch`."""
