@@ -7,6 +7,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module, asnumpy
 from snncore.functions.checks import as_float
+from snncore.functions.summing import integer_product, summing
 from snncore.opcount.cost import Facts, OpCount, Value, exact_sum, lead_of, times
 from snncore.opcount.events import Events, entries, events, traffic, values
 from snncore.tape import Function
@@ -28,9 +29,9 @@ class MatMul(Function):
             raise ValueError(f"MatMul: expected [..., n, k] and [..., k, m], found {a.shape} and {b.shape}")
         self.save(a, b)
         if self._is_linear(a, b):
-            return self.kernels.linear_forward(a, b)
-        if a.dtype.kind != "f" and b.dtype.kind != "f":
-            a = a.astype(self.dtype)
+            return summing(self.kernels, "linear_forward", a, b)(a, b)
+        if "f" not in (a.dtype.kind, b.dtype.kind):
+            return integer_product(a, b, self.dtype)
         return as_float(a, b) @ as_float(b, a)
 
     def backward(self, gy: Array) -> Any:
