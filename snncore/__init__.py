@@ -6,6 +6,7 @@ from snncore import functions, nn, optim, schedules, surrogate
 from snncore.backend import BackendError, to_device
 from snncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from snncore.gradcheck import GradientError, check_gradients
+from snncore.kernels.choice import arithmetic
 from snncore.layout import channels_first, channels_last
 from snncore.opcount import CostError, OpCount, Ops, at_timestep, count_ops
 from snncore.rng import manual_seed, named_rng, training_step
@@ -27,6 +28,7 @@ __all__ = [
     "OpCount",
     "Ops",
     "Tensor",
+    "arithmetic",
     "at_timestep",
     "audit_torch",
     "bump",

@@ -50,7 +50,7 @@ def _changed(ops: Ops, fires: bool) -> Ops:
             elif one.kind in ("residual", "pool") and one.spikes:
                 one = _moved(row, one, fires)
             seen.append(one)
-        cost = OpCount(facts=tuple(seen), **{name: int(count) for name, count in row.items()})
+        cost = OpCount((), None, tuple(seen), **{name: int(count) for name, count in row.items()})
         changed.calls.append(Call(call.layer, call.function, cost, call.step, call.batch, call.foreign))
     return changed
 

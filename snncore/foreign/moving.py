@@ -68,8 +68,7 @@ MOVES: dict[str, Callable[..., Axes | None]] = {
 MADE = frozenset(
     """zeros zeros_like new_zeros ones ones_like new_ones empty empty_like new_empty empty_strided new_empty_strided
     full full_like new_full arange linspace scalar_tensor rand rand_like randn randn_like randint randint_like randperm
-    eye
-    normal uniform bernoulli fill zero random exponential""".split()  # noqa: SIM905
+    eye normal uniform bernoulli fill zero random exponential""".split()  # noqa: SIM905
 )
 """What makes entries of nothing, or of chance."""
 
