@@ -356,6 +356,9 @@ WRONG = {
     "axis 1 of the input .* was taken for samples, but Conv2d takes it for features; say layout='N'": lambda: (
         audit_torch(nn.Conv2d(3, 2, 1), torch.ones(4, 3, 5, 5), 4)
     ),
+    r"fire \(IFNode\) takes an input of 4 timesteps, shape \(4, 2, 6\), expected 3": lambda: audit_torch(
+        Made(WAYS["plain"]), X, 3
+    ),
     "expected at least 2 axes": lambda: audit_torch(own_network(), X[0, 0], 4, layout="TN"),
 }
 
