@@ -21,6 +21,10 @@ def add(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None:
     """a + alpha b. Two spike trains stay one; a bias on what a layer just made is the bias of that layer."""
     if alpha != 1:
         return _two(F.Add, F.Mul)(rec, y, a, b)
+    for x, zero in ((a, b), (b, a)):
+        if not torch.is_tensor(zero) and zero == 0:  # as Python's sum() begins
+            known = rec.trail.of(x)
+            return rec.made(y, known.events, known.outside, rec.trail.axes(x), averaged=known.averaged)
     for x, bias in ((a, b), (b, a)):
         if _is_bias(rec, x, bias):
             axes = rec.trail.axes(x)
