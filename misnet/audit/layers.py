@@ -31,6 +31,7 @@ __all__ = [
     "is_expectation",
     "parameters",
     "resolved",
+    "some",
     "stated",
     "table_subject",
 ]
@@ -73,9 +74,14 @@ def resolved(
                 unrated += [row.name] if rate is None else []
         made.append(replace(row, **more))
     if unrated:
-        named = ", ".join(dict.fromkeys(unrated))
+        named = some(list(dict.fromkeys(unrated)))
         words.append(f"no rate is given for {named}: 0 to 1 is taken, all that is possible")
     return made, words
+
+
+def some(names: Sequence[str]) -> str:
+    """Names in words, the first few where there are many."""
+    return ", ".join(names) if len(names) <= 6 else f"{', '.join(names[:5])} and {len(names) - 5} more"
 
 
 def _has_rate(row: Row, values: Values | None) -> bool:

@@ -149,8 +149,10 @@ class Cells:
         if pixels:
             self.needed("size", "height and width, such as 32 or 32x16")
             return self.pair("size", 1)
-        text = self.given["size"]
-        return self.pair("size", 1) if re.search(r"[xX*,]", text) or kind != "linear" else (self.whole("size"),)
+        alone = not re.search(r"[xX*,]", self.given["size"])
+        if alone and kind != "linear":  # a square, or tokens? 64 times as much is no matter of taste
+            raise self.fail("size", "height x width such as 32x32, or tokens such as 196x1")
+        return (self.whole("size"),) if alone else self.pair("size", 1)
 
     def choice(self, column: str, choices: dict[str, Any], default: Any) -> Any:
         if column not in self.given:

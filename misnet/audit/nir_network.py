@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +158,8 @@ def parse_inputs(graph: Graph, path: Path) -> np.ndarray:
     """
     try:
         x = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise TableError(f"{path}: expected an array of numpy.save, found none ({error})") from None
+    except (ValueError, EOFError):
+        raise TableError(f"{path}: expected an array of numbers of numpy.save, found none") from None
     (shape,) = {node.shape for node in graph.nodes if node.kind == "Input"}
     if not isinstance(x, np.ndarray) or x.ndim != 2 + len(shape) or x.shape[2:] != shape or 0 in x.shape:
         found = x.shape if isinstance(x, np.ndarray) else "several arrays"
@@ -198,6 +199,7 @@ def graph_subject(
         part = x[:, start : start + SAMPLES]
         with no_grad(), count_ops(samples=part.shape[1], timesteps=len(x)) as of_batch:
             network(Tensor(np.ascontiguousarray(part)))
+        of_batch.calls = [replace(call, layer=call.layer.removeprefix("layers.")) for call in of_batch.calls]
         ops.extend(of_batch)
     return Subject(
         title=f"{path.name} on {inputs.name}, T={len(x)}, steps of {dt:g} s",

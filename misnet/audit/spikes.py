@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from misnet.audit.layers import ANY, HALF, blend, counted, expected, is_expectation, parameters, resolved, stated
+from misnet.audit.layers import ANY, HALF, blend, counted, expected, is_expectation, parameters, resolved, some, stated
 from misnet.audit.layers_cost import cost_of, input_shape, other_shape
 from misnet.audit.layers_row import Rate, Row, TableError, Values
 from misnet.audit.subject import Subject
@@ -194,7 +194,7 @@ def recorded_subject(
         row.name for row in rows if row not in exact and (is_expectation(row) or ANY in (row.rate, row.rate_other))
     ]
     if guessed:
-        words.append(f"not recorded, counted by a rate (an expectation): {', '.join(guessed)}")
+        words.append(f"not recorded, counted by a rate (an expectation): {some(guessed)}")
     same = low is high or (low.totals() == high.totals() and low.facts() == high.facts())
     return Subject(
         title=f"{path.name} with the spikes of {spikes.name}, T={low.timesteps}",

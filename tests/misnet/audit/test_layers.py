@@ -106,7 +106,7 @@ def test_a_bracket_has_its_ends_in_order(tmp_path, values, rates):
     text = HEAD + f"a,conv,2,4,6,3,1,1,analog,,\nb,conv,4,4,6,3,2,1,{values},{low}-{high},\n"
     text += f"c,linear,12,4,,,,,{values},{low} - {high},\nd,lif,4,,,,,,,{low}-{high},\n"
     text += f"e,avg_pool,4,,4,2,2,0,{values},{low}-{high},\n" + (
-        f"f,residual,4,,4,,,,{values},{low}-{high}{other}\n" if other != "," else ""
+        f"f,residual,4,,4x4,,,,{values},{low}-{high}{other}\n" if other != "," else ""
     )
     subject = subject_of(tmp_path, text)
     above = subject.high or subject.ops
@@ -120,7 +120,7 @@ def test_a_bracket_has_its_ends_in_order(tmp_path, values, rates):
 
 
 def test_empty_cells_are_taken_for_what_is_documented(tmp_path):
-    text = "name,kind,in_channels,out_channels,size\nstem,conv,3,4,8\nnext,conv,4,4,8\nfire,lif,4,,8\n"
+    text = "name,kind,in_channels,out_channels,size\nstem,conv,3,4,8\nnext,conv,4,4,8\nfire,lif,4,,8x8\n"
     subject = subject_of(tmp_path, text)
     assert subject.ops.totals("stem")["mac"] == T * 22 * 22 * 3 * 4
     assert subject.ops.totals("next")["ac_binary"] == 0
@@ -178,6 +178,10 @@ def test_other_rates_are_refused(text):
         (HEAD + "c,conv,,1,8\n", "column in_channels: expected a whole number of at least 1, found an empty cell"),
         (HEAD + "c,conv,1,x,8\n", "column out_channels: expected a whole number of at least 1, found 'x'"),
         (HEAD + "c,conv,1,1,\n", "column size: expected height and width"),
+        (
+            HEAD + "c,lif,1,,64\n",
+            "column size: expected height x width such as 32x32, or tokens such as 196x1, found '64'",
+        ),
         (HEAD + "c,conv,1,1,8x\n", "column size: expected a whole number of at least 1, or two"),
         (HEAD + "c,conv,1,1,2,5,1,0\n", "column size: expected at least 5 pixels"),
         (HEAD + "c,conv,1,1,8,3,0,1\n", "column stride"),
@@ -188,8 +192,8 @@ def test_other_rates_are_refused(text):
         (HEAD + "c,conv,1,1,8\nc,conv,1,1,8\n", "column name: expected each name once, found 'c' in line 2 too"),
         (HEAD + 'c,"conv\n', "expected CSV, found a fault"),
         (HEAD + "c,linear,99999999,9,99999999\n", "expected a layer of at most"),
-        (HEAD + "c,lif,1,,8,,,,graded 2\n", "column values: expected binary or nothing"),
-        (HEAD + "c,residual,1,,8,,,,analog\n", "a residual adds two spike trains"),
+        (HEAD + "c,lif,1,,8x8,,,,graded 2\n", "column values: expected binary or nothing"),
+        (HEAD + "c,residual,1,,8x8,,,,analog\n", "a residual adds two spike trains"),
         (HEAD + "c,avg_pool,4,,8,2,2,1\n", "column padding: expected 0 for avg_pool"),
         ("name,kind,in_channels,out_channels,size,groups\nc,conv,4,6,8,4\n", "out_channels: expected a multiple of 4"),
         ("name,kind,in_channels,out_channels,size,bias\nc,conv,4,6,8,maybe\n", "column bias: expected yes or no"),
@@ -224,7 +228,7 @@ def test_no_timesteps_are_refused(tmp_path):
 
 def test_report_and_text_show_both_ends(tmp_path):
     subject = subject_of(
-        tmp_path, HEAD + "a,conv,2,4,6,3,1,1,analog,,\nb,conv,4,4,10,3,1,1,binary,10-20 %,\nc,lif,4,,6,,,,,0-1,\n"
+        tmp_path, HEAD + "a,conv,2,4,6,3,1,1,analog,,\nb,conv,4,4,10,3,1,1,binary,10-20 %,\nc,lif,4,,6x6,,,,,0-1,\n"
     )
     prices = {"exact": load_prices(), "paper": load_prices()}
     readings = {name: apply_rule(name, subject.ops, prices[name]) for name in prices}

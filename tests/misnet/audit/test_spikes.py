@@ -176,7 +176,7 @@ def test_other_faults(tmp_path, recorded):
 
 def test_arrays_are_read_one_at_a_time(tmp_path, recorded, monkeypatch):
     """Of six arrays of 1 MB no more than a few times one is held."""
-    rows = "".join(f"n{i},lif,64,,16,s{i}\n" for i in range(6))
+    rows = "".join(f"n{i},lif,64,,16x16,s{i}\n" for i in range(6))
     table = "name,kind,in_channels,out_channels,size,recording\n" + rows
     trains = {f"s{i}": np.zeros((4, 16, 16, 16, 64), np.uint8) for i in range(6)}
     file = tmp_path / "net.csv"
