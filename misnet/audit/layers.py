@@ -7,7 +7,8 @@ expectation, for spikes that are as frequent at the borders of an image as elsew
 two inputs, for trains that are independent.
 """
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -28,7 +29,9 @@ __all__ = [
     "blend",
     "counted",
     "expected",
+    "has_ends",
     "is_expectation",
+    "levels",
     "parameters",
     "resolved",
     "some",
@@ -43,15 +46,23 @@ HALF = 0.5
 """An analog entry that is neither zero nor one."""
 
 
+def unrecorded(row: Row) -> Row:
+    """A row without its recordings; a product whose other side would have been recorded is still one of spikes."""
+    other = row.values_other
+    if row.recording_other is not None:
+        other = other or Values("binary")
+    return replace(row, recording=None, recording_other=None, values_other=other)
+
+
 def resolved(
-    rows: Sequence[Row], timesteps: int | None = None, rate: Rate | None = None
+    rows: Iterable[Row], timesteps: int | None = None, rate: Rate | None = None
 ) -> tuple[list[Row], list[str]]:
     """Fill in what empty cells mean, and say in words what was taken.
 
     timesteps: of the network, for rows without their own. rate: for rows without one; None takes `ANY`.
     Raises TableError if a row has no timesteps and none are given.
     """
-    words, made = [], []
+    words, made, rows = [], [], list(rows)
     first = next((i for i, row in enumerate(rows) if row.weighted), len(rows))
     unrated: list[str] = []
     for i, row in enumerate(rows):
@@ -94,40 +105,46 @@ def is_expectation(row: Row) -> bool:
     return any(end not in (0, 1) for rate in rates if rate is not None for end in (rate.low, rate.high))
 
 
+def has_ends(row: Row) -> bool:
+    """Whether a resolved row may count less or more: its rate is a range, or its values are."""
+    rates = [rate for rate in (row.rate, row.rate_other) if rate is not None]
+    values = [v for v in (row.values, row.values_other) if v is not None]
+    return any(r.low != r.high for r in rates) or any(v.kind == "averaged" or v.top > 1 for v in values)
+
+
 def expected(row: Row, high: bool, samples: int = 1) -> OpCount:
     """Cost of a resolved row at the lower or the higher end of its rates and values, for `samples` samples alike."""
-    t = row.timesteps or 1
-    xs = _ends(row.values, row.rate, input_shape(row, t, 1), high)
-    if row.two:
-        others = _ends(row.values_other, row.rate_other, other_shape(row, t, 1), high)
-        corners = [(p * q, cost_of(row, x(), y())) for p, x in xs for q, y in others]
-    else:
-        corners = [(p, cost_of(row, x())) for p, x in xs]
+    shape = replace(row, line=0, name="", rate=None, rate_other=None, outside=None, repeat=1)
+    xs = levels(row.values, row.rate, high)
+    others = levels(row.values_other, row.rate_other, high) if row.two else [(Fraction(1), None)]
+    corners = [(p * q, _corner(shape, x, y)) for p, x in xs for q, y in others]
     return stated(row, blend(corners, samples), high)
 
 
-Corner = tuple[Fraction, Callable[[], np.ndarray]]
+Level = tuple[float, type]
+"""What every entry of an input is, and the type that the engine would have for it."""
 
 
-def _ends(values: Values | None, rate: Rate | None, shape: tuple[int, ...], high: bool) -> list[Corner]:
-    """Inputs of zeros and of events everywhere, with the share of each; made when asked for, since they are large."""
+def levels(values: Values | None, rate: Rate | None, high: bool) -> list[tuple[Fraction, Level]]:
+    """Zeros and events everywhere, with the share of each, of which an input of this rate is a mixture."""
     values = values or Values("analog")
-    if values.events:
-        level, dtype = (values.top if high else 1), np.uint8
-    else:
-        level, dtype = HALF, np.float32
+    event: Level = ((values.top if high else 1), np.uint8) if values.events else (HALF, np.float32)
     if rate is None:  # analog, or a layer that fires nothing
         share = Fraction(0) if values.events else Fraction(1)
     else:
         share = rate.high if high else rate.low
         if values.kind == "averaged" and high and share:
             share = Fraction(1)  # all entries may have some of the mean
-    ends: list[Corner] = []
-    if share < 1:
-        ends.append((1 - share, lambda: np.zeros(shape, dtype)))
-    if share > 0:
-        ends.append((share, lambda: np.full(shape, level, dtype)))
-    return ends
+    ends = (1 - share, (0, event[1])), (share, event)
+    return [(part, level) for part, level in ends if part]
+
+
+@functools.lru_cache(maxsize=256)
+def _corner(row: Row, x: Level, other: Level | None) -> OpCount:
+    """Cost of one sample whose inputs are the same everywhere; networks have many layers of one shape."""
+    t = row.timesteps or 1
+    second = None if other is None else np.full(other_shape(row, t, 1), *other)
+    return cost_of(row, np.full(input_shape(row, t, 1), *x), second)
 
 
 def blend(corners: Sequence[tuple[Fraction, OpCount]], copies: int = 1) -> OpCount:
@@ -228,16 +245,16 @@ def table_subject(
     path: Path, rows: Sequence[Row], timesteps: int | None = None, rate: Rate | None = None, source: str = "table"
 ) -> Subject:
     """Counts of one sample of the network in a table, from its rates; `high` where the two ends differ."""
-    rows, words = resolved(rows, timesteps, rate)
+    rows, words = resolved(map(unrecorded, rows), timesteps, rate)
     low = counted(rows, lambda row: expected(row, high=False))
-    high = counted(rows, lambda row: expected(row, high=True))
+    high = counted(rows, lambda row: expected(row, high=True)) if any(map(has_ends, rows)) else low
     guessed = [row.name for row in rows if is_expectation(row)]
     if guessed:
         words.append(
             f"{len(guessed)} of {len(rows)} layers are counted by a rate: expectations (rate x taps inside the image, "
             "rounded), for spikes as frequent at the borders as elsewhere; two inputs are taken as independent"
         )
-    same = low.totals() == high.totals() and low.facts() == high.facts()
+    same = high is low or (low.totals() == high.totals() and low.facts() == high.facts())
     return Subject(
         title=f"{path.name}, {len(rows)} layers, T={low.timesteps}, by the rates of the {source}",
         ops=low,

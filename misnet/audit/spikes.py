@@ -10,7 +10,18 @@ from typing import Any
 
 import numpy as np
 
-from misnet.audit.layers import ANY, HALF, blend, counted, expected, is_expectation, parameters, resolved, some, stated
+from misnet.audit.layers import (
+    ANY,
+    blend,
+    counted,
+    expected,
+    is_expectation,
+    levels,
+    parameters,
+    resolved,
+    some,
+    stated,
+)
 from misnet.audit.layers_cost import cost_of, input_shape, other_shape
 from misnet.audit.layers_row import Rate, Row, TableError, Values
 from misnet.audit.subject import Subject
@@ -285,10 +296,5 @@ def _side(
             recordings.array(row, name, shape, BINARY if row.neuron and name == row.recording else values),
         )
         return
-    values = values or BINARY
-    share = (rate.high if high else rate.low) if rate else Fraction(1)
-    level, dtype = ((values.top if high else 1), np.uint8) if values.events else (HALF, np.float32)
-    if share < 1:
-        yield 1 - share, np.zeros(shape, dtype)
-    if share > 0:
-        yield share, np.full(shape, level, dtype)
+    for share, level in levels(values or BINARY, rate, high):
+        yield share, np.full(shape, *level)
