@@ -1,26 +1,49 @@
-"""A report with two ends: what is found at the lower rates of a table, and beside it what is found at the higher."""
+"""How far the figure of a rule depends on how the run is read: as plain values, and as text."""
 
 from typing import Any
 
-__all__ = ["span", "widen"]
+from snncore.energy import CHOICES, Reading
+
+__all__ = ["bracket", "bracket_lines"]
 
 
-def widen(found: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
-    """Put the report `above`, of the higher end, into the report of the lower end, and return that.
+def bracket(reading: Reading, samples: int) -> dict[str, Any]:
+    """Return the lowest and the highest energy of one sample, and by reading what it changes, as JSON can hold them.
 
-    `high` holds the other report. Each rule gets `bracket`: low and high, mJ for one sample, from the lower end of the
-    one to the higher end of the other where a rule has a bracket already.
+    change: share of the energy of the rule, below 0 where the reading spares something. Without readings the ends are
+    the figure itself.
     """
-    found["high"] = above
-    for name, rule in found["rules"].items():
-        ends = rule.get("bracket") or {}
-        other = above["rules"][name]
-        top = (other.get("bracket") or {}).get("high", other["per_sample"]["energy_mj"])
-        low = ends.get("low", rule["per_sample"]["energy_mj"])
-        rule["bracket"] = {**ends, "low": low, "high": top}
-    return found
+    whole = reading.energy_mj / samples
+    return {
+        "low_mj_per_sample": reading.low_mj / samples,
+        "high_mj_per_sample": reading.high_mj / samples,
+        "readings": {
+            name: {
+                "change": share,
+                "change_mj_per_sample": share * whole,
+                "title": CHOICES[name].title,
+                "text": CHOICES[name].text,
+                "source": CHOICES[name].source,
+            }
+            for name, share in reading.shares().items()
+        },
+    }
 
 
-def span(low: str, high: str | None) -> str:
-    """Return `low to high`, or one of them where they are alike or there is no higher end."""
-    return low if high is None or high == low else f"{low} to {high}"
+def bracket_lines(report: dict[str, Any]) -> list[str]:
+    """For each rule with readings: the range of one sample, and a line a reading with the share that hangs on it.
+
+    report: of `misnet.audit.report.report`.
+    """
+    lines = []
+    for name, rule in report["rules"].items():
+        found = rule["bracket"]
+        if not found["readings"]:
+            continue
+        low, high = found["low_mj_per_sample"], found["high_mj_per_sample"]
+        figure = rule["per_sample"]["energy_mj"]
+        between = f"between {low:.4f} and {high:.4f} if read otherwise; each reading alone:"
+        lines.append(f"{name}: {figure:.4f} mJ a sample, {between}")
+        wide = max(len(of["title"]) for of in found["readings"].values())
+        lines += [f"  {of['title'].ljust(wide)}  {of['change']:+9.2%}" for of in found["readings"].values()]
+    return lines

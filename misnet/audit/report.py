@@ -1,10 +1,11 @@
 """Counting a network over a data set, and the report that comes of it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from misnet.audit.bracket import widen
+from misnet.audit.bracket import bracket
+from misnet.audit.ends import widen
 from misnet.audit.subject import Subject
 from misnet.models.contract import Model, take
 from misnet.models.summary import empty_inputs
@@ -14,7 +15,7 @@ from snncore.energy import Prices, Reading, apply_rule
 from snncore.nn import BatchNorm
 from snncore.opcount.cost import WEIGHTED, exact_sum
 
-__all__ = ["Claim", "calibrate", "count_batches", "dense_operations", "energy_claim", "report"]
+__all__ = ["calibrate", "count_batches", "dense_operations", "report"]
 
 
 def count_batches(model: Model, batches: Iterable[Any], device: str = "cpu") -> Ops:
@@ -64,36 +65,6 @@ def dense_operations(model: Model) -> dict[str, int]:
     return sums
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What a claimed energy implies. rate: mean input rate under the rule of the paper, None if none would do.
-
-    rate_all_ac: the same if every operation were an accumulation. measured: the rate of this run.
-    ratio: claimed over measured energy, by rule.
-    """
-
-    mj: float
-    rate: float | None
-    rate_all_ac: float
-    measured: float
-    ratio: dict[str, float]
-
-
-def energy_claim(mj: float, ops: Ops, readings: dict[str, Reading], prices: Prices) -> Claim:
-    """Compare a claim of `mj` millijoules for one sample with what was measured."""
-    paper = apply_rule("paper", ops, prices)
-    samples = max(1, ops.samples or 1)
-    dense, first = paper.extra["dense_ac"] / samples, paper.mac / samples
-    left = mj * 1e9 - first * prices.mac
-    return Claim(
-        mj=mj,
-        rate=left / (dense * prices.add) if left >= 0 else None,
-        rate_all_ac=mj * 1e9 / ((dense + first) * prices.add),
-        measured=paper.extra["mean_rate"],
-        ratio={name: mj / (reading.energy_mj / samples) for name, reading in readings.items() if reading.energy_mj},
-    )
-
-
 def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
     samples = max(1, ops.samples or 1)
     energy = {name: reading.by_layer() for name, reading in readings.items()}
@@ -136,6 +107,7 @@ def report(subject: Subject, readings: dict[str, Reading], prices: dict[str, Pri
                 "ac": reading.ac / samples,
                 "energy_mj": reading.energy_mj / samples,
             },
+            "bracket": bracket(reading, samples),
             "parts_mj_per_sample": {part: mj / samples for part, mj in reading.by_part().items()},
             "prices": prices[name].name,
             "notes": reading.notes,

@@ -17,6 +17,7 @@ class Subject:
     weights: words on where they come from, trained or not. parameters: how many, None if that is not known.
     data: name, split, fingerprint, or whatever else says which inputs ran.
     warnings: what could not be counted or read, in words; printed before the figures.
+    training: a training step of the same network, counted apart, if it was asked for.
     high: where rates are known within bounds alone, the counts at the upper ends; `ops` is then that at the lower.
     """
 
@@ -28,4 +29,5 @@ class Subject:
     parameters: int | None = None
     data: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    training: Ops | None = None
     high: Ops | None = None

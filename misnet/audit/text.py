@@ -3,15 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
-from misnet.audit.bracket import span
-from misnet.audit.report import Claim
+from misnet.audit.bracket import bracket_lines
+from misnet.audit.ends import span
 from snncore.opcount.columns import COLUMNS
 
-__all__ = ["audit_lines", "claim_lines", "layer_table", "rule_table", "table"]
+__all__ = ["audit_lines", "layer_table", "rule_table", "table"]
 
 
-NEURON_OPS = tuple(name for name, column in COLUMNS.items() if column.group in ("neuron", "mlif"))
-"""What neurons do: every column of theirs, so that a new kind of neuron leaves none out."""
+NEURON_OPS = tuple(
+    name for name, column in COLUMNS.items() if column.group in ("neuron", "mlif") and not column.reading
+)
+"""What neurons do: every column of theirs, so that a new kind of neuron leaves none out, and none read twice."""
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -43,7 +45,10 @@ def rule_table(report: dict[str, Any]) -> list[str]:
     step = millions(dense["mac_per_sample_and_timestep"])
     rows.append(("dense, one timestep", step, "0.000", _mj(dense, "_and_timestep"), prices))
     notes = [f"{name}: {note}" for name, rule in report["rules"].items() for note in rule["notes"]]
-    return table(rows) + ([""] if notes else []) + notes
+    lines = table(rows)
+    for block in (bracket_lines(report), notes):
+        lines += ["", *block] if block else []
+    return lines
 
 
 def _mj(dense: dict[str, Any], suffix: str) -> str:
@@ -94,19 +99,3 @@ def audit_lines(report: dict[str, Any]) -> list[str]:
 
 def _firing(report: dict[str, Any]) -> str:
     return span(*(f"{end['firing_rate']:.4f}" for end in (report, report.get("high", report))))
-
-
-def claim_lines(claim: Claim) -> list[str]:
-    """What a claim implies against what was measured."""
-    lines = [f"claim: {claim.mj:g} mJ for one sample"]
-    if claim.rate is None:
-        lines.append("  the first layers alone, as multiply-accumulates, cost more than that")
-    else:
-        lines.append(f"  implies a mean input rate of {claim.rate:.4f} under the rule of the paper")
-    lines.append(f"  ({claim.rate_all_ac:.4f} if every operation were an accumulation)")
-    lines.append(f"  measured: {claim.measured:.4f}")
-    if claim.rate is not None and claim.measured:
-        lines.append(f"  implied / measured rate: {claim.rate / claim.measured:.3f}")
-    rows = [("  claim / measured energy, by rule", "")]
-    rows += [(f"    {name}", f"{ratio:.3f}") for name, ratio in claim.ratio.items()]
-    return lines + table(rows)
