@@ -42,6 +42,9 @@ __all__ = [
 ANY = Rate(Fraction(0), Fraction(1))
 """All that is possible: the rate of a layer that has none."""
 
+MIXED: dict[str, Any] = {"unit": False, "signed_unit": False, "effective_unit": 0}
+"""What the facts say of an input that holds values other than 0 and 1."""
+
 HALF = 0.5
 """An analog entry that is neither zero nor one."""
 
@@ -144,7 +147,7 @@ def _corner(row: Row, x: Level, other: Level | None) -> OpCount:
     """Cost of one sample whose inputs are the same everywhere; networks have many layers of one shape."""
     t = row.timesteps or 1
     second = None if other is None else np.full(other_shape(row, t, 1), *other)
-    return cost_of(row, np.full(input_shape(row, t, 1), *x), second)
+    return cost_of(row, np.full(input_shape(row, t, 1), *x), second, outside=row.still)
 
 
 def blend(corners: Sequence[tuple[Fraction, OpCount]], copies: int = 1) -> OpCount:
@@ -189,19 +192,20 @@ def _facts(corners: Sequence[tuple[Fraction, OpCount]], k: int, copies: int) -> 
     """Facts of the same share of each corner; of a layer in so many copies of its sample."""
     every = [(p, cost.facts[k]) for p, cost in corners]
     last = every[-1][1]
-    sums: dict[str, Any] = {
-        name: copies * float(sum(p * Fraction(getattr(facts, name)) for p, facts in every))
-        for name in ("value_sum", "value_taps")
-    }
+
+    def mean(name: str) -> Fraction:
+        return copies * sum((p * Fraction(getattr(facts, name)) for p, facts in every), Fraction(0))
+
+    known = last.effective is not None
     return replace(
         last,
-        events=copies * round(sum(p * facts.events for p, facts in every)),
-        in_size=copies * last.in_size,
-        out_size=copies * last.out_size,
-        cells=copies * last.cells,
+        **{name: round(mean(name)) for name in ("events", "repeated", "effective_unit")},
+        **{name: float(mean(name)) for name in ("value_sum", "value_taps")},
+        **{name: copies * getattr(last, name) for name in ("in_size", "out_size", "cells", "rest")},
+        effective=round(mean("effective")) if known else None,
+        largest=max(facts.largest for _, facts in every),
         unit=all(facts.unit for _, facts in every),
         signed_unit=all(facts.signed_unit for _, facts in every),
-        **sums,
     )
 
 
@@ -214,14 +218,14 @@ def stated(row: Row, cost: OpCount, high: bool) -> OpCount:
         if row.outside:
             each = replace(each, outside=True)
         if values.kind == "graded" and values.top > 1 and not silent:  # some event is above 1, at either end
-            each = replace(each, unit=False, signed_unit=False)
+            each = replace(each, unit=False, signed_unit=False, effective_unit=0, largest=values.top)
         if values.kind == "averaged" and not silent and each.kind != "neuron":
             share = rate.high if high else rate.low  # type: ignore[union-attr]
             mean = each.in_size * float(share)
             reach = each.value_taps / each.value_sum if each.value_sum else 0.0
-            each = replace(each, value_sum=mean, value_taps=mean * reach, unit=False, signed_unit=False)
+            each = replace(each, value_sum=mean, value_taps=mean * reach, **MIXED)
         if values.kind == "analog" and not row.neuron and each.kind not in ("batch_norm", "neuron"):
-            each = replace(each, unit=False, signed_unit=False, negative=not row.outside)
+            each = replace(each, **MIXED, negative=not row.outside)
         facts.append(each)
     cost.facts = tuple(facts)
     return cost

@@ -78,7 +78,9 @@ class Cells:
             values_other=self.values("values_other"),
             rate_other=self.rate("rate_other"),
             reset=self.choice("reset", {"soft": "soft", "hard": "hard"}, "soft"),
-            outside=self.choice("input", {"outside": True, "inside": False}, None),
+            decay=self.decay(),
+            still=self.given.get("input", "").lower() == "still",
+            outside=self.choice("input", {"outside": True, "still": True, "inside": False}, None),
             repeat=self.whole("repeat", default=1),
             recording=self.given.get("recording"),
             recording_other=self.given.get("recording_other"),
@@ -161,6 +163,15 @@ class Cells:
         if text not in choices:
             raise self.fail(column, " or ".join(choices))
         return choices[text]
+
+    def decay(self) -> float:
+        try:
+            share = Fraction(self.given.get("decay", "0.5"))
+        except (ValueError, ZeroDivisionError):
+            share = Fraction(-1)
+        if not 0 <= share < 1:
+            raise self.fail("decay", "a number from 0 to below 1, 1 - 1 / tau")
+        return float(share)
 
     def values(self, column: str) -> Values | None:
         if column not in self.given:

@@ -43,7 +43,9 @@ COLUMNS = {
     "values_other": "the same for the other input: of a residual, or the right side of matmul (empty: analog there)",
     "rate_other": "the same; of mlif, of the spikes that come in",
     "reset": "of a neuron: soft or hard; empty: soft",
-    "input": "outside: data; inside: what other layers made; empty: outside up to the first layer with weights",
+    "decay": "of a neuron that leaks: what its membrane keeps at a timestep, 1 - 1 / tau; empty: 0.5",
+    "input": "outside: data; still: data alike at all timesteps; inside: what layers made; empty: outside up to the "
+    "first layer with weights",
     "repeat": "so many layers like this; empty: 1",
     "recording": "array of --spikes with the input (of a neuron: what it fires); empty: the name, if there is one",
     "recording_other": "array of --spikes with the other input",
@@ -124,6 +126,8 @@ class Row:
     values_other: Values | None = None
     rate_other: Rate | None = None
     reset: str = "soft"
+    decay: float = 0.5
+    still: bool = False
     outside: bool | None = None
     repeat: int = 1
     recording: str | None = None

@@ -271,7 +271,7 @@ def _cost(row: Row, names: tuple[str | None, str | None], recordings: Recordings
         if row.two:
             shape = other_shape(row, t, samples)
             others = _side(row, names[1], recordings, shape, row.values_other, row.rate_other, high)
-        corners += [(p * q, cost_of(row, x, y)) for q, y in others]
+        corners += [(p * q, cost_of(row, x, y, bool(row.outside))) for q, y in others]
     if len(corners) > 1:
         return stated(row, blend(corners), high)
     cost = corners[0][1]

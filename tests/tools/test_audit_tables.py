@@ -17,13 +17,13 @@ def table(tmp_path):
 
 def test_a_table_by_its_rates(call, table, tmp_path):
     found = tmp_path / "a.json"
-    result = call("audit", "--layers", table, "--steps", "3", "--json", found)
+    result = call("audit", "--layers", table, "--steps", "5", "--json", found)
     assert (result.status, result.err) == (0, "")
     report = json.loads(found.read_text())
-    dense = 3 * 16 * 16 * 2 * 4  # 5 + 6 + 5 taps a side inside the image, three timesteps
+    dense = 5 * 16 * 16 * 2 * 4  # five timesteps, 5 + 6 + 5 taps a side inside the image
     ends = [end["totals"]["ac_binary"] for end in (report, report["high"])]
     assert ends == [round(0.1 * dense), round(0.2 * dense)]
-    assert report["timesteps"] == 3
+    assert report["timesteps"] == 5
     assert "firing rate 0.1000 to 0.2000" in result.out
 
 
