@@ -9,7 +9,8 @@ from typing import Any
 from misnet.audit.layers import table_subject
 from misnet.audit.layers_cells import parse_rate
 from misnet.audit.layers_row import TEMPLATE, Rate, TableError
-from misnet.audit.layers_table import read_table
+from misnet.audit.layers_table import read_table, table_text
+from misnet.audit.nir_graph import graph_rows, read_graph
 from misnet.audit.nir_network import DT, graph_subject
 from misnet.audit.spikes import recorded_subject
 from misnet.audit.subject import Subject
@@ -112,6 +113,9 @@ def add_nir(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help=f"with --nir --inputs: length of a timestep (default: {DT:g})",
     )
+    group.add_argument(
+        "--nir-table", type=Path, metavar="FILE.csv", help="with --nir: write its layers as a table for --layers"
+    )
     with suppress(argparse.ArgumentError):  # of another way
         group.add_argument("--inputs", type=Path, metavar="FILE.npy", help="data to run on: [T, N, ...]")
 
@@ -123,6 +127,9 @@ def nir_subject(args: argparse.Namespace) -> Subject:
     if args.inputs is not None and (extra := [f"--{n}" for n in ("steps", "rate") if getattr(args, n) is not None]):
         raise UsageError(f"--inputs: the run sets timesteps and rates; also found {', '.join(extra)}")
     try:
+        if args.nir_table is not None:
+            rows, _ = graph_rows(read_graph(args.nir))
+            replace_file(args.nir_table, table_text(rows).encode())
         inputs = None if args.inputs is None else Path(args.inputs)
         return graph_subject(args.nir, inputs, args.steps or STEPS, args.rate, args.nir_dt or DT)
     except TableError as error:

@@ -1,7 +1,6 @@
 """A graph of NIR as a network of the engine that runs, where every node has the same dynamics here."""
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -183,9 +182,8 @@ def graph_subject(
     timesteps: int = 4,
     rate: Rate | None = None,
     dt: float = DT,
-    shown: Callable[[Any], Any] = iter,
 ) -> Subject:
-    """Counts of a graph: run on `inputs`, or by a rate alone as a layer table. shown: wraps the batches of a run."""
+    """Counts of a graph: run on `inputs`, or by a rate alone as a layer table."""
     graph = read_graph(path)
     if inputs is None:
         rows, words = graph_rows(graph)
@@ -195,7 +193,7 @@ def graph_subject(
     network, x = network_of(graph, dt), parse_inputs(graph, inputs)
     ops = Ops()
     ops.batches = 0
-    for start in shown(range(0, x.shape[1], SAMPLES)):
+    for start in range(0, x.shape[1], SAMPLES):
         part = x[:, start : start + SAMPLES]
         with no_grad(), count_ops(samples=part.shape[1], timesteps=len(x)) as of_batch:
             network(Tensor(np.ascontiguousarray(part)))

@@ -1,6 +1,7 @@
 """A layer table counts what the network counts at rates of 0 and 1, the expectation in between, and a bracket of it."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from misnet.audit.layers import table_subject
 from misnet.audit.layers_cells import parse_rate
 from misnet.audit.layers_row import TEMPLATE, Rate, TableError
-from misnet.audit.layers_table import read_table
+from misnet.audit.layers_table import read_table, table_text
 from misnet.audit.report import report
 from misnet.audit.text import audit_lines
 from snncore import functions as F
@@ -140,6 +141,30 @@ def test_timesteps_and_repetition_of_a_row(tmp_path):
     assert len([call for call in ops.calls if call.layer == "block"]) == 3
 
 
+def test_what_other_readings_ask(tmp_path):
+    head = "name,kind,in_channels,out_channels,size,values,rate,input,decay\n"
+    text = (
+        head + "a,conv,3,4,8,analog,,still,\nb,conv,3,4,8,analog,,,\nc,lif,4,,8x8,,0.1,,0.3\nd,lif,4,,8x8,,0.1,,0.5\n"
+    )
+    text += "e,conv,4,4,8,averaged,0.2,,\n"
+    ops = subject_of(tmp_path, text).ops
+    mac = T * 22 * 22 * 3 * 4
+    assert [ops.totals(name)["mac_repeated"] for name in "ab"] == [mac * (T - 1) // T, 0]  # all but the first timestep
+    assert [ops.totals(name)["leak_shift"] for name in "cd"] == [0, (T - 1) * 8 * 8 * 4]
+    assert ops.totals("e")["mac_averaged"] == ops.totals("e")["mac"] > 0
+    assert [facts.largest for facts in (dict(ops.facts())[name] for name in "ae")] == [0, 0]
+    reading = apply_rule("exact", ops)
+    assert reading.low_mj < reading.energy_mj
+
+
+def test_graded_values_reach_their_largest(tmp_path):
+    subject = subject_of(tmp_path, HEAD + "a,conv,3,4,8,3,1,1,graded 3,0.1,\n")
+    (name, low), (_, high) = subject.ops.facts()[0], subject.high.facts()[0]
+    assert (name, low.largest, high.largest) == ("a", 3, 3)
+    assert (low.effective_unit, low.effective) == (0, subject.ops.totals()["ac_binary"])
+    assert apply_rule("neurobench", subject.high).ac == 0
+
+
 @pytest.mark.parametrize(
     ("text", "low", "high"),
     [
@@ -196,6 +221,10 @@ def test_other_rates_are_refused(text):
         (HEAD + "c,residual,1,,8x8,,,,analog\n", "a residual adds two spike trains"),
         (HEAD + "c,avg_pool,4,,8,2,2,1\n", "column padding: expected 0 for avg_pool"),
         ("name,kind,in_channels,out_channels,size,groups\nc,conv,4,6,8,4\n", "out_channels: expected a multiple of 4"),
+        (
+            "name,kind,in_channels,decay\nc,lif,4,1\n",
+            "column decay: expected a number from 0 to below 1, 1 - 1 / tau, found '1'",
+        ),
         ("name,kind,in_channels,out_channels,size,bias\nc,conv,4,6,8,maybe\n", "column bias: expected yes or no"),
     ],
 )
@@ -247,3 +276,11 @@ def test_the_template_reads(tmp_path):
     assert {row.kind for row in rows} >= {"conv", "depthwise", "linear", "lif", "residual", "max_pool", "batch_norm"}
     subject = table_subject(file, rows, 4)
     assert subject.ops.totals()["mac"] == 4 * (32 * 3 - 2) ** 2 * 3 * 64
+
+
+@pytest.mark.parametrize("source", [TEMPLATE, TABLE.format(r="1-2 %")])
+def test_a_table_that_is_written_reads_as_it_was(tmp_path, source):
+    _, rows = write(tmp_path, source)
+    (tmp_path / "again.csv").write_text(table_text(rows))
+    again = read_table(tmp_path / "again.csv")
+    assert [replace(row, line=0) for row in again] == [replace(row, line=0) for row in rows]

@@ -1,11 +1,13 @@
 """Graphs of NIR as layer tables, and as networks that run: against a simulation in float64, channels first."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 from misnet.audit.layers_row import Rate, TableError
+from misnet.audit.layers_table import read_table, table_text
 from misnet.audit.nir_graph import graph_rows, read_graph
 from misnet.audit.nir_network import graph_subject, network_of
 from snncore import Tensor, no_grad
@@ -133,6 +135,9 @@ def test_the_table_of_a_graph_has_the_shapes_of_the_run(nir, tmp_path):
         ("lif3", "lif", (5, 5), (), 1, False),
     ]
     assert [row.values and row.values.kind for row in rows] == [None, None, "binary", None, "binary", "averaged", None]
+    file = tmp_path / "net.csv"
+    file.write_text(table_text(rows))
+    assert [replace(row, line=0) for row in read_table(file)] == [replace(row, line=0) for row in rows]
     x = np.random.default_rng(0).uniform(0.1, 0.9, (T, 1, *SHAPE))
     np.save(tmp_path / "x.npy", x)
     ran = graph_subject(path, tmp_path / "x.npy", dt=DT).ops.totals()

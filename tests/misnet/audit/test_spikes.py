@@ -33,8 +33,7 @@ class Twice(nn.Module):
         return F.SEW("add")(s, s)
 
 
-@pytest.fixture(scope="module")
-def recorded():
+def run(still):
     """A network, its counts, and every train that a simulator would have recorded, in the engine's order of axes."""
     rng = np.random.default_rng(0)
     net = nn.Sequential(
@@ -48,6 +47,7 @@ def recorded():
         nn.LIF(v_threshold=0.1),
     ).eval()
     x = rng.normal(0, 1, (T, N, 6, 5, 2)).astype(np.float32)
+    x = np.repeat(x[:1], T, axis=0) if still else x
     trains, y = {"data": x}, Tensor(x)
     with no_grad():
         for i, module in enumerate(net):
@@ -58,6 +58,11 @@ def recorded():
     assert ops.totals()["ac_binary"] > 0
     assert ops.totals()["ac_graded"] > 0
     return ops, trains
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    return run(still=False)
 
 
 def subject_of(tmp_path, trains, table=None, layout="", **more):
@@ -91,6 +96,12 @@ def test_recordings_count_as_the_network_that_made_them(tmp_path, recorded, layo
         assert apply_rule(name, subject.ops).energy_mj == pytest.approx(apply_rule(name, ops).energy_mj, rel=1e-12), (
             name
         )
+
+
+def test_data_that_stand_still_are_seen_to(tmp_path):
+    ops, trains = run(still=True)
+    assert ops.totals()["mac_repeated"] == ops.totals()["mac"] * (T - 1) // T > 0
+    assert differing(subject_of(tmp_path, trains).ops, ops) == set()
 
 
 def test_a_wrong_layout_or_train_is_caught(tmp_path, recorded):
