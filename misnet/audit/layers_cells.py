@@ -1,5 +1,6 @@
 """The cells of one line of a layer table, read and checked."""
 
+import math
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -9,7 +10,7 @@ from misnet.audit.layers_row import KINDS, LARGEST, POOLS, WEIGHTED, Pair, Rate,
 
 __all__ = ["Cells", "parse_rate"]
 
-NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(%?)"
+NUMBER = r"((?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][-+]?[0-9]{1,3})?)\s*(%?)"
 
 
 def parse_rate(text: str) -> Rate:
@@ -103,12 +104,16 @@ class Cells:
             raise self.fail("padding", "at most half the kernel")
         if row.kind in ("avg_pool", "sum_pool") and row.padding != (0, 0):
             raise self.fail("padding", f"0 for {row.kind}")
-        entries = max(row.channels) * (row.timesteps or 1) * row.groups
-        for n in row.size:
-            entries *= n
+        heads = row.groups if row.kind == "matmul" else 1
+        entries = max(row.channels) * (row.timesteps or 1) * heads * math.prod(row.size)
         if entries > LARGEST:
             raise TableError(
                 f"{self.path}, line {self.line}: expected a layer of at most {LARGEST:,} entries, found {entries:,}"
+            )
+        weights = math.prod(row.kernel) * row.channels[0] // row.groups * row.channels[1] if row.kind != "matmul" else 0
+        if row.weighted and weights > LARGEST:
+            raise TableError(
+                f"{self.path}, line {self.line}: expected a layer of at most {LARGEST:,} weights, found {weights:,}"
             )
         if row.values_other is not None and not row.values_other.events:
             raise self.fail("values_other", "binary or graded V (empty for the analog side of a product)")
@@ -166,12 +171,12 @@ class Cells:
 
     def decay(self) -> float:
         try:
-            share = Fraction(self.given.get("decay", "0.5"))
-        except (ValueError, ZeroDivisionError):
-            share = Fraction(-1)
+            share = float(self.given.get("decay", "0.5"))
+        except ValueError:
+            share = -1.0
         if not 0 <= share < 1:
             raise self.fail("decay", "a number from 0 to below 1, 1 - 1 / tau")
-        return float(share)
+        return share
 
     def values(self, column: str) -> Values | None:
         if column not in self.given:

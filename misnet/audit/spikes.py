@@ -73,13 +73,13 @@ class Recordings:
 
     def shape(self, name: str) -> tuple[int, ...]:
         """Return the shape of one array from its heading alone."""
-        with zipfile.ZipFile(self.path) as file, file.open(f"{name}.npy") as member:
-            try:
-                version = np.lib.format.read_magic(member)
-                read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        try:
+            with zipfile.ZipFile(self.path) as file, file.open(f"{name}.npy") as member:
+                old = np.lib.format.read_magic(member) == (1, 0)
+                read = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
                 return read(member)[0]
-            except ValueError as error:
-                raise TableError(f"{self.path}, array {name}: expected an array, found: {error}") from None
+        except (ValueError, KeyError, EOFError, OSError, zipfile.BadZipFile) as error:
+            raise TableError(f"{self.path}, array {name}: expected numbers of numpy.savez, found: {error}") from None
 
     def axes(self, row: Row, name: str) -> str:
         """Return the axes of an array, one letter each, as the row or the option tells; ? for one that is flattened."""
@@ -136,6 +136,9 @@ class Recordings:
         if x.dtype.kind not in "buif":
             raise self.fail(row, name, "numbers", f"type {x.dtype}")
         if values is not None and not values.events:
+            for part in x:
+                if not np.isfinite(part).all():
+                    raise self.fail(row, name, "finite numbers", f"{part[~np.isfinite(part)][0]}")
             return x.astype(np.float32, copy=False)
         if x.dtype.kind == "b":
             return x.view(np.uint8)

@@ -183,7 +183,10 @@ def test_rates_are_read_exactly(text, low, high):
     assert parse_rate(text) == Rate(Fraction(low), Fraction(high))
 
 
-@pytest.mark.parametrize("text", ["", "0,13", "-0.1", "1.01", "101 %", "0.3-0.1", "nan", "inf", "0.1-0.2-0.3", "a"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "0,13", "-0.1", "1.01", "101 %", "0.3-0.1", "nan", "inf", "0.1-0.2-0.3", "a", "1e999999", "0." + "1" * 99],
+)
 def test_other_rates_are_refused(text):
     with pytest.raises(ValueError, match=r"rate|share|lower"):
         parse_rate(text)
@@ -216,7 +219,8 @@ def test_other_rates_are_refused(text):
         (HEAD + "c,conv,1,1,8,3,1,1,binary,,,9\n", "expected 11 cells as in the heading, found 12"),
         (HEAD + "c,conv,1,1,8\nc,conv,1,1,8\n", "column name: expected each name once, found 'c' in line 2 too"),
         (HEAD + 'c,"conv\n', "expected CSV, found a fault"),
-        (HEAD + "c,linear,99999999,9,99999999\n", "expected a layer of at most"),
+        (HEAD + "c,linear,99999999,9,99999999\n", "expected a layer of at most 2,147,483,648 entries"),
+        (HEAD + "c,linear,99999,99999,\n", "expected a layer of at most 2,147,483,648 weights"),
         (HEAD + "c,lif,1,,8x8,,,,graded 2\n", "column values: expected binary or nothing"),
         (HEAD + "c,residual,1,,8x8,,,,analog\n", "a residual adds two spike trains"),
         (HEAD + "c,avg_pool,4,,8,2,2,1\n", "column padding: expected 0 for avg_pool"),

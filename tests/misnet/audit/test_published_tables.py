@@ -79,7 +79,11 @@ def test_what_a_reader_of_spikingformer_should_know(spikingformer):
     both = sum(c.cost.totals()["ac_binary"] for c, _ in products)
     said(f"{lower / 1e6:.1f} M accumulations; where", f"there are {both / 1e6:.1f} M")
     said(f"is {100 * paper.extra['mean_rate']:.1f} %")
-    memory = apply_rule("exact-memory", ops).energy_mj
+    assert round(-100 * paper.shares()["static"]) == 16
+    said("a reading of rule `paper`: -16 %")
+    reading = apply_rule("exact-memory", ops)
+    memory = reading.energy_mj
+    said(f"read once a timestep it is {-100 * reading.shares()['weights-kept']:.0f} % less")
     said(f"it is {memory:.0f} mJ, {memory / exact.energy_mj:.0f} times")
 
 

@@ -1,6 +1,7 @@
 """Recorded spikes beside a layer table count what the network that made them counts, cell by cell."""
 
 import tracemalloc
+import zipfile
 
 import numpy as np
 import pytest
@@ -157,6 +158,7 @@ def test_half_a_residual_recorded(tmp_path, recorded):
         ("s3", lambda x: x[0, 0, 0], "expected axes TNHWC, found an array of shape (3, 4)"),
         ("s3", lambda x: x.astype("U1"), "expected numbers, found type <U1"),
         ("s3", lambda x: x.astype(object), "array s3: expected"),
+        ("data", lambda x: np.where(x > 2, np.inf, x), "expected finite numbers, found inf"),
     ],
 )
 def test_a_recording_that_does_not_fit_is_refused_by_name(tmp_path, recorded, name, change, words):
@@ -172,13 +174,22 @@ def test_other_faults(tmp_path, recorded):
     _, trains = recorded
     for given, table, words in (
         ({**trains, "s9": trains["s1"]}, None, "found 's9' that no line takes"),
-        (trains, TABLE.format(r="").replace(",s7,", ",s8,"), "column recording: expected an array of"),
         ({k: x for k, x in trains.items() if k != "sum"}, TABLE.format(r="").replace(",sum,", ",,"), "found neither"),
+        (trains, TABLE.format(r="").replace(",s7,", ",s8,"), "column recording: expected an array of"),
     ):
         with pytest.raises(TableError, match=words):
             subject_of(tmp_path, given, table)
     with pytest.raises(TableError, match="--layout: expected axes such as TNHWC"):
         subject_of(tmp_path, trains, layout="TNXY")
+    subject_of(tmp_path, trains)
+    whole = (tmp_path / "s.npz").read_bytes()
+    with zipfile.ZipFile(tmp_path / "s.npz", "a") as archive:
+        archive.writestr("notes.txt", "no array")
+    with pytest.raises(TableError, match=r"found 'notes\.txt' that no line takes"):
+        recorded_subject(tmp_path / "net.csv", read_table(tmp_path / "net.csv"), tmp_path / "s.npz")
+    (tmp_path / "s.npz").write_bytes(whole.replace(b"NUMPY", b"XUMPY"))
+    with pytest.raises(TableError, match=r"array \w+: expected numbers of numpy\.savez, found"):
+        recorded_subject(tmp_path / "net.csv", read_table(tmp_path / "net.csv"), tmp_path / "s.npz")
     (tmp_path / "s.npz").write_bytes(b"no zip")
     file = tmp_path / "net.csv"
     with pytest.raises(TableError, match=r"expected a file of numpy\.savez"):
