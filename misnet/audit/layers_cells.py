@@ -6,7 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from misnet.audit.layers_row import KINDS, LARGEST, POOLS, WEIGHTED, Pair, Rate, Row, TableError, Values
+from misnet.audit.layers_row import DECAYS, KINDS, LARGEST, POOLS, WEIGHTED, Pair, Rate, Row, TableError, Values
 
 __all__ = ["Cells", "parse_rate"]
 
@@ -79,7 +79,7 @@ class Cells:
             values_other=self.values("values_other"),
             rate_other=self.rate("rate_other"),
             reset=self.choice("reset", {"soft": "soft", "hard": "hard"}, "soft"),
-            decay=self.decay(),
+            decay=self.decay(kind),
             still=self.given.get("input", "").lower() == "still",
             outside=self.choice("input", {"outside": True, "still": True, "inside": False}, None),
             repeat=self.whole("repeat", default=1),
@@ -169,9 +169,9 @@ class Cells:
             raise self.fail(column, " or ".join(choices))
         return choices[text]
 
-    def decay(self) -> float:
+    def decay(self, kind: str) -> float:
         try:
-            share = float(self.given.get("decay", "0.5"))
+            share = float(self.given.get("decay", DECAYS.get(kind, 0.5)))
         except ValueError:
             share = -1.0
         if not 0 <= share < 1:

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 __all__ = [
     "COLUMNS",
+    "DECAYS",
     "KINDS",
     "LARGEST",
     "NEURONS",
@@ -23,6 +24,9 @@ NEURONS = ("lif", "if", "plif", "clif", "mlif", "li")
 POOLS = ("max_pool", "avg_pool", "sum_pool", "global_avg_pool")
 KINDS = (*WEIGHTED, *POOLS, "batch_norm", *NEURONS, "residual")
 """What a layer can be. `li` is a leaky integrator that never fires: a readout, or the current of a synapse."""
+
+DECAYS = {"plif": 0.6}
+"""Decays of kinds whose default is not 0.5; no power of two, since what is learnt is hardly a shift."""
 
 COLUMNS = {
     "name": "of the layer, each once",
@@ -43,7 +47,7 @@ COLUMNS = {
     "values_other": "the same for the other input: of a residual, or the right side of matmul (empty: analog there)",
     "rate_other": "the same; of mlif, of the spikes that come in",
     "reset": "of a neuron: soft or hard; empty: soft",
-    "decay": "of a neuron that leaks: what its membrane keeps at a timestep, 1 - 1 / tau; empty: 0.5",
+    "decay": "of a neuron that leaks: what its membrane keeps at a timestep, 1 - 1 / tau; empty: 0.5, of plif 0.6",
     "input": "outside: data; still: data alike at all timesteps; inside: what layers made; empty: outside up to the "
     "first layer with weights",
     "repeat": "so many layers like this; empty: 1",

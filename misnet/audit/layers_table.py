@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from misnet.audit.layers_cells import Cells
-from misnet.audit.layers_row import COLUMNS, POOLS, Rate, Row, TableError, Values
+from misnet.audit.layers_row import COLUMNS, DECAYS, POOLS, Rate, Row, TableError, Values
 
 __all__ = ["read_table", "table_text"]
 
@@ -105,7 +105,7 @@ def _cells_of(row: Row) -> dict[str, str]:
         "values_other": _words(row.values_other),
         "rate_other": _share(row.rate_other),
         "reset": "hard" if row.reset == "hard" else None,
-        "decay": None if row.decay == 0.5 else repr(row.decay),
+        "decay": None if row.decay == DECAYS.get(row.kind, 0.5) else repr(row.decay),
         "input": "still" if row.still else {True: "outside", False: "inside", None: None}[row.outside],
         "repeat": str(row.repeat) if row.repeat != 1 else None,
         "recording": row.recording,

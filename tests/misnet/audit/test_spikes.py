@@ -9,7 +9,7 @@ import pytest
 from misnet.audit.layers_row import TableError
 from misnet.audit.layers_table import read_table
 from misnet.audit.spikes import recorded_subject
-from snncore import Tensor, nn, no_grad
+from snncore import Tensor, count_ops, nn, no_grad
 from snncore import functions as F
 from snncore.energy import RULES, apply_rule
 from snncore.opcount.columns import COLUMNS
@@ -211,3 +211,76 @@ def test_arrays_are_read_one_at_a_time(tmp_path, recorded, monkeypatch):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * one
+
+
+def spikes_of(rng, *shape, top=1):
+    return (rng.random((T, N, *shape)) < 0.3).astype(np.uint8) * rng.integers(1, top + 1, (T, N, *shape)).astype(
+        np.uint8
+    )
+
+
+def operations(rng):
+    """By kind: the line of a table, the recordings, and the operation itself on the same arrays."""
+    ones = np.ones
+    s, o = spikes_of(rng, 4, 6, 3), spikes_of(rng, 4, 6, 3, top=2)
+    q, k = spikes_of(rng, 2, 5, 4), spikes_of(rng, 2, 4, 7)
+    tokens, w = spikes_of(rng, 5, 6), np.full((4, 6, 1), 0.5, np.float32)
+    current, half = ones((T, N, 4, 6, 3), np.float32), np.array(0.5, np.float32)
+    fires = {"v_threshold": 0.7}
+    neurons = {name: getattr(F, name.upper()) for name in ("lif", "plif", "clif")}
+    trains = {
+        "lif": neurons["lif"](**fires)(current),
+        "plif": neurons["plif"](**fires)(current, half),
+        "clif": neurons["clif"](2.0, 0.7)(current),
+    }
+    pixels, more = "{kind},3,,4x6", "kernel=2x3,stride=1x3"
+    return {
+        "max_pool": (pixels, {"x": o}, lambda: F.MaxPool2d((2, 3), (1, 3))(o), more),
+        "avg_pool": (pixels, {"x": o}, lambda: F.AvgPool2d((2, 3), (1, 3))(o), more),
+        "global_avg_pool": (pixels, {"x": s}, lambda: F.GlobalAvgPool()(s), ""),
+        "linear": ("{kind},6,8,5", {"x": tokens}, lambda: F.Linear()(tokens, ones((6, 8), np.float32)), ""),
+        "matmul": (
+            "{kind},4,7,5",
+            {"x": q, "y": k},
+            lambda: F.MatMul()(q, k),
+            "groups=2,recording_other=y",
+        ),
+        "residual": (pixels, {"x": s, "y": o}, lambda: F.SEW("add")(s, o), "recording_other=y"),
+        "lif": (pixels, {"x": trains["lif"]}, lambda: F.LIF(**fires)(current), ""),
+        "plif": (pixels, {"x": trains["plif"]}, lambda: F.PLIF(**fires)(current, half), ""),
+        "clif": (pixels, {"x": trains["clif"]}, lambda: F.CLIF(2.0, 0.7)(current), ""),
+        "mlif": (pixels, {"y": o}, lambda: F.MLIF(**fires)(o, o, half, half, w, w), "recording_other=y,repeat=2"),
+    }
+
+
+@pytest.mark.parametrize("kind", list(operations(np.random.default_rng(0))))
+def test_every_kind_counts_as_its_operation(tmp_path, kind):
+    line, trains, run_it, more = operations(np.random.default_rng(5))[kind]
+    with no_grad(), count_ops(samples=N, timesteps=T) as ops:
+        outputs = run_it()
+    if kind == "mlif":
+        trains = {**trains, "x": outputs[0]}
+    trains = {name: x.data if isinstance(x, Tensor) else x for name, x in trains.items()}
+    columns = dict(part.split("=") for part in more.split(",") if part)
+    head = ",".join(["name,kind,in_channels,out_channels,size,recording", *columns])
+    table = f"{head}\na,{line.format(kind=kind)},x,{','.join(columns.values())}\n"
+    found = subject_of(tmp_path, trains, table).ops
+    assert sum(ops.totals().values()) > 0
+    assert {n: (found.totals()[n], v) for n, v in ops.totals().items() if found.totals()[n] != v} == {}
+    for name in set(RULES) - ({"exact-memory"} if kind == "mlif" else set()):  # one memory there for both modalities
+        assert apply_rule(name, found).energy_mj == pytest.approx(apply_rule(name, ops).energy_mj, rel=1e-12), name
+
+
+def test_a_sum_and_an_integrator_do_less_than_their_like(tmp_path):
+    rng = np.random.default_rng(5)
+    head = "name,kind,in_channels,size,recording\n"
+    trains = {"x": spikes_of(rng, 4, 6, 3)}
+    mean, total = (
+        subject_of(tmp_path, trains, f"{head}a,{kind},3,4x6,x\n").ops.totals() for kind in ("avg_pool", "sum_pool")
+    )
+    assert (total["pool_mul"], total["pool_add"]) == (0, mean["pool_add"])
+    assert mean["pool_mul"] == T * N * 2 * 3 * 3
+    fires, holds = (subject_of(tmp_path, trains, f"{head}a,{kind},3,4x6,x\n").ops.totals() for kind in ("lif", "li"))
+    same = ("leak_mul", "charge_add", "state_read_bytes", "state_write_bytes")
+    assert {n: holds[n] for n in same} == {n: fires[n] for n in same}
+    assert {holds[n] for n in ("compare", "reset_add", "spikes", "places")} == {0}
