@@ -45,6 +45,8 @@ class Context(threading.local):
     """False under `nn.unfused()`: BatchNorm and the neuron after it run as two operations."""
     kernels: str | None = None
     """Which kernels run (`kernels.choice.use_kernels`); None: what the environment variable SNNCORE_KERNELS says."""
+    arithmetic: str | None = None
+    """How layers with weights sum (`kernels.choice.arithmetic`); None: what the variable SNNCORE_ARITHMETIC says."""
 
     capturing = False
     """True while what runs is recorded, to be run again by the device alone (`snncore.capture`)."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from misnet.audit.plots import plot_energy_by_layer, plot_energy_by_rule, plot_rates
-from snncore.energy import RULES
+from snncore.energy import ON_REQUEST, RULES
 from snncore.opcount.columns import COLUMNS
 
 __all__ = ["page"]
@@ -120,4 +120,4 @@ def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
 def _rule_text(name: str) -> str:
     import inspect
 
-    return inspect.getdoc(RULES[name]) or ""
+    return inspect.getdoc((RULES | ON_REQUEST)[name]) or ""

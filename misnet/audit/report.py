@@ -1,11 +1,12 @@
 """Counting a network over a data set, and the report that comes of it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 from misnet.audit.bracket import bracket
-from misnet.models.config import ModelConfig
+from misnet.audit.ends import widen
+from misnet.audit.subject import Subject
 from misnet.models.contract import Model, take
 from misnet.models.summary import empty_inputs
 from snncore import Ops, Tensor, count_ops, no_grad, to_device
@@ -14,7 +15,7 @@ from snncore.energy import Prices, Reading, apply_rule
 from snncore.nn import BatchNorm
 from snncore.opcount.cost import WEIGHTED, exact_sum
 
-__all__ = ["Claim", "calibrate", "count_batches", "dense_operations", "energy_claim", "report"]
+__all__ = ["calibrate", "count_batches", "dense_operations", "report"]
 
 
 def count_batches(model: Model, batches: Iterable[Any], device: str = "cpu") -> Ops:
@@ -64,38 +65,8 @@ def dense_operations(model: Model) -> dict[str, int]:
     return sums
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What a claimed energy implies. rate: mean input rate under the rule of the paper, None if none would do.
-
-    rate_all_ac: the same if every operation were an accumulation. measured: the rate of this run.
-    ratio: claimed over measured energy, by rule.
-    """
-
-    mj: float
-    rate: float | None
-    rate_all_ac: float
-    measured: float
-    ratio: dict[str, float]
-
-
-def energy_claim(mj: float, ops: Ops, readings: dict[str, Reading], prices: Prices) -> Claim:
-    """Compare a claim of `mj` millijoules for one sample with what was measured."""
-    paper = apply_rule("paper", ops, prices)
-    samples = max(1, ops.samples)
-    dense, first = paper.extra["dense_ac"] / samples, paper.mac / samples
-    left = mj * 1e9 - first * prices.mac
-    return Claim(
-        mj=mj,
-        rate=left / (dense * prices.add) if left >= 0 else None,
-        rate_all_ac=mj * 1e9 / ((dense + first) * prices.add),
-        measured=paper.extra["mean_rate"],
-        ratio={name: mj / (reading.energy_mj / samples) for name, reading in readings.items() if reading.energy_mj},
-    )
-
-
 def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
-    samples = max(1, ops.samples)
+    samples = max(1, ops.samples or 1)
     energy = {name: reading.by_layer() for name, reading in readings.items()}
     functions: dict[str, set[str]] = {}
     for call in ops.calls:
@@ -115,12 +86,17 @@ def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
     return table
 
 
-def report(config: ModelConfig, ops: Ops, readings: dict[str, Reading], prices: dict[str, Prices]) -> dict[str, Any]:
+def report(subject: Subject, readings: dict[str, Reading], prices: dict[str, Prices]) -> dict[str, Any]:
     """Return everything that was found as plain values, as JSON can hold them.
 
     Counts and energies are sums over all samples; what is for one sample (all streams, all timesteps) says so.
     """
-    samples, totals = max(1, ops.samples), ops.totals()
+    if subject.high is not None:
+        above = {name: apply_rule(name, subject.high, prices[name]) for name in readings}
+        ends = (replace(subject, high=None), readings), (replace(subject, ops=subject.high, high=None), above)
+        return widen(*(report(end, of, prices) for end, of in ends))
+    ops, steps = subject.ops, max(1, subject.timesteps)
+    samples, totals = max(1, ops.samples or 1), ops.totals()
     rules = {
         name: {
             "mac": reading.mac,
@@ -145,17 +121,22 @@ def report(config: ModelConfig, ops: Ops, readings: dict[str, Reading], prices: 
     by_sample = [ops.by_sample(name) for name in events_of] if len(events_of) == 2 else []
     events = [sum(counts) for counts in zip(*by_sample, strict=True)]
     return {
-        "network": config.to_dict(),
+        "title": subject.title,
+        "network": subject.network,
+        "weights": subject.weights,
+        "parameters": subject.parameters,
+        "data": subject.data,
+        "warnings": subject.warnings,
         "samples": ops.samples,
-        "timesteps": config.timesteps,
+        "timesteps": subject.timesteps,
         "totals": totals,
         "rules": rules,
         "dense": {
             "mac": totals["dense_mac"],
             "mac_per_sample": dense,
-            "mac_per_sample_and_timestep": dense / config.timesteps,
+            "mac_per_sample_and_timestep": dense / steps,
             "energy_mj_per_sample": dense * price.mac * 1e-9,
-            "energy_mj_per_sample_and_timestep": dense / config.timesteps * price.mac * 1e-9,
+            "energy_mj_per_sample_and_timestep": dense / steps * price.mac * 1e-9,
         },
         "accumulations_of_a_sample": {"least": min(events), "most": max(events)} if events else None,
         "firing_rate": totals["spikes"] / max(1, totals["places"]),

@@ -4,6 +4,7 @@ from typing import Any
 
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape, check_window, pair
+from snncore.functions.summing import summing
 from snncore.opcount.cost import OpCount
 from snncore.opcount.events import conv_taps
 from snncore.opcount.spared import zeros_of_conv
@@ -48,9 +49,10 @@ class Conv2d(Function):
         self.save(x, w)
         images = x.reshape(-1, *x.shape[-3:])  # [M, H, W, Ci]
         if self.dilation == (1, 1):
-            y = self.kernels.conv_forward(images, w, self.stride, self.padding)  # [M, Ho, Wo, Co]
+            y = summing(self.kernels, "conv_forward", x, w)(images, w, self.stride, self.padding)  # [M, Ho, Wo, Co]
         else:
-            y = self.kernels.grouped_conv_forward(images, w, self.stride, self.padding, self.dilation)
+            forward = summing(self.kernels, "grouped_conv_forward", x, w)
+            y = forward(images, w, self.stride, self.padding, self.dilation)
         if b is not None:
             y += b
         return y.reshape(*x.shape[:-3], *y.shape[1:])  # [..., Ho, Wo, Co]

@@ -4,6 +4,7 @@ from typing import Any
 
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape
+from snncore.functions.summing import summing
 from snncore.opcount.cost import OpCount
 from snncore.opcount.spared import zeros_of_linear
 from snncore.opcount.weights import weights_backward, weights_cost
@@ -28,7 +29,7 @@ class Linear(Function):
         check_float("Linear", w=w)
         check_shape("Linear", w.shape[1:], b=b)
         self.save(x, w)
-        y = self.kernels.linear_forward(x, w)
+        y = summing(self.kernels, "linear_forward", x, w)(x, w)
         return y if b is None else y + b
 
     def backward(self, gy: Array) -> Any:

@@ -28,7 +28,7 @@ class Column:
 MOVED = "no arithmetic: a value is picked, assigned, let pass or stopped"
 BYTES = "moved, not computed: rule exact-memory charges it by the size of the memory"
 ACTIVITY = "what was seen, not what was done"
-BACKWARD = "no rule prices a backward pass"
+BACKWARD = "no part of an inference: rule training prices it"
 
 COLUMNS: dict[str, Column] = {
     # weights applied to events and to analog values
@@ -124,6 +124,10 @@ COLUMNS: dict[str, Column] = {
     "back_add": Column("backward", "additions of backpropagation outside the layers with weights", free=BACKWARD),
     "back_mul": Column("backward", "multiplications of backpropagation outside the layers with weights", free=BACKWARD),
     "back_special": Column("backward", "evaluations of surrogate derivatives, sigmoids, exponentials", free=BACKWARD),
+    # a step of an optimizer, on request
+    "opt_add": Column("optimizer", "additions and subtractions of an optimizer's step", free=BACKWARD),
+    "opt_mul": Column("optimizer", "multiplications of an optimizer's step, divisions among them", free=BACKWARD),
+    "opt_special": Column("optimizer", "square roots of an optimizer's step", free=BACKWARD),
 }
 """Every column, in the order of reports. An exact count has no other: an unknown name is refused."""
 

@@ -26,8 +26,9 @@ __all__ = [
 Value = int | np.ndarray
 """A count for each cell [T, N]: one number for all of them, or int64 that broadcasts to it."""
 
+WHOLE = (int, np.integer)
 LIMIT = 2**62
-SMALL = 64
+SMALL = 256  # entries that are faster to add up as Python integers, which also cannot overflow
 
 
 class CostError(RuntimeError):
@@ -52,7 +53,8 @@ class Facts:
     kind: one of KINDS; a rule says that it cannot read another. layer: name of the function.
     in_size, out_size: entries of input and output. cells: timesteps x samples, 1 if the call is one piece.
     spikes: the input has an integer type. events: entries of it that are not zero; of a neuron, its spikes; of a
-    residual (an addition of spikes), those of both inputs.
+    residual (an addition of spikes), those of both inputs. largest: of an input of an integer type, its largest entry;
+    0 if that is not stated.
     value_sum: sum of the input. value_taps: the same, each entry times the outputs that it reaches.
     unit: all input is 0 or 1, whatever its type; signed_unit: -1, 0 or 1. negative: some of it is below 0.
     kernel, stride: of a convolution or of pooling. channels: of input and output. groups: parts of the channels that do
@@ -71,6 +73,7 @@ class Facts:
     cells: int = 1
     spikes: bool = False
     events: int = 0
+    largest: int = 0
     value_sum: float = 0.0
     value_taps: float = 0.0
     unit: bool = False
@@ -135,7 +138,7 @@ def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]
     for name, value in columns.items():
         if name not in COLUMNS:
             raise CostError(as_expected(name))
-        if isinstance(value, int | np.integer):
+        if isinstance(value, WHOLE):
             if value < 0:
                 raise CostError(f"column {name}: expected a count of at least 0, found {value}")
             if value:
@@ -143,13 +146,16 @@ def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]
             continue
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuO":
             raise CostError(f"column {name}: expected integers, found {type(value).__name__} {value!r:.60}")
-        fits = len(value.shape) == len(lead) and all(a in (1, b) for a, b in zip(value.shape, lead, strict=True))
-        if not fits:
+        if value.shape != lead and not _fits(value.shape, lead):
             raise CostError(f"column {name}: expected counts that broadcast to {lead}, found {value.shape}")
-        if value.size and (least := _ends(value)[0]) < 0:
+        if value.size and (least := _least(value)) < 0:
             raise CostError(f"column {name}: expected counts of at least 0, found {least}")
         good[name] = value
     return good
+
+
+def _fits(shape: tuple[int, ...], lead: tuple[int, ...]) -> bool:
+    return len(shape) == len(lead) and all(a in (1, b) for a, b in zip(shape, lead, strict=True))
 
 
 def exact_sum(value: Value, lead: tuple[int, ...]) -> int:
@@ -164,18 +170,13 @@ def exact_sum(value: Value, lead: tuple[int, ...]) -> int:
     return total * (cells // value.size)
 
 
-def _ends(value: np.ndarray) -> tuple[int, int]:
-    """Least and largest entry."""
-    if value.size > SMALL:
-        return int(value.min()), int(value.max())
-    entries = value.ravel().tolist()  # for a few entries faster than a reduction of NumPy
-    return min(entries), max(entries)
+def _least(value: np.ndarray) -> int:
+    return int(value.min()) if value.size > SMALL else min(value.ravel().tolist())
 
 
 def times(value: Value, factor: int) -> Value:
     """value * factor, as Python integers where int64 could overflow."""
-    if isinstance(value, int):
+    if isinstance(value, int) or not value.size:
         return value * factor
-    if value.size and _ends(value)[1] * factor >= LIMIT:
-        return value.astype(object) * factor
-    return value * factor
+    most = int(value.max()) if value.size > SMALL else max(value.ravel().tolist())
+    return value.astype(object) * factor if most * factor >= LIMIT else value * factor

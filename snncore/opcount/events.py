@@ -62,8 +62,14 @@ def taps(size: int, kernel: int, stride: int, padding: int = 0, dilation: int = 
 
 def conv_taps(size: Pair, kernel: Pair, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1)) -> np.ndarray:
     """How many windows each pixel of an image of `size` (H, W) lies in: int64 [H, W], borders exact."""
-    rows, cols = (taps(*axis) for axis in zip(size, kernel, stride, padding, dilation, strict=True))
-    return np.outer(rows, cols)
+    return _outer(*zip(size, kernel, stride, padding, dilation, strict=True))
+
+
+@functools.cache
+def _outer(rows: tuple[int, ...], cols: tuple[int, ...]) -> np.ndarray:
+    reached = np.outer(taps(*rows), taps(*cols))
+    reached.flags.writeable = False
+    return reached
 
 
 def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> tuple[Events, Events]:
@@ -144,6 +150,7 @@ def values(x: Array, seen: Events, lead: tuple[int, ...]) -> dict[str, Any]:
         return {
             "spikes": True,
             "events": binary + graded,
+            "largest": int(x.max()) if graded else int(binary > 0),
             "value_sum": float(binary + value),
             "unit": graded == 0,
             "signed_unit": graded == 0,

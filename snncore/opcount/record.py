@@ -2,12 +2,12 @@
 
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from snncore.backend import Array
-from snncore.context import changed, context, current_path
+from snncore.context import context, current_path
 from snncore.opcount.columns import SCALING
 from snncore.opcount.cost import CostError, OpCount
 from snncore.opcount.layout import Layout, after
@@ -51,7 +51,7 @@ class _Recorder:
         if layout is None and (lead := cost.blocks[0][0]):
             layout = Layout(0, 1) if len(lead) == 2 else Layout(None, 0)
         names = {name for _, columns in cost.blocks for name in columns if name[:5] != "back_"}
-        outside = names <= SCALING and not context.stated and all(_outside(known) for _, known in given)
+        outside = not context.stated and all(_outside(known) for _, known in given) and names <= SCALING
         of_means = [(x, known is not None and known.averaged) for x, known in given]
         averaged = not context.stated and averages(names, {facts.kind for facts in cost.facts}, of_means)
         for y in outputs:
@@ -95,20 +95,17 @@ class _Recorder:
     def _ask(self, function: Function, inputs: tuple, outputs: tuple, layout: Layout | None, origin: Origin) -> OpCount:
         if context.stated:
             return OpCount()
-        told = {
-            "origin": origin,
-            "samples": self.ops.told.get(self.ops.batches - 1),
-            "timesteps": self.ops.timesteps,
-            "leading": None if layout is None else layout.leading,
-        }
-        with ExitStack() as stack:
-            for field, value in told.items():
-                stack.enter_context(changed(field, value))
+        before = context.samples, context.timesteps, context.leading, context.origin
+        context.samples, context.timesteps = self.ops.told.get(self.ops.batches - 1), self.ops.timesteps
+        context.leading, context.origin = None if layout is None else layout.leading, origin
+        try:
             cost = self._checked(function, "cost", inputs, outputs)
             repeated = cost.repeated
             if self.backward and any(function.needs):
                 cost = cost + self._checked(function, "cost_backward", inputs, outputs)
                 cost.repeated = repeated
+        finally:
+            context.samples, context.timesteps, context.leading, context.origin = before
         return cost
 
     @staticmethod

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from misnet.models.parts.fuse import CrossModalAttention, check_pair
 from snncore import functions as F
 from snncore import nn
 from snncore.firing import Firing
@@ -23,12 +24,6 @@ __all__ = [
 
 
 Pair = tuple[Tensor, Tensor]
-
-
-def check_pair(where: str, x_a: Tensor, x_v: Tensor) -> None:
-    """Raise ValueError unless both modalities have one shape: nothing is cut or broadcast."""
-    if x_a.shape != x_v.shape:
-        raise ValueError(f"{where}: expected audio and visual of one shape, found {x_a.shape} and {x_v.shape}")
 
 
 class ConcatFusion(nn.Module):
@@ -55,29 +50,6 @@ class FusionMLP(nn.Module):
         x = F.Concat(-1)(x_a, x_v)  # [..., 2C]
         y = x + self.fc2(F.ReLU()(self.fc1(x)))
         return y[..., : self.channels], y[..., self.channels :]
-
-
-class CrossModalAttention(nn.Module):
-    """Scaled dot-product attention over the two modalities as two tokens, added to them, at each pixel.
-
-        y_m = x_m + sum over n of softmax_n(q_m . k_n / sqrt(C)) v_n,   q = x W_q, k = x W_k, v = x W_v
-
-    x_a, x_v: float [..., C]. The paper names the fusion and gives no form; this is one head of Vaswani et al. 2017,
-    with its residual for the reason given in `FusionMLP`.
-    """
-
-    def __init__(self, channels: int, rng: np.random.Generator) -> None:
-        self.scale = channels**-0.5
-        self.query = nn.Linear(channels, channels, bias=False, rng=rng)
-        self.key = nn.Linear(channels, channels, bias=False, rng=rng)
-        self.value = nn.Linear(channels, channels, bias=False, rng=rng)
-
-    def forward(self, x_a: Tensor, x_v: Tensor) -> tuple[Tensor, Tensor]:
-        x = F.Stack(-2)(x_a, x_v)  # [..., 2, C]
-        axes = (*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)
-        scores = (self.query(x) @ self.key(x).transpose(*axes)) * self.scale  # [..., 2, 2]
-        y = x + F.Softmax(-1)(scores) @ self.value(x)  # [..., 2, C]
-        return y[..., 0, :], y[..., 1, :]
 
 
 def make_fusion(name: str, channels: int, rng: np.random.Generator) -> nn.Module:
