@@ -175,7 +175,8 @@ def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str,
         beside += ["", *training_lines(found["training_step"])]
     about: list[str] = []
     if claims:
-        found["claims"] = check_claims(claims, subject.ops, readings, prices)
+        spreads = {name: rule.get("spread") for name, rule in found["rules"].items()}
+        found["claims"] = check_claims(claims, subject.ops, readings, prices, spreads)
         about = [line for checked in found["claims"] for line in claim_lines(checked)]
         about.append(f"this audit: {subject.title}; a claim for")
         about.append("other inputs needs a run on them: operations grow with the pixels, rates differ by data")

@@ -25,7 +25,7 @@ EXPECTED = (
 )
 
 VERDICTS = ("impossible", "above", "within", "below")
-BY_EVENTS = ("exact", "exact-memory", "exact-dram", "paper", "spikingresformer", "lemaire")
+BY_EVENTS = ("exact", "exact-memory", "paper", "spikingresformer", "lemaire")
 """Rules whose figures grow with the events in a straight line. The others look at values: one 2 makes a layer dense."""
 
 
@@ -72,7 +72,7 @@ def parse_claim(text: str) -> Claim:
 
 @dataclass(frozen=True)
 class _Figure:
-    """What a rule says of one sample: the mean, with no spike, with every neuron firing; None where it cannot say."""
+    """What a rule says of one sample: the mean, with no spike, with every neuron firing."""
 
     mean: float
     least: float
@@ -89,14 +89,19 @@ def accumulations(ops: Ops) -> list[int]:
 
 
 def check_claims(
-    claims: Sequence[Claim], ops: Ops, readings: Mapping[str, Reading], prices: Mapping[str, Prices]
+    claims: Sequence[Claim],
+    ops: Ops,
+    readings: Mapping[str, Reading],
+    prices: Mapping[str, Prices],
+    spreads: Mapping[str, Mapping[str, float] | None] | None = None,
 ) -> list[dict[str, Any]]:
     """Return for each claim what it implies and a verdict by rule, as plain values that JSON can hold.
 
     A claim is `impossible` under a rule that gives less for this network with every neuron firing at every timestep, or
     more without a single spike. Else it is `above`, `within` or `below` what the samples gave, from the least to the
-    most. Of a rule only its mean over the samples is known: what of it depends on spikes is taken to vary as the
-    accumulations of a sample do. A claim is compared as it was rounded: 1.3 mJ is anything from 1.25 to 1.35.
+    most. spreads: the energies of the samples by rule, `std`, `least` and `most` in mJ. Of a rule without them only the
+    mean over the samples is known: what of it depends on spikes is taken to vary as the accumulations of a sample do.
+    A claim is compared as it was rounded: 1.3 mJ is anything from 1.25 to 1.35.
     """
     samples = max(1, ops.samples or 1)
     prices = {"paper": next(iter(prices.values())), **prices}
@@ -115,7 +120,10 @@ def check_claims(
                 figures[name] = _Figure(*(value / samples for value in values))
         if claim.kind == "rate":
             figures = _rates(ops, read["paper"], ends["paper"][1])
-        rules = {name: _compared(claim, name, figure, counts) for name, figure in figures.items()}
+        known = (spreads or {}) if claim.kind == "energy" else {}
+        rules = {
+            name: _compared(claim, name, of, _varying(of, counts, known.get(name))) for name, of in figures.items()
+        }
         verdicts = {verdict: [name for name, of in rules.items() if of["verdict"] == verdict] for verdict in VERDICTS}
         found.append(
             {
@@ -144,28 +152,45 @@ def _rates(ops: Ops, paper: Reading, most: Reading) -> dict[str, _Figure]:
     return rates
 
 
-def _compared(claim: Claim, name: str, figure: _Figure, counts: Sequence[int]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Spread:
+    """How a figure varies over the samples; sd is None of a single one."""
+
+    sd: float | None
+    least: float
+    most: float
+
+
+def _varying(figure: _Figure, counts: Sequence[int], known: Mapping[str, float] | None) -> _Spread:
+    """The spread that is known, or else that of what depends on spikes, which goes with the accumulations."""
+    if known and known.get("least") is not None:
+        return _Spread(known.get("std"), known["least"], known["most"])
+    mean = sum(counts) / len(counts) if counts else 0
+    if not mean:
+        return _Spread(None, figure.mean, figure.mean)
+    varies = (figure.mean - figure.least) / mean
+    sd = None
+    if len(counts) > 1:
+        sd = varies * math.sqrt(sum((n - mean) ** 2 for n in counts) / (len(counts) - 1))
+    return _Spread(sd, *(figure.mean + varies * (n - mean) for n in (min(counts), max(counts))))
+
+
+def _compared(claim: Claim, name: str, figure: _Figure, spread: _Spread) -> dict[str, Any]:
     """The verdict on a claim under one rule, with everything that it rests on."""
     low, high = claim.value - claim.half, claim.value + claim.half
-    mean = sum(counts) / len(counts) if counts else 0
-    varies = (figure.mean - figure.least) / mean if mean else 0.0
-    ends = [figure.mean + varies * (n - mean) for n in (min(counts), max(counts))] if mean else [figure.mean] * 2
-    sd = None
-    if mean and len(counts) > 1:
-        sd = varies * math.sqrt(sum((n - mean) ** 2 for n in counts) / (len(counts) - 1))
     if low > figure.most or high < figure.least:
         verdict = "impossible"
     else:
-        verdict = "above" if low > ends[1] else "below" if high < ends[0] else "within"
+        verdict = "above" if low > spread.most else "below" if high < spread.least else "within"
     span = figure.most - figure.least
     straight = name in BY_EVENTS and span > 0
     return {
         "verdict": verdict,
         "measured": figure.mean,
         "ratio": claim.value / figure.mean if figure.mean else None,
-        "sd": sd,
-        "min": ends[0],
-        "max": ends[1],
+        "sd": spread.sd,
+        "min": spread.least,
+        "max": spread.most,
         "no_spike": figure.least,
         "all_firing": figure.most,
         "part_firing": (claim.value - figure.least) / span if straight else None,

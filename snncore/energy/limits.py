@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from snncore.opcount import Call, OpCount, Ops
+from snncore.opcount import OpCount, Ops
 from snncore.opcount.cost import WEIGHTED, Facts
 
 __all__ = ["all_firing", "largest_event", "silent"]
@@ -37,7 +37,7 @@ def all_firing(ops: Ops) -> Ops:
 
 def _changed(ops: Ops, fires: bool) -> Ops:
     changed = Ops(timesteps=ops.timesteps)
-    changed.told, changed.batches = ops.told, ops.batches
+    changed.told, changed.batches = dict(ops.told), ops.batches
     most = largest_event(ops)
     for call in ops.calls:
         row, facts = dict(call.cost.totals()), call.cost.facts
@@ -50,8 +50,7 @@ def _changed(ops: Ops, fires: bool) -> Ops:
             elif one.kind in ("residual", "pool") and one.spikes:
                 one = _moved(row, one, fires)
             seen.append(one)
-        cost = OpCount(facts=tuple(seen), **{name: int(count) for name, count in row.items()})
-        changed.calls.append(Call(call.layer, call.function, cost, call.step, call.batch, call.foreign))
+        changed.calls.append(replace(call, cost=OpCount((), row, tuple(seen))))
     return changed
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from snncore.energy.prices import Prices
 from snncore.energy.reading import Reading
 from snncore.energy.rules.exact import read_exact
-from snncore.energy.rules.exact_memory import read_exact_dram, read_exact_memory
+from snncore.energy.rules.exact_memory import read_exact_memory
 from snncore.energy.rules.lemaire import read_lemaire
 from snncore.energy.rules.neurobench import read_neurobench
 from snncore.energy.rules.rate_times_dense import read_rate_times_dense
@@ -30,7 +30,6 @@ RULES: dict[str, Callable[[Ops, Prices], Reading]] = {
 """By name. `paper` is the paper that MISNet is from: the rule stands in `rate_times_dense.py`."""
 
 ON_REQUEST: dict[str, Callable[[Ops, Prices], Reading]] = {
-    "exact-dram": read_exact_dram,
     "training": read_training,
 }
 """Rules that stand beside the others only where they are asked for by name."""

@@ -6,55 +6,23 @@ from snncore.energy.rules.exact import read_exact
 from snncore.energy.rules.unread import note_silent_memory
 from snncore.opcount import Ops
 
-__all__ = ["read_exact_dram", "read_exact_memory"]
-
-
-FLOAT = 32  # bits of the weights and membranes whose bytes were counted
+__all__ = ["read_exact_memory"]
 
 
 def read_exact_memory(ops: Ops, prices: Prices) -> Reading:
-    """`exact`, and an SRAM access for what it touches.
+    """`exact`, and an SRAM access for what it touches; weights and membranes have the bits of the price table.
 
     Counts, beyond `exact`: weights read anew for every accumulation (no reuse), spikes read and written one byte a
     place, membranes read and written each timestep; each memory as large as what the layer keeps in it (weights; one
-    timestep of one sample). Weights and membranes have the bits of the price table. Leaves out: analog values between
-    layers, addressing, DRAM, leakage, the network on chip.
+    timestep of one sample). Leaves out: analog values between layers, addressing, DRAM, leakage, the network on chip.
     Wrong where: hardware reuses weights (see `weight_bytes_once`), packs spikes into bits, or keeps membranes in
-    registers. Layers larger than the largest SRAM of the table get its price, which is too low; rule `exact-dram` takes
-    DRAM for them. Neurons that are written with elementwise operations, and operations of your own, may state no bytes;
-    a note names them.
+    registers. Layers larger than the largest SRAM of the table get its price, which is too low. Neurons that are
+    written with elementwise operations, and operations of your own, may state no bytes; a note names them.
     """
     reading = read_exact(ops, prices)
     reading.rule = "exact-memory"
-    large = charge_memory(reading, ops, prices, beyond=None)
-    if large:
-        reading.notes.append(f"{len(large)} layers hold more than the largest SRAM of {prices.name}: priced too low")
-    note_silent_memory(reading, ops)
-    return reading
-
-
-def read_exact_dram(ops: Ops, prices: Prices) -> Reading:
-    """`exact-memory`, with DRAM in place of SRAM for each memory that is larger than the largest SRAM of the table.
-
-    Counts: what `exact-memory` counts; every access to such a memory goes to DRAM, with no cache in between. Leaves
-    out: what `exact-memory` leaves out, and refresh. Wrong where: a cache holds part of the weights, or they are
-    loaded once and used for many samples: the other end of the range of which `exact-memory` is the lower one.
-    `extra`: `dram_layers`, the layers that do not fit.
-    """
-    reading = read_exact(ops, prices)
-    reading.rule = "exact-dram"
-    reading.extra["dram_layers"] = charge_memory(reading, ops, prices, beyond=prices.dram_byte())
-    note_silent_memory(reading, ops)
-    return reading
-
-
-def charge_memory(reading: Reading, ops: Ops, prices: Prices, beyond: float | None) -> list[str]:
-    """Charge weights, membranes and spikes; returns the layers with a memory larger than the largest SRAM.
-
-    beyond: price of a byte from such a memory; None for that of the largest SRAM.
-    """
-    width = prices.bits / FLOAT
-    large: dict[str, None] = {}
+    clamped = set()
+    width = prices.bits / 32  # of the bytes that were counted, which are those of float32
     for call in ops.calls:
         row = call.cost.totals()
         cells = max((facts.cells for facts in call.cost.facts), default=1)
@@ -66,9 +34,10 @@ def charge_memory(reading: Reading, ops: Ops, prices: Prices, beyond: float | No
             ("spikes", spikes, spikes / max(1, cells)),
         )
         for part, size, capacity in moved:
-            price = prices.sram_byte(capacity)
-            if size and capacity > prices.sram[-1][0]:
-                large[call.layer] = None
-                price = price if beyond is None else beyond
-            reading.charge(call.layer, f"memory: {part}", size, price)
-    return list(large)
+            reading.charge(call.layer, f"memory: {part}", size, prices.sram_byte(capacity))
+            if capacity > prices.sram[-1][0]:
+                clamped.add(call.layer)
+    if clamped:
+        reading.notes.append(f"{len(clamped)} layers hold more than the largest SRAM of {prices.name}: priced too low")
+    note_silent_memory(reading, ops)
+    return reading
