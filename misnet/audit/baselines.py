@@ -1,7 +1,7 @@
 """What the network would cost if it did not spike: the same layers dense, at several precisions, and quantised.
 
 A spike train of T timesteps tells one of T + 1 values. The network that carries as much without spikes therefore has
-activations of b = ceil(log2(T + 1)) bits and runs once (Yan et al., arXiv 2409.08290, Theorem 1 of v4, exact for
+activations of b = ceil(log2(T + 1)) bits and runs once (Yan et al., arXiv 2409.08290, abstract; second hand: exact for
 integrate-and-fire neurons with soft reset). Memory is counted by one model on both sides, with one price an access:
 
     network without spikes   each weight read once, each activation written once and read once, b bits

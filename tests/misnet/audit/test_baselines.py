@@ -130,6 +130,15 @@ def test_cheaper_at_any_rate_and_no_spikes_at_all():
     assert "no spike was counted" in break_even_line(silent)[0]
 
 
+def test_without_neurons_and_memory_the_break_even_is_that_of_yan_et_al():
+    """arXiv 2409.08290: T * rate <= E_MAC / E_AC, for activations that are never 0 in the quantised network."""
+    with count_ops(samples=1) as ops:
+        F.Linear()(SPIKES, np.ones((4, 5), np.float32))
+    found = baselines(ops, T, [MINE])
+    assert (found["rate"], found["rate_of"]) == (3 / 8, "inputs")
+    assert rows(found)["quantised"]["break_even_arithmetic"]["rate"] == pytest.approx(1.5 / 1.0 / T, rel=1e-12)
+
+
 def test_break_even_of_a_line_with_a_knee():
     assert break_even(lambda s: 1 + min(s, 0.5) * 4 + s, 4.0, 3.0) == pytest.approx(1.0, rel=1e-12)
     assert break_even(lambda s: 5 + s, 4.0, 3.0) is None
