@@ -150,6 +150,12 @@ def ways_of(args: argparse.Namespace) -> list[str]:
 def subject_of(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
     """Count by the one way that was asked for: one of `WAYS`, or a network of ours."""
     asked = ways_of(args)
+    for option in {option for way in WAYS.values() for option in way.beside if vars(args).get(option) is not None}:
+        if not any(option in WAYS[name].beside for name in asked):
+            ways = " or ".join(f"--{name}" for name, way in WAYS.items() if option in way.beside)
+            raise UsageError(
+                f"--{option.replace('_', '-')}: expected {ways} beside it, found {', '.join(asked) or 'none'}"
+            )
     ours = [option_of(name) for name in (*switches, *(("model",) if "model" in vars(args) else ()))]
     found = [*(["RUN_DIR"] if args.run_dir else []), *(f"--{name}" for name in asked), *(ours if asked else [])]
     if asked and len(found) > 1:

@@ -25,7 +25,7 @@ EXPECTED = (
 )
 
 VERDICTS = ("impossible", "above", "within", "below")
-BY_EVENTS = ("exact", "exact-memory", "paper", "spikingresformer", "lemaire")
+BY_EVENTS = ("exact", "exact-memory", "exact-dram", "paper", "spikingresformer", "lemaire")
 """Rules whose figures grow with the events in a straight line. The others look at values: one 2 makes a layer dense."""
 
 

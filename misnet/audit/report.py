@@ -1,14 +1,17 @@
 """Counting a network over a data set, and the report that comes of it."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
+from misnet.audit.bracket import bracket
+from misnet.audit.ends import widen
 from misnet.audit.subject import Subject
 from misnet.models.contract import Model, take
 from misnet.models.summary import empty_inputs
 from snncore import Ops, Tensor, count_ops, no_grad, to_device
 from snncore.backend import Array
-from snncore.energy import Prices, Reading
+from snncore.energy import Prices, Reading, apply_rule
 from snncore.nn import BatchNorm
 from snncore.opcount.cost import WEIGHTED, exact_sum
 
@@ -88,6 +91,10 @@ def report(subject: Subject, readings: dict[str, Reading], prices: dict[str, Pri
 
     Counts and energies are sums over all samples; what is for one sample (all streams, all timesteps) says so.
     """
+    if subject.high is not None:
+        above = {name: apply_rule(name, subject.high, prices[name]) for name in readings}
+        ends = (replace(subject, high=None), readings), (replace(subject, ops=subject.high, high=None), above)
+        return widen(*(report(end, of, prices) for end, of in ends))
     ops, steps = subject.ops, max(1, subject.timesteps)
     samples, totals = max(1, ops.samples or 1), ops.totals()
     rules = {
@@ -100,6 +107,7 @@ def report(subject: Subject, readings: dict[str, Reading], prices: dict[str, Pri
                 "ac": reading.ac / samples,
                 "energy_mj": reading.energy_mj / samples,
             },
+            "bracket": bracket(reading, samples),
             "parts_mj_per_sample": {part: mj / samples for part, mj in reading.by_part().items()},
             "prices": prices[name].name,
             "notes": reading.notes,

@@ -18,6 +18,7 @@ class Subject:
     data: name, split, fingerprint, or whatever else says which inputs ran.
     warnings: what could not be counted or read, in words; printed before the figures.
     training: a training step of the same network, counted apart, if it was asked for.
+    high: where rates are known within bounds alone, the counts at the upper ends; `ops` is then that at the lower.
     """
 
     title: str
@@ -29,3 +30,4 @@ class Subject:
     data: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     training: Ops | None = None
+    high: Ops | None = None

@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from typing import Any
 
+from misnet.audit.bracket import bracket_lines
+from misnet.audit.ends import span
 from snncore.opcount.columns import COLUMNS
 
 __all__ = ["audit_lines", "layer_table", "rule_table", "table"]
 
 
-NEURON_OPS = tuple(name for name, column in COLUMNS.items() if column.group in ("neuron", "mlif"))
-"""What neurons do: every column of theirs, so that a new kind of neuron leaves none out."""
+NEURON_OPS = tuple(
+    name for name, column in COLUMNS.items() if column.group in ("neuron", "mlif") and not column.reading
+)
+"""What neurons do: every column of theirs, so that a new kind of neuron leaves none out, and none read twice."""
 
 
 def table(rows: Sequence[Sequence[str]]) -> list[str]:
@@ -30,16 +34,21 @@ def millions(count: float) -> str:
 def rule_table(report: dict[str, Any]) -> list[str]:
     """Rules side by side, for one sample."""
     rows = [("rule", "MAC (M)", "AC (M)", "energy (mJ)", "prices")]
+    above = report.get("high", report)["rules"]  # where rates have bounds, the report at their upper ends
     for name, rule in report["rules"].items():
-        one = rule["per_sample"]
-        rows.append((name, millions(one["mac"]), millions(one["ac"]), f"{one['energy_mj']:.4f}", rule["prices"]))
+        one, top = rule["per_sample"], above[name]["per_sample"]
+        counts = [span(millions(one[kind]), millions(top[kind])) for kind in ("mac", "ac")]
+        rows.append((name, *counts, span(f"{one['energy_mj']:.4f}", f"{top['energy_mj']:.4f}"), rule["prices"]))
     dense = report["dense"]
     prices = next(iter(report["rules"].values()))["prices"]
     rows.append(("dense network", millions(dense["mac_per_sample"]), "0.000", _mj(dense, ""), prices))
     step = millions(dense["mac_per_sample_and_timestep"])
     rows.append(("dense, one timestep", step, "0.000", _mj(dense, "_and_timestep"), prices))
     notes = [f"{name}: {note}" for name, rule in report["rules"].items() for note in rule["notes"]]
-    return table(rows) + ([""] if notes else []) + notes
+    lines = table(rows)
+    for block in (bracket_lines(report), notes):
+        lines += ["", *block] if block else []
+    return lines
 
 
 def _mj(dense: dict[str, Any], suffix: str) -> str:
@@ -52,17 +61,25 @@ def layer_table(report: dict[str, Any]) -> list[str]:
     rule = "exact" if "exact" in report["rules"] else next(iter(report["rules"]))
     heading = ("layer", "input rate", "dense MAC (M)", "MAC (M)", "AC binary (M)", "AC graded (M)", "neuron ops (M)")
     rows = [(*heading, "firing rate", f"{rule} (mJ)")]
-    for line in report["layers"]:
-        counts, energy = line["counts"], line["energy_mj_per_sample"].get(rule, 0)
-        neuron = sum(counts.get(name, 0) for name in NEURON_OPS)
-        synapse = [counts.get(name, 0) for name in ("dense_mac", "mac", "ac_binary", "ac_graded")]
-        if not (energy or any(synapse) or neuron):
-            continue
-        rate = f"{line['input_rate']:.4f}" if "input_rate" in line else ""
-        firing = f"{line['firing_rate']:.4f}" if "firing_rate" in line else ""
-        millions_of = [millions(n / samples) if n else "" for n in (*synapse, neuron)]
-        rows.append((line["layer"], rate, *millions_of, firing, f"{energy:.3g}"))
+    for line, above in zip(report["layers"], report.get("high", report)["layers"], strict=True):
+        low, top = _layer_cells(line, samples, rule), _layer_cells(above, samples, rule)
+        if low or top:
+            cells = zip(low or [""] * len(top), top or [""] * len(low), strict=True)
+            rows.append((line["layer"], *(span(a or "0", b or "0") if a or b else "" for a, b in cells)))
     return table(rows)
+
+
+def _layer_cells(line: dict[str, Any], samples: int, rule: str) -> list[str]:
+    """Cells of a layer beside its name; none if it computes nothing."""
+    counts, energy = line["counts"], line["energy_mj_per_sample"].get(rule, 0)
+    neuron = sum(counts.get(name, 0) for name in NEURON_OPS)
+    synapse = [counts.get(name, 0) for name in ("dense_mac", "mac", "ac_binary", "ac_graded")]
+    if not (energy or any(synapse) or neuron):
+        return []
+    rate = f"{line['input_rate']:.4f}" if "input_rate" in line else ""
+    firing = f"{line['firing_rate']:.4f}" if "firing_rate" in line else ""
+    millions_of = [millions(n / samples) if n else "" for n in (*synapse, neuron)]
+    return [rate, *millions_of, firing, f"{energy:.3g}"]
 
 
 def audit_lines(report: dict[str, Any]) -> list[str]:
@@ -72,9 +89,13 @@ def audit_lines(report: dict[str, Any]) -> list[str]:
         f"{report['title']}: {report['samples']} samples{parameters}",
         *([f"weights: {report['weights']}"] if report["weights"] else []),
         *(f"warning: {text}" for text in report["warnings"]),
-        f"firing rate {report['firing_rate']:.4f}; counts and energies below are for one sample (all timesteps)",
+        f"firing rate {_firing(report)}; counts and energies below are for one sample (all timesteps)",
         "",
         *layer_table(report),
         "",
         *rule_table(report),
     ]
+
+
+def _firing(report: dict[str, Any]) -> str:
+    return span(*(f"{end['firing_rate']:.4f}" for end in (report, report.get("high", report))))

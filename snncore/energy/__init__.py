@@ -1,16 +1,19 @@
 """From exact counts to energy: counting rules and price tables."""
 
+from snncore.energy.choices import CHOICES, Choice
 from snncore.energy.prices import DEFAULT_TABLE, TABLES, PriceError, Prices, load_prices
 from snncore.energy.reading import Reading
 from snncore.energy.rules import ON_REQUEST, RULES
 from snncore.opcount import Ops
 
 __all__ = [
+    "CHOICES",
     "DEFAULT_TABLE",
     "ON_REQUEST",
     "OWN_TABLES",
     "RULES",
     "TABLES",
+    "Choice",
     "PriceError",
     "Prices",
     "Reading",

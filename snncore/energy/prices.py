@@ -33,8 +33,8 @@ class Prices:
     """Prices in picojoules.
 
     mac, add, mul, compare: of one operation. special: of an exponential or a sigmoid, or None: not priced.
-    sram: (capacity in bytes, price of an access), rising. access_bytes: what an access brings. dram: of an access.
-    bits: of a weight, an analog value and a membrane, 32 unless the table says so.
+    sram: (capacity in bytes, price of an access), rising. access_bytes: what an access brings. dram: of an access;
+    rule `exact-dram` takes it. bits: of a weight, an analog value and a membrane, 32 unless the table says so.
     """
 
     name: str
@@ -60,6 +60,10 @@ class Prices:
             if capacity <= x1:
                 return y0 + (y1 - y0) * (capacity - x0) / (x1 - x0)
         return points[-1][1]
+
+    def dram_byte(self) -> float:
+        """Price of a byte from DRAM, where accesses use all that they bring."""
+        return self.dram / self.access_bytes
 
     def sram_byte(self, capacity: float) -> float:
         """Price of a byte from a memory of `capacity` bytes, where accesses use all that they bring."""

@@ -79,7 +79,7 @@ def test_fresh_weights_one_rule_and_a_table_of_the_user(call, tmp_path):
 
 def test_a_training_step_with_the_optimizer_of_the_run(call, trained, tmp_path):
     report = tmp_path / "a.json"
-    options = ("--rule", "exact,training", "--claim", "25\u00b5J", "--claim", "rate=3%", "--batch-size", "4")
+    options = ("--rule", "exact,exact-dram", "--claim", "25\u00b5J", "--claim", "rate=3%", "--batch-size", "4")
     result = call("audit", trained[0], *options, "--training-step", "--json", report)
     assert (result.status, result.err) == (0, "")
     found = json.loads(report.read_text(), parse_constant=pytest.fail)
@@ -90,7 +90,7 @@ def test_a_training_step_with_the_optimizer_of_the_run(call, trained, tmp_path):
     assert parts[2] * 1e9 == pytest.approx(found["parameters"] * (7 * 3.7 + 5 * 0.9))
     assert step["step"]["membrane_bytes"] == 2 * step["step"]["membrane_bytes_forward"] > 0  # T = 2
     assert "a training step, batch of 4, Adam" in result.out
-    assert list(found["rules"]) == ["exact", "training"]
+    assert list(found["rules"]) == ["exact", "exact-dram"]
     assert [claim["kind"] for claim in found["claims"]] == ["energy", "rate"]
 
 

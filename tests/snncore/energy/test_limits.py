@@ -49,7 +49,7 @@ def test_limits_are_what_a_silent_and_an_all_firing_network_count():
     assert 0 < some.totals()["spikes"] < some.totals()["places"]
     assert everything.totals()["spikes"] == everything.totals()["places"]
     assert largest_event(some) == 2
-    for rule in ("exact", "exact-memory", "paper", "lemaire"):
+    for rule in ("exact", "exact-memory", "exact-dram", "paper", "lemaire"):
         assert figures(silent(some), rule) == pytest.approx(figures(nothing, rule), rel=1e-12)
         assert figures(all_firing(some), rule) == pytest.approx(figures(everything, rule), rel=1e-12)
     shown = all_firing(some).totals()
@@ -69,7 +69,7 @@ def test_every_rule_lies_between_its_limits(name, rng):
 def check_between(ops):
     low, high = silent(ops), all_firing(ops)
     assert low.samples == high.samples == ops.samples
-    for rule in RULES:
+    for rule in [*RULES, "exact-dram"]:
         least, seen, most = (apply_rule(rule, of).energy_mj for of in (low, ops, high))
         slack = 1e-12 * seen
         assert least - slack <= seen <= most + slack, (rule, least, seen, most)

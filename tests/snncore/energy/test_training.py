@@ -1,4 +1,4 @@
-"""Rule `training`: forward, backward and optimizer of a step, worked out by hand; prices of small precisions."""
+"""Rule `training`: forward, backward, optimizer, by hand; rule `exact-dram`; prices of small precisions."""
 
 from collections import Counter
 
@@ -125,6 +125,19 @@ def test_an_optimizer_without_a_cost_is_named():
 
     with pytest.raises(CostError, match="Sign states no cost and cannot be counted; give it a method _entry_cost"):
         Sign([Tensor(np.ones(2, np.float32))], 0.1).cost()
+
+
+def test_dram_holds_what_no_sram_does():
+    """The second convolution has 72 bytes of weights and its map 72; an SRAM of 50 holds the head and the first."""
+    prices = Prices("mine", "p", "s", 1.0, 1.0, 1.0, 1.0, None, 4, ((50.0, 8.0),), 400.0)
+    ops = run()
+    memory, dram = apply_rule("exact-memory", ops, prices), apply_rule("exact-dram", ops, prices)
+    weights = (9 + 4) * 2 * 4
+    state = 54 * 4  # 36 writes and 18 reads of a map of 72 bytes
+    assert (dram.energy_mj - memory.energy_mj) * 1e9 == pytest.approx((weights + state) * (100 - 2), rel=1e-12)
+    assert dram.extra["dram_layers"] == ["Conv2d", "LIF"]
+    assert any("2 layers hold more" in note for note in memory.notes)
+    assert not any("priced too low" in note for note in dram.notes)
 
 
 def test_weights_and_membranes_have_the_bits_of_the_table():
