@@ -24,7 +24,10 @@ def baseline_lines(found: Mapping[str, Any]) -> list[str]:
         "  (for one sample; spiking: this network at the same prices; +: with memory, each weight read at most once"
     )
     lines.append("  a timestep, activations once; break-even: the firing rate at which both cost the same)")
-    return [*lines, "", *break_even_line(found)]
+    lines += ["", *break_even_line(found)]
+    if "high" in found:
+        lines += ["", "at the upper ends of the rates:", *baseline_lines(found["high"])]
+    return lines
 
 
 def break_even_line(found: Mapping[str, Any]) -> list[str]:

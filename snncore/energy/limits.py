@@ -77,8 +77,8 @@ def _weights(row: dict[str, int], facts: Facts, most: int, fires: bool) -> Facts
         if not fires:
             return replace(facts, **NOTHING)
         value, taps = max(facts.value_sum, most * facts.in_size), max(facts.value_taps, most * dense)
-        more = {"effective": dense, "effective_unit": 0}
-        return replace(facts, events=facts.in_size, value_sum=float(value), value_taps=float(taps), **more)
+        extra: dict[str, Any] = {"effective": dense, "effective_unit": 0}
+        return replace(facts, events=facts.in_size, value_sum=float(value), value_taps=float(taps), **extra)
     largest = _largest(facts)
     product = largest**2 if facts.kind == "matmul" else largest  # both sides may be spikes
     for name in [name for name in row if name.startswith("ac_")]:
@@ -93,7 +93,7 @@ def _weights(row: dict[str, int], facts: Facts, most: int, fires: bool) -> Facts
         return replace(facts, **NOTHING)
     value, taps = float(facts.in_size * largest), float(dense * product)
     unit = dense if facts.signed_unit else 0
-    more = {"effective": dense, "effective_unit": unit}
+    more: dict[str, Any] = {"effective": dense, "effective_unit": unit}
     return replace(facts, events=facts.in_size, value_sum=value, value_taps=taps, **more)
 
 
