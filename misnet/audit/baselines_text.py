@@ -40,7 +40,8 @@ def break_even_line(found: Mapping[str, Any]) -> list[str]:
     network = f"the quantised network of {quantised['bits']}-bit activations"
     lines = [
         f"this network fires at {100 * found['rate']:.3g} % (of {found['rate_of']} and timesteps), break-even with",
-        f"{network} is {with_memory}, with memory ({alone} without)",
+        f"{network} is {with_memory}, with memory ({alone} without);",
+        f"with memory, this network takes {quantised['ratio']:.3g} times the energy of that one",
     ]
     lines.append("public analyses, which price the routing of spikes too:")
     lines += [f"  {100 * one['rate']:.3g} % at T={one['timesteps']}: {one['source']}" for one in found["public"]]
