@@ -26,6 +26,8 @@ def claim_lines(checked: Mapping[str, Any]) -> list[str]:
         figures = (of["ratio"], of["measured"], of["sd"], of["min"], of["max"], of["no_spike"], of["all_firing"])
         rows.append((f"    {name}", *(number(x) for x in figures)))
     lines += table(rows)
+    if "high" in checked:
+        lines.append("  (measured, no spike and all firing are those at the lower ends of the rates; max at the upper)")
     lines.append(f"  (in {unit}; sd, min and max over the samples; all firing: every neuron at every timestep)")
     for name, mj in checked["energy_at_rate"].items():
         lines.append(f"  at that rate a sample would take {number(mj)} mJ under {name}")
@@ -47,12 +49,15 @@ def _by_reason(checked: Mapping[str, Any], verdict: str, names: list[str]) -> di
 
 def _reason(value: float, verdict: str, of: Mapping[str, Any]) -> str:
     if verdict == "impossible":
-        if value > of["all_firing"]:
+        if value > of["possible"][1]:
             return f"more than with every neuron firing at every timestep; true of {OTHER} that do more"
         return f"less than without a single spike; true of {OTHER} that do less"
     if verdict == "within":
         return "between the least and the most of the samples"
     side = "more than the most" if verdict == "above" else "less than the least"
+    otherwise = of["other_readings"]
+    if otherwise and otherwise[0] <= value <= otherwise[1]:
+        return f"{side} of any sample, though within what other readings make of them"
     return f"{side} of any sample; true of other spikes, see below"
 
 
