@@ -1,123 +1,242 @@
-"""An audit as one HTML page that needs nothing else: tables, and the pictures inside it."""
+"""An audit as one HTML page that needs nothing else: what was audited, tables and bars, prices, how to cite it."""
 
-import base64
 import html
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from misnet.audit.plots import plot_energy_by_layer, plot_energy_by_rule, plot_rates
+from misnet.audit.citation import bibtex
+from misnet.audit.html_parts import Markup, bars, cell_bar, document, heat_table, note, pairs, section, table
+from misnet.audit.provenance import origin_lines
+from misnet.audit.text import NEURON_OPS
 from snncore.energy import RULES
 from snncore.opcount.columns import COLUMNS
 
-__all__ = ["page"]
+__all__ = ["foot", "origin", "page", "prices", "rules_section"]
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd; }
-table { border-collapse: collapse; font-size: 0.82rem; } th, td { padding: 0.15rem 0.6rem; text-align: right; }
-th { border-bottom: 1px solid #999; } td:first-child, th:first-child, td.text { text-align: left; }
-tbody tr:nth-child(even) { background: #f5f5f5; } img { max-width: 100%; } pre { white-space: pre-wrap; }
-.wide { overflow-x: auto; } .small { font-size: 0.82rem; color: #555; }
-"""
+SIDE_BY_SIDE = ("exact", "exact-memory", "paper")  # columns of the layer table: more do not fit beside the counts
+SYNAPSES = {"dense_mac": "dense MAC", "mac": "MAC", "ac_binary": "AC binary", "ac_graded": "AC graded"}
 
 
-def _table(heading: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in heading)
-    body = "".join(
-        "<tr>" + "".join(f"<td{_kind(cell)}>{html.escape(_text(cell))}</td>" for cell in row) + "</tr>" for row in rows
+def energy(rule: Mapping[str, Any]) -> str:
+    """Return the energy of a sample in mJ, as low to high where the rule has several readings."""
+    bracket = rule.get("bracket")
+    return f"{bracket['low']:.4g} to {bracket['high']:.4g}" if bracket else f"{rule['per_sample']['energy_mj']:.4g}"
+
+
+def spread_cells(rule: Mapping[str, Any]) -> tuple[str, str]:
+    """Return standard deviation, and least to most, of the energy over the samples."""
+    found = rule.get("spread") or {}
+    if not found:
+        return "", ""
+    deviation = "" if found.get("std") is None else f"{found['std']:.3g}"
+    return deviation, f"{found['least']:.4g} to {found['most']:.4g}"
+
+
+def rules_section(report: Mapping[str, Any]) -> str:
+    """Return the rules side by side, for one sample, and bars of what their energies consist of."""
+    dense, rules = report["dense"], report["rules"]
+    rows: list[tuple[Any, ...]] = []
+    for name, rule in rules.items():
+        one = rule["per_sample"]
+        rows.append((name, one["mac"] / 1e6, one["ac"] / 1e6, energy(rule), *spread_cells(rule), rule["prices"]))
+    first = next(iter(rules.values()))["prices"]
+    for name, suffix in (("dense network", ""), ("dense, one timestep", "_and_timestep")):
+        values = dense[f"mac_per_sample{suffix}"] / 1e6, 0.0, f"{dense[f'energy_mj_per_sample{suffix}']:.4g}"
+        rows.append((name, *values, "", "", first))
+    heading = ("rule", "MAC (M)", "AC (M)", "energy (mJ)", "sd over samples (mJ)", "least to most (mJ)", "prices")
+    parts = {name: rule["parts_mj_per_sample"] for name, rule in rules.items()}
+    memory = [(name, of) for name, of in parts.items() if any(map(_is_memory, of))]
+    computing = [(name, {k: mj for k, mj in of.items() if not _is_memory(k)}) for name, of in parts.items()]
+    notes = [note(f"{name}: {text}") for name, rule in rules.items() for text in rule["notes"]]
+    return section(
+        "Counting rules side by side",
+        note("Operations in millions and energies in mJ, all for one sample: every stream, all timesteps."),
+        table(heading, rows),
+        *notes,
+        "<h3>Computation alone</h3>",
+        bars([*computing, ("dense network", {"mac": dense["energy_mj_per_sample"]})], "mJ"),
+        "<h3>With the memory of the rules that count it</h3>" + bars(memory, "mJ") if memory else "",
+        _readings(rules),
     )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _kind(cell: Any) -> str:
-    return ' class="text"' if isinstance(cell, str) else ""
+def _is_memory(part: str) -> bool:
+    return part.startswith("memory")
 
 
-def _text(cell: Any) -> str:
-    if cell is None:
+def _readings(rules: Mapping[str, Any]) -> str:
+    """What hangs on how a rule is read, where a report says so."""
+    rows = [
+        (name, reading, f"{100 * share:.3g} %")
+        for name, rule in rules.items()
+        for reading, share in ((rule.get("bracket") or {}).get("shares") or {}).items()
+    ]
+    if not rows:
         return ""
-    if isinstance(cell, int):
-        return f"{cell:,}"
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
+    return "<h3>What hangs on a reading</h3>" + table(("rule", "reading", "share of the sum"), rows)
 
 
-def _picture(content: bytes, text: str) -> str:
-    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
+def layers_section(report: Mapping[str, Any]) -> str:
+    """Return counts and energies of each layer that computes, for one sample, and all rules in a second table."""
+    samples, rules = max(1, report["samples"] or 1), report["rules"]
+    shown = [name for name in SIDE_BY_SIDE if name in rules] or list(rules)[:3]
+    lines = [
+        line
+        for line in report["layers"]
+        if any(line["energy_mj_per_sample"].values())
+        or any(line["counts"].get(name) for name in (*SYNAPSES, *NEURON_OPS))
+    ]
+    top = max((line["energy_mj_per_sample"].get(shown[0], 0.0) for line in lines), default=0.0)
+    rows = []
+    for line in lines:
+        counts, of = line["counts"], line["energy_mj_per_sample"]
+        neuron = sum(counts.get(name, 0) for name in NEURON_OPS)
+        synapses = [counts.get(name, 0) for name in SYNAPSES]
+        rows.append(
+            (
+                line["layer"],
+                cell_bar(of.get(shown[0], 0.0), top),
+                *(f"{of[name]:.3g}" if of.get(name) else "" for name in shown),
+                _rate(line.get("input_rate")),
+                _rate(line.get("firing_rate")),
+                *(f"{n / samples / 1e6:.4f}" if n else "" for n in (*synapses, neuron)),
+            )
+        )
+    heading = ("layer", shown[0], *(f"{name} (mJ)" for name in shown), "input rate", "firing rate")
+    heading += (*(f"{text} (M)" for text in SYNAPSES.values()), "neuron ops (M)")
+    every = [
+        (line["layer"], *(f"{x:.3g}" if (x := line["energy_mj_per_sample"].get(name)) else "" for name in rules))
+        for line in lines
+    ]
+    more = table(("layer", *(f"{name} (mJ)" for name in rules)), every, tall=True)
+    return section(
+        "Layers",
+        note(
+            "Operations in millions and energies in mJ, of one sample, all timesteps. Rates: entries that are not zero."
+        ),
+        table(heading, rows, tall=True),
+        f"<details><summary>Energy of each layer by every rule</summary>{more}</details>"
+        if len(rules) > len(shown)
+        else "",
+    )
+
+
+def _rate(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
+
+
+def rates_section(report: Mapping[str, Any]) -> str:
+    """Return the firing rate of each neuron layer at each timestep."""
+    rates = [(line["layer"], of) for line in report["layers"] if (of := line.get("firing_rate_by_timestep"))]
+    if not rates:
+        return ""
+    steps = max(len(of) for _, of in rates)
+    heading = ("layer", *(f"t={t + 1}" for t in range(steps)))
+    rows = [(name, [*of, *[None] * (steps - len(of))]) for name, of in rates]
+    return section("Firing rates", note("Spikes per neuron, by timestep."), heat_table(heading, rows))
+
+
+def counts_section(report: Mapping[str, Any]) -> str:
+    """Return every column that counted anything, for one sample."""
+    samples = max(1, report["samples"] or 1)
+    rows = [
+        (name, COLUMNS[name].group, f"{n / samples:,.1f}", COLUMNS[name].text, COLUMNS[name].reading)
+        for name in COLUMNS
+        if (n := report["totals"][name])
+    ]
+    unpriced = ", ".join(f"{name} {n:,.1f}" for name, n in report.get("unpriced_per_sample", {}).items())
+    return section(
+        "Exact counts",
+        note(
+            f"For one sample, the mean of {samples:,}; the JSON file has the exact integers over all of them. A column "
+            "that is another reading of one above is never added to it."
+        ),
+        table(("column", "group", "for one sample", "what", "another reading of"), rows, tall=True),
+        note(f"Without a price in rule exact, for one sample: {unpriced}.") if unpriced else "",
+    )
+
+
+def prices(report: Mapping[str, Any]) -> str:
+    """Return every price of every table that was used, with its unit and source."""
+    tables = report["price_tables"]
+    sizes = sorted({step["bytes"] for of in tables.values() for step in of["memory"]["sram"]})
+    names = {"mac": "multiply-accumulate", "add": "addition", "mul": "multiplication", "compare": "comparison"}
+    names |= {"special": "exponential, sigmoid"}
+
+    def row(what: str, values: Sequence[float | None]) -> tuple[Any, ...]:
+        return (what, *("no price" if x is None else f"{x:g}" for x in values))
+
+    rows = [row(f"{text} (pJ)", [of["operation"].get(key) for of in tables.values()]) for key, text in names.items()]
+    rows.append(row("bytes of a memory access", [of["memory"]["access_bytes"] for of in tables.values()]))
+    for size in sizes:
+        found = [{s["bytes"]: s["access"] for s in of["memory"]["sram"]}.get(size) for of in tables.values()]
+        rows.append(row(f"SRAM of {size:,} bytes, an access (pJ)", found))
+    rows.append(row("DRAM, an access (pJ)", [of["memory"]["dram_access"] for of in tables.values()]))
+    sources = [(name, f"{of['process']}. {of['source']}") for name, of in tables.items()]
+    return section("Prices", table(("price", *tables), rows), pairs(sources))
+
+
+def origin(report: Mapping[str, Any]) -> str:
+    """Return what was audited, by whom it was trained and what counted it."""
+    lines: list[tuple[str, str | Markup]] = [
+        (name, Markup(f"<code>{html.escape(text)}</code>") if name == "command" else text)
+        for name, text in origin_lines(report)
+    ]
+    settings = {
+        **report["network"],
+        **{f"training: {k}": v for k, v in report.get("run", {}).get("settings", {}).items()},
+    }
+    rows = [(name, str(value)) for name, value in settings.items()]
+    more = table(("setting", "value"), rows, tall=True)
+    features = report["provenance"]["cpu"]
+    return section(
+        "What was audited",
+        pairs(lines),
+        f"<details><summary>Settings of the network and of its training</summary>{more}</details>" if rows else "",
+        f"<details><summary>Features of the CPU</summary>{note(features)}</details>",
+    )
+
+
+def foot(report: Mapping[str, Any]) -> str:
+    """Return how to cite the page and have it again."""
+    command = report["provenance"]["command"]
+    again = f"<p>This page again:</p><pre>{html.escape(command)}</pre>" if command else ""
+    return section("Citing", f"<pre>{html.escape(bibtex())}</pre>", again)
 
 
 def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
     """Return the page. report: of `misnet.audit.report.report`. claim: lines about a claim, if there is one."""
-    samples = max(1, report["samples"])
-    rules = [
-        (name, rule["per_sample"]["mac"] / 1e6, rule["per_sample"]["ac"] / 1e6, rule["per_sample"]["energy_mj"])
-        for name, rule in report["rules"].items()
-    ]
-    dense = report["dense"]
-    rules.append(("dense network", dense["mac_per_sample"] / 1e6, 0.0, dense["energy_mj_per_sample"]))
-    rules.append(
-        (
-            "dense network, one timestep",
-            dense["mac_per_sample_and_timestep"] / 1e6,
-            0.0,
-            dense["energy_mj_per_sample_and_timestep"],
-        )
+    parameters = "" if report["parameters"] is None else f", {report['parameters']:,} parameters"
+    rule = "exact" if "exact" in report["rules"] else next(iter(report["rules"]))
+    untrained = "Not trained: these rates and energies are of fresh weights, and say little about a trained network."
+    rule_texts = "".join(
+        f"<details><summary>{name}</summary><pre>{html.escape(_rule_text(name))}</pre></details>"
+        for name in report["rules"]
+        if name in RULES
     )
-    names = list(report["rules"])
-    layers = [
-        (
-            line["layer"],
-            line.get("input_rate"),
-            *(line["counts"].get(name) for name in ("dense_mac", "mac", "ac_binary", "ac_graded")),
-            line.get("firing_rate"),
-            *(line["energy_mj_per_sample"].get(name) for name in names),
-        )
-        for line in report["layers"]
-    ]
-    totals = [
-        (name, COLUMNS[name].group, report["totals"][name], COLUMNS[name].text, COLUMNS[name].reading)
-        for name in COLUMNS
-        if report["totals"][name]
-    ]
-    rates = [line for line in report["layers"] if line.get("firing_rate_by_timestep")]
-    sections = [
+    return document(
+        title,
         f"<h1>{html.escape(title)}</h1>",
-        f"<p>{report['samples']:,} samples, {report['timesteps']} timesteps; energies are for one sample. Firing rate "
-        f"{report['firing_rate']:.4f} spikes per neuron and timestep.</p>",
-        "<h2>Counting rules side by side</h2>",
-        _table(("rule", "MAC (M)", "AC (M)", "energy (mJ)"), rules),
-        _picture(plot_energy_by_rule(report), "energy by rule"),
-    ]
-    notes = [f"{name}: {note}" for name, rule in report["rules"].items() for note in rule["notes"]]
-    sections += [f'<p class="small">{html.escape(note)}</p>' for note in notes]
-    if claim:
-        sections += ["<h2>The claim</h2>", f"<pre>{html.escape(chr(10).join(claim))}</pre>"]
-    heading = ("layer", "input rate", "dense MAC", "MAC", "AC binary", "AC graded", "firing rate")
-    sections += [
-        "<h2>Layers</h2>",
-        f'<p class="small">Counts are exact sums over {samples:,} samples; energies in mJ for one sample.</p>',
-        _table((*heading, *names), layers),
-        _picture(plot_energy_by_layer(report), "energy by layer"),
-    ]
-    if rates:
-        sections += ["<h2>Firing rates</h2>", _picture(plot_rates(report), "firing rate by layer and timestep")]
-    sections += [
-        "<h2>Exact counts</h2>",
-        f'<p class="small">Sums over {samples:,} samples. Columns that read the same operations in another way name '
-        "those: never add them.</p>",
-        _table(("column", "group", "count", "what", "another reading of"), totals),
-        "<h2>What each rule counts</h2>",
-        *(f"<h3>{name}</h3><pre>{html.escape(_rule_text(name))}</pre>" for name in names),
-        "<h2>Prices</h2>",
-        *(
-            f"<p><b>{html.escape(name)}</b>: {html.escape(of['process'])}. {html.escape(of['source'])}</p>"
-            for name, of in report["price_tables"].items()
+        note(untrained, "loud") if report.get("trained") is False else "",
+        *(note(f"Warning: {text}", "loud") for text in report["warnings"]),
+        note(f"{energy(report['rules'][rule])} mJ for one sample by rule {rule}", "answer"),
+        note(
+            f"{report['samples']:,} samples, T={report['timesteps']}{parameters}; firing rate "
+            f"{report['firing_rate']:.4f} spikes per neuron and timestep",
+            "",
         ),
-    ]
-    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-    return f"{head}<style>{STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
+        origin(report),
+        rules_section(report),
+        section("The claim", f"<pre>{html.escape(chr(10).join(claim))}</pre>") if claim else "",
+        layers_section(report),
+        rates_section(report),
+        counts_section(report),
+        section("What each rule counts", rule_texts),
+        prices(report),
+        foot(report),
+    )
 
 
 def _rule_text(name: str) -> str:
-    import inspect
-
-    return inspect.getdoc(RULES[name]) or ""
+    lines = (RULES[name].__doc__ or "").strip().splitlines()
+    return "\n".join(line.strip() for line in lines)

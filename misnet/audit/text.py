@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from misnet.audit.provenance import origin_lines
 from misnet.audit.report import Claim
 from snncore.opcount.columns import COLUMNS
 
@@ -30,16 +31,22 @@ def millions(count: float) -> str:
 
 def rule_table(report: dict[str, Any]) -> list[str]:
     """Rules side by side, for one sample."""
-    rows = [("rule", "MAC (M)", "AC (M)", "energy (mJ)", "prices")]
+    rows = [("rule", "MAC (M)", "AC (M)", "energy (mJ)", "sd", "least", "most", "prices")]
     for name, rule in report["rules"].items():
-        one = rule["per_sample"]
-        rows.append((name, millions(one["mac"]), millions(one["ac"]), f"{one['energy_mj']:.4f}", rule["prices"]))
+        one, of = rule["per_sample"], rule.get("spread") or {}
+        spread = ("" if of.get(key) is None else f"{of[key]:.4f}" for key in ("std", "least", "most"))
+        energies = f"{one['energy_mj']:.4f}", *spread
+        rows.append((name, millions(one["mac"]), millions(one["ac"]), *energies, rule["prices"]))
     dense = report["dense"]
     prices = next(iter(report["rules"].values()))["prices"]
-    rows.append(("dense network", millions(dense["mac_per_sample"]), "0.000", _mj(dense, ""), prices))
+    rows.append(("dense network", millions(dense["mac_per_sample"]), "0.000", _mj(dense, ""), "", "", "", prices))
     step = millions(dense["mac_per_sample_and_timestep"])
-    rows.append(("dense, one timestep", step, "0.000", _mj(dense, "_and_timestep"), prices))
+    rows.append(("dense, one timestep", step, "0.000", _mj(dense, "_and_timestep"), "", "", "", prices))
     notes = [f"{name}: {note}" for name, rule in report["rules"].items() for note in rule["notes"]]
+    if unpriced := report.get("unpriced_per_sample"):
+        notes.append(
+            "no price in exact, for one sample: " + ", ".join(f"{n:,.1f} {name}" for name, n in unpriced.items())
+        )
     return table(rows) + ([""] if notes else []) + notes
 
 
@@ -71,7 +78,7 @@ def audit_lines(report: dict[str, Any]) -> list[str]:
     parameters = "" if report["parameters"] is None else f", {report['parameters']:,} parameters"
     return [
         f"{report['title']}: {report['samples']} samples{parameters}",
-        *([f"weights: {report['weights']}"] if report["weights"] else []),
+        *(f"{name}: {text}" for name, text in origin_lines(report)),
         *(f"warning: {text}" for text in report["warnings"]),
         f"firing rate {report['firing_rate']:.4f}; counts and energies below are for one sample (all timesteps)",
         "",
