@@ -6,7 +6,7 @@ from typing import Any
 
 from misnet.audit.citation import bibtex
 from misnet.audit.html_parts import Markup, bars, cell_bar, document, heat_table, note, pairs, section, table
-from misnet.audit.provenance import origin_lines
+from misnet.audit.provenance import maker_lines, origin_lines
 from misnet.audit.text import NEURON_OPS
 from snncore.energy import RULES
 from snncore.opcount.columns import COLUMNS
@@ -16,11 +16,17 @@ __all__ = ["foot", "origin", "page", "prices", "rules_section"]
 SIDE_BY_SIDE = ("exact", "exact-memory", "paper")  # columns of the layer table: more do not fit beside the counts
 SYNAPSES = {"dense_mac": "dense MAC", "mac": "MAC", "ac_binary": "AC binary", "ac_graded": "AC graded"}
 
+UNITS = {"mJ": 1.0, "uJ": 1e-3, "nJ": 1e-6, "pJ": 1e-9}
+
 
 def energy(rule: Mapping[str, Any]) -> str:
     """Return the energy of a sample in mJ, as low to high where the rule has several readings."""
     bracket = rule.get("bracket")
     return f"{bracket['low']:.4g} to {bracket['high']:.4g}" if bracket else f"{rule['per_sample']['energy_mj']:.4g}"
+
+
+def _span(low: str, high: str) -> str:
+    return low if low == high else f"{low or 0} to {high or 0}"
 
 
 def spread_cells(rule: Mapping[str, Any]) -> tuple[str, str]:
@@ -35,17 +41,19 @@ def spread_cells(rule: Mapping[str, Any]) -> tuple[str, str]:
 def rules_section(report: Mapping[str, Any]) -> str:
     """Return the rules side by side, for one sample, and bars of what their energies consist of."""
     dense, rules = report["dense"], report["rules"]
+    above = report.get("high", report)["rules"]  # where rates have bounds, the report at their upper ends
     rows: list[tuple[Any, ...]] = []
     for name, rule in rules.items():
-        one = rule["per_sample"]
-        rows.append((name, one["mac"] / 1e6, one["ac"] / 1e6, energy(rule), *spread_cells(rule), rule["prices"]))
+        ends = rule["per_sample"], above[name]["per_sample"]
+        counts = [_span(*(f"{end[kind] / 1e6:.4g}" for end in ends)) for kind in ("mac", "ac")]
+        rows.append((name, *counts, energy(rule), *spread_cells(rule), rule["prices"]))
     first = next(iter(rules.values()))["prices"]
     for name, suffix in (("dense network", ""), ("dense, one timestep", "_and_timestep")):
-        values = dense[f"mac_per_sample{suffix}"] / 1e6, 0.0, f"{dense[f'energy_mj_per_sample{suffix}']:.4g}"
+        values = f"{dense[f'mac_per_sample{suffix}'] / 1e6:.4g}", "0", f"{dense[f'energy_mj_per_sample{suffix}']:.4g}"
         rows.append((name, *values, "", "", first))
     heading = ("rule", "MAC (M)", "AC (M)", "energy (mJ)", "sd over samples (mJ)", "least to most (mJ)", "prices")
     parts = {name: rule["parts_mj_per_sample"] for name, rule in rules.items()}
-    memory = [(name, of) for name, of in parts.items() if any(map(_is_memory, of))]
+    memory = [(name, _with_memory(of)) for name, of in parts.items() if any(map(_is_memory, of))]
     computing = [(name, {k: mj for k, mj in of.items() if not _is_memory(k)}) for name, of in parts.items()]
     notes = [note(f"{name}: {text}") for name, rule in rules.items() for text in rule["notes"]]
     return section(
@@ -54,7 +62,11 @@ def rules_section(report: Mapping[str, Any]) -> str:
         table(heading, rows),
         *notes,
         "<h3>Computation alone</h3>",
-        bars([*computing, ("dense network", {"mac": dense["energy_mj_per_sample"]})], "mJ"),
+        bars(
+            [*computing, ("dense network", {"mac": dense["energy_mj_per_sample"]})],
+            "mJ",
+            max(sum(of.values()) for _, of in computing),
+        ),
         "<h3>With the memory of the rules that count it</h3>" + bars(memory, "mJ") if memory else "",
         _readings(rules),
     )
@@ -62,6 +74,11 @@ def rules_section(report: Mapping[str, Any]) -> str:
 
 def _is_memory(part: str) -> bool:
     return part.startswith("memory")
+
+
+def _with_memory(parts: Mapping[str, float]) -> dict[str, float]:
+    memory = {name.removeprefix("memory: "): mj for name, mj in parts.items() if _is_memory(name)}
+    return {"computation": sum(mj for name, mj in parts.items() if not _is_memory(name)), **memory}
 
 
 def _readings(rules: Mapping[str, Any]) -> str:
@@ -78,47 +95,52 @@ def _readings(rules: Mapping[str, Any]) -> str:
 
 def layers_section(report: Mapping[str, Any]) -> str:
     """Return counts and energies of each layer that computes, for one sample, and all rules in a second table."""
-    samples, rules = max(1, report["samples"] or 1), report["rules"]
+    rules, samples = report["rules"], max(1, report["samples"] or 1)
     shown = [name for name in SIDE_BY_SIDE if name in rules] or list(rules)[:3]
-    lines = [
-        line
-        for line in report["layers"]
-        if any(line["energy_mj_per_sample"].values())
-        or any(line["counts"].get(name) for name in (*SYNAPSES, *NEURON_OPS))
-    ]
-    top = max((line["energy_mj_per_sample"].get(shown[0], 0.0) for line in lines), default=0.0)
+    both = list(zip(report["layers"], report.get("high", report)["layers"], strict=True))
+    both = [ends for ends in both if _computes(ends[1])]
+    top = max((high["energy_mj_per_sample"].get(shown[0], 0.0) for _, high in both), default=0.0)
+    unit = next((name for name, mj in UNITS.items() if top >= mj), "pJ")
     rows = []
-    for line in lines:
-        counts, of = line["counts"], line["energy_mj_per_sample"]
-        neuron = sum(counts.get(name, 0) for name in NEURON_OPS)
-        synapses = [counts.get(name, 0) for name in SYNAPSES]
-        rows.append(
-            (
-                line["layer"],
-                cell_bar(of.get(shown[0], 0.0), top),
-                *(f"{of[name]:.3g}" if of.get(name) else "" for name in shown),
-                _rate(line.get("input_rate")),
-                _rate(line.get("firing_rate")),
-                *(f"{n / samples / 1e6:.4f}" if n else "" for n in (*synapses, neuron)),
-            )
-        )
-    heading = ("layer", shown[0], *(f"{name} (mJ)" for name in shown), "input rate", "firing rate")
+    for ends in both:
+        cells = [_layer_cells(line, shown, unit, samples) for line in ends]
+        bar = cell_bar(ends[1]["energy_mj_per_sample"].get(shown[0], 0.0), top)
+        rows.append((ends[0]["layer"], bar, *(_span(*pair) for pair in zip(*cells, strict=True))))
+    heading = ("layer", f"{shown[0]}, bar", *(f"{name} ({unit})" for name in shown), "input rate", "firing rate")
     heading += (*(f"{text} (M)" for text in SYNAPSES.values()), "neuron ops (M)")
-    every = [
-        (line["layer"], *(f"{x:.3g}" if (x := line["energy_mj_per_sample"].get(name)) else "" for name in rules))
-        for line in lines
-    ]
-    more = table(("layer", *(f"{name} (mJ)" for name in rules)), every, tall=True)
+    every = []
+    for ends in both:
+        found = [[_in_unit(line["energy_mj_per_sample"].get(name), unit) for name in rules] for line in ends]
+        every.append((ends[0]["layer"], *(_span(*pair) for pair in zip(*found, strict=True))))
+    more = table(("layer", *(f"{name} ({unit})" for name in rules)), every, tall=True)
     return section(
         "Layers",
-        note(
-            "Operations in millions and energies in mJ, of one sample, all timesteps. Rates: entries that are not zero."
-        ),
+        note("Of one sample, all timesteps; operations in millions. Rates: share of entries that are not zero."),
         table(heading, rows, tall=True),
         f"<details><summary>Energy of each layer by every rule</summary>{more}</details>"
         if len(rules) > len(shown)
         else "",
     )
+
+
+def _computes(line: Mapping[str, Any]) -> bool:
+    counted = any(line["counts"].get(name) for name in (*SYNAPSES, *NEURON_OPS))
+    return counted or any(line["energy_mj_per_sample"].values())
+
+
+def _layer_cells(line: Mapping[str, Any], rules: Sequence[str], unit: str, samples: int) -> list[str]:
+    counts = line["counts"]
+    operations = [*(counts.get(name, 0) for name in SYNAPSES), sum(counts.get(name, 0) for name in NEURON_OPS)]
+    return [
+        *(_in_unit(line["energy_mj_per_sample"].get(name), unit) for name in rules),
+        _rate(line.get("input_rate")),
+        _rate(line.get("firing_rate")),
+        *(f"{n / samples / 1e6:.4f}" if n else "" for n in operations),
+    ]
+
+
+def _in_unit(mj: float | None, unit: str) -> str:
+    return f"{mj / UNITS[unit]:.4f}" if mj else ""
 
 
 def _rate(value: float | None) -> str:
@@ -170,7 +192,7 @@ def prices(report: Mapping[str, Any]) -> str:
     rows.append(row("bytes of a memory access", [of["memory"]["access_bytes"] for of in tables.values()]))
     for size in sizes:
         found = [{s["bytes"]: s["access"] for s in of["memory"]["sram"]}.get(size) for of in tables.values()]
-        rows.append(row(f"SRAM of {size:,} bytes, an access (pJ)", found))
+        rows.append(row(f"SRAM of {size:,.0f} bytes, an access (pJ)", found))
     rows.append(row("DRAM, an access (pJ)", [of["memory"]["dram_access"] for of in tables.values()]))
     sources = [(name, f"{of['process']}. {of['source']}") for name, of in tables.items()]
     return section("Prices", table(("price", *tables), rows), pairs(sources))
@@ -180,7 +202,7 @@ def origin(report: Mapping[str, Any]) -> str:
     """Return what was audited, by whom it was trained and what counted it."""
     lines: list[tuple[str, str | Markup]] = [
         (name, Markup(f"<code>{html.escape(text)}</code>") if name == "command" else text)
-        for name, text in origin_lines(report)
+        for name, text in (*origin_lines(report), *maker_lines(report))
     ]
     settings = {
         **report["network"],

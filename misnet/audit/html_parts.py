@@ -10,21 +10,22 @@ from typing import Any, NamedTuple
 
 __all__ = ["Markup", "bars", "cell_bar", "document", "heat_table", "note", "pairs", "section", "table"]
 
-COLOURS = 10
+COLOURS = 12
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d1f23; --soft: #5c6370; --paper: #fff; --stripe: #f4f5f7; --line: #c9ccd3;
   --loud: #b3261e; --heat: 27 110 200; --c0: #1f77b4; --c1: #e08214; --c2: #2a9d4a; --c3: #c9302c; --c4: #8a63b8;
-  --c5: #8c5a4b; --c6: #d3609f; --c7: #7a7d85; --c8: #a8a41f; --c9: #159fb0; }
+  --c5: #8c5a4b; --c6: #d3609f; --c7: #7a7d85; --c8: #a8a41f; --c9: #159fb0; --c10: #5a6fd0; --c11: #b5651d; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e6ea; --soft: #a2a8b4; --paper: #16181c; --stripe: #1f2228;
   --line: #444a55; --loud: #ff8a80; --heat: 90 165 255; --c0: #5aa9e6; --c1: #f4a950; --c2: #5fc97b; --c3: #f07167;
-  --c4: #b497dc; --c5: #c08f7d; --c6: #f09ac7; --c7: #a9adb8; --c8: #d0cc52; --c9: #53c7d6; } }
+  --c4: #b497dc; --c5: #c08f7d; --c6: #f09ac7; --c7: #a9adb8; --c8: #d0cc52; --c9: #53c7d6;
+  --c10: #93a4f5; --c11: #d99a5b; } }
 * { box-sizing: border-box; }
 body { font: 15px/1.5 system-ui, "DejaVu Sans", sans-serif; max-width: 72rem; margin: 0 auto; padding: 1rem;
   color: var(--ink); background: var(--paper); overflow-wrap: break-word; }
 h1 { font-size: 1.5rem; line-height: 1.25; } h3 { font-size: 1rem; margin-bottom: 0.3rem; }
 h2 { font-size: 1.2rem; margin-top: 2.4rem; border-bottom: 1px solid var(--line); }
-.wide { overflow-x: auto; max-width: 100%; margin: 0.6rem 0; } .tall { overflow: auto; max-height: 85vh; }
+.wide { overflow-x: auto; max-width: 100%; margin: 0.6rem 0; } .tall { overflow: auto; }
 table { border-collapse: collapse; font-size: 0.85rem; } caption { text-align: left; color: var(--soft); }
 th, td { padding: 0.2rem 0.6rem; text-align: right; vertical-align: top; font-variant-numeric: tabular-nums; }
 td { white-space: nowrap; } th { border-bottom: 1px solid var(--soft); vertical-align: bottom; }
@@ -42,8 +43,10 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.82rem; } summ
 .key svg { display: inline-block; width: 0.8rem; height: 0.8rem; margin-right: 0.35rem; vertical-align: -0.05rem; }
 .small { font-size: 0.85rem; color: var(--soft); } .answer { font-size: 1.1rem; }
 .loud { border: 2px solid var(--loud); color: var(--loud); padding: 0.5rem 0.8rem; font-weight: bold; }
-@media (min-width: 44rem) { .tall thead th { position: sticky; top: 0; background: var(--paper); }
-  .tall tbody th { position: sticky; left: 0; background: var(--paper); } }
+@media (min-width: 44rem) { .tall { max-height: 85vh; }
+  .tall thead th { position: sticky; top: 0; background: var(--paper); }
+  .tall tbody th { position: sticky; left: 0; background: var(--paper); }
+  .tall tbody tr:nth-child(even) th { background: var(--stripe); } }
 @media (max-width: 44rem) { .bars { grid-template-columns: 1fr max-content; gap: 0.1rem 0.8rem; }
   .bars svg { grid-column: 1 / -1; margin-bottom: 0.5rem; } .bars { grid-auto-flow: row dense; }
   dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: 0.4rem; } th, td { padding: 0.2rem 0.4rem; } }
@@ -124,14 +127,17 @@ def cell_bar(value: float, top: float) -> Markup:
     return Markup(_bar([(0, value)], top or 1.0, f"{value:.4g}"), "bar")
 
 
-def bars(rows: Sequence[tuple[str, Mapping[str, float]]], unit: str) -> str:
-    """Return bars one below the other, of (name, length of each part), with their sums, and a key of the parts."""
+def bars(rows: Sequence[tuple[str, Mapping[str, float]]], unit: str, top: float = 0.0) -> str:
+    """Return bars one below the other, of (name, length of each part), with their sums, and a key of the parts.
+
+    top: what the whole width stands for, the largest sum by default; a longer bar says that it is off the scale.
+    """
     known = list(dict.fromkeys(part for _, parts in rows for part, x in parts.items() if x > 0))
     sums = [sum(parts.values()) for _, parts in rows]
-    top = max(sums, default=0) or 1.0
+    top = top or max(sums, default=0) or 1.0
     lines = []
     for (name, parts), whole in zip(rows, sums, strict=True):
-        words = f"{whole:.3g} {unit}"
+        words = f"{whole:.3g} {unit}{', off scale' if whole > top * 1.0001 else ''}"
         bar = _bar([(known.index(part), x) for part, x in parts.items() if x > 0], top, f"{name}: {words}")
         lines.append(f'<span>{html.escape(name)}</span>{bar}<span class="value">{html.escape(words)}</span>')
     square = '<svg viewBox="0 0 10 10" aria-hidden="true"><rect class="c{}" width="10" height="10"/></svg>'

@@ -56,9 +56,10 @@ def caption_of(report: Mapping[str, Any]) -> str:
         used.setdefault(rule["prices"], []).append(name)
     prices = "; ".join(f"{table} for {', '.join(names)}" for table, names in used.items())
     accuracy = ", ".join(f"{head} {100 * share:.2f} %" for head, share in report.get("accuracy", {}).items())
+    steps = f"T={report['timesteps']}"
     sentences = [
         f"Operations and energy of one sample: {report['title']}",
-        f"T={report['timesteps']}; mean of {report['samples']} samples",
+        f"{'' if steps in report['title'] else f'{steps}; '}mean of {report['samples']:,} samples",
         *([f"Weights: {words}"] if (words := training_words(report)) else []),
         *([f"Accuracy on the same samples: {accuracy}"] if accuracy else []),
         f"MAC: multiply-accumulates, AC: accumulations, as each rule counts them. Prices: {prices}",

@@ -14,7 +14,16 @@ from snncore.backend import cupy_module
 from snncore.checkpoint import CheckpointError
 from snncore.energy import Prices
 
-__all__ = ["SCHEMA", "made_by", "origin_lines", "price_values", "sha256_of", "training_of"]
+__all__ = [
+    "SCHEMA",
+    "made_by",
+    "maker_lines",
+    "origin_lines",
+    "price_lines",
+    "price_values",
+    "sha256_of",
+    "training_of",
+]
 
 SCHEMA = 1
 """Of the JSON file. Raise it when a key changes its meaning or goes; new keys alone do not. Older files have none."""
@@ -111,16 +120,23 @@ def training_words(report: Mapping[str, Any]) -> str:
 
 
 def origin_lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return (what, words) on the origin of a report, in the order of reading; what is not known is left out."""
-    by, data = report["provenance"], report["data"]
-    versions = by["versions"]
-    sha256, fingerprint = report.get("weights_sha256"), data.get("fingerprint")
+    """Return (what, words) on what was audited, in the order of reading; what is not known is left out."""
+    data, sha256 = report["data"], report.get("weights_sha256")
+    fingerprint = data.get("fingerprint")
     named = " ".join(str(data[key]) for key in ("name", "split") if data.get(key))
     lines = [
         ("weights", f"{report['weights']}{f', sha256 {sha256}' if sha256 else ''}"),
         ("training", training_words(report)),
         ("data", f"{named}{f', fingerprint {fingerprint}' if fingerprint else ''}"),
         ("accuracy", ", ".join(f"{head} {100 * share:.2f} %" for head, share in report.get("accuracy", {}).items())),
+    ]
+    return [(name, text) for name, text in lines if text]
+
+
+def maker_lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return (what, words) on what made the report: command, date, software, machine."""
+    by, versions = report["provenance"], report["provenance"]["versions"]
+    lines = [
         ("command", by["command"]),
         ("date", by["date"]),
         (
@@ -131,3 +147,18 @@ def origin_lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("machine", by["device"]),
     ]
     return [(name, text) for name, text in lines if text]
+
+
+def price_lines(tables: Mapping[str, Any]) -> list[str]:
+    """Return the prices of tables of `price_values` in words, with their sources."""
+    lines = []
+    for name, of in tables.items():
+        operations = ", ".join(f"{key} {x:g}" for key, x in of["operation"].items() if x is not None)
+        memory = of["memory"]
+        sizes = ", ".join(f"{step['bytes']:,.0f} bytes {step['access']:g}" for step in memory["sram"])
+        lines += [
+            f"prices {name} (pJ): {operations}; an access of {memory['access_bytes']} bytes: SRAM of {sizes}, DRAM "
+            f"{memory['dram_access']:g}",
+            f"  {of['process']}. {of['source']}",
+        ]
+    return lines

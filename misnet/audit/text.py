@@ -1,9 +1,10 @@
 """An audit as text: rules side by side, layers, a claim, and the paper's Table 5 beside ours."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from misnet.audit.provenance import origin_lines
+from misnet.audit.provenance import maker_lines, origin_lines, price_lines
 from misnet.audit.report import Claim
 from snncore.opcount.columns import COLUMNS
 
@@ -85,7 +86,20 @@ def audit_lines(report: dict[str, Any]) -> list[str]:
         *layer_table(report),
         "",
         *rule_table(report),
+        "",
+        *(f"{name}: {text}" for name, text in maker_lines(report)),
+        *(
+            wrapped("network: " + ", ".join(f"{k}={v}" for k, v in report["network"].items()))
+            if report["network"]
+            else []
+        ),
+        *(line for text in price_lines(report["price_tables"]) for line in wrapped(text)),
     ]
+
+
+def wrapped(text: str) -> list[str]:
+    """A long text as lines of at most 120 letters, all but the first indented."""
+    return textwrap.wrap(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def claim_lines(claim: Claim) -> list[str]:
