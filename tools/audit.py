@@ -27,6 +27,7 @@ from misnet.datasets import BatchIterator
 from misnet.models.contract import Scores, sizes, take
 from misnet.models.options import add_model_options, first_look, option_of, split
 from misnet.models.registry import DEFAULT, build
+from misnet.paper.conventions import rates_by_convention
 from misnet.paper.energies import printed_energies
 from misnet.paper.text import paper_lines
 from misnet.tools.compare import expand
@@ -217,7 +218,6 @@ def main() -> None:
     args = argparse.Namespace(**others)
     if args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
-    measured: float | None = None
     found: dict[str, Any] = {}
     shown: list[str] = []
     files: dict[Path, bytes] = {}
@@ -232,7 +232,6 @@ def main() -> None:
         elif named or args.html or args.latex or not args.paper:
             found, lines, about = audit(args, switches)
             shown += [*lines, *(["", *about] if about else [])]
-            measured = found["rules"].get("paper", {}).get("extra", {}).get("mean_rate")
             if args.html:
                 files[args.html] = page(found["title"], found, about).encode()
             if args.latex:
@@ -240,8 +239,8 @@ def main() -> None:
         if args.paper:
             prices = load_prices(args.prices or DEFAULT_TABLE)
             rows = printed_energies(prices, switches.get("preset", "paper"))
-            shown += paper_lines(rows, measured)
-            found["paper"] = rows
+            found |= {"paper": rows, "paper_conventions": rates_by_convention(prices)}
+            shown += paper_lines(rows, found["paper_conventions"])
     except PriceError as error:
         raise UsageError(f"--prices: {error}") from None
     if args.json:

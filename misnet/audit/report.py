@@ -59,19 +59,20 @@ def dense_operations(model: Model) -> dict[str, int]:
     """Dense multiply-accumulates of one sample, all timesteps, by shape alone: a pass over no samples counts them.
 
     dense_mac: taps inside the image only. dense_mac_padded: taps on the padding too, as FLOP counters have it.
-    first_padded: of it, the first layer of each input. The network is left in evaluation mode.
+    first, first_padded: of them, the first layer of each input. The network is left in evaluation mode.
     """
     model.eval()
     with no_grad(), count_ops(samples=0, timesteps=model.config.timesteps) as ops:
         model(*empty_inputs(model))
-    sums = dict.fromkeys(("dense_mac", "dense_mac_padded", "first_padded"), 0)
+    sums = dict.fromkeys(("dense_mac", "dense_mac_padded", "first", "first_padded"), 0)
     for call in ops.calls:
         lead, columns = call.cost.blocks[0]
         lead = (lead[0], 1) if len(lead) == 2 else (1,) * len(lead)  # one sample in place of none
-        for name in ("dense_mac", "dense_mac_padded"):
-            sums[name] += exact_sum(columns.get(name, 0), lead)
-        if any(facts.kind in WEIGHTED and facts.outside for facts in call.cost.facts):
-            sums["first_padded"] += exact_sum(columns["dense_mac_padded"], lead)
+        outside = any(facts.kind in WEIGHTED and facts.outside for facts in call.cost.facts)
+        for name, first in (("dense_mac", "first"), ("dense_mac_padded", "first_padded")):
+            found = exact_sum(columns.get(name, 0), lead)
+            sums[name] += found
+            sums[first] += found if outside else 0
     return sums
 
 
