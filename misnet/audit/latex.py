@@ -23,7 +23,7 @@ SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",  # a straight one is not in every font encoding
     "`": r"\textasciigrave{}",
     "'": r"\textquotesingle{}",
     "\N{MICRO SIGN}": r"$\mu$",

@@ -114,9 +114,10 @@ def training_words(report: Mapping[str, Any]) -> str:
         return "NOT TRAINED: rates and energies say little about a trained network"
     if not run:
         return ""
-    epochs = "unknown epochs" if run["epochs"] is None else f"epoch {run['epochs']}"
-    planned = f" of {run['epochs_planned']}" if run["epochs_planned"] else ""
-    return f"{epochs}{planned}, seed {run['seed']}, checkpoint {run['checkpoint']}"
+    epochs = "unknown epochs" if run.get("epochs") is None else f"epoch {run['epochs']}"
+    planned = f" of {run['epochs_planned']}" if run.get("epochs_planned") else ""
+    more = "".join(f", {name} {run[name]}" for name in ("seed", "checkpoint") if run.get(name) is not None)
+    return f"{epochs}{planned}{more}"
 
 
 def origin_lines(report: Mapping[str, Any]) -> list[tuple[str, str]]:

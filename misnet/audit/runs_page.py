@@ -4,8 +4,9 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
-from misnet.audit.html_page import foot, origin, prices, rules_section
+from misnet.audit.html_page import foot, origin, prices
 from misnet.audit.html_parts import bars, document, note, pairs, section, table
+from misnet.audit.html_tables import rules_section
 from misnet.audit.runs import cells
 
 __all__ = ["runs_page"]
