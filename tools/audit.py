@@ -200,7 +200,10 @@ def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str,
     claim = None if args.claim is None else parse_claim(args.claim)
     subject = subject_of(args, switches)
     readings = {name: apply_rule(name, subject.ops, prices[name]) for name in names}
-    found = report(subject, readings, prices, command_line())
+    try:
+        found = report(subject, readings, prices, command_line())
+    except ValueError as error:  # SOURCE_DATE_EPOCH is no date
+        raise UsageError(str(error)) from None
     about: list[str] = []
     if claim is not None:
         checked = energy_claim(claim, subject.ops, readings, load_prices(args.prices or DEFAULT_TABLE))

@@ -32,22 +32,17 @@ def side_by_side(reports: Sequence[dict[str, Any]], command: str = "") -> dict[s
         if sha256 in seen:
             raise ValueError(f"{name} has the very weights of {seen[sha256]}; expected each training once")
         seen[sha256] = name
-    notes = _differences(reports)
+    notes, own_samples = _differences(reports), _own_samples(reports)
+    rows = [] if notes else [(name, values) for name, values, _ in figures(reports) if None not in values]
     return {
         "schema": SCHEMA,
         "provenance": made_by(command),
-        "title": f"{len(reports)} runs: {reports[0]['title']}" if not notes else f"{len(reports)} different runs",
+        "title": f"{len(reports)} different runs" if notes else f"{len(reports)} runs: {reports[0]['title']}",
         "names": names,
-        "notes": notes,
-        "spread": None
-        if notes
-        else {name: asdict(spread(values)) for name, values, _ in figures(reports) if _is_whole(values)},
+        "notes": [*(f"{note}; no mean is taken" for note in notes), *own_samples],
+        "spread": None if notes else {name: asdict(spread(values)) for name, values in rows},
         "runs": list(reports),
     }
-
-
-def _is_whole(values: Sequence[float | None]) -> bool:
-    return None not in values
 
 
 def _names(reports: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -59,17 +54,33 @@ def _names(reports: Sequence[Mapping[str, Any]]) -> list[str]:
 def _differences(reports: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return a sentence for each thing in which the runs differ that trainings of one network share."""
     settings = [{k: v for k, v in r["run"].get("settings", {}).items() if k not in NO_MATTER} for r in reports]
+    data = [{"data": r["data"].get("name"), "split": r["data"].get("split"), "samples": r["samples"]} for r in reports]
+    epochs = [{"epochs done": r["run"].get("epochs")} for r in reports]
     notes = []
-    for what, found in (("network", [r["network"] for r in reports]), ("training", settings)):
+    for what, found in (
+        ("network", [r["network"] for r in reports]),
+        ("training", settings),
+        ("samples", data),
+        ("state", epochs),
+    ):
         names = dict.fromkeys(name for one in found for name in one)
         differing = [name for name in names if any(one.get(name) != found[0].get(name) for one in found)]
         if differing:
-            notes.append(f"the runs differ in their {what}: {', '.join(differing)}; no mean is taken")
-    if len({r["data"].get("fingerprint") for r in reports}) > 1:
-        notes.append("the runs were counted on other samples; no mean is taken")
-    if len({r["run"].get("epochs") for r in reports}) > 1:
-        notes.append("the runs stand at other epochs; no mean is taken")
+            notes.append(f"the runs differ in their {what}: {', '.join(differing)}")
+    prints = [(_data_seed(r), r["data"].get("fingerprint")) for r in reports]
+    if len({seed for seed, _ in prints}) < len({*prints}):
+        notes.append("runs of one seed of the data were counted on other samples")
     return notes
+
+
+def _own_samples(reports: Sequence[Mapping[str, Any]]) -> list[str]:
+    prints = {r["data"].get("fingerprint") for r in reports}
+    return ["each run was counted on the samples that its own seed draws"] if len(prints) > 1 else []
+
+
+def _data_seed(report: Mapping[str, Any]) -> Any:
+    settings = report["run"].get("settings", {})
+    return settings.get("seed") if settings.get("data_seed") is None else settings["data_seed"]
 
 
 def figures(reports: Sequence[Mapping[str, Any]]) -> list[Row]:

@@ -11,10 +11,7 @@ from misnet.audit.report import calibrate, count_batches, dense_operations, ener
 from misnet.audit.subject import Subject
 from misnet.audit.text import claim_lines, layer_table, rule_table
 from misnet.models.misnet.config import preset
-from misnet.paper.contradictions import between_tables, energy_scaling, parameter_counts
-from misnet.paper.conventions import rates_by_convention
-from misnet.paper.energies import printed_energies
-from misnet.paper.text import paper_lines
+from misnet.paper.contradictions import between_tables, energy_scaling
 from snncore.energy import RULES, apply_rule, load_prices
 from snncore.opcount.columns import COLUMNS
 from tests.misnet.tiny import lively, make_batch, shaken, tiny_config
@@ -157,22 +154,6 @@ def test_contradictions_of_the_paper():
     text = "\n".join(between_tables())
     assert "66.45 % (Table 4, row 7), 66.58 % (Table 5, row 4)" in text
     assert "L, XL has that of T=1; XS, S has that of T=4" in text
-
-
-@pytest.mark.slow
-def test_table_5_beside_ours():
-    lines = printed_energies(load_prices())
-    assert [line["size"] for line in lines] == [96] * 4 + [128] * 4
-    xs = lines[4]
-    first = 9 * 128 * 128 * 64 * 4
-    expected = (1.32e9 - 4 * first * 4.6) / (4 * (xs["dense_mac_padded_per_timestep"] - first) * 0.9)
-    assert xs["implied_rate"]["paper_rule"] == pytest.approx(expected)
-    assert xs["implied_rate_one_timestep"]["all_ac"] == pytest.approx(4 * xs["implied_rate"]["all_ac"])
-    shown = "\n".join(paper_lines(lines, rates_by_convention(load_prices())))
-    assert "measured" not in shown  # rates of another network, size or data set prove nothing here
-    assert "XS to S" in shown
-    counts = {line["variant"]: line["public code"] for line in parameter_counts()}
-    assert (counts["XS"], counts["S"]) == (4056350, 7330334)
 
 
 def test_energy_scaling_is_of_neighbours():
