@@ -1,11 +1,12 @@
 """An audit as one HTML page that needs nothing else: what was audited, tables and bars, prices, how to cite it."""
 
 import html
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from misnet.audit.citation import bibtex
-from misnet.audit.html_parts import Markup, document, note, pairs, section, table
+from misnet.audit.html_parts import Markup, document, note, pairs, prose, section, table
 from misnet.audit.html_tables import (
     counts_section,
     energy,
@@ -46,17 +47,13 @@ def origin(report: Mapping[str, Any]) -> str:
         (name, Markup(f"<code>{html.escape(text)}</code>") if name == "command" else text)
         for name, text in (*origin_lines(report), *maker_lines(report))
     ]
-    settings = {
-        **report["network"],
-        **{f"training: {k}": v for k, v in report.get("run", {}).get("settings", {}).items()},
-    }
-    rows = [(name, str(value)) for name, value in settings.items()]
-    more = table(("setting", "value"), rows, tall=True)
+    settings = (("network", report["network"]), ("training", report.get("run", {}).get("settings", {})))
+    listed = [(name, ", ".join(f"{k}={v}" for k, v in of.items())) for name, of in settings if of]
     features = report["provenance"]["cpu"]
     return section(
         "What was audited",
         pairs(lines),
-        f"<details><summary>Settings of the network and of its training</summary>{more}</details>" if rows else "",
+        f"<details><summary>Settings of the network and of its training</summary>{pairs(listed)}</details>",
         f"<details><summary>Features of the CPU</summary>{note(features)}</details>",
     )
 
@@ -80,7 +77,7 @@ def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
     rule = "exact" if "exact" in report["rules"] else next(iter(report["rules"]))
     untrained = "Not trained: these rates and energies are of fresh weights, and say little about a trained network."
     rule_texts = "".join(
-        f"<details><summary>{name}</summary><pre>{html.escape(_rule_text(name))}</pre></details>"
+        f"<details><summary>{name}</summary>{prose(inspect.getdoc(RULES[name]) or '')}</details>"
         for name in report["rules"]
         if name in RULES
     )
@@ -105,8 +102,3 @@ def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
         prices(report),
         foot(report),
     )
-
-
-def _rule_text(name: str) -> str:
-    lines = (RULES[name].__doc__ or "").strip().splitlines()
-    return "\n".join(line.strip() for line in lines)

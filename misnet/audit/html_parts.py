@@ -5,10 +5,11 @@ colours are variables of the page: there are two sets, for light and dark, and a
 """
 
 import html
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Markup", "bars", "cell_bar", "document", "heat_table", "note", "pairs", "section", "table"]
+__all__ = ["Markup", "bars", "cell_bar", "document", "heat_table", "note", "pairs", "prose", "section", "table"]
 
 COLOURS = 12
 
@@ -31,7 +32,7 @@ th, td { padding: 0.2rem 0.6rem; text-align: right; vertical-align: top; font-va
 td { white-space: nowrap; } th { border-bottom: 1px solid var(--soft); vertical-align: bottom; }
 tbody th { border: 0; font-weight: normal; white-space: nowrap; }
 tbody tr:nth-child(even) { background: var(--stripe); }
-td.text { white-space: normal; min-width: 11rem; } td.text, th:first-child { text-align: left; }
+td.long { white-space: normal; min-width: 11rem; } .text, .long, th:first-child { text-align: left; }
 td.bar { min-width: 7rem; vertical-align: middle; } svg { display: block; width: 100%; height: 0.85rem; }
 td.heat { background: rgb(var(--heat) / var(--part)); text-align: center; print-color-adjust: exact; }
 dl { display: grid; grid-template-columns: minmax(6rem, max-content) minmax(0, 1fr); gap: 0.15rem 1rem; }
@@ -75,23 +76,33 @@ def _text(cell: Any) -> str:
     return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
 
 
-def _cell(cell: Any, first: bool) -> str:
+def _cell(cell: Any, first: bool, kind: str) -> str:
     if isinstance(cell, Markup):
         style = f' style="{cell.style}"' if cell.style else ""
         return f'<td class="{cell.kind}"{style}>{cell.text}</td>' if cell.kind else f"<td>{cell.text}</td>"
     words = html.escape(_text(cell))
     if first:
         return f'<th scope="row">{words}</th>'
-    return f'<td class="text">{words}</td>' if isinstance(cell, str) and len(cell) > 24 else f"<td>{words}</td>"
+    return f'<td class="{kind}">{words}</td>' if kind else f"<td>{words}</td>"
+
+
+def _kind(column: Sequence[Any]) -> str:
+    """Class of a column: words are set to the left, and long ones may wrap."""
+    texts = [cell for cell in column if isinstance(cell, str) and cell]
+    if not texts or not texts[0][0].isalpha():
+        return ""
+    return "long" if max(map(len, texts)) > 24 else "text"
 
 
 def table(heading: Sequence[str], rows: Sequence[Sequence[Any]], caption: str = "", tall: bool = False) -> str:
-    """Return a table that scrolls within its box. tall: no higher than a screen."""
-    head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in heading)
-    body = "".join("<tr>" + "".join(_cell(x, k == 0) for k, x in enumerate(row)) + "</tr>" for row in rows)
+    """Return a table that scrolls within its box. A row's first cell names it. tall: no higher than a screen."""
+    kinds = [_kind(column) for column in zip(*rows, strict=True)] or [""] * len(heading)
+    names = zip(kinds, heading, strict=True)
+    head = "".join(f'<th scope="col" class="{k or "number"}">{html.escape(x)}</th>' for k, x in names)
+    body = "".join("<tr>" + "".join(_cell(x, k == 0, kinds[k]) for k, x in enumerate(row)) + "</tr>" for row in rows)
     title = f"<caption>{html.escape(caption)}</caption>" if caption else ""
-    kind = "tall" if tall else "wide"
-    return f'<div class="{kind}"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    box = "tall" if tall else "wide"
+    return f'<div class="{box}"><table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
 def heat_table(heading: Sequence[str], rows: Sequence[tuple[str, Sequence[float | None]]]) -> str:
@@ -154,6 +165,15 @@ def pairs(lines: Sequence[tuple[str, str | Markup]]) -> str:
 def note(text: str, kind: str = "small") -> str:
     """Return a paragraph."""
     return f'<p class="{kind}">{html.escape(text)}</p>'
+
+
+def prose(text: str) -> str:
+    """Return a docstring as paragraphs; indented lines are formulas, and names in backquotes code."""
+    parts = []
+    for part in text.split("\n\n"):
+        words = re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(part))
+        parts.append(f"<pre>{words}</pre>" if part.startswith(" ") else f"<p>{words}</p>")
+    return "".join(parts)
 
 
 def section(title: str, *parts: str) -> str:
