@@ -8,21 +8,25 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
     import _checkout as _checkout
 
 import argparse
-import json
-import re
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from misnet.audit.baselines import PRECISIONS, baselines
+from misnet.audit.baselines_text import baseline_lines
+from misnet.audit.claims import Claim, check_claims, parse_claim
+from misnet.audit.claims_text import claim_lines
 from misnet.audit.html_page import page
 from misnet.audit.latex import latex_table
-from misnet.audit.provenance import sha256_of, training_of
-from misnet.audit.report import calibrate, count_batches, energy_claim, report
+from misnet.audit.provenance import price_values, sha256_of, training_of
+from misnet.audit.report import calibrate, count_batches, report
 from misnet.audit.runs import run_lines, runs_latex, side_by_side
 from misnet.audit.runs_page import runs_page
 from misnet.audit.subject import Subject
-from misnet.audit.text import audit_lines, claim_lines
+from misnet.audit.text import audit_lines, made_lines
+from misnet.audit.training_step import count_training_step, training_lines, training_report
 from misnet.datasets import BatchIterator
 from misnet.models.contract import Scores, sizes, take
 from misnet.models.options import add_model_options, first_look, option_of, split
@@ -36,14 +40,14 @@ from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
 from misnet.tools.parts import PARTS
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, add_data_options, device_of, progress, run_tool
+from misnet.tools.train import make_optimizer
 from misnet.tools.ways import WAYS
 from misnet.training.folder import read_config
 from misnet.training.totals import count_correct
 from snncore.backend import Array
-from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
-from snncore.files import replace_file
+from snncore.energy import DEFAULT_TABLE, ON_REQUEST, OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
+from snncore.files import json_bytes, replace_file
 
-UNITS = {"J": 1e3, "mJ": 1.0, "uJ": 1e-3, "nJ": 1e-6, "pJ": 1e-9}
 CALIBRATION = 32  # training samples whose batch statistics a network with fresh weights gets
 
 
@@ -60,13 +64,28 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32); changes no count")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
     group = parser.add_argument_group("audit")
-    group.add_argument("--rule", default="all", help=f"all (default), or some of {', '.join(RULES)}, with commas")
+    group.add_argument(
+        "--rule",
+        default="all",
+        help=f"all (default: {', '.join(RULES)}), or some, with commas; by name alone: {', '.join(ON_REQUEST)}",
+    )
     group.add_argument(
         "--prices",
         metavar="TABLE",
         help=f"price table: one of {', '.join(TABLES)} or a .toml file (default: what the authors of each rule take)",
     )
-    group.add_argument("--claim", metavar="ENERGY", help="an energy for one sample, such as 1.32mJ, to be checked")
+    group.add_argument(
+        "--claim",
+        metavar="FIGURE",
+        action="append",
+        default=[],
+        help="what a paper claims for one sample, to be checked: 1.32mJ, '3.1 GSOPs', rate=12%%; may be given again",
+    )
+    group.add_argument(
+        "--training-step",
+        action="store_true",
+        help="count a step of training too: forward, backward and the optimizer of the run (or the default one)",
+    )
     group.add_argument("--paper", action="store_true", help="print Table 5 of the paper beside ours")
     group.add_argument("--json", type=Path, metavar="FILE", help="write every figure to a JSON file")
     group.add_argument("--html", type=Path, metavar="FILE", help="write one HTML page with tables and pictures")
@@ -86,22 +105,21 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     return parser
 
 
-def parse_claim(text: str) -> float:
-    """Return millijoules; raises UsageError without a positive number and a unit."""
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Z]+)\s*", text)
-    if not found or found[2] not in UNITS or not float(found[1]) > 0:
-        raise UsageError(
-            f"--claim: expected a positive number and a unit ({', '.join(UNITS)}), such as 1.32mJ, found {text!r}"
-        )
-    return float(found[1]) * UNITS[found[2]]
+def claims_of(texts: Sequence[str]) -> list[Claim]:
+    """Return the claims of --claim; raises UsageError for a text that is none."""
+    try:
+        return [parse_claim(text) for text in texts]
+    except ValueError as error:
+        raise UsageError(f"--claim: {error}") from None
 
 
 def chosen_rules(text: str) -> list[str]:
     """Return the names of rules for --rule; raises UsageError for one that does not exist."""
     names = list(RULES) if text == "all" else [name.strip() for name in text.split(",")]
+    known = RULES | ON_REQUEST
     for name in names:
-        if name not in RULES:
-            raise UsageError(f"--rule: expected all or some of {', '.join(RULES)}, found {name!r}")
+        if name not in known:
+            raise UsageError(f"--rule: expected all or some of {', '.join(known)}, found {name!r}")
     return names
 
 
@@ -121,7 +139,8 @@ def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
         model, data = trained_network(args.run_dir, args.checkpoint, args.split, given)
         weights = f"{args.run_dir / args.checkpoint}.safetensors"
         sha256 = sha256_of(Path(weights))
-        run = training_of(args.run_dir, read_config(args.run_dir / "config.json"), args.checkpoint)
+        content = read_config(args.run_dir / "config.json")
+        run, settings = training_of(args.run_dir, content, args.checkpoint), check_settings(content["settings"])
     else:
         settings = check_settings({k: v for k, v in given.items() if k in DATA_SETTINGS})
         name = given.get("model", DEFAULT)
@@ -134,7 +153,7 @@ def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
     config = model.config
     batches = BatchIterator(data, args.batch_size, shuffle=False)
     shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
-    return Subject(
+    subject = Subject(
         title=f"{config.title}, {sizes(config)}, T={config.timesteps}, on {data.name} ({args.split})",
         ops=count_batches(model, shown, device, tally),
         timesteps=config.timesteps,
@@ -148,6 +167,10 @@ def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
         accuracy={head: n / max(1, len(data)) for head, n in right.items()},
         device=device,
     )
+    if args.training_step:  # last, since it changes the running statistics
+        batch = next(iter(BatchIterator(data, args.batch_size, shuffle=False).epoch(0)))
+        subject.training = count_training_step(model, batch, make_optimizer(settings, model), device)
+    return subject
 
 
 def ways_of(args: argparse.Namespace) -> list[str]:
@@ -158,10 +181,18 @@ def ways_of(args: argparse.Namespace) -> list[str]:
 def subject_of(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
     """Count by the one way that was asked for: one of `WAYS`, or a network of ours."""
     asked = ways_of(args)
+    for option in {option for way in WAYS.values() for option in way.beside if vars(args).get(option) is not None}:
+        if not any(option in WAYS[name].beside for name in asked):
+            ways = " or ".join(f"--{name}" for name, way in WAYS.items() if option in way.beside)
+            raise UsageError(
+                f"--{option.replace('_', '-')}: expected {ways} beside it, found {', '.join(asked) or 'none'}"
+            )
     ours = [option_of(name) for name in (*switches, *(("model",) if "model" in vars(args) else ()))]
     found = [*(["RUN_DIR"] if args.run_dir else []), *(f"--{name}" for name in asked), *(ours if asked else [])]
     if asked and len(found) > 1:
         raise UsageError(f"--{asked[0]}: expected one network, found {', '.join(found)}")
+    if asked and args.training_step:
+        raise UsageError(f"--training-step: expected a network of this package, found --{asked[0]}")
     return WAYS[asked[0]].subject(args) if asked else run_subject(args, switches)
 
 
@@ -170,18 +201,10 @@ def command_line() -> str:
     return f"{called('audit')} {shlex.join(sys.argv[1:])}".strip()
 
 
-def as_json(found: dict[str, Any]) -> bytes:
-    """Return the report as JSON; raises UsageError if a figure is not finite, which JSON cannot say."""
-    try:
-        return (json.dumps(found, indent=2, allow_nan=False) + "\n").encode()
-    except ValueError:
-        raise UsageError("--json: expected finite figures, found one that is not; see --prices") from None
-
-
 def audit_runs(args: argparse.Namespace, switches: dict[str, Any]) -> dict[str, Any]:
     """Count each of the folders of --runs, and return them side by side."""
     others = ["RUN_DIR"] if args.run_dir else [f"--{name}" for name in ways_of(args)]
-    others += ["--claim"] if args.claim is not None else []
+    others += [f"--{name}" for name in ("claim", "training-step") if vars(args)[name.replace("-", "_")]]
     others += [option_of(name) for name in (*switches, *(("model",) if "model" in vars(args) else ()))]
     if others:
         raise UsageError(f"--runs: expected trained runs alone, found {', '.join(others)} too")
@@ -194,24 +217,30 @@ def audit_runs(args: argparse.Namespace, switches: dict[str, Any]) -> dict[str, 
 
 
 def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
-    """Count and return (report, lines to print, lines on the claim)."""
+    """Count and return (report, lines to print, lines on the claims)."""
     names = chosen_rules(args.rule)
     prices = {name: load_prices(args.prices or OWN_TABLES.get(name, DEFAULT_TABLE)) for name in names}
-    claim = None if args.claim is None else parse_claim(args.claim)
+    claims = claims_of(args.claim)
     subject = subject_of(args, switches)
     readings = {name: apply_rule(name, subject.ops, prices[name]) for name in names}
     try:
         found = report(subject, readings, prices, command_line())
     except ValueError as error:  # SOURCE_DATE_EPOCH is no date
         raise UsageError(str(error)) from None
+    given = [load_prices(args.prices)] if args.prices else []
+    found["baselines"] = baselines(subject.ops, subject.timesteps, given)
+    found["price_tables"] |= price_values([*map(load_prices, PRECISIONS), *given])
+    beside = baseline_lines(found["baselines"])
+    if subject.training is not None:
+        found["training_step"] = training_report(subject.training, load_prices(args.prices or DEFAULT_TABLE))
+        beside += ["", *training_lines(found["training_step"])]
     about: list[str] = []
-    if claim is not None:
-        checked = energy_claim(claim, subject.ops, readings, load_prices(args.prices or DEFAULT_TABLE))
-        about = claim_lines(checked)
+    if claims:
+        found["claims"] = check_claims(claims, subject.ops, readings, prices)
+        about = [line for checked in found["claims"] for line in claim_lines(checked)]
         about.append(f"this audit: {subject.title}; a claim for")
         about.append("other inputs needs a run on them: operations grow with the pixels, rates differ by data")
-        found["claim"] = vars(checked)
-    return found, audit_lines(found), about
+    return found, [*audit_lines(found), "", *beside], about
 
 
 def main() -> None:
@@ -234,7 +263,7 @@ def main() -> None:
             }
         elif named or args.html or args.latex or not args.paper:
             found, lines, about = audit(args, switches)
-            shown += [*lines, *(["", *about] if about else [])]
+            shown += [*lines, *(["", *about] if about else []), "", *made_lines(found)]
             if args.html:
                 files[args.html] = page(found["title"], found, about).encode()
             if args.latex:
@@ -247,7 +276,7 @@ def main() -> None:
     except PriceError as error:
         raise UsageError(f"--prices: {error}") from None
     if args.json:
-        files[args.json] = as_json(found)
+        files[args.json] = json_bytes(found)
     for path, content in files.items():
         replace_file(path, content)
     print("\n".join(shown))

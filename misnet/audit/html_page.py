@@ -16,7 +16,7 @@ from misnet.audit.html_tables import (
     rules_section,
 )
 from misnet.audit.provenance import maker_lines, origin_lines
-from snncore.energy import RULES
+from snncore.energy import ON_REQUEST, RULES
 
 __all__ = ["foot", "origin", "page", "prices"]
 
@@ -76,10 +76,10 @@ def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
     parameters = "" if report["parameters"] is None else f", {report['parameters']:,} parameters"
     rule = "exact" if "exact" in report["rules"] else next(iter(report["rules"]))
     untrained = "Not trained: these rates and energies are of fresh weights, and say little about a trained network."
+    known = RULES | ON_REQUEST
     rule_texts = "".join(
-        f"<details><summary>{name}</summary>{prose(inspect.getdoc(RULES[name]) or '')}</details>"
+        f"<details><summary>{name}</summary>{prose(inspect.getdoc(known[name]) or '')}</details>"
         for name in report["rules"]
-        if name in RULES
     )
     return document(
         title,

@@ -96,6 +96,7 @@ def price_values(tables: Iterable[Prices]) -> dict[str, Any]:
             "process": p.process,
             "source": p.source,
             "unit": "pJ",
+            "bits": p.bits,
             "operation": {"mac": p.mac, "add": p.add, "mul": p.mul, "compare": p.compare, "special": p.special},
             "memory": {
                 "access_bytes": p.access_bytes,

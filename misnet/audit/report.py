@@ -1,9 +1,11 @@
 """Counting a network over a data set, and the report that comes of it."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
+from misnet.audit.bracket import bracket
+from misnet.audit.ends import widen
 from misnet.audit.provenance import SCHEMA, made_by, price_values
 from misnet.audit.spread import spread_of, unpriced
 from misnet.audit.subject import Subject
@@ -15,7 +17,7 @@ from snncore.energy import Prices, Reading, apply_rule
 from snncore.nn import BatchNorm
 from snncore.opcount.cost import WEIGHTED, exact_sum
 
-__all__ = ["Claim", "calibrate", "count_batches", "dense_operations", "energy_claim", "report"]
+__all__ = ["calibrate", "count_batches", "dense_operations", "report"]
 
 
 def count_batches(
@@ -76,36 +78,6 @@ def dense_operations(model: Model) -> dict[str, int]:
     return sums
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What a claimed energy implies. rate: mean input rate under the rule of the paper, None if none would do.
-
-    rate_all_ac: the same if every operation were an accumulation. measured: the rate of this run.
-    ratio: claimed over measured energy, by rule.
-    """
-
-    mj: float
-    rate: float | None
-    rate_all_ac: float
-    measured: float
-    ratio: dict[str, float]
-
-
-def energy_claim(mj: float, ops: Ops, readings: dict[str, Reading], prices: Prices) -> Claim:
-    """Compare a claim of `mj` millijoules for one sample with what was measured."""
-    paper = apply_rule("paper", ops, prices)
-    samples = max(1, ops.samples or 1)
-    dense, first = paper.extra["dense_ac"] / samples, paper.mac / samples
-    left = mj * 1e9 - first * prices.mac
-    return Claim(
-        mj=mj,
-        rate=left / (dense * prices.add) if left >= 0 else None,
-        rate_all_ac=mj * 1e9 / ((dense + first) * prices.add),
-        measured=paper.extra["mean_rate"],
-        ratio={name: mj / (reading.energy_mj / samples) for name, reading in readings.items() if reading.energy_mj},
-    )
-
-
 def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
     samples = max(1, ops.samples or 1)
     energy = {name: reading.by_layer() for name, reading in readings.items()}
@@ -135,6 +107,10 @@ def report(
     Counts and energies are sums over all samples; what is for one sample (all streams, all timesteps) says so.
     Raises ValueError for a SOURCE_DATE_EPOCH that is no date.
     """
+    if subject.high is not None:
+        above = {name: apply_rule(name, subject.high, prices[name]) for name in readings}
+        ends = (replace(subject, high=None), readings), (replace(subject, ops=subject.high, high=None), above)
+        return widen(*(report(end, of, prices, command) for end, of in ends))
     ops, steps = subject.ops, max(1, subject.timesteps)
     samples, totals = max(1, ops.samples or 1), ops.totals()
     rules = {
@@ -147,6 +123,7 @@ def report(
                 "ac": reading.ac / samples,
                 "energy_mj": reading.energy_mj / samples,
             },
+            "bracket": bracket(reading, samples),
             "parts_mj_per_sample": {part: mj / samples for part, mj in reading.by_part().items()},
             "spread": spread_of(name, ops, prices[name]),
             "prices": prices[name].name,

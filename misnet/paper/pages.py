@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from misnet.paper.estimate import SAMPLES
 from misnet.training.results import Result, spread
 
 __all__ = ["Line", "Page", "as_values", "to_html", "to_markdown"]
@@ -65,6 +66,7 @@ HEADINGS = (
     "parameters, paper (M)",
     "ours (M)",
     "firing rate",
+    "training (s)",
     "energy, paper (mJ)",
     "ours by the paper's rule (mJ)",
     "exact (mJ)",
@@ -88,6 +90,19 @@ def accuracies(results: Sequence[Result], head: str | None = None) -> list[float
     return [100 * result.last[f"test_accuracy_{head or result.heads[0]}"] for result in results]
 
 
+def seconds(results: Sequence[Result]) -> list[float]:
+    """Return what the training steps of each run took, without evaluation; nothing if the samples are not known."""
+    found = []
+    for result in results:
+        settings = result.content["settings"]
+        limit = settings.get("limit_train")
+        if limit is None or any("samples_per_second" not in row for row in result.rows):
+            return []
+        samples = min(limit, SAMPLES.get(settings["dataset"], limit))
+        found.append(sum(samples / row["samples_per_second"] for row in result.rows))
+    return found
+
+
 def _cells(line: Line, comparable: bool) -> tuple[str, ...]:
     results, found = line.results, accuracies(line.results)
     difference = "-"
@@ -106,6 +121,7 @@ def _cells(line: Line, comparable: bool) -> tuple[str, ...]:
         _number(line.paper_parameters),
         "-" if line.parameters is None else f"{line.parameters / 1e6:.3f}",
         _mean([r.last["test_firing_rate"] for r in results], 3),
+        _mean(seconds(results), 0),
         _number(line.paper_mj),
         *(_mean(values, 5) for values in energies),
     )

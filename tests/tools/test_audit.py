@@ -36,7 +36,13 @@ def test_a_trained_run(call, trained, tmp_path):
     assert paper["energy_mj"] == pytest.approx((paper["mac"] * 4.6 + paper["ac"] * 0.9) * 1e-9)
     exact = found["rules"]["exact"]
     assert exact["ac"] == found["totals"]["ac_binary"] + found["totals"]["ac_graded"]
-    assert found["claim"]["ratio"]["paper"] == pytest.approx(1.32 / paper["per_sample"]["energy_mj"])
+    (claim,) = found["claims"]
+    assert claim["rules"]["paper"]["ratio"] == pytest.approx(1.32 / paper["per_sample"]["energy_mj"])
+    assert "paper" in claim["verdicts"]["impossible"]  # 1.32 mJ is for 128 x 128 pixels
+    assert "impossible under exact, " in result.out
+    assert [one["kind"] for one in found["baselines"]["others"]] == ["dense", "dense", "dense", "quantised"]
+    assert "break-even with" in result.out
+    assert "arXiv 2409.08290v4" in result.out
     assert found["layers"][0]["layer"] == "stages.0.unimodal.a.conv"
     assert "implies a mean input rate" in result.out
     assert f"{exact['per_sample']['energy_mj']:.4f}" in result.out
@@ -74,6 +80,23 @@ def test_fresh_weights_one_rule_and_a_table_of_the_user(call, tmp_path):
     assert one["prices"] == "mine"
 
 
+def test_a_training_step_with_the_optimizer_of_the_run(call, trained, tmp_path):
+    report = tmp_path / "a.json"
+    options = ("--rule", "exact,exact-dram", "--claim", "25\u00b5J", "--claim", "rate=3%", "--batch-size", "4")
+    result = call("audit", trained[0], *options, "--training-step", "--json", report)
+    assert (result.status, result.err) == (0, "")
+    found = json.loads(report.read_text(), parse_constant=pytest.fail)
+    step = found["training_step"]
+    assert (step["optimizer"], step["batch_size"]) == ("Adam", 4)
+    parts = [step["step"][f"{part}_mj"] for part in ("forward", "backward", "optimizer")]
+    assert sum(parts) == pytest.approx(step["step"]["energy_mj"])
+    assert parts[2] * 1e9 == pytest.approx(found["parameters"] * (7 * 3.7 + 5 * 0.9))
+    assert step["step"]["membrane_bytes"] == 2 * step["step"]["membrane_bytes_forward"] > 0  # T = 2
+    assert "a training step, batch of 4, Adam" in result.out
+    assert list(found["rules"]) == ["exact", "exact-dram"]
+    assert [claim["kind"] for claim in found["claims"]] == ["energy", "rate"]
+
+
 def test_a_run_beside_the_paper(call, trained, monkeypatch):
     monkeypatch.setattr("misnet.paper.energies.DATA", ("CREMA-D",))
     result = call("audit", trained[0], "--rule", "paper", "--paper")
@@ -87,10 +110,10 @@ def test_a_run_beside_the_paper(call, trained, monkeypatch):
     ("arguments", "message"),
     [
         (("--rule", "guess"), "--rule: expected all or some of exact, .*found 'guess'"),
-        (("--claim", "1.32"), r"--claim: expected a positive number and a unit .* found '1.32'"),
-        (("--claim", "0mJ"), "--claim: expected a positive number"),
-        (("--claim", "3 kJ"), "--claim: expected a positive number"),
-        (("--prices", "guess"), "--prices: .*expected one of horowitz-45nm-fp32.* found 'guess'"),
+        (("--claim", "1.32"), r"--claim: expected a positive, finite number and a unit, .* found '1.32'"),
+        (("--claim", "1mJ", "--claim", "1e400mJ"), "--claim: expected a positive, finite .* found '1e400mJ'"),
+        (("--rule", "training,guess"), "--rule: expected all or some of exact, .*, training, found 'guess'"),
+        (("--prices", "guess"), "--prices: .*expected one of horowitz-45nm-fp16.* found 'guess'"),
         (("--prices", "none.toml"), "--prices: none.toml: no such price table"),
         (("--batch-size", "0"), "--batch-size: expected at least 1, found 0"),
         (("--classes", "7"), "--classes: dialpad has 10, found 7"),

@@ -13,10 +13,14 @@ from tests.snncore.opcount.networks import ZOO, made
 
 
 def check_not_negative(reading):
-    """Assert that no figure of a reading is below 0, or not a number."""
+    """Assert that no figure of a reading is below 0, or not a number, and that it lies in its bracket."""
     figures = [reading.mac, reading.ac, reading.energy_mj, *reading.by_layer().values(), *reading.by_part().values()]
     figures += [price for parts in reading.pj.values() for price in parts.values()]
     figures += [value for value in reading.extra.values() if isinstance(value, int | float)]
+    figures += [reading.low_mj, reading.high_mj]
+    assert reading.low_mj <= reading.energy_mj <= reading.high_mj, reading.rule
+    for choice, of_layers in reading.hanging.items():
+        assert -reading.energy_mj * 1e9 * (1 + 1e-12) <= sum(of_layers.values()), (reading.rule, choice)
     wrong = [value for value in figures if not 0 <= value < math.inf]
     assert wrong == [], f"{reading.rule}: {wrong}"
 
@@ -26,6 +30,14 @@ def test_the_check_finds_a_negative_layer_in_a_positive_sum():
     reading.charge("a", "ac", 100, 1.0)
     reading.charge("b", "ac", -1, 1.0)
     with pytest.raises(AssertionError, match="wrong: "):
+        check_not_negative(reading)
+
+
+def test_the_check_finds_a_reading_that_spares_more_than_there_is():
+    reading = Reading("wrong")
+    reading.charge("a", "ac", 100, 1.0)
+    reading.hang("zeros", "a", -101.0)
+    with pytest.raises(AssertionError, match="zeros"):
         check_not_negative(reading)
 
 
