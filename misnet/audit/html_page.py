@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from misnet.audit.baselines_text import break_even_line, break_even_words
 from misnet.audit.citation import bibtex
 from misnet.audit.html_parts import Markup, document, note, pairs, prose, section, table
 from misnet.audit.html_tables import (
@@ -16,6 +17,7 @@ from misnet.audit.html_tables import (
     rules_section,
 )
 from misnet.audit.provenance import maker_lines, origin_lines
+from misnet.audit.training_step import training_lines
 from snncore.energy import ON_REQUEST, RULES
 
 __all__ = ["foot", "origin", "page", "prices"]
@@ -65,6 +67,36 @@ def foot(report: Mapping[str, Any]) -> str:
     return section("Citing", f"<pre>{html.escape(bibtex())}</pre>", again)
 
 
+def beside_section(report: Mapping[str, Any]) -> str:
+    """Return the networks that do not spike, and the training step, where a report has them."""
+    parts = []
+    if found := report.get("baselines"):
+        spiking = {one["prices"]: one for one in found["spiking"]}
+        rows = [
+            (
+                one["name"],
+                one["mac"] / 1e9,
+                *(one[key] for key in ("arithmetic_mj", "energy_mj")),
+                *(spiking[one["prices"]][key] for key in ("arithmetic_mj", "energy_mj")),
+                *(break_even_words(one[key]) for key in ("break_even_arithmetic", "break_even")),
+                one["prices"],
+            )
+            for one in found["others"]
+        ]
+        heading = ("without spikes, one pass", "GMAC", "mJ", "mJ with memory", "spiking, mJ", "spiking, mJ with memory")
+        heading += ("break-even", "break-even with memory", "prices")
+        words = "Of one sample. Break-even: the firing rate at which both cost the same."
+        parts = [note(words), table(heading, rows), preformatted(break_even_line(found))]
+    if step := report.get("training_step"):
+        parts += ["<h3>A training step</h3>", preformatted(training_lines(step))]
+    return section("Beside networks that do not spike", *parts)
+
+
+def preformatted(lines: Sequence[str]) -> str:
+    """Return lines of text as they are printed; what is wider than the page scrolls."""
+    return f'<div class="wide"><pre class="lines">{html.escape(chr(10).join(lines))}</pre></div>'
+
+
 def answer(name: str, rule: Mapping[str, Any]) -> str:
     """Return the figure in a sentence."""
     more = f" ({between} if read otherwise)" if (between := otherwise(rule)) else ""
@@ -94,7 +126,8 @@ def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
         ),
         origin(report),
         rules_section(report),
-        section("The claim", f"<pre>{html.escape(chr(10).join(claim))}</pre>") if claim else "",
+        beside_section(report),
+        section("Claims", preformatted(claim)) if claim else "",
         layers_section(report),
         rates_section(report),
         counts_section(report),

@@ -37,7 +37,8 @@ td.bar { min-width: 7rem; vertical-align: middle; } svg { display: block; width:
 td.heat { background: rgb(var(--heat) / var(--part)); text-align: center; print-color-adjust: exact; }
 dl { display: grid; grid-template-columns: minmax(6rem, max-content) minmax(0, 1fr); gap: 0.15rem 1rem; }
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; } code { overflow-wrap: anywhere; }
-pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.82rem; } summary { cursor: pointer; }
+pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.82rem; }
+.wide pre.lines { white-space: pre; overflow-wrap: normal; } summary { cursor: pointer; }
 .bars { display: grid; grid-template-columns: max-content minmax(0, 1fr) max-content; gap: 0.35rem 0.8rem;
   align-items: center; font-size: 0.85rem; } .bars .value { font-variant-numeric: tabular-nums; }
 .key { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; font-size: 0.82rem; list-style: none; padding: 0; }
@@ -51,7 +52,8 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.82rem; } summ
 @media (max-width: 44rem) { .bars { grid-template-columns: 1fr max-content; gap: 0.1rem 0.8rem; }
   .bars svg { grid-column: 1 / -1; margin-bottom: 0.5rem; } .bars { grid-auto-flow: row dense; }
   dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: 0.4rem; } th, td { padding: 0.2rem 0.4rem; } }
-@media print { :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --stripe: #f2f2f2; --line: #999;
+@media print { .wide pre.lines { white-space: pre-wrap; font-size: 7pt; }
+  :root { color-scheme: light; --ink: #000; --soft: #444; --paper: #fff; --stripe: #f2f2f2; --line: #999;
   --loud: #900; --heat: 27 110 200; } body { max-width: none; padding: 0; font-size: 10pt; }
   .wide, .tall { overflow: visible; max-height: none; } table { font-size: 7pt; } th, td { padding: 1pt 3pt; }
   tr, .bars, h2, h3 { break-inside: avoid; } h2, h3 { break-after: avoid; }

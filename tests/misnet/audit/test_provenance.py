@@ -10,7 +10,7 @@ import pytest
 from misnet.audit.provenance import date_of, made_by, maker_lines, origin_lines, price_values, sha256_of, training_of
 from misnet.audit.report import count_batches
 from misnet.audit.spread import spread_of, unpriced
-from misnet.audit.text import audit_lines
+from misnet.audit.text import audit_lines, made_lines
 from snncore import Tensor, count_ops, nn, no_grad
 from snncore.energy import RULES, TABLES, apply_rule, load_prices
 from tests.misnet.audit.reports import SAMPLES, counted, make_report
@@ -113,7 +113,7 @@ def test_accuracy_is_of_the_pass_that_is_counted():
 def test_the_text_says_all_of_it(monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
     found = make_report(provenance=made_by("python tools/audit.py runs/seed-0"))
-    text = "\n".join(audit_lines(found))
+    text = "\n".join([*audit_lines(found), *made_lines(found)])
     for name, words in (*origin_lines(found), *maker_lines(found)):
         assert f"{name}: {words}" in text
     assert "date: 2026-01-01T00:00:00Z" in text
