@@ -7,6 +7,7 @@ from typing import Any
 
 from misnet.audit.baselines_text import break_even_line, break_even_words
 from misnet.audit.citation import bibtex
+from misnet.audit.claims_text import at_the_rate, claim_rows, claim_words, legend
 from misnet.audit.html_parts import Markup, document, note, pairs, prose, section, table
 from misnet.audit.html_tables import (
     counts_section,
@@ -86,10 +87,22 @@ def beside_section(report: Mapping[str, Any]) -> str:
         heading = ("without spikes, one pass", "GMAC", "mJ", "mJ with memory", "spiking, mJ", "spiking, mJ with memory")
         heading += ("break-even", "break-even with memory", "prices")
         words = "Of one sample. Break-even: the firing rate at which both cost the same."
-        parts = [note(words), table(heading, rows), preformatted(break_even_line(found))]
+        one, two, *others = [*break_even_line(found), ""]
+        parts = [note(words), table(heading, rows), note(f"{one} {two}", ""), *(note(text) for text in others if text)]
     if step := report.get("training_step"):
         parts += ["<h3>A training step</h3>", preformatted(training_lines(step))]
     return section("Beside networks that do not spike", *parts)
+
+
+def claims_section(claims: Sequence[Mapping[str, Any]], lines: Sequence[str]) -> str:
+    """Return the claims that were checked; lines: about claims, where they are words alone."""
+    parts = []
+    for checked in claims:
+        first, *words = claim_words(checked)
+        heading, *rows = claim_rows(checked)
+        parts += [f"<h3>{html.escape(first)}</h3>", *(note(text, "") for text in words), table(heading, rows)]
+        parts += [note(legend(checked)), *(note(text, "") for text in at_the_rate(checked))]
+    return section("Claims", *(parts or ([preformatted(lines)] if lines else [])))
 
 
 def preformatted(lines: Sequence[str]) -> str:
@@ -127,7 +140,7 @@ def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
         origin(report),
         rules_section(report),
         beside_section(report),
-        section("Claims", preformatted(claim)) if claim else "",
+        claims_section(report.get("claims", ()), claim),
         layers_section(report),
         rates_section(report),
         counts_section(report),

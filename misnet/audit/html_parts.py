@@ -30,7 +30,7 @@ h2 { font-size: 1.2rem; margin-top: 2.4rem; border-bottom: 1px solid var(--line)
 table { border-collapse: collapse; font-size: 0.85rem; } caption { text-align: left; color: var(--soft); }
 th, td { padding: 0.2rem 0.6rem; text-align: right; vertical-align: top; font-variant-numeric: tabular-nums; }
 td { white-space: nowrap; } th { border-bottom: 1px solid var(--soft); vertical-align: bottom; }
-tbody th { border: 0; font-weight: normal; white-space: nowrap; }
+tbody th { border: 0; font-weight: normal; white-space: nowrap; vertical-align: top; }
 tbody tr:nth-child(even) { background: var(--stripe); }
 td.long { white-space: normal; min-width: 11rem; } .text, .long, th:first-child { text-align: left; }
 td.bar { min-width: 7rem; vertical-align: middle; } svg { display: block; width: 100%; height: 0.85rem; }
@@ -91,7 +91,7 @@ def _cell(cell: Any, first: bool, kind: str) -> str:
 def _kind(column: Sequence[Any]) -> str:
     """Class of a column: words are set to the left, and long ones may wrap."""
     texts = [cell for cell in column if isinstance(cell, str) and cell]
-    if not texts or not texts[0][0].isalpha():
+    if not texts or not all(text[0].isalpha() for text in texts):
         return ""
     return "long" if max(map(len, texts)) > 24 else "text"
 

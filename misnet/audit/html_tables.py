@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from misnet.audit.html_parts import bars, cell_bar, heat_table, note, section, table
+from misnet.audit.html_parts import bars, cell_bar, heat_table, note, pairs, section, table
 from misnet.audit.text import NEURON_OPS
 from snncore.opcount.columns import COLUMNS
 
@@ -48,7 +48,8 @@ def rules_section(report: Mapping[str, Any]) -> str:
     for name, rule in rules.items():
         ends = rule["per_sample"], above[name]["per_sample"]
         counts = [_span(*(f"{end[kind] / 1e6:.4g}" for end in ends)) for kind in ("mac", "ac")]
-        rows.append((name, *counts, energy(rule), otherwise(rule), *spread_cells(rule), rule["prices"]))
+        own = _span(energy(rule), energy(above[name]))
+        rows.append((name, *counts, own, otherwise(rule), *spread_cells(rule), rule["prices"]))
     first = next(iter(rules.values()))["prices"]
     for name, suffix in (("dense network", ""), ("dense, one timestep", "_and_timestep")):
         values = f"{dense[f'mac_per_sample{suffix}'] / 1e6:.4g}", "0", f"{dense[f'energy_mj_per_sample{suffix}']:.4g}"
@@ -85,15 +86,22 @@ def _with_memory(parts: Mapping[str, float]) -> dict[str, float]:
 
 
 def _readings(rules: Mapping[str, Any]) -> str:
-    """What hangs on how a rule is read, where a report says so."""
-    rows = [
-        (name, of["title"], f"{100 * of['change']:+.2f} %", of["text"], of["source"])
-        for name, rule in rules.items()
-        for of in ((rule.get("bracket") or {}).get("readings") or {}).values()
-    ]
-    if not rows:
+    """Return what hangs on how a run is read, a column a rule, and what each reading means."""
+    by_rule = {name: of for name, rule in rules.items() if (of := (rule.get("bracket") or {}).get("readings"))}
+    every = {name: reading for of in by_rule.values() for name, reading in of.items()}
+    if not every:
         return ""
-    return "<h3>What hangs on a reading</h3>" + table(("rule", "reading", "change", "what", "source"), rows)
+    rows = [
+        (reading["title"], *(f"{100 * of[name]['change']:+.2f} %" if name in of else "" for of in by_rule.values()))
+        for name, reading in every.items()
+    ]
+    words = [(of["title"], f"{of['text']} Source: {of['source']}.") for of in every.values()]
+    return (
+        "<h3>What hangs on a reading</h3>"
+        + note("Change of the energy of each rule if that alone is read otherwise.")
+        + table(("reading", *by_rule), rows)
+        + f"<details><summary>What each reading means</summary>{pairs(words)}</details>"
+    )
 
 
 def layers_section(report: Mapping[str, Any]) -> str:
