@@ -32,7 +32,7 @@ th, td { padding: 0.2rem 0.6rem; text-align: right; vertical-align: top; font-va
 td { white-space: nowrap; } th { border-bottom: 1px solid var(--soft); vertical-align: bottom; }
 tbody th { border: 0; font-weight: normal; white-space: nowrap; vertical-align: top; }
 tbody tr:nth-child(even) { background: var(--stripe); }
-td.long { white-space: normal; min-width: 11rem; } .text, .long, th:first-child { text-align: left; }
+td.long { white-space: normal; min-width: 15rem; } .text, .long, th:first-child { text-align: left; }
 td.bar { min-width: 7rem; vertical-align: middle; } svg { display: block; width: 100%; height: 0.85rem; }
 td.heat { background: rgb(var(--heat) / var(--part)); text-align: center; print-color-adjust: exact; }
 dl { display: grid; grid-template-columns: minmax(6rem, max-content) minmax(0, 1fr); gap: 0.15rem 1rem; }
