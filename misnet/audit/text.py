@@ -99,6 +99,7 @@ def audit_lines(report: dict[str, Any]) -> list[str]:
         f"firing rate {_firing(report)}; counts and energies below are for one sample (all timesteps)",
         "",
         *layer_table(report),
+        "input rate: entries of the input that are not zero, of all; firing rate: spikes a neuron and timestep",
         "",
         *rule_table(report),
     ]

@@ -33,6 +33,7 @@ def read_training(ops: Ops, prices: Prices) -> Reading:
     """
     reading = read_exact(ops, prices)
     reading.rule = "training"
+    reading.forget_choices()  # they are about inference: nothing folds while it is learned
     parts = {"forward": reading.energy_mj}
     unpriced = int(reading.extra.get("unpriced_special", 0))
     layers = ops.layers()
