@@ -230,13 +230,16 @@ def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str,
     given = [load_prices(args.prices)] if args.prices else []
     found["baselines"] = baselines(subject.ops, subject.timesteps, given)
     found["price_tables"] |= price_values([*map(load_prices, PRECISIONS), *given])
+    if subject.high is not None:
+        found["baselines"]["high"] = baselines(subject.high, subject.timesteps, given)
     beside = baseline_lines(found["baselines"])
     if subject.training is not None:
         found["training_step"] = training_report(subject.training, load_prices(args.prices or DEFAULT_TABLE))
         beside += ["", *training_lines(found["training_step"])]
     about: list[str] = []
     if claims:
-        found["claims"] = check_claims(claims, subject.ops, readings, prices)
+        spreads = {name: rule.get("spread") for name, rule in found["rules"].items()}
+        found["claims"] = check_claims(claims, subject.ops, readings, prices, spreads, subject.high)
         about = [line for checked in found["claims"] for line in claim_lines(checked)]
         about.append(f"this audit: {subject.title}; a claim for")
         about.append("other inputs needs a run on them: operations grow with the pixels, rates differ by data")

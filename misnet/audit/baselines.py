@@ -1,7 +1,7 @@
 """What the network would cost if it did not spike: the same layers dense, at several precisions, and quantised.
 
 A spike train of T timesteps tells one of T + 1 values. The network that carries as much without spikes therefore has
-activations of b = ceil(log2(T + 1)) bits and runs once (Yan et al., arXiv 2409.08290, Theorem 1 of v4, exact for
+activations of b = ceil(log2(T + 1)) bits and runs once (Yan et al., arXiv 2409.08290, abstract; second hand: exact for
 integrate-and-fire neurons with soft reset). Memory is counted by one model on both sides, with one price an access:
 
     network without spikes   each weight read once, each activation written once and read once, b bits
@@ -17,7 +17,6 @@ from typing import Any
 from snncore import Ops
 from snncore.energy import DEFAULT_TABLE, Prices, apply_rule, load_prices
 from snncore.energy.limits import silent
-from snncore.opcount import Call
 from snncore.opcount.cost import WEIGHTED
 
 __all__ = [
@@ -97,41 +96,40 @@ def multiply(prices: Prices, bits: int, by: int) -> float:
 
 def layers_of(ops: Ops, timesteps: int) -> list[Layer]:
     """Layers with weights of what was counted, for one sample; calls of one layer are summed."""
-    samples = max(1, ops.samples or 1)
+    samples, steps = max(1, ops.samples or 1), _steps(ops, timesteps)
     merged: dict[tuple[str, str, bool], list[Any]] = {}
     for call in ops.calls:
         row = call.cost.totals()
         for facts in call.cost.facts:
             if facts.kind not in WEIGHTED:
                 continue
-            key = call.layer, call.function, facts.spikes
-            sums = merged.setdefault(key, [0, 0, 0, facts, call])
-            for place, n in enumerate((row.get("dense_mac", 0), row.get("ac_binary", 0) + row.get("ac_graded", 0))):
-                sums[place] += n
-            sums[2] += facts.in_size
-    found = []
-    for dense, events, places, facts, call in merged.values():
-        found.append(
-            Layer(
-                steps=_steps(call, timesteps),
-                dense=dense / samples,
-                events=events / samples,
-                weights=facts.weights + facts.bias,
-                places=places / samples,
-                spikes=facts.spikes,
-                outside=facts.outside and not facts.spikes,
-                both=facts.kind == "matmul",
-            )
+            sums = merged.setdefault((call.layer, call.function, facts.spikes), [0, 0, 0, facts])
+            counts = row.get("dense_mac", 0), row.get("ac_binary", 0) + row.get("ac_graded", 0), facts.in_size
+            sums[:3] = (a + b for a, b in zip(sums, counts, strict=False))
+    return [
+        Layer(
+            steps=steps[layer],
+            dense=dense / samples,
+            events=events / samples,
+            weights=facts.weights + facts.bias,
+            places=places / samples,
+            spikes=facts.spikes,
+            outside=facts.outside and not facts.spikes,
+            both=facts.kind == "matmul",
         )
-    return found
+        for (layer, _, _), (dense, events, places, facts) in merged.items()
+    ]
 
 
-def _steps(call: Call, timesteps: int) -> int:
-    """Timesteps that the counts of a layer are a sum over."""
-    lead = call.cost.blocks[0][0]
-    if len(lead) == 2:
-        return max(1, lead[0])
-    return 1 if lead and call.step is None else max(1, timesteps)
+def _steps(ops: Ops, timesteps: int) -> dict[str, int]:
+    """By layer, how many timesteps its counts are a sum over: 1 after a mean over time, or in a network without any."""
+    steps = {}
+    for layer, row in ops.layers().items():
+        timed = ops.samples is None or any(
+            ops.unresolved(name, layer) < count for name, count in row.items() if name != "weight_bytes_once"
+        )
+        steps[layer] = max(1, timesteps) if timed else 1
+    return steps
 
 
 def _dense_memory(layers: Sequence[Layer], prices: Prices, bits: int) -> float:
@@ -185,18 +183,18 @@ def _dense_arithmetic(layers: Sequence[Layer], once: float, prices: Prices, bits
 
 def _once(ops: Ops, timesteps: int, prices: Prices) -> float:
     """Picojoules, for one sample and pass, of biases, pooling, residuals, and a comparison for each neuron."""
-    total = 0.0
+    total, steps = 0.0, _steps(ops, timesteps)
     for call in ops.calls:
-        row, steps = call.cost.totals(), _steps(call, timesteps)
+        row, n = call.cost.totals(), steps[call.layer]
         for name in ONCE:
             kind = "compare" if name.endswith("compare") else "add" if name.endswith("add") else "mul"
-            total += row.get(name, 0) / steps * getattr(prices, kind)
-        total += row.get("places", 0) / steps * prices.compare
+            total += row.get(name, 0) / n * getattr(prices, kind)
+        total += row.get("places", 0) / n * prices.compare
         for facts in call.cost.facts:
             if facts.kind == "residual":
-                total += facts.out_size / steps * prices.add
+                total += facts.out_size / n * prices.add
             elif facts.kind == "pool" and row.get("pool_mul"):
-                total += facts.in_size / steps * prices.add
+                total += facts.in_size / n * prices.add
     return total / max(1, ops.samples or 1)
 
 

@@ -24,7 +24,10 @@ def baseline_lines(found: Mapping[str, Any]) -> list[str]:
         "  (for one sample; spiking: this network at the same prices; +: with memory, each weight read at most once"
     )
     lines.append("  a timestep, activations once; break-even: the firing rate at which both cost the same)")
-    return [*lines, "", *break_even_line(found)]
+    lines += ["", *break_even_line(found)]
+    if "high" in found:
+        lines += ["", "at the upper ends of the rates:", *baseline_lines(found["high"])]
+    return lines
 
 
 def break_even_line(found: Mapping[str, Any]) -> list[str]:
@@ -37,7 +40,8 @@ def break_even_line(found: Mapping[str, Any]) -> list[str]:
     network = f"the quantised network of {quantised['bits']}-bit activations"
     lines = [
         f"this network fires at {100 * found['rate']:.3g} % (of {found['rate_of']} and timesteps), break-even with",
-        f"{network} is {with_memory}, with memory ({alone} without)",
+        f"{network} is {with_memory}, with memory ({alone} without);",
+        f"with memory, this network takes {quantised['ratio']:.3g} times the energy of that one",
     ]
     lines.append("public analyses, which price the routing of spikes too:")
     lines += [f"  {100 * one['rate']:.3g} % at T={one['timesteps']}: {one['source']}" for one in found["public"]]

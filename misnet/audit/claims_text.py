@@ -48,7 +48,8 @@ def claim_rows(checked: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 def legend(checked: Mapping[str, Any]) -> str:
     """Return what the rows are in."""
-    return f"in {checked['unit']}; sd, min and max over the samples; all firing: every neuron at every timestep"
+    ends = "measured, no spike and all firing are those at the lower ends of the rates, max at the upper; "
+    return f"{ends if 'high' in checked else ''}in {checked['unit']}; sd, min and max over the samples; all firing: every neuron at every timestep"
 
 
 def at_the_rate(checked: Mapping[str, Any]) -> list[str]:
@@ -72,12 +73,15 @@ def _by_reason(checked: Mapping[str, Any], verdict: str, names: list[str]) -> di
 
 def _reason(value: float, verdict: str, of: Mapping[str, Any]) -> str:
     if verdict == "impossible":
-        if value > of["all_firing"]:
+        if value > of["possible"][1]:
             return f"more than with every neuron firing at every timestep; true of {OTHER} that do more"
         return f"less than without a single spike; true of {OTHER} that do less"
     if verdict == "within":
         return "between the least and the most of the samples"
     side = "more than the most" if verdict == "above" else "less than the least"
+    otherwise = of["other_readings"]
+    if otherwise and otherwise[0] <= value <= otherwise[1]:
+        return f"{side} of any sample, though within what other readings make of them"
     return f"{side} of any sample; true of other spikes, see below"
 
 

@@ -5,9 +5,8 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from misnet.audit.baselines_text import break_even_line, break_even_words
 from misnet.audit.citation import bibtex
-from misnet.audit.claims_text import at_the_rate, claim_rows, claim_words, legend
+from misnet.audit.html_beside import beside_section, claims_section
 from misnet.audit.html_parts import Markup, document, note, pairs, prose, section, table
 from misnet.audit.html_tables import (
     counts_section,
@@ -18,7 +17,6 @@ from misnet.audit.html_tables import (
     rules_section,
 )
 from misnet.audit.provenance import maker_lines, origin_lines
-from misnet.audit.training_step import training_lines
 from snncore.energy import ON_REQUEST, RULES
 
 __all__ = ["foot", "origin", "page", "prices"]
@@ -66,48 +64,6 @@ def foot(report: Mapping[str, Any]) -> str:
     command = report["provenance"]["command"]
     again = f"<p>This page again:</p><pre>{html.escape(command)}</pre>" if command else ""
     return section("Citing", f"<pre>{html.escape(bibtex())}</pre>", again)
-
-
-def beside_section(report: Mapping[str, Any]) -> str:
-    """Return the networks that do not spike, and the training step, where a report has them."""
-    parts = []
-    if found := report.get("baselines"):
-        spiking = {one["prices"]: one for one in found["spiking"]}
-        rows = [
-            (
-                one["name"],
-                one["mac"] / 1e9,
-                *(one[key] for key in ("arithmetic_mj", "energy_mj")),
-                *(spiking[one["prices"]][key] for key in ("arithmetic_mj", "energy_mj")),
-                *(break_even_words(one[key]) for key in ("break_even_arithmetic", "break_even")),
-                one["prices"],
-            )
-            for one in found["others"]
-        ]
-        heading = ("without spikes, one pass", "GMAC", "mJ", "mJ with memory", "spiking, mJ", "spiking, mJ with memory")
-        heading += ("break-even", "break-even with memory", "prices")
-        words = "Of one sample. Break-even: the firing rate at which both cost the same."
-        one, two, *others = [*break_even_line(found), ""]
-        parts = [note(words), table(heading, rows), note(f"{one} {two}", ""), *(note(text) for text in others if text)]
-    if step := report.get("training_step"):
-        parts += ["<h3>A training step</h3>", preformatted(training_lines(step))]
-    return section("Beside networks that do not spike", *parts)
-
-
-def claims_section(claims: Sequence[Mapping[str, Any]], lines: Sequence[str]) -> str:
-    """Return the claims that were checked; lines: about claims, where they are words alone."""
-    parts = []
-    for checked in claims:
-        first, *words = claim_words(checked)
-        heading, *rows = claim_rows(checked)
-        parts += [f"<h3>{html.escape(first)}</h3>", *(note(text, "") for text in words), table(heading, rows)]
-        parts += [note(legend(checked)), *(note(text, "") for text in at_the_rate(checked))]
-    return section("Claims", *(parts or ([preformatted(lines)] if lines else [])))
-
-
-def preformatted(lines: Sequence[str]) -> str:
-    """Return lines of text as they are printed; what is wider than the page scrolls."""
-    return f'<div class="wide"><pre class="lines">{html.escape(chr(10).join(lines))}</pre></div>'
 
 
 def answer(name: str, rule: Mapping[str, Any]) -> str:

@@ -76,7 +76,7 @@ def test_the_quantised_network_by_hand():
     assert (
         "fires at 50 % (of neurons and timesteps), break-even with the quantised network of 2-bit activations" in line
     )
-    assert "is at 21.4 %, with memory (at 25 % without)" in line
+    assert "is at 21.4 %, with memory (at 25 % without); with memory, this network takes 1.35 times the energy" in line
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_the_quantised_network_by_hand():
         ("multiply", lambda prices, bits, by: prices.mul),
         ("_membranes", lambda ops, prices: 0.0),
         ("_once", lambda ops, timesteps, prices: 0.0),
-        ("_steps", lambda call, timesteps: 1),
+        ("_steps", lambda ops, timesteps: dict.fromkeys(ops.layers(), 1)),
     ],
 )
 def test_a_wrong_baseline_is_caught(monkeypatch, name, wrong):
@@ -128,6 +128,15 @@ def test_cheaper_at_any_rate_and_no_spikes_at_all():
     assert silent["rate"] == 0
     assert rows(silent)["quantised"]["break_even"]["rate"] is None
     assert "no spike was counted" in break_even_line(silent)[0]
+
+
+def test_without_neurons_and_memory_the_break_even_is_that_of_yan_et_al():
+    """arXiv 2409.08290: T * rate <= E_MAC / E_AC, for activations that are never 0 in the quantised network."""
+    with count_ops(samples=1) as ops:
+        F.Linear()(SPIKES, np.ones((4, 5), np.float32))
+    found = baselines(ops, T, [MINE])
+    assert (found["rate"], found["rate_of"]) == (3 / 8, "inputs")
+    assert rows(found)["quantised"]["break_even_arithmetic"]["rate"] == pytest.approx(1.5 / 1.0 / T, rel=1e-12)
 
 
 def test_break_even_of_a_line_with_a_knee():
