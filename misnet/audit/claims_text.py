@@ -48,8 +48,10 @@ def claim_rows(checked: Mapping[str, Any]) -> list[tuple[str, ...]]:
 
 def legend(checked: Mapping[str, Any]) -> str:
     """Return what the rows are in."""
-    ends = "measured, no spike and all firing are those at the lower ends of the rates, max at the upper; "
-    return f"{ends if 'high' in checked else ''}in {checked['unit']}; sd, min and max over the samples; all firing: every neuron at every timestep"
+    own = f"in {checked['unit']}; sd, min and max over the samples; all firing: every neuron at every timestep"
+    if "high" not in checked:
+        return own
+    return f"measured, no spike and all firing are those at the lower ends of the rates, max at the upper; {own}"
 
 
 def at_the_rate(checked: Mapping[str, Any]) -> list[str]:

@@ -5,10 +5,13 @@ import re
 
 import pytest
 
+from misnet.audit.baselines import baselines
 from misnet.audit.citation import bibtex
+from misnet.audit.claims import check_claims, parse_claim
 from misnet.audit.html_page import page
 from misnet.audit.html_parts import bars, cell_bar, heat_table, section, table
-from tests.misnet.audit.reports import SAMPLES, make_report
+from snncore.energy import apply_rule, load_prices
+from tests.misnet.audit.reports import SAMPLES, counted, make_report
 from tests.support.markup import faults
 
 GOOD = (
@@ -103,6 +106,24 @@ def test_ends_of_a_bracket_are_shown_and_spread_over_samples():
     high["layers"][0]["counts"]["dense_mac"] *= 3
     dense = found["layers"][0]["counts"]["dense_mac"] / SAMPLES / 1e6
     assert f"<td>{dense:.4f} to {3 * dense:.4f}</td>" in page("a", found | {"high": high})
+
+
+def test_claims_and_networks_that_do_not_spike_are_tables():
+    config, _, ops = counted()
+    prices = {"exact": load_prices()}
+    beside = baselines(ops, config.timesteps)
+    (claim,) = check_claims([parse_claim("3mJ")], ops, {"exact": apply_rule("exact", ops)}, prices)
+    found = make_report(baselines=beside | {"high": beside}, claims=[claim])
+    shown = page("a", found)
+    assert faults(shown) == []
+    assert "<h3>claim: 3mJ, that is 3 mJ for one sample</h3>" in shown
+    assert "impossible under exact: more than with every neuron firing" in shown
+    ratio = claim["rules"]["exact"]["ratio"]
+    assert f'<th scope="row">exact</th><td>{ratio:.4g}</td>' in shown
+    quantised = next(one for one in beside["others"] if one["kind"] == "quantised")
+    row = f'<th scope="row">{quantised["name"]}</th><td>{quantised["mac"] / 1e9:.4g}</td>'
+    assert shown.count(f"{row}<td>{quantised['arithmetic_mj']:.4g}</td>") == 2  # at both ends
+    assert "At the upper ends of the rates" in shown
 
 
 def test_a_report_of_one_rule_without_time_or_neurons():

@@ -52,6 +52,7 @@ def expected_numbers(lines, table):
     macs = {v: crema[v]["dense_mac_padded_per_timestep"] for v in VARIANTS}
     steps = energy_scaling({v: crema[v]["printed_parameters_m"] for v in VARIANTS}, macs, "CREMA-D energy")
     grow = {k: ", ".join(f"{step[k]:.2f}" for step in steps) for k in ("energy", "parameters", "macs")}
+    assert all(step["energy"] > step["macs"] for step in steps[1:])  # the rates have to rise
     ours, small = lines
     public = MISNet(preset("public-code", "XS")).count_parameters()
     printed = find("4", method="MISNet-XS")["param"]
