@@ -6,7 +6,7 @@ from typing import Any
 from misnet.audit.baselines import CHEAPER, DEARER
 from misnet.audit.text import table
 
-__all__ = ["baseline_lines", "break_even_line"]
+__all__ = ["baseline_lines", "break_even_line", "break_even_words"]
 
 
 def baseline_lines(found: Mapping[str, Any]) -> list[str]:
@@ -17,7 +17,7 @@ def baseline_lines(found: Mapping[str, Any]) -> list[str]:
     for one in found["others"]:
         mine = spiking[one["prices"]]
         figures = (one["mac"] / 1e9, one["arithmetic_mj"], one["energy_mj"], mine["arithmetic_mj"], mine["energy_mj"])
-        evens = (_even(one["break_even_arithmetic"]), _even(one["break_even"]))
+        evens = (break_even_words(one["break_even_arithmetic"]), break_even_words(one["break_even"]))
         rows.append((f"  {one['name']}", *(f"{x:.4g}" for x in figures), *evens))
     lines = table(rows)
     lines.append(
@@ -48,7 +48,8 @@ def break_even_line(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _even(even: Mapping[str, Any]) -> str:
+def break_even_words(even: Mapping[str, Any]) -> str:
+    """A break-even rate in percent, or in words why there is none."""
     if even["rate"] is not None:
         return f"{100 * even['rate']:.3g} %"
     return {DEARER: "always dearer", CHEAPER: "always cheaper"}.get(even["why"], "-")
