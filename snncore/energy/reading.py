@@ -51,6 +51,11 @@ class Reading:
         """Say that readings which change the same operations spare `pj` together."""
         self.spared += max(0.0, pj)
 
+    def forget_choices(self) -> None:
+        """Drop what was hung on it: the figure is then the only one."""
+        self.hanging.clear()
+        self.spared = self.added = 0.0
+
     @property
     def low_mj(self) -> float:
         """Energy of all samples in millijoules under the readings that count the least."""

@@ -9,7 +9,7 @@ from snncore.backend import Array, array_module, asnumpy
 from snncore.functions.checks import as_float
 from snncore.functions.summing import integer_product, summing
 from snncore.opcount.cost import Facts, OpCount, Value, exact_sum, lead_of, times
-from snncore.opcount.events import Events, entries, events, traffic, values
+from snncore.opcount.events import Events, check_events, entries, events, traffic, values
 from snncore.tape import Function
 
 
@@ -57,6 +57,7 @@ class MatMul(Function):
         meets. Spikes against spikes accumulate where both have an event; it counts as graded if either is above 1.
         """
         (a, b), y = inputs, outputs[0]
+        check_events(a, b)
         lead = lead_of(y.shape, features=2)
         (n, k), m, batch = a.shape[-2:], b.shape[-1], y.shape[:-2]
         xp = array_module(a)

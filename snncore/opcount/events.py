@@ -12,6 +12,7 @@ from snncore.opcount.cost import CostError, Facts, Value, exact_sum
 
 __all__ = [
     "Events",
+    "check_events",
     "conv_taps",
     "entries",
     "events",
@@ -102,11 +103,24 @@ def events(x: Array, lead: tuple[int, ...]) -> Events:
     return Events(*counts.reshape(3, *lead))
 
 
+def check_events(*xs: Array) -> None:
+    """Raise CostError for an array of integers with one below 0: an event is there once or several times.
+
+    The tools of others do not agree on signed or ternary spikes: NeuroBench takes -1 for a spike, SpikingJelly and
+    syops for an analog value. As floats they are read by each rule as by its tool; as integers they are refused.
+    """
+    for x in xs:
+        if x.dtype.kind == "i" and x.size and int(x.min()) < 0:
+            raise CostError(
+                f"events: expected integers of at least 0, found {int(x.min())} in an array of {x.dtype}; "
+                "signed spikes are counted as floats"
+            )
+
+
 def _countable(x: Array) -> Array:
     if x.dtype.kind == "f":
         return x != 0
-    if x.dtype.kind == "i" and x.size and int(x.min()) < 0:
-        raise CostError(f"events: expected integers of at least 0, found {int(x.min())} in an array of {x.dtype}")
+    check_events(x)
     return x
 
 
@@ -136,7 +150,7 @@ def values(x: Array, seen: Events, lead: tuple[int, ...]) -> dict[str, Any]:
         return {
             "spikes": True,
             "events": binary + graded,
-            "largest": int(x.max()) if graded else int(binary > 0),
+            "largest": int(x.max()) if graded else 1,
             "value_sum": float(binary + value),
             "unit": graded == 0,
             "signed_unit": graded == 0,

@@ -49,7 +49,7 @@ def read_exact(ops: Ops, prices: Prices) -> Reading:
         hang_choices(reading, layer, row, prices, training)
     if unpriced:
         reading.extra["unpriced_special"] = unpriced
-        reading.notes.append(f"{counted(unpriced, ops)} exponentials and sigmoids have no price in {prices.name}")
+        reading.notes.append(f"no price in {prices.name} for exponentials and sigmoids: {counted(unpriced, ops)}")
     return reading
 
 

@@ -1,5 +1,7 @@
 """The rule of SpikingJelly's operation counters (fangwei123456/spikingjelly 2.0.0, 2026)."""
 
+from dataclasses import replace
+
 from snncore.energy.prices import Prices
 from snncore.energy.reading import Reading
 from snncore.energy.rules.unread import listed, note_unread
@@ -72,12 +74,11 @@ def read_spikingjelly_neurons(ops: Ops, prices: Prices) -> Reading:
     reading.rule = "spikingjelly-neurons"
     strange = []
     for call in ops.calls:
-        for facts in call.cost.facts:
-            if facts.kind != "neuron":
-                continue
-            if facts.layer not in NEURONS:
-                strange.append(call)
-                continue
+        neurons = [facts for facts in call.cost.facts if facts.kind == "neuron"]
+        if unknown := [facts.layer for facts in neurons if facts.layer not in NEURONS]:
+            strange.append(replace(call, function=unknown[0]))
+            continue
+        for facts in neurons:
             adds = facts.out_size * ((5 if facts.leak else 3) + facts.hard) - (facts.rest if facts.leak else 0)
             reading.ac += adds
             reading.charge(call.layer, "neurons", adds, prices.add)

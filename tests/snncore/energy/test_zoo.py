@@ -91,12 +91,31 @@ def test_analog_input_below_zero_has_no_rate(rng):
     assert "because they get analog input below 0: 1 call of Linear" in resformer.notes[0]
 
 
-def test_negative_events_are_refused():
-    with (
-        pytest.raises(CostError, match="events: expected integers of at least 0, found -1 in an array of int8"),
-        count_ops(),
-    ):
-        F.Linear()(np.array([[1, -1, 0]], np.int8), np.ones((3, 2), np.float32))
+TERNARY = np.array([[[[[1], [-1]], [[0], [1]]]]], np.int8)  # [T, N, H, W, C]
+ONES = np.ones_like(TERNARY)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: F.Linear()(TERNARY, np.ones((1, 2), np.float32)),
+        lambda: F.Conv2d(1, 1)(TERNARY, np.ones((3, 3, 1, 2), np.float32)),
+        lambda: F.AvgPool2d(2)(TERNARY),
+        lambda: F.GlobalAvgPool()(TERNARY),
+        lambda: F.Sum(0)(TERNARY),
+        lambda: F.SEW()(ONES, TERNARY),
+        lambda: F.Add()(TERNARY, ONES),
+        lambda: F.MatMul()(ONES.swapaxes(-1, -2), TERNARY),
+        lambda: F.MatMul()(TERNARY, ONES.swapaxes(-1, -2)),
+        lambda: F.MLIF()(TERNARY, ONES, *[np.ones((), np.float32)] * 2),
+    ],
+)
+def test_signed_spikes_are_refused_as_integers(run):
+    message = (
+        "events: expected integers of at least 0, found -1 in an array of int8; signed spikes are counted as floats"
+    )
+    with pytest.raises(CostError, match=message), count_ops():
+        run()
 
 
 class Depthwise(Function):
