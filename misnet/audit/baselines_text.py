@@ -6,7 +6,7 @@ from typing import Any
 from misnet.audit.baselines import CHEAPER, DEARER
 from misnet.audit.text import table
 
-__all__ = ["baseline_lines", "break_even_line"]
+__all__ = ["baseline_lines", "break_even_line", "break_even_words"]
 
 
 def baseline_lines(found: Mapping[str, Any]) -> list[str]:
@@ -17,14 +17,17 @@ def baseline_lines(found: Mapping[str, Any]) -> list[str]:
     for one in found["others"]:
         mine = spiking[one["prices"]]
         figures = (one["mac"] / 1e9, one["arithmetic_mj"], one["energy_mj"], mine["arithmetic_mj"], mine["energy_mj"])
-        evens = (_even(one["break_even_arithmetic"]), _even(one["break_even"]))
+        evens = (break_even_words(one["break_even_arithmetic"]), break_even_words(one["break_even"]))
         rows.append((f"  {one['name']}", *(f"{x:.4g}" for x in figures), *evens))
     lines = table(rows)
     lines.append(
         "  (for one sample; spiking: this network at the same prices; +: with memory, each weight read at most once"
     )
     lines.append("  a timestep, activations once; break-even: the firing rate at which both cost the same)")
-    return [*lines, "", *break_even_line(found)]
+    lines += ["", *break_even_line(found)]
+    if "high" in found:
+        lines += ["", "at the upper ends of the rates:", *baseline_lines(found["high"])]
+    return lines
 
 
 def break_even_line(found: Mapping[str, Any]) -> list[str]:
@@ -37,14 +40,16 @@ def break_even_line(found: Mapping[str, Any]) -> list[str]:
     network = f"the quantised network of {quantised['bits']}-bit activations"
     lines = [
         f"this network fires at {100 * found['rate']:.3g} % (of {found['rate_of']} and timesteps), break-even with",
-        f"{network} is {with_memory}, with memory ({alone} without)",
+        f"{network} is {with_memory}, with memory ({alone} without);",
+        f"with memory, this network takes {quantised['ratio']:.3g} times the energy of that one",
     ]
     lines.append("public analyses, which price the routing of spikes too:")
     lines += [f"  {100 * one['rate']:.3g} % at T={one['timesteps']}: {one['source']}" for one in found["public"]]
     return lines
 
 
-def _even(even: Mapping[str, Any]) -> str:
+def break_even_words(even: Mapping[str, Any]) -> str:
+    """A break-even rate in percent, or in words why there is none."""
     if even["rate"] is not None:
         return f"{100 * even['rate']:.3g} %"
     return {DEARER: "always dearer", CHEAPER: "always cheaper"}.get(even["why"], "-")

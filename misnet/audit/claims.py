@@ -72,11 +72,16 @@ def parse_claim(text: str) -> Claim:
 
 @dataclass(frozen=True)
 class _Figure:
-    """What a rule says of one sample: the mean, with no spike, with every neuron firing; None where it cannot say."""
+    """What a rule says of one sample: the mean, with no spike, with every neuron firing.
+
+    mean_ends, ends: the lowest and the highest that its other readings make of the mean, and of all that can be.
+    """
 
     mean: float
     least: float
     most: float
+    mean_ends: tuple[float, float]
+    ends: tuple[float, float]
 
 
 def accumulations(ops: Ops) -> list[int]:
@@ -89,15 +94,26 @@ def accumulations(ops: Ops) -> list[int]:
 
 
 def check_claims(
-    claims: Sequence[Claim], ops: Ops, readings: Mapping[str, Reading], prices: Mapping[str, Prices]
+    claims: Sequence[Claim],
+    ops: Ops,
+    readings: Mapping[str, Reading],
+    prices: Mapping[str, Prices],
+    spreads: Mapping[str, Mapping[str, float] | None] | None = None,
+    high: Ops | None = None,
 ) -> list[dict[str, Any]]:
     """Return for each claim what it implies and a verdict by rule, as plain values that JSON can hold.
 
     A claim is `impossible` under a rule that gives less for this network with every neuron firing at every timestep, or
     more without a single spike. Else it is `above`, `within` or `below` what the samples gave, from the least to the
-    most. Of a rule only its mean over the samples is known: what of it depends on spikes is taken to vary as the
-    accumulations of a sample do. A claim is compared as it was rounded: 1.3 mJ is anything from 1.25 to 1.35.
+    most. spreads: the energies of the samples by rule, `std`, `least` and `most` in mJ. Of a rule without them only the
+    mean over the samples is known: what of it depends on spikes is taken to vary as the accumulations of a sample do.
+    A claim is compared as it was rounded: 1.3 mJ is anything from 1.25 to 1.35. high: where rates are known within
+    bounds alone, the counts at the upper ends; `ops` has those at the lower.
     """
+    if high is not None:
+        above = {name: apply_rule(name, high, prices[name]) for name in readings}
+        both = (check_claims(claims, *of, prices) for of in ((ops, readings), (high, above)))
+        return [_between(*pair) for pair in zip(*both, strict=True)]
     samples = max(1, ops.samples or 1)
     prices = {"paper": next(iter(prices.values())), **prices}
     low, high = silent(ops), all_firing(ops)
@@ -110,20 +126,20 @@ def check_claims(
         figures: dict[str, _Figure] = {}
         for name in names if claim.kind != "rate" else ():
             if name in readings:
-                trio = (read[name], *ends[name])
-                values = [one.energy_mj if claim.kind == "energy" else one.ac for one in trio]
-                figures[name] = _Figure(*(value / samples for value in values))
+                figures[name] = _figure(claim.kind, read[name], *ends[name], samples)
         if claim.kind == "rate":
             figures = _rates(ops, read["paper"], ends["paper"][1])
-        rules = {name: _compared(claim, name, figure, counts) for name, figure in figures.items()}
-        verdicts = {verdict: [name for name, of in rules.items() if of["verdict"] == verdict] for verdict in VERDICTS}
+        known = (spreads or {}) if claim.kind == "energy" else {}
+        rules = {
+            name: _compared(claim, name, of, _varying(of, counts, known.get(name))) for name, of in figures.items()
+        }
         found.append(
             {
                 "claim": claim.text,
                 "kind": claim.kind,
                 "value": claim.value,
                 "unit": claim.unit,
-                "verdicts": verdicts,
+                "verdicts": _by_verdict(rules),
                 "rules": rules,
                 "rate": _implied(claim, ops, read["paper"], prices["paper"], samples),
                 "energy_at_rate": _energy_at(claim, read, ends, samples),
@@ -132,42 +148,90 @@ def check_claims(
     return found
 
 
+def _by_verdict(rules: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    return {verdict: [name for name, of in rules.items() if of["verdict"] == verdict] for verdict in VERDICTS}
+
+
+def _between(low: dict[str, Any], high: dict[str, Any]) -> dict[str, Any]:
+    """What is left of two checks of a claim, at the lower and at the upper ends of rates: `high` has the upper one."""
+    rules = {}
+    for name, of in low["rules"].items():
+        above = high["rules"][name]
+        rules[name] = of | {"max": above["max"]}
+        if "impossible" not in (of["verdict"], above["verdict"]):
+            beyond = {of["verdict"], above["verdict"]}
+            rules[name]["verdict"] = beyond.pop() if len(beyond) == 1 else "within"
+        elif of["verdict"] != above["verdict"]:
+            rules[name]["verdict"] = (of if above["verdict"] == "impossible" else above)["verdict"]
+    return low | {"rules": rules, "verdicts": _by_verdict(rules), "high": high}
+
+
+def _figure(kind: str, mean: Reading, least: Reading, most: Reading, samples: int) -> _Figure:
+    if kind == "energy":
+        values = [one.energy_mj / samples for one in (mean, least, most)]
+        mean_ends = mean.low_mj / samples, mean.high_mj / samples
+        return _Figure(*values, mean_ends, (least.low_mj / samples, most.high_mj / samples))
+    values = [one.ac / samples for one in (mean, least, most)]
+    return _Figure(*values, (values[0], values[0]), (values[1], values[2]))
+
+
 def _rates(ops: Ops, paper: Reading, most: Reading) -> dict[str, _Figure]:
     """Rates that a claim may mean, each with the least and the most that it can be."""
     totals = ops.totals()
     rates = {}
     if totals["places"]:
-        rates["spikes of the neurons"] = _Figure(totals["spikes"] / totals["places"], 0.0, 1.0)
+        mean = totals["spikes"] / totals["places"]
+        rates["spikes of the neurons"] = _Figure(mean, 0.0, 1.0, (mean, mean), (0.0, 1.0))
     if paper.extra["dense_ac"]:
         dense = paper.extra["dense_ac"]
-        rates["inputs of the layers"] = _Figure(paper.ac / dense, 0.0, most.ac / dense)
+        mean, largest = paper.ac / dense, most.ac / dense
+        rates["inputs of the layers"] = _Figure(mean, 0.0, largest, (mean, mean), (0.0, largest))
     return rates
 
 
-def _compared(claim: Claim, name: str, figure: _Figure, counts: Sequence[int]) -> dict[str, Any]:
+@dataclass(frozen=True)
+class _Spread:
+    """How a figure varies over the samples; sd is None of a single one."""
+
+    sd: float | None
+    least: float
+    most: float
+
+
+def _varying(figure: _Figure, counts: Sequence[int], known: Mapping[str, float] | None) -> _Spread:
+    """The spread that is known, or else that of what depends on spikes, which goes with the accumulations."""
+    if known and known.get("least") is not None:
+        return _Spread(known.get("std"), known["least"], known["most"])
+    mean = sum(counts) / len(counts) if counts else 0
+    if not mean:
+        return _Spread(None, figure.mean, figure.mean)
+    varies = (figure.mean - figure.least) / mean
+    sd = None
+    if len(counts) > 1:
+        sd = varies * math.sqrt(sum((n - mean) ** 2 for n in counts) / (len(counts) - 1))
+    return _Spread(sd, *(figure.mean + varies * (n - mean) for n in (min(counts), max(counts))))
+
+
+def _compared(claim: Claim, name: str, figure: _Figure, spread: _Spread) -> dict[str, Any]:
     """The verdict on a claim under one rule, with everything that it rests on."""
     low, high = claim.value - claim.half, claim.value + claim.half
-    mean = sum(counts) / len(counts) if counts else 0
-    varies = (figure.mean - figure.least) / mean if mean else 0.0
-    ends = [figure.mean + varies * (n - mean) for n in (min(counts), max(counts))] if mean else [figure.mean] * 2
-    sd = None
-    if mean and len(counts) > 1:
-        sd = varies * math.sqrt(sum((n - mean) ** 2 for n in counts) / (len(counts) - 1))
-    if low > figure.most or high < figure.least:
+    if low > figure.ends[1] or high < figure.ends[0]:
         verdict = "impossible"
     else:
-        verdict = "above" if low > ends[1] else "below" if high < ends[0] else "within"
+        verdict = "above" if low > spread.most else "below" if high < spread.least else "within"
     span = figure.most - figure.least
     straight = name in BY_EVENTS and span > 0
     return {
         "verdict": verdict,
         "measured": figure.mean,
         "ratio": claim.value / figure.mean if figure.mean else None,
-        "sd": sd,
-        "min": ends[0],
-        "max": ends[1],
+        "sd": spread.sd,
+        "min": spread.least,
+        "max": spread.most,
         "no_spike": figure.least,
         "all_firing": figure.most,
+        "other_readings": list(figure.mean_ends) if figure.mean_ends[0] < figure.mean_ends[1] else None,
+        "possible": list(figure.ends),
         "part_firing": (claim.value - figure.least) / span if straight else None,
         "part_firing_measured": (figure.mean - figure.least) / span if straight else None,
     }

@@ -1,13 +1,15 @@
 """An audit as text: rules side by side, layers, a claim, and the paper's Table 5 beside ours."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
 from misnet.audit.bracket import bracket_lines
 from misnet.audit.ends import span
+from misnet.audit.provenance import maker_lines, origin_lines, price_lines
 from snncore.opcount.columns import COLUMNS
 
-__all__ = ["audit_lines", "layer_table", "rule_table", "table"]
+__all__ = ["audit_lines", "layer_table", "made_lines", "rule_table", "table"]
 
 
 NEURON_OPS = tuple(
@@ -33,18 +35,23 @@ def millions(count: float) -> str:
 
 def rule_table(report: dict[str, Any]) -> list[str]:
     """Rules side by side, for one sample."""
-    rows = [("rule", "MAC (M)", "AC (M)", "energy (mJ)", "prices")]
+    rows = [("rule", "MAC (M)", "AC (M)", "energy (mJ)", "sd", "least", "most", "prices")]
     above = report.get("high", report)["rules"]  # where rates have bounds, the report at their upper ends
     for name, rule in report["rules"].items():
-        one, top = rule["per_sample"], above[name]["per_sample"]
+        one, top, of = rule["per_sample"], above[name]["per_sample"], rule.get("spread") or {}
         counts = [span(millions(one[kind]), millions(top[kind])) for kind in ("mac", "ac")]
-        rows.append((name, *counts, span(f"{one['energy_mj']:.4f}", f"{top['energy_mj']:.4f}"), rule["prices"]))
+        energy = span(f"{one['energy_mj']:.4f}", f"{top['energy_mj']:.4f}")
+        spread = ("" if of.get(key) is None else f"{of[key]:.4f}" for key in ("std", "least", "most"))
+        rows.append((name, *counts, energy, *spread, rule["prices"]))
     dense = report["dense"]
     prices = next(iter(report["rules"].values()))["prices"]
-    rows.append(("dense network", millions(dense["mac_per_sample"]), "0.000", _mj(dense, ""), prices))
+    rows.append(("dense network", millions(dense["mac_per_sample"]), "0.000", _mj(dense, ""), "", "", "", prices))
     step = millions(dense["mac_per_sample_and_timestep"])
-    rows.append(("dense, one timestep", step, "0.000", _mj(dense, "_and_timestep"), prices))
+    rows.append(("dense, one timestep", step, "0.000", _mj(dense, "_and_timestep"), "", "", "", prices))
     notes = [f"{name}: {note}" for name, rule in report["rules"].items() for note in rule["notes"]]
+    if unpriced := report.get("unpriced_per_sample"):
+        named = ", ".join(f"{n:,.1f} {name}" for name, n in unpriced.items())
+        notes.append(f"no price in exact, for one sample: {named}")
     lines = table(rows)
     for block in (bracket_lines(report), notes):
         lines += ["", *block] if block else []
@@ -87,7 +94,7 @@ def audit_lines(report: dict[str, Any]) -> list[str]:
     parameters = "" if report["parameters"] is None else f", {report['parameters']:,} parameters"
     return [
         f"{report['title']}: {report['samples']} samples{parameters}",
-        *([f"weights: {report['weights']}"] if report["weights"] else []),
+        *(f"{name}: {text}" for name, text in origin_lines(report)),
         *(f"warning: {text}" for text in report["warnings"]),
         f"firing rate {_firing(report)}; counts and energies below are for one sample (all timesteps)",
         "",
@@ -96,6 +103,21 @@ def audit_lines(report: dict[str, Any]) -> list[str]:
         "",
         *rule_table(report),
     ]
+
+
+def made_lines(report: dict[str, Any]) -> list[str]:
+    """What made the report: command, date, software, machine, the settings of the network, every price."""
+    settings = ", ".join(f"{key}={value}" for key, value in report["network"].items())
+    return [
+        *(f"{name}: {text}" for name, text in maker_lines(report)),
+        *(wrapped(f"network: {settings}") if settings else []),
+        *(line for text in price_lines(report["price_tables"]) for line in wrapped(text)),
+    ]
+
+
+def wrapped(text: str) -> list[str]:
+    """A long text as lines of at most 120 letters, all but the first indented."""
+    return textwrap.wrap(text, 120, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def _firing(report: dict[str, Any]) -> str:

@@ -1,13 +1,23 @@
 """The least and the most that a network can count: no spike at all, and every neuron firing at every timestep."""
 
 from dataclasses import replace
+from typing import Any
 
-from snncore.opcount import Call, OpCount, Ops
+from snncore.opcount import OpCount, Ops
 from snncore.opcount.cost import WEIGHTED, Facts
 
 __all__ = ["all_firing", "largest_event", "silent"]
 
 FLOAT = 4  # bytes of a weight where a call does not say it
+NOTHING: dict[str, Any] = {
+    "events": 0,
+    "value_sum": 0.0,
+    "value_taps": 0.0,
+    "unit": True,
+    "signed_unit": True,
+    "effective": 0,
+    "effective_unit": 0,
+}
 
 
 def largest_event(ops: Ops) -> int:
@@ -37,7 +47,7 @@ def all_firing(ops: Ops) -> Ops:
 
 def _changed(ops: Ops, fires: bool) -> Ops:
     changed = Ops(timesteps=ops.timesteps)
-    changed.told, changed.batches = ops.told, ops.batches
+    changed.told, changed.batches = dict(ops.told), ops.batches
     most = largest_event(ops)
     for call in ops.calls:
         row, facts = dict(call.cost.totals()), call.cost.facts
@@ -50,8 +60,7 @@ def _changed(ops: Ops, fires: bool) -> Ops:
             elif one.kind in ("residual", "pool") and one.spikes:
                 one = _moved(row, one, fires)
             seen.append(one)
-        cost = OpCount((), None, tuple(seen), **{name: int(count) for name, count in row.items()})
-        changed.calls.append(Call(call.layer, call.function, cost, call.step, call.batch, call.foreign))
+        changed.calls.append(replace(call, cost=OpCount((), row, tuple(seen))))
     return changed
 
 
@@ -66,9 +75,10 @@ def _weights(row: dict[str, int], facts: Facts, most: int, fires: bool) -> Facts
             return facts
         row["mac_nonzero"] = dense if fires else 0
         if not fires:
-            return replace(facts, events=0, value_sum=0.0, value_taps=0.0, unit=True, signed_unit=True)
+            return replace(facts, **NOTHING)
         value, taps = max(facts.value_sum, most * facts.in_size), max(facts.value_taps, most * dense)
-        return replace(facts, events=facts.in_size, value_sum=float(value), value_taps=float(taps))
+        extra: dict[str, Any] = {"effective": dense, "effective_unit": 0}
+        return replace(facts, events=facts.in_size, value_sum=float(value), value_taps=float(taps), **extra)
     largest = _largest(facts)
     product = largest**2 if facts.kind == "matmul" else largest  # both sides may be spikes
     for name in [name for name in row if name.startswith("ac_")]:
@@ -80,16 +90,19 @@ def _weights(row: dict[str, int], facts: Facts, most: int, fires: bool) -> Facts
     row["weight_bytes"] = dense * itemsize if fires else 0
     row["events_in"] = row.get("places_in", 0) if fires else 0
     if not fires:
-        return replace(facts, events=0, value_sum=0.0, value_taps=0.0, unit=True, signed_unit=True)
+        return replace(facts, **NOTHING)
     value, taps = float(facts.in_size * largest), float(dense * product)
-    return replace(facts, events=facts.in_size, value_sum=value, value_taps=taps)
+    unit = dense if facts.signed_unit else 0
+    more: dict[str, Any] = {"effective": dense, "effective_unit": unit}
+    return replace(facts, events=facts.in_size, value_sum=value, value_taps=taps, **more)
 
 
 def _neuron(row: dict[str, int], facts: Facts, fires: bool) -> Facts:
     spikes = facts.out_size if fires else 0
-    row["reset_set" if row.get("reset_set") else "reset_add"] = spikes
+    if facts.layer != "Fire":
+        row["reset_set" if facts.hard else "reset_add"] = spikes
     row["spikes"] = spikes
-    if "alpha_mul" in row:  # spikes charge its membrane, and each picks or multiplies a weight
+    if "spike_read_bytes" in row:  # spikes charge its membrane, and each picks or multiplies a weight
         touched = row.get("w_select", 0) + row.get("w_mul", 0)
         itemsize = row.get("weight_bytes", 0) // touched if touched else 0
         row["charge_add"] = facts.in_size if fires else 0

@@ -34,7 +34,7 @@ class Prices:
 
     mac, add, mul, compare: of one operation. special: of an exponential or a sigmoid, or None: not priced.
     sram: (capacity in bytes, price of an access), rising. access_bytes: what an access brings. dram: of an access;
-    rule `exact-dram` alone takes it. bits: of a weight, an analog value and a membrane, 32 unless the table says so.
+    rule `exact-dram` takes it. bits: of a weight, an analog value and a membrane, 32 unless the table says so.
     """
 
     name: str
@@ -61,13 +61,13 @@ class Prices:
                 return y0 + (y1 - y0) * (capacity - x0) / (x1 - x0)
         return points[-1][1]
 
-    def sram_byte(self, capacity: float) -> float:
-        """Price of a byte from a memory of `capacity` bytes, where accesses use all that they bring."""
-        return self.sram_access(capacity) / self.access_bytes
-
     def dram_byte(self) -> float:
         """Price of a byte from DRAM, where accesses use all that they bring."""
         return self.dram / self.access_bytes
+
+    def sram_byte(self, capacity: float) -> float:
+        """Price of a byte from a memory of `capacity` bytes, where accesses use all that they bring."""
+        return self.sram_access(capacity) / self.access_bytes
 
 
 def load_prices(name: str | os.PathLike = DEFAULT_TABLE) -> Prices:

@@ -53,8 +53,8 @@ class Facts:
     kind: one of KINDS; a rule says that it cannot read another. layer: name of the function.
     in_size, out_size: entries of input and output. cells: timesteps x samples, 1 if the call is one piece.
     spikes: the input has an integer type. events: entries of it that are not zero; of a neuron, its spikes; of a
-    residual (an addition of spikes), those of both inputs. largest: of an input of an integer type, its largest entry;
-    0 if that is not stated.
+    residual (an addition of spikes), those of both inputs. largest: of an input of an integer type, its largest entry,
+    at least 1; 0 if that is not stated.
     value_sum: sum of the input. value_taps: the same, each entry times the outputs that it reaches.
     unit: all input is 0 or 1, whatever its type; signed_unit: -1, 0 or 1. negative: some of it is below 0.
     kernel, stride: of a convolution or of pooling. channels: of input and output. groups: parts of the channels that do

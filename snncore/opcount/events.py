@@ -150,7 +150,7 @@ def values(x: Array, seen: Events, lead: tuple[int, ...]) -> dict[str, Any]:
         return {
             "spikes": True,
             "events": binary + graded,
-            "largest": int(x.max()) if graded else int(binary > 0),
+            "largest": int(x.max()) if graded else 1,
             "value_sum": float(binary + value),
             "unit": graded == 0,
             "signed_unit": graded == 0,

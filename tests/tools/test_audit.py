@@ -1,12 +1,15 @@
 """tools/audit.py: what it prints and writes, and how it refuses."""
 
+import hashlib
 import json
 import re
 import subprocess
 
+import numpy as np
 import pytest
 
 from misnet.datasets import load_dataset
+from snncore import load_checkpoint, save_checkpoint
 from snncore.energy import RULES
 from snncore.opcount.columns import COLUMNS
 from tests.tools.command_line import command, environment
@@ -99,7 +102,7 @@ def test_a_run_beside_the_paper(call, trained, monkeypatch):
     result = call("audit", trained[0], "--rule", "paper", "--paper")
     assert result.status == 0
     assert "CREMA-D, MISNet-XL" in result.out
-    assert "measured in this run" in result.out
+    assert "measured in this run" not in result.out
     assert "Table 4, row 7" in result.out
 
 
@@ -180,3 +183,92 @@ def test_options_of_the_data_add_to_those_of_the_run_as_they_do_in_evaluation(co
         "more": load_dataset("dialpad", "test", **data, lost=0.0, frame_lost=0.5).fingerprint(),
         "other": load_dataset("dialpad", "test", **data, lost=0.4).fingerprint(),
     }
+
+
+def test_an_audit_says_what_it_is_of(call, trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    folder, pages = trained[0], []
+    for _ in range(2):
+        arguments = (
+            folder,
+            "--json",
+            tmp_path / "a.json",
+            "--html",
+            tmp_path / "a.html",
+            "--latex",
+            tmp_path / "a.tex",
+        )
+        assert call("audit", *arguments).status == 0
+        pages.append([path.read_bytes() for path in sorted(tmp_path.iterdir())])
+    assert pages[0] == pages[1]  # byte for byte, the date as it is told
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["schema"] == 1
+    assert found["provenance"]["date"] == "2026-01-01T00:00:00Z"
+    assert found["provenance"]["command"].startswith(f"python tools/audit.py {folder} --json ")
+    assert found["weights_sha256"] == hashlib.sha256((folder / "last.safetensors").read_bytes()).hexdigest()
+    assert (found["trained"], found["run"]["seed"], found["run"]["epochs"], found["run"]["epochs_planned"]) == (
+        *(True, 0),
+        *(2, 2),
+    )
+    evaluated = tmp_path / "e.json"
+    assert call("evaluate", folder, "--json", evaluated, "--picture", tmp_path / "p.png").status == 0
+    evaluation = json.loads(evaluated.read_text())
+    assert found["accuracy"] == {head: evaluation[f"test_accuracy_{head}"] for head in found["accuracy"]}
+    assert next(iter(found["accuracy"])) == "av"
+    assert "\\begin{tabular}" in (tmp_path / "a.tex").read_text()
+
+
+def test_a_date_that_is_none_is_wrong_usage(call, trained, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "soon")
+    result = call("audit", trained[0], "--rule", "exact")
+    assert (result.status, result.err) == (
+        2,
+        "error: SOURCE_DATE_EPOCH: expected seconds since 1970, found 'soon'\n",
+    )
+
+
+def test_a_figure_that_json_cannot_hold_is_null(call, trained, tmp_path):
+    table = tmp_path / "dear.toml"
+    table.write_text(
+        'name = "dear"\nprocess = "p"\nsource = "s"\n[operation]\nmac = 1e308\nadd = 1e308\nmul = 1\ncompare = 1\n'
+        "[memory]\naccess_bytes = 4\nsram = [[1000, 5]]\ndram_access = 100\n"
+    )
+    report = tmp_path / "a.json"
+    assert call("audit", trained[0], "--rule", "paper", "--prices", table, "--json", report).status == 0
+    found = json.loads(report.read_text(), parse_constant=pytest.fail)
+    assert found["rules"]["paper"]["energy_mj"] is None
+    assert found["price_tables"]["dear"]["operation"]["mac"] == 1e308
+
+
+def test_runs_side_by_side(call, trained, copy_of_run, tmp_path):
+    folder, report, shown = trained[0], tmp_path / "a.json", tmp_path / "a.html"
+    other = copy_of_run("other", settings={"seed": 1})
+    arrays, metadata = load_checkpoint(other / "last.safetensors")
+    weights = {
+        name: 1.25 * x if name.startswith("model/") and x.dtype == np.float32 else x for name, x in arrays.items()
+    }
+    save_checkpoint(other / "last.safetensors", weights, metadata)
+    result = call("audit", "--runs", folder, other, "--rule", "exact,paper", "--json", report, "--html", shown)
+    assert (result.status, result.err) == (0, "")
+    found = json.loads(report.read_text())
+    energies = [run["rules"]["exact"]["per_sample"]["energy_mj"] for run in found["runs"]]
+    assert found["spread"]["exact (mJ)"]["mean"] == pytest.approx(sum(energies) / 2)
+    assert found["names"] == ["trained", "other"]
+    assert "accuracy av (%)" in result.out
+    assert shown.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--runs", "RUN"), "--runs: expected at least two, found 1"),
+        (("--runs", "RUN", "RUN"), "the very weights of .*expected each training once"),
+        (("RUN", "--runs", "RUN"), "--runs: expected trained runs alone, found RUN_DIR too"),
+        (("--runs", "RUN", "--claim", "1mJ"), "--runs: expected trained runs alone, found --claim too"),
+        (("--runs", "RUN", "--tau", "3"), "--runs: expected trained runs alone, found --tau too"),
+    ],
+)
+def test_wrong_usage_of_runs(call, trained, arguments, message):
+    result = call("audit", "--rule", "exact", *(trained[0] if x == "RUN" else x for x in arguments))
+    assert result.status == 2
+    assert re.search(message, result.err), result.err

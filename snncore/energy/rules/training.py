@@ -1,9 +1,11 @@
 """A training step: forward, backward and the optimizer, priced."""
 
+import warnings
+
 from snncore.energy.prices import Prices
 from snncore.energy.reading import Reading
 from snncore.energy.rules.exact import read_exact
-from snncore.opcount import Ops
+from snncore.opcount import Ops, UnresolvedWarning
 from snncore.opcount.columns import COLUMNS
 
 __all__ = ["read_training"]
@@ -66,15 +68,12 @@ def read_training(ops: Ops, prices: Prices) -> Reading:
 
 
 def _membranes(ops: Ops) -> dict[str, int]:
-    """Bytes of membranes, of all timesteps and of one, for all samples."""
-    kept = held = 0
-    for call in ops.calls:
-        written = call.cost.totals().get("state_write_bytes", 0)
-        lead = call.cost.blocks[0][0]
-        kept += written
-        if not call.step:  # in a loop over time the first step stands for all
-            held += written // (lead[0] if len(lead) == 2 else 1)
-    return {"membrane_bytes": kept, "membrane_bytes_forward": held}
+    """Bytes of membranes, of all timesteps and of one, for all samples; what belongs to no timestep is in both."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UnresolvedWarning)
+        steps = ops.by_timestep("state_write_bytes")
+    held = max(steps, default=0) + ops.unresolved("state_write_bytes")
+    return {"membrane_bytes": ops.totals()["state_write_bytes"], "membrane_bytes_forward": held}
 
 
 assert {*BACKWARD, *OPTIMIZER} == {name for name, c in COLUMNS.items() if c.group in ("backward", "optimizer")}

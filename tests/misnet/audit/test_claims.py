@@ -131,8 +131,10 @@ def test_a_rate_above_that_of_any_spike_is_impossible(ops):
 
 
 def test_a_claim_below_the_cost_of_no_spike_at_all_is_impossible(ops):
-    found = check("100 pJ", ops, "paper")
+    """The first layer takes 110.4 pJ, or 55.2 if its input, the same in both timesteps, is multiplied once."""
+    found = check("50.0 pJ", ops, "paper")
     assert found["verdicts"]["impossible"] == ["paper"]
+    assert check("56.0 pJ", ops, "paper")["verdicts"]["below"] == ["paper"]
     assert found["rate"]["implied"] is None
     text = "\n".join(claim_lines(found))
     assert "impossible under paper: less than without a single spike" in text
@@ -210,6 +212,51 @@ def test_graded_events_raise_the_limit():
     }
     assert check("27 pJ", ops, "paper")["verdicts"]["above"] == ["paper"]
     assert check("45 pJ", ops, "paper")["verdicts"]["impossible"] == ["paper"]
+
+
+@pytest.mark.parametrize(
+    ("picojoules", "verdict"), [(111, "below"), (116, "within"), (121, "within"), (133, "above"), (147, "impossible")]
+)
+def test_rates_within_bounds(picojoules, verdict):
+    """One event at least and four at most: 110.4 pJ of the first layer, and 4.5 to 18 pJ of the second."""
+    ends = []
+    for events in (1, 4):
+        spikes = np.zeros((T, 1, 4), np.uint8)
+        spikes[0, 0, :events] = 1
+        with count_ops(samples=1) as ops:
+            F.Linear()(np.full((T, 1, 3), 0.5, np.float32), np.ones((3, 4), np.float32))
+            F.Linear()(spikes, np.ones((4, 5), np.float32))
+        ends.append(ops)
+    readings, prices = {"paper": apply_rule("paper", ends[0])}, {"paper": load_prices()}
+    claim = parse_claim(f"{picojoules}.0 pJ")
+    (found,) = check_claims([claim], ends[0], readings, prices, high=ends[1])
+    assert found["verdicts"][verdict] == ["paper"]
+    assert pj(found["rules"]["paper"]["min"]) == pytest.approx(114.9)
+    assert pj(found["rules"]["paper"]["max"]) == pytest.approx(128.4)
+    json.dumps(found, allow_nan=False)
+    assert any("upper" in line for line in claim_lines(found))
+
+
+def test_other_readings_of_a_rule_are_possible_too():
+    """Half of the analog input is zero: 12 of 24 multiply-accumulates are spared, which no other input may undo."""
+    x = np.zeros((T, 1, 3), np.float32)
+    x[:, :, :2] = 0.5
+    with count_ops(samples=1) as ops:
+        F.Linear()(x, np.ones((3, 4), np.float32))
+    found = check("80 pJ", ops, "exact")  # 24 x 4.6 = 110.4; 16 without zeros 73.6; of a static input 36.8
+    assert found["verdicts"]["below"] == ["exact"]
+    assert found["rules"]["exact"]["other_readings"][0] <= 73.7e-9
+    assert "though within what other readings make of them" in "\n".join(claim_lines(found))
+
+
+def test_a_spread_that_is_known_is_taken(ops):
+    readings, prices = {"paper": apply_rule("paper", ops)}, {"paper": load_prices()}
+    known = {"paper": {"std": 1e-9, "least": 123e-9, "most": 125e-9}}
+    claims = [parse_claim("120.0 pJ"), parse_claim("15 SOPs")]
+    energy, operations = check_claims(claims, ops, readings, prices, known)
+    assert energy["verdicts"]["below"] == ["paper"]
+    assert energy["rules"]["paper"]["sd"] == 1e-9
+    assert operations["rules"]["paper"]["min"] == 10
 
 
 def test_small_claims_keep_their_digits(ops):

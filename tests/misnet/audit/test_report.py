@@ -13,9 +13,7 @@ from misnet.audit.report import calibrate, count_batches, dense_operations, repo
 from misnet.audit.subject import Subject
 from misnet.audit.text import layer_table, rule_table
 from misnet.models.misnet.config import preset
-from misnet.paper.contradictions import between_tables, energy_scaling, parameter_counts
-from misnet.paper.energies import printed_energies
-from misnet.paper.text import paper_lines
+from misnet.paper.contradictions import between_tables, energy_scaling
 from snncore.energy import RULES, apply_rule, load_prices
 from snncore.opcount.columns import COLUMNS
 from tests.misnet.tiny import lively, make_batch, shaken, tiny_config
@@ -50,7 +48,7 @@ def test_dense_operations_by_shape_equal_those_of_a_run(switches):
     x_a, x_v, labels = make_batch(config, n=2)
     ops = count_batches(MISNet(config), [(x_a, x_v, labels)])
     static = dense_operations(MISNet(config))
-    assert {k: 2 * v for k, v in static.items() if k != "first_padded"} == {
+    assert {k: 2 * v for k, v in static.items() if not k.startswith("first")} == {
         k: ops.totals()[k] for k in ("dense_mac", "dense_mac_padded")
     }
     assert 2 * static["first_padded"] == apply_rule("paper", ops).extra["first_mac"]
@@ -130,9 +128,8 @@ def test_text_and_page_show_what_was_found(audited):
     shown = page("a <title>", found, ["claim & all"])
     assert "a &lt;title&gt;" in shown
     assert "claim &amp; all" in shown
-    assert shown.count("data:image/png;base64,iVBOR") == 3
-    assert f"{found['totals']['ac_binary']:,}" in shown
-    assert "http" not in shown.split("<h2>Prices")[0]
+    assert f"<td>{found['totals']['ac_binary'] / 7:,.1f}</td>" in shown
+    assert f"{found['totals']['ac_binary']:,}" not in shown  # counts of a sample alone
 
 
 @pytest.mark.parametrize(
@@ -178,22 +175,6 @@ def test_contradictions_of_the_paper():
     text = "\n".join(between_tables())
     assert "66.45 % (Table 4, row 7), 66.58 % (Table 5, row 4)" in text
     assert "L, XL has that of T=1; XS, S has that of T=4" in text
-
-
-@pytest.mark.slow
-def test_table_5_beside_ours():
-    lines = printed_energies(load_prices())
-    assert [line["size"] for line in lines] == [96] * 4 + [128] * 4
-    xs = lines[4]
-    first = 9 * 128 * 128 * 64 * 4
-    expected = (1.32e9 - 4 * first * 4.6) / (4 * (xs["dense_mac_padded_per_timestep"] - first) * 0.9)
-    assert xs["implied_rate"]["paper_rule"] == pytest.approx(expected)
-    assert xs["implied_rate_one_timestep"]["all_ac"] == pytest.approx(4 * xs["implied_rate"]["all_ac"])
-    shown = "\n".join(paper_lines(lines, measured=0.123))
-    assert "measured in this run, under the same rule: 0.1230" in shown
-    assert "XS to S" in shown
-    counts = {line["variant"]: line["public code"] for line in parameter_counts()}
-    assert (counts["XS"], counts["S"]) == (4056350, 7330334)
 
 
 def test_energy_scaling_is_of_neighbours():

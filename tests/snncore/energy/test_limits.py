@@ -3,16 +3,11 @@
 import numpy as np
 import pytest
 
-from misnet import MISNet
 from snncore import Tensor, count_ops, nn, no_grad
 from snncore import functions as F
 from snncore.energy import ON_REQUEST, RULES, apply_rule
 from snncore.energy.limits import all_firing, largest_event, silent
-from tests.misnet.test_exact_counts import SWITCHES
-from tests.misnet.tiny import shaken, streams_of, tiny_config
 from tests.snncore.opcount.networks import ZOO, made
-
-INFERENCE = [*RULES, "exact-dram"]
 
 
 class Spiking(nn.Module):
@@ -71,19 +66,10 @@ def test_every_rule_lies_between_its_limits(name, rng):
     check_between(ops)
 
 
-@pytest.mark.parametrize("name", SWITCHES)
-def test_every_rule_lies_between_its_limits_on_misnet(name):
-    config = tiny_config(timesteps=2, size=4 if name != "public code" else 8, v_threshold=0.4, **SWITCHES[name])
-    model = shaken(MISNet(config)).eval()
-    with no_grad(), count_ops(samples=2, timesteps=2) as ops:
-        model(*(Tensor(x) for x in streams_of(config, n=2)))
-    check_between(ops)
-
-
 def check_between(ops):
     low, high = silent(ops), all_firing(ops)
     assert low.samples == high.samples == ops.samples
-    for rule in INFERENCE:
+    for rule in [*RULES, "exact-dram"]:
         least, seen, most = (apply_rule(rule, of).energy_mj for of in (low, ops, high))
         slack = 1e-12 * seen
         assert least - slack <= seen <= most + slack, (rule, least, seen, most)

@@ -1,4 +1,4 @@
-"""Rule `training`: forward, backward and optimizer of a step, worked out by hand; rule `exact-dram`."""
+"""Rule `training`: forward, backward, optimizer, by hand; rule `exact-dram`; prices of small precisions."""
 
 from collections import Counter
 
@@ -128,7 +128,7 @@ def test_an_optimizer_without_a_cost_is_named():
 
 
 def test_dram_holds_what_no_sram_does():
-    """The second convolution has 72 bytes of weights and the head 32; an SRAM of 50 holds the head and the first."""
+    """The second convolution has 72 bytes of weights and its map 72; an SRAM of 50 holds the head and the first."""
     prices = Prices("mine", "p", "s", 1.0, 1.0, 1.0, 1.0, None, 4, ((50.0, 8.0),), 400.0)
     ops = run()
     memory, dram = apply_rule("exact-memory", ops, prices), apply_rule("exact-dram", ops, prices)
