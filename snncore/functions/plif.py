@@ -44,8 +44,8 @@ class PLIF(LIF):
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         c, _, v0 = inputs
         once = OpCount(neuron_special=1, neuron_add=1)  # decay = 1 - sigmoid(w)
-        decay = self.decay if isinstance(self.decay, float) else float(self.decay.item())  # it may be on the device
-        firing = replace(self.firing, decay=decay)
+        decay = getattr(self, "decay", self.firing.decay)  # one that stayed on the device is not among the settings
+        firing = replace(self.firing, decay=decay if isinstance(decay, float) else float(decay.item()))
         return neuron_cost(self.name, c, outputs[0], v0 is not None, firing) + once
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
