@@ -39,7 +39,15 @@ from misnet.tools.naming import Parser, called
 from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
 from misnet.tools.parts import PARTS
 from misnet.tools.settings import check_settings
-from misnet.tools.toolkit import UsageError, add_data_options, device_of, progress, run_tool
+from misnet.tools.toolkit import (
+    UsageError,
+    add_arithmetic_option,
+    add_data_options,
+    arithmetic_from,
+    device_of,
+    progress,
+    run_tool,
+)
 from misnet.tools.train import make_optimizer
 from misnet.tools.ways import WAYS
 from misnet.training.folder import read_config
@@ -63,6 +71,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
     parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32); changes no count")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
+    add_arithmetic_option(parser)
     group = parser.add_argument_group("audit")
     group.add_argument(
         "--rule",
@@ -153,9 +162,11 @@ def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
     config = model.config
     batches = BatchIterator(data, args.batch_size, shuffle=False)
     shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
+    with arithmetic_from(given, device, args.run_dir):
+        ops = count_batches(model, shown, device, tally)
     subject = Subject(
         title=f"{config.title}, {sizes(config)}, T={config.timesteps}, on {data.name} ({args.split})",
-        ops=count_batches(model, shown, device, tally),
+        ops=ops,
         timesteps=config.timesteps,
         network=config.to_dict(),
         weights=weights,

@@ -18,8 +18,10 @@ from misnet.tools.networks import trained_network
 from misnet.tools.parts import PARTS
 from misnet.tools.toolkit import (
     DATA,
+    add_arithmetic_option,
     add_data_options,
     add_device_options,
+    arithmetic_from,
     complain,
     device_from,
     progress,
@@ -43,6 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--picture", type=Path, metavar="FILE", help="PNG to write (default: RUN_DIR/confusion.png)")
     add_data_options(parser)
     add_device_options(parser)
+    add_arithmetic_option(parser)
     return parser
 
 
@@ -77,6 +80,7 @@ def main() -> int:
     if args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     device = device_from(vars(args))
+    summing = arithmetic_from(vars(args), device, args.run_dir)
     model, data = trained_network(args.run_dir, args.checkpoint, args.split, vars(args))
     model.to(device)
     batches = Prefetch(BatchIterator(data, args.batch_size, shuffle=False))
@@ -90,7 +94,8 @@ def main() -> int:
         predicted.extend(asnumpy(verdict.data).argmax(axis=1).tolist())
 
     rates = FiringRates()
-    totals = evaluate(model, shown, device, seen=keep, rates=rates)
+    with summing:
+        totals = evaluate(model, shown, device, seen=keep, rates=rates)
     truth, guess = np.array(labels), np.array(predicted)
     table = class_table(truth, guess, data.class_names)
     matrix = confusion_matrix(truth, guess, labels=range(len(data.class_names)))

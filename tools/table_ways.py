@@ -9,7 +9,8 @@ from typing import Any
 from misnet.audit.layers import table_subject
 from misnet.audit.layers_cells import parse_rate
 from misnet.audit.layers_row import TEMPLATE, Rate, TableError
-from misnet.audit.layers_table import read_table
+from misnet.audit.layers_table import read_table, table_text
+from misnet.audit.nir_graph import graph_rows, read_graph
 from misnet.audit.nir_network import DT, graph_subject
 from misnet.audit.spikes import recorded_subject
 from misnet.audit.subject import Subject
@@ -18,6 +19,10 @@ from misnet.tools.toolkit import UsageError
 from snncore.files import replace_file
 
 __all__ = ["add_layers", "add_nir", "layers_subject", "nir_subject"]
+
+
+STEPS = 4
+"""Timesteps where neither the table nor --steps says."""
 
 
 class _WriteTemplate(argparse.Action):
@@ -62,7 +67,10 @@ def add_layers(group: argparse._ArgumentGroup) -> None:
         help="of the arrays of --spikes: TNHWC (default), TNCHW, TNF, ...; without N for one",
     )
     group.add_argument(
-        "--steps", type=steps_of, metavar="T", help="timesteps of the network, where the table has none (default: 4)"
+        "--steps",
+        type=steps_of,
+        metavar="T",
+        help=f"timesteps of the network, where the table has none (default: {STEPS})",
     )
     group.add_argument(
         "--rate", type=rate_of, metavar="R", help="of layers without one: 0.13, 13%% or 0.1-0.3 (default: 0 to 1)"
@@ -77,9 +85,10 @@ def layers_subject(args: argparse.Namespace) -> Subject:
         rows = read_table(args.layers)
         if args.spikes:
             return recorded_subject(args.layers, rows, args.spikes, args.layout or "", args.steps, args.rate)
-        steps = args.steps or (4 if all(row.timesteps is None for row in rows) else None)
-        own = max((row.timesteps or 0 for row in rows), default=0)
-        return table_subject(args.layers, rows, steps or own, args.rate)
+        subject = table_subject(args.layers, rows, args.steps or STEPS, args.rate)
+        if args.steps is None and any(row.timesteps is None for row in rows):
+            subject.warnings.insert(0, f"the table has no timesteps: T={STEPS} is taken (--steps)")
+        return subject
     except TableError as error:
         raise DataError(str(error)) from None
 
@@ -104,6 +113,9 @@ def add_nir(group: argparse._ArgumentGroup) -> None:
         metavar="SECONDS",
         help=f"with --nir --inputs: length of a timestep (default: {DT:g})",
     )
+    group.add_argument(
+        "--nir-table", type=Path, metavar="FILE.csv", help="with --nir: write its layers as a table for --layers"
+    )
     with suppress(argparse.ArgumentError):  # of another way
         group.add_argument("--inputs", type=Path, metavar="FILE.npy", help="data to run on: [T, N, ...]")
 
@@ -115,7 +127,10 @@ def nir_subject(args: argparse.Namespace) -> Subject:
     if args.inputs is not None and (extra := [f"--{n}" for n in ("steps", "rate") if getattr(args, n) is not None]):
         raise UsageError(f"--inputs: the run sets timesteps and rates; also found {', '.join(extra)}")
     try:
+        if args.nir_table is not None:
+            rows, _ = graph_rows(read_graph(args.nir))
+            replace_file(args.nir_table, table_text(rows).encode())
         inputs = None if args.inputs is None else Path(args.inputs)
-        return graph_subject(args.nir, inputs, args.steps or 4, args.rate, args.nir_dt or DT)
+        return graph_subject(args.nir, inputs, args.steps or STEPS, args.rate, args.nir_dt or DT)
     except TableError as error:
         raise DataError(str(error)) from None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from misnet.audit.subject import Subject
 from misnet.tools.table_ways import add_layers, add_nir, layers_subject, nir_subject
+from misnet.tools.torch_way import add_torch, torch_way
 
 __all__ = ["WAYS", "Way"]
 
@@ -25,6 +26,7 @@ class Way:
 
 WAYS: dict[str, Way] = {
     "layers": Way(add_layers, layers_subject, beside=("spikes", "layout", "steps", "rate")),
-    "nir": Way(add_nir, nir_subject, beside=("nir_dt", "inputs", "steps", "rate")),
+    "nir": Way(add_nir, nir_subject, beside=("nir_dt", "nir_table", "inputs", "steps", "rate")),
+    "torch": Way(add_torch, torch_way, beside=("inputs", "steps", "layout", "outer_loop")),
 }
 """By option: `--torch FILE.py:make_model` is the way `torch`."""

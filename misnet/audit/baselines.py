@@ -1,43 +1,29 @@
-"""What the network would cost if it did not spike: the same layers dense, at several precisions, and quantised.
+"""The network beside networks that do not spike: the same layers dense, at several precisions, and quantised.
 
-A spike train of T timesteps tells one of T + 1 values. The network that carries as much without spikes therefore has
-activations of b = ceil(log2(T + 1)) bits and runs once (Yan et al., arXiv 2409.08290, abstract; second hand: exact for
-integrate-and-fire neurons with soft reset). Memory is counted by one model on both sides, with one price an access:
-
-    network without spikes   each weight read once, each activation written once and read once, b bits
-    spiking network          each weight read at most once a timestep, and not more often than a spike asks for it;
-                             each spike written and read, one bit a place; membranes read and written each timestep
+`misnet.audit.without_spikes` is the model; here each gets its energy and the firing rate at which both cost the same.
 """
 
-import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
+from misnet.audit.without_spikes import (
+    activation_bits,
+    dense_arithmetic,
+    dense_memory,
+    layers_of,
+    membranes,
+    once,
+    spiking_memory,
+)
 from snncore import Ops
 from snncore.energy import DEFAULT_TABLE, Prices, apply_rule, load_prices
 from snncore.energy.limits import silent
 from snncore.opcount.cost import WEIGHTED
 
-__all__ = [
-    "CHEAPER",
-    "DEARER",
-    "PRECISIONS",
-    "PUBLIC",
-    "Layer",
-    "activation_bits",
-    "baselines",
-    "break_even",
-    "layers_of",
-    "multiply",
-]
+__all__ = ["CHEAPER", "DEARER", "PRECISIONS", "PUBLIC", "baselines", "break_even"]
 
 PRECISIONS = (DEFAULT_TABLE, "horowitz-45nm-fp16", "horowitz-45nm-int8")
 QUANTISED = "horowitz-45nm-int8"  # prices and weights of the quantised network
-FLOAT = 4  # bytes of a membrane as it was counted
-ONCE = ("bias_add", "bn_folded_add", "pool_compare", "pool_mul", "elem_add", "elem_mul", "elem_div", "elem_compare")
-"""Columns that a network without spikes has too: once, where the spiking one has them at every timestep."""
-
 DEARER, CHEAPER = "dearer even without a single spike", "cheaper even with every neuron firing"
 
 PUBLIC = (
@@ -58,144 +44,6 @@ PUBLIC = (
     },
 )
 """Break-even rates of public analyses, read in the sources named. They also price the routing of spikes on a chip."""
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer with weights, for one sample. Operations and places are those of all timesteps.
-
-    steps: how many timesteps it ran. dense: multiply-accumulates of all of them. events: accumulations. weights:
-    entries, biases too. places: entries of its input. spikes: its input is spikes; analog input is multiplied at every
-    timestep. outside: its input is analog and comes from outside: 8 bits in a quantised network, whatever T.
-    both: it multiplies two activations (a matrix product) and holds no weights.
-    """
-
-    steps: int
-    dense: float
-    events: float
-    weights: int
-    places: float
-    spikes: bool
-    outside: bool
-    both: bool = False
-
-
-def activation_bits(timesteps: int) -> int:
-    """Bits of an activation that tells as much as a spike train: ceil(log2(T + 1))."""
-    return math.ceil(math.log2(max(1, timesteps) + 1))
-
-
-def multiply(prices: Prices, bits: int, by: int) -> float:
-    """Price of a product of two integers: an array multiplier has an adder for each pair of bits.
-
-    The table's price is for prices.bits x prices.bits. Horowitz's own figures follow this: 3.1 pJ at 32 bits is 15.5
-    times the 0.2 pJ at 8, where the pairs of bits are 16 times as many.
-    """
-    return prices.mul * bits * by / prices.bits**2
-
-
-def layers_of(ops: Ops, timesteps: int) -> list[Layer]:
-    """Layers with weights of what was counted, for one sample; calls of one layer are summed."""
-    samples, steps = max(1, ops.samples or 1), _steps(ops, timesteps)
-    merged: dict[tuple[str, str, bool], list[Any]] = {}
-    for call in ops.calls:
-        row = call.cost.totals()
-        for facts in call.cost.facts:
-            if facts.kind not in WEIGHTED:
-                continue
-            sums = merged.setdefault((call.layer, call.function, facts.spikes), [0, 0, 0, facts])
-            counts = row.get("dense_mac", 0), row.get("ac_binary", 0) + row.get("ac_graded", 0), facts.in_size
-            sums[:3] = (a + b for a, b in zip(sums, counts, strict=False))
-    return [
-        Layer(
-            steps=steps[layer],
-            dense=dense / samples,
-            events=events / samples,
-            weights=facts.weights + facts.bias,
-            places=places / samples,
-            spikes=facts.spikes,
-            outside=facts.outside and not facts.spikes,
-            both=facts.kind == "matmul",
-        )
-        for (layer, _, _), (dense, events, places, facts) in merged.items()
-    ]
-
-
-def _steps(ops: Ops, timesteps: int) -> dict[str, int]:
-    """By layer, how many timesteps its counts are a sum over: 1 after a mean over time, or in a network without any."""
-    steps = {}
-    for layer, row in ops.layers().items():
-        timed = ops.samples is None or any(
-            ops.unresolved(name, layer) < count for name, count in row.items() if name != "weight_bytes_once"
-        )
-        steps[layer] = max(1, timesteps) if timed else 1
-    return steps
-
-
-def _dense_memory(layers: Sequence[Layer], prices: Prices, bits: int) -> float:
-    """Picojoules of memory of a network without spikes, one pass, activations of `bits` bits."""
-    total = 0.0
-    for layer in layers:
-        size = layer.weights * prices.bits / 8
-        total += size * prices.sram_byte(size)
-        width = max(bits, min(8, prices.bits)) if layer.outside else bits
-        activations = layer.places / layer.steps * width / 8
-        total += 2 * activations * prices.sram_byte(activations)
-    return total
-
-
-def _spiking_memory(layers: Sequence[Layer], prices: Prices, scale: float) -> float:
-    """Picojoules of weights and of what goes between layers, with `scale` times the spikes; without membranes."""
-    total = 0.0
-    for layer in layers:
-        every = layer.steps * layer.weights
-        read = min(layer.events * scale, every) if layer.spikes else every
-        total += read * prices.bits / 8 * prices.sram_byte(layer.weights * prices.bits / 8)
-        bits = 1 if layer.spikes else min(8, prices.bits) if layer.outside else prices.bits
-        places = layer.places * bits / 8
-        total += 2 * places * prices.sram_byte(places / layer.steps)
-    return total
-
-
-def _membranes(ops: Ops, prices: Prices) -> float:
-    """Picojoules of membranes, for one sample."""
-    total = 0.0
-    for call in ops.calls:
-        row = call.cost.totals()
-        moved = row.get("state_read_bytes", 0) + row.get("state_write_bytes", 0)
-        if moved:
-            cells = max((facts.cells for facts in call.cost.facts), default=1)
-            held = row.get("state_write_bytes", 0) / FLOAT * prices.bits / 8 / max(1, cells)
-            total += moved / FLOAT * prices.bits / 8 * prices.sram_byte(held)
-    return total / max(1, ops.samples or 1)
-
-
-def _dense_arithmetic(layers: Sequence[Layer], once: float, prices: Prices, bits: int) -> float:
-    """Picojoules of arithmetic, one pass. once: of what is not multiply-accumulates. bits: of an activation."""
-    total = once
-    for layer in layers:
-        width = max(bits, min(8, prices.bits)) if layer.outside else bits
-        by = width if layer.both else prices.bits
-        product = prices.mul if width == by == prices.bits else multiply(prices, width, by)
-        total += layer.dense / layer.steps * (product + prices.mac - prices.mul)
-    return total
-
-
-def _once(ops: Ops, timesteps: int, prices: Prices) -> float:
-    """Picojoules, for one sample and pass, of biases, pooling, residuals, and a comparison for each neuron."""
-    total, steps = 0.0, _steps(ops, timesteps)
-    for call in ops.calls:
-        row, n = call.cost.totals(), steps[call.layer]
-        for name in ONCE:
-            kind = "compare" if name.endswith("compare") else "add" if name.endswith("add") else "mul"
-            total += row.get(name, 0) / n * getattr(prices, kind)
-        total += row.get("places", 0) / n * prices.compare
-        for facts in call.cost.facts:
-            if facts.kind == "residual":
-                total += facts.out_size / n * prices.add
-            elif facts.kind == "pool" and row.get("pool_mul"):
-                total += facts.in_size / n * prices.add
-    return total / max(1, ops.samples or 1)
 
 
 def break_even(spiking: Callable[[float], float], other: float, most: float) -> float | None:
@@ -227,29 +75,29 @@ def baselines(ops: Ops, timesteps: int, tables: Sequence[Prices] = ()) -> dict[s
     by_name = {prices.name: prices for prices in (*map(load_prices, PRECISIONS), *tables)}
     for name, prices in by_name.items():
         still, moving = (apply_rule("exact", of, prices).energy_mj * 1e9 / samples for of in (quiet, ops))
-        membranes = _membranes(ops, prices)
+        states = membranes(ops, prices)
 
         def arithmetic(scale: float, still: float = still, moving: float = moving) -> float:
             return still + scale * (moving - still)
 
-        def whole(scale: float, prices: Prices = prices, membranes: float = membranes, of: Any = arithmetic) -> float:
-            return of(scale) + membranes + _spiking_memory(layers, prices, scale)
+        def whole(scale: float, prices: Prices = prices, states: float = states, of: Any = arithmetic) -> float:
+            return of(scale) + states + spiking_memory(layers, prices, scale)
 
         mine = {"arithmetic_mj": moving * 1e-9, "energy_mj": whole(1.0) * 1e-9}
         found["spiking"].append({"prices": name, "bits": prices.bits} | mine)
-        once = _once(ops, timesteps, prices)
-        wanted = [(f"dense, {_words(prices)}", prices.bits)]
+        other = once(ops, timesteps, prices)
+        wanted: list[tuple[str, str, int | None]] = [("dense", f"dense, {_words(prices)}", None)]
         if name == QUANTISED:
-            wanted.append((f"quantised, {bits}-bit activations", bits))
-        for words, width in wanted:
-            plain = _dense_arithmetic(layers, once, prices, width)
-            held = plain + _dense_memory(layers, prices, width)
+            wanted.append(("quantised", f"quantised, {bits}-bit activations", timesteps))
+        for kind, words, steps in wanted:
+            plain = dense_arithmetic(layers, other, prices, steps)
+            held = plain + dense_memory(layers, prices, steps)
             found["others"].append(
                 {
-                    "kind": "dense" if width == prices.bits else "quantised",
+                    "kind": kind,
                     "name": words,
                     "prices": name,
-                    "bits": width,
+                    "bits": prices.bits if steps is None else bits,
                     "mac": sum(layer.dense / layer.steps for layer in layers),
                     "arithmetic_mj": plain * 1e-9,
                     "energy_mj": held * 1e-9,

@@ -1,15 +1,16 @@
 """The cells of one line of a layer table, read and checked."""
 
+import math
 import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from misnet.audit.layers_row import KINDS, LARGEST, POOLS, WEIGHTED, Pair, Rate, Row, TableError, Values
+from misnet.audit.layers_row import DECAYS, KINDS, LARGEST, POOLS, WEIGHTED, Pair, Rate, Row, TableError, Values
 
 __all__ = ["Cells", "parse_rate"]
 
-NUMBER = r"([0-9]+(?:\.[0-9]*)?(?:[eE][-+]?[0-9]+)?|\.[0-9]+(?:[eE][-+]?[0-9]+)?)\s*(%?)"
+NUMBER = r"((?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][-+]?[0-9]{1,3})?)\s*(%?)"
 
 
 def parse_rate(text: str) -> Rate:
@@ -78,7 +79,9 @@ class Cells:
             values_other=self.values("values_other"),
             rate_other=self.rate("rate_other"),
             reset=self.choice("reset", {"soft": "soft", "hard": "hard"}, "soft"),
-            outside=self.choice("input", {"outside": True, "inside": False}, None),
+            decay=self.decay(kind),
+            still=self.given.get("input", "").lower() == "still",
+            outside=self.choice("input", {"outside": True, "still": True, "inside": False}, None),
             repeat=self.whole("repeat", default=1),
             recording=self.given.get("recording"),
             recording_other=self.given.get("recording_other"),
@@ -101,12 +104,16 @@ class Cells:
             raise self.fail("padding", "at most half the kernel")
         if row.kind in ("avg_pool", "sum_pool") and row.padding != (0, 0):
             raise self.fail("padding", f"0 for {row.kind}")
-        entries = max(row.channels) * (row.timesteps or 1) * row.groups
-        for n in row.size:
-            entries *= n
+        heads = row.groups if row.kind == "matmul" else 1
+        entries = max(row.channels) * (row.timesteps or 1) * heads * math.prod(row.size)
         if entries > LARGEST:
             raise TableError(
                 f"{self.path}, line {self.line}: expected a layer of at most {LARGEST:,} entries, found {entries:,}"
+            )
+        weights = math.prod(row.kernel) * row.channels[0] // row.groups * row.channels[1] if row.kind != "matmul" else 0
+        if row.weighted and weights > LARGEST:
+            raise TableError(
+                f"{self.path}, line {self.line}: expected a layer of at most {LARGEST:,} weights, found {weights:,}"
             )
         if row.values_other is not None and not row.values_other.events:
             raise self.fail("values_other", "binary or graded V (empty for the analog side of a product)")
@@ -149,8 +156,10 @@ class Cells:
         if pixels:
             self.needed("size", "height and width, such as 32 or 32x16")
             return self.pair("size", 1)
-        text = self.given["size"]
-        return self.pair("size", 1) if re.search(r"[xX*,]", text) or kind != "linear" else (self.whole("size"),)
+        alone = not re.search(r"[xX*,]", self.given["size"])
+        if alone and kind != "linear":  # a square, or tokens? 64 times as much is no matter of taste
+            raise self.fail("size", "height x width such as 32x32, or tokens such as 196x1")
+        return (self.whole("size"),) if alone else self.pair("size", 1)
 
     def choice(self, column: str, choices: dict[str, Any], default: Any) -> Any:
         if column not in self.given:
@@ -159,6 +168,15 @@ class Cells:
         if text not in choices:
             raise self.fail(column, " or ".join(choices))
         return choices[text]
+
+    def decay(self, kind: str) -> float:
+        try:
+            share = float(self.given.get("decay", DECAYS.get(kind, 0.5)))
+        except ValueError:
+            share = -1.0
+        if not 0 <= share < 1:
+            raise self.fail("decay", "a number from 0 to below 1, 1 - 1 / tau")
+        return share
 
     def values(self, column: str) -> Values | None:
         if column not in self.given:

@@ -7,8 +7,10 @@ import numpy as np
 from misnet.audit.layers_row import Row
 from snncore import OpCount
 from snncore import functions as F
+from snncore.context import changed
 from snncore.firing import Firing
 from snncore.functions.mlif import mlif_cost
+from snncore.opcount.origin import Origin
 
 __all__ = ["FUNCTIONS", "cost_of", "input_shape", "other_shape"]
 
@@ -48,12 +50,19 @@ def other_shape(row: Row, t: int, n: int) -> tuple[int, ...]:
     return (t, n, row.groups, *row.channels) if row.kind == "matmul" else input_shape(row, t, n)
 
 
-def cost_of(row: Row, x: np.ndarray, other: np.ndarray | None = None) -> OpCount:
+def cost_of(row: Row, x: np.ndarray, other: np.ndarray | None = None, outside: bool = False) -> OpCount:
     """Cost of a layer whose input is x, of the shape that `input_shape` says; of a neuron, x is what it fires.
 
     other: the second input, of a residual, an mlif (the spikes that come in), or a product of spikes and spikes.
+    outside: x is data, and timesteps that repeat the one before are told as such.
     Weights and outputs are stood in for by arrays that take no memory: counts depend on their shapes alone.
     """
+    averaged = row.values is not None and row.values.kind == "averaged"
+    with changed("origin", Origin(outside, averaged)):
+        return _cost(row, x, other)
+
+
+def _cost(row: Row, x: np.ndarray, other: np.ndarray | None) -> OpCount:
     if row.kind in ("conv", "depthwise"):
         return _conv(row, x)
     if row.kind == "linear":
@@ -74,8 +83,8 @@ def cost_of(row: Row, x: np.ndarray, other: np.ndarray | None = None) -> OpCount
 
 
 def _like(shape: tuple[int, ...], dtype: np.dtype | type = np.float32) -> np.ndarray:
-    """An array of a shape that takes the memory of one entry."""
-    return np.broadcast_to(np.zeros((), dtype), shape)
+    """An array of a shape that takes the memory of one entry. Of ones: a weight of zero is one that can be left out."""
+    return np.broadcast_to(np.ones((), dtype), shape)
 
 
 def _out(row: Row) -> tuple[int, ...]:
@@ -107,12 +116,12 @@ def _pool(row: Row, x: np.ndarray) -> OpCount:
 
 
 def _neuron(row: Row, s: np.ndarray, other: np.ndarray | None) -> OpCount:
-    firing = Firing(decay=1.0 if row.kind == "if" else 0.5, v_reset=None if row.reset == "soft" else 0.0)
+    firing = Firing(decay=1.0 if row.kind == "if" else row.decay, v_reset=None if row.reset == "soft" else 0.0)
     c = _like(s.shape)
     if row.kind == "mlif":
         assert other is not None
         w = _like((*s.shape[2:-1], 1))
-        return mlif_cost(other, s, _like(()), w, False, firing)
+        return mlif_cost(other, s, np.array(0.5, np.float32), w, False, firing)
     if row.kind == "plif":
         return F.PLIF(firing=firing).cost((c, _like(()), None), (s,))
     if row.kind == "clif":

@@ -5,6 +5,7 @@ from fractions import Fraction
 
 __all__ = [
     "COLUMNS",
+    "DECAYS",
     "KINDS",
     "LARGEST",
     "NEURONS",
@@ -24,12 +25,16 @@ POOLS = ("max_pool", "avg_pool", "sum_pool", "global_avg_pool")
 KINDS = (*WEIGHTED, *POOLS, "batch_norm", *NEURONS, "residual")
 """What a layer can be. `li` is a leaky integrator that never fires: a readout, or the current of a synapse."""
 
+DECAYS = {"plif": 0.6}
+"""Decays of kinds whose default is not 0.5; no power of two, since what is learnt is hardly a shift."""
+
 COLUMNS = {
     "name": "of the layer, each once",
     "kind": f"one of {', '.join(KINDS)}",
     "in_channels": "channels or features of the input; of matmul, the entries that each product sums over",
     "out_channels": "of a layer with weights; of depthwise, in_channels if it is empty; of matmul, the columns",
-    "size": "of the input: 32, 32x16 (height x width), or a number of tokens; of matmul, the rows; empty: a vector",
+    "size": "of the input, height x width: 32x16; of convolutions and pooling, 32 is 32x32; of linear, 196 is tokens, "
+    "which are 196x1 elsewhere; of matmul, the rows; empty: a vector",
     "kernel": "3 or 3x5; empty: 3 of a convolution, 2 of pooling",
     "stride": "empty: 1 of a convolution, the kernel of pooling",
     "padding": "empty: of a convolution what keeps the size at stride 1, (kernel - 1) / 2 x dilation; of pooling 0",
@@ -42,7 +47,9 @@ COLUMNS = {
     "values_other": "the same for the other input: of a residual, or the right side of matmul (empty: analog there)",
     "rate_other": "the same; of mlif, of the spikes that come in",
     "reset": "of a neuron: soft or hard; empty: soft",
-    "input": "outside: data; inside: what other layers made; empty: outside up to the first layer with weights",
+    "decay": "of a neuron that leaks: what its membrane keeps at a timestep, 1 - 1 / tau; empty: 0.5, of plif 0.6",
+    "input": "outside: data; still: data alike at all timesteps; inside: what layers made; empty: outside up to the "
+    "first layer with weights",
     "repeat": "so many layers like this; empty: 1",
     "recording": "array of --spikes with the input (of a neuron: what it fires); empty: the name, if there is one",
     "recording_other": "array of --spikes with the other input",
@@ -58,14 +65,14 @@ TEMPLATE = (
             *(f"# {name}: {text}" for name, text in COLUMNS.items()),
             "name,kind,in_channels,out_channels,size,kernel,stride,padding,groups,bias,values,rate,rate_other",
             "conv1,conv,3,64,32,3,1,1,,no,analog,,",
-            "bn1,batch_norm,64,,32,,,,,,,,",
-            "lif1,lif,64,,32,,,,,,,12 %,",
+            "bn1,batch_norm,64,,32x32,,,,,,,,",
+            "lif1,lif,64,,32x32,,,,,,,12 %,",
             "conv2,conv,64,64,32,3,1,1,,no,binary,12 %,",
-            "lif2,lif,64,,32,,,,,,,8 - 10 %,",
-            "sew,residual,64,,32,,,,,,,8 - 10 %,12 %",
+            "lif2,lif,64,,32x32,,,,,,,8 - 10 %,",
+            "sew,residual,64,,32x32,,,,,,,8 - 10 %,12 %",
             "pool,max_pool,64,,32,2,2,0,,,graded 2,15 - 20 %,",
             "conv3,depthwise,64,64,16,3,1,1,,no,graded 2,30 - 40 %,",
-            "lif3,lif,64,,16,,,,,,,5 %,",
+            "lif3,lif,64,,16x16,,,,,,,5 %,",
             "fc,linear,16384,10,,,,,,yes,binary,5 %,",
         ]
     )
@@ -123,6 +130,8 @@ class Row:
     values_other: Values | None = None
     rate_other: Rate | None = None
     reset: str = "soft"
+    decay: float = 0.5
+    still: bool = False
     outside: bool | None = None
     repeat: int = 1
     recording: str | None = None

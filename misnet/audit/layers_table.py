@@ -3,13 +3,13 @@
 import csv
 import difflib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from misnet.audit.layers_cells import Cells
-from misnet.audit.layers_row import COLUMNS, Row, TableError
+from misnet.audit.layers_row import COLUMNS, DECAYS, POOLS, Rate, Row, TableError, Values
 
-__all__ = ["read_table"]
+__all__ = ["read_table", "table_text"]
 
 
 def read_table(path: Path) -> list[Row]:
@@ -74,3 +74,50 @@ def _check_heading(path: Path, line: int, heading: list[str], names: list[str]) 
         raise TableError(
             f"{path}, line {line}: expected each column once, found {twice[0]} {names.count(twice[0])} times"
         )
+
+
+def table_text(rows: Sequence[Row]) -> str:
+    """Return rows as a table that `read_table` reads as the same rows; columns that all leave empty are left out."""
+    cells = [_cells_of(row) for row in rows]
+    names = [name for name in COLUMNS if any(name in given for given in cells)]
+    file = io.StringIO(newline="")
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerows([names, *([given.get(name, "") for name in names] for given in cells)])
+    return file.getvalue()
+
+
+def _cells_of(row: Row) -> dict[str, str]:
+    """The cells of a row that are not those of an empty one."""
+    windows = row.kind in ("conv", "depthwise", *POOLS)
+    cells: dict[str, str | None] = {
+        "name": row.name,
+        "kind": row.kind,
+        "in_channels": str(row.channels[0]),
+        "out_channels": str(row.channels[1]) if row.weighted else None,
+        "size": "x".join(map(str, row.size)),
+        **{name: "x".join(map(str, getattr(row, name))) for name in ("kernel", "stride", "padding") if windows},
+        "dilation": "x".join(map(str, row.dilation)) if row.dilation != (1, 1) else None,
+        "groups": str(row.groups) if row.groups != 1 and row.kind != "depthwise" else None,
+        "bias": "yes" if row.bias else None,
+        "timesteps": str(row.timesteps) if row.timesteps else None,
+        "values": _words(row.values),
+        "rate": _share(row.rate),
+        "values_other": _words(row.values_other),
+        "rate_other": _share(row.rate_other),
+        "reset": "hard" if row.reset == "hard" else None,
+        "decay": None if row.decay == DECAYS.get(row.kind, 0.5) else repr(row.decay),
+        "input": "still" if row.still else {True: "outside", False: "inside", None: None}[row.outside],
+        "repeat": str(row.repeat) if row.repeat != 1 else None,
+        "recording": row.recording,
+        "recording_other": row.recording_other,
+        "layout": row.layout,
+    }
+    return {name: text for name, text in cells.items() if text}
+
+
+def _words(values: Values | None) -> str | None:
+    return values and (f"graded {values.top}" if values.kind == "graded" else values.kind)
+
+
+def _share(rate: Rate | None) -> str | None:
+    return rate and (f"{float(rate.low)!r}" + ("" if rate.low == rate.high else f" - {float(rate.high)!r}"))

@@ -1,7 +1,7 @@
 """A graph of NIR as a network of the engine that runs, where every node has the same dynamics here."""
 
 import math
-from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -157,8 +157,8 @@ def parse_inputs(graph: Graph, path: Path) -> np.ndarray:
     """
     try:
         x = np.load(path, allow_pickle=False)
-    except (ValueError, EOFError) as error:
-        raise TableError(f"{path}: expected an array of numpy.save, found none ({error})") from None
+    except (ValueError, EOFError):
+        raise TableError(f"{path}: expected an array of numbers of numpy.save, found none") from None
     (shape,) = {node.shape for node in graph.nodes if node.kind == "Input"}
     if not isinstance(x, np.ndarray) or x.ndim != 2 + len(shape) or x.shape[2:] != shape or 0 in x.shape:
         found = x.shape if isinstance(x, np.ndarray) else "several arrays"
@@ -182,9 +182,8 @@ def graph_subject(
     timesteps: int = 4,
     rate: Rate | None = None,
     dt: float = DT,
-    shown: Callable[[Any], Any] = iter,
 ) -> Subject:
-    """Counts of a graph: run on `inputs`, or by a rate alone as a layer table. shown: wraps the batches of a run."""
+    """Counts of a graph: run on `inputs`, or by a rate alone as a layer table."""
     graph = read_graph(path)
     if inputs is None:
         rows, words = graph_rows(graph)
@@ -194,10 +193,11 @@ def graph_subject(
     network, x = network_of(graph, dt), parse_inputs(graph, inputs)
     ops = Ops()
     ops.batches = 0
-    for start in shown(range(0, x.shape[1], SAMPLES)):
+    for start in range(0, x.shape[1], SAMPLES):
         part = x[:, start : start + SAMPLES]
         with no_grad(), count_ops(samples=part.shape[1], timesteps=len(x)) as of_batch:
             network(Tensor(np.ascontiguousarray(part)))
+        of_batch.calls = [replace(call, layer=call.layer.removeprefix("layers.")) for call in of_batch.calls]
         ops.extend(of_batch)
     return Subject(
         title=f"{path.name} on {inputs.name}, T={len(x)}, steps of {dt:g} s",

@@ -18,7 +18,7 @@ from misnet.training.results import AUDIT, read_result
 from snncore.checkpoint import CheckpointError
 from snncore.files import replace_file
 
-__all__ = ["Job", "JobError", "Outcome", "run_jobs", "trained"]
+__all__ = ["Job", "JobError", "Outcome", "finished_jobs", "run_jobs", "trained"]
 
 
 class JobError(ValueError):
@@ -49,6 +49,14 @@ def trained(folder: Path) -> bool:
         return read_result(folder).finished
     except CheckpointError:
         return False
+
+
+def finished_jobs(jobs: Sequence[Job], directory: Path) -> list[Outcome]:
+    """Return what came of the jobs that are trained already; runs nothing. Raises JobError as run_jobs does."""
+    found = [job for job in jobs if trained(directory / job.name)]
+    for job in found:
+        check_is_same(job, directory)
+    return [Outcome(job, directory / job.name) for job in found]
 
 
 def check_is_same(job: Job, directory: Path) -> None:

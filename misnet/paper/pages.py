@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from misnet.paper.estimate import SAMPLES
+from misnet.paper.paired import Paired, paired
 from misnet.training.results import Result, spread
 
 __all__ = ["Line", "Page", "as_values", "to_html", "to_markdown"]
@@ -28,7 +29,7 @@ class Line:
 
     paper: accuracy in percent. paper_parameters: in millions. paper_mj: energy of a sample. None: not printed.
     parameters: of the network here. results: one a seed. errors: of seeds that have no result. note: what is read
-    into the paper, or why nothing ran.
+    into the paper, or why nothing ran. base: label of the line that it is compared with seed by seed, if there is one.
     """
 
     label: str
@@ -40,6 +41,7 @@ class Line:
     results: tuple[Result, ...] = ()
     errors: tuple[str, ...] = ()
     note: str = ""
+    base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,14 @@ def _cells(line: Line, comparable: bool) -> tuple[str, ...]:
     )
 
 
+def compared(lines: Sequence[Line]) -> list[Paired]:
+    """Return the differences of all lines from their bases, seed by seed."""
+    by_label = {line.label: line for line in lines}
+    pairs = ((line, by_label.get(line.base or "")) for line in lines)
+    found = (paired(a.label, a.results, b.label, b.results) for a, b in pairs if b is not None)
+    return [x for x in found if x is not None]
+
+
 def _sentences(page: Page) -> list[str]:
     """Return the notes below a table."""
     found = (
@@ -137,6 +147,7 @@ def _sentences(page: Page) -> list[str]:
             "What can be compared is which row is above which, within the spread of the seeds."
         ]
     )
+    found += [f"seed by seed, against {x.base}: {x.text()}" for x in compared(page.lines)]
     found += [f"{line.label}, {line.data}: {line.note}" for line in page.lines if line.note]
     found += [f"{line.label}, {line.data}: FAILED: {error}" for line in page.lines for error in line.errors]
     return [*found, *page.remarks]
@@ -184,6 +195,7 @@ def as_values(page: Page) -> str:
             ],
             "errors": list(line.errors),
             "note": line.note,
+            "base": line.base,
         }
         for line in page.lines
     ]

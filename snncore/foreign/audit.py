@@ -1,17 +1,17 @@
 """Exact operation counts of a PyTorch network, a SpikingJelly or an snnTorch one, while it runs on real inputs."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import torch
 
-from snncore.foreign.modes import Calls, Operations
-from snncore.foreign.neurons import Neuron, Neurons
-from snncore.foreign.peers import KNOWN, is_unknown_neuron, reset
+from snncore.foreign.neurons import Neuron
+from snncore.foreign.peers import reset
 from snncore.foreign.recorder import LayoutError, Recorder
 from snncore.foreign.trail import Trail
+from snncore.foreign.watch import watched
 from snncore.opcount.cost import CostError
 from snncore.opcount.ops import Ops
 
@@ -83,7 +83,7 @@ def audit_torch(
         for x in tensors:
             rec.trail.take(x, axes)
         try:
-            with torch.no_grad(), _at_rest(model), _watched(model, rec, neurons):
+            with torch.no_grad(), _at_rest(model), watched(model, rec, neurons):
                 _call(model, rec, tensors, timesteps, axes, outer_loop, run)
         except LayoutError as error:
             raise ValueError(str(error)) from None
@@ -113,57 +113,6 @@ def _at(x: Any, t: int, layout: str) -> Any:
     if layout == "N":
         return x
     return x[t] if layout == "TN" else x[:, t]
-
-
-@contextmanager
-def _watched(model: Any, rec: Recorder, given: Any) -> Iterator[None]:
-    """Keep the path of the module that is running, and count neurons as a whole, in the block."""
-    neurons = Neurons(rec, KNOWN, given)
-    found = {module: neurons.read(module) for module in model.modules()}
-    silenced: list[int] = []
-
-    def before(module: Any, args: tuple, kwargs: dict[str, Any], path: str) -> None:
-        rec.running.append((path, type(module).__name__))
-        silenced.append(rec.quiet)
-        if rec.quiet and neurons.open and path in _inside(neurons, rec):
-            rec.quiet = 0
-        neuron = found[module]
-        if neuron is not None and not rec.quiet:
-            with rec.silent():
-                neurons.enter(module, neuron, args, kwargs)
-            rec.quiet = 1
-        elif not rec.quiet and is_unknown_neuron(module):
-            text = f"{path} ({type(module).__name__}) is no neuron that is known: its operations are counted one by one"
-            rec.notes[text] = 1
-
-    def after(module: Any, args: tuple, output: Any) -> None:
-        if found[module] is not None and neurons.open and neurons.open[-1][0] is module:
-            neurons.leave(output)
-        rec.quiet = silenced.pop()
-        rec.running.pop()
-
-    with ExitStack() as stack:
-        for path, module in model.named_modules():
-            start = _before(before, path)
-            stack.callback(module.register_forward_pre_hook(start, with_kwargs=True).remove)
-            stack.callback(module.register_forward_hook(after).remove)
-        fast = torch.backends.mha.get_fastpath_enabled()
-        stack.callback(torch.backends.mha.set_fastpath_enabled, fast)
-        torch.backends.mha.set_fastpath_enabled(False)  # it would run a whole block as one operation
-        stack.enter_context(Calls(rec))
-        stack.enter_context(Operations(rec))
-        yield
-
-
-def _before(hook: Callable, path: str) -> Callable:
-    return lambda module, args, kwargs: hook(module, args, kwargs, path)
-
-
-def _inside(neurons: Neurons, rec: Recorder) -> set[str]:
-    """Paths of the submodules with weights of the neuron that is running."""
-    neuron = neurons.open[-1][1]
-    path = rec.running[-2][0] if len(rec.running) > 1 else ""
-    return {f"{path}.{name}" if path else name for name in neuron.inside}
 
 
 @contextmanager

@@ -87,7 +87,8 @@ def move(rec: Recorder, name: str, args: tuple, made: list[Any]) -> None:
         if y.untyped_storage()._cdata == x.untyped_storage()._cdata:
             rec.trail.follow(y, after)
         else:
-            rec.made(y, known.events, known.outside, after, blank=known.blank, product=known.product)
+            more = {"averaged": known.averaged, "repeated": known.repeated}
+            rec.made(y, known.events, known.outside, after, blank=known.blank, product=known.product, **more)
 
 
 def _now_over_time(x: Any, y: Any, axes: Axes, timesteps: int | None) -> bool:
@@ -105,7 +106,8 @@ def _join(rec: Recorder, name: str, xs: list[Any], y: Any, axis: int = 0) -> Non
         axis %= y.ndim
         times = len(xs) == rec.trail.timesteps and axis == 0
         axes = (*axes[:axis], (("T" if times else "", len(xs)),), *axes[axis:])
-    rec.made(y, events, all(k.outside for k in known), kept(axes, y.shape), blank=all(k.blank for k in known))
+    more = {"blank": all(k.blank for k in known), "averaged": all(k.averaged or k.events for k in known)}
+    rec.made(y, events, all(k.outside for k in known), kept(axes, y.shape), **more)
 
 
 def make(rec: Recorder, name: str, made: list[Any]) -> None:
@@ -121,6 +123,7 @@ def write(rec: Recorder, into: Any, x: Any) -> None:
     there.events = (new.events and (there.events or there.blank or whole)) or (there.events and new.blank and not whole)
     there.blank = there.blank and new.blank
     there.outside = new.outside and (there.outside or whole)
-    there.product = False
+    there.product, there.repeated = False, None
+    there.averaged = new.averaged and (there.averaged or there.blank or whole)
     if into.dtype == torch.bool:
         there.events = True

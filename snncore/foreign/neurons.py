@@ -9,7 +9,7 @@ import torch
 
 from snncore import functions as F
 from snncore.foreign.axes import Axes, Laid
-from snncore.foreign.recorder import Recorder
+from snncore.foreign.recorder import LayoutError, Recorder
 from snncore.foreign.trail import as_events
 from snncore.functions.lif import charged_entries, neuron_lead
 from snncore.opcount.cost import OpCount, times
@@ -117,6 +117,12 @@ class Neurons:
     def enter(self, module: Any, neuron: Neuron, args: tuple, kwargs: dict[str, Any]) -> None:
         """Before the forward of a neuron: keep its currents, and see whether it has a membrane."""
         x = args[0] if args else next(iter(kwargs.values()))
+        told = self.rec.trail.timesteps
+        if neuron.several_steps and told is not None and len(x) != told:
+            raise LayoutError(
+                f"timesteps: {self.rec.path} ({type(module).__name__}) takes an input of {len(x)} timesteps, shape "
+                f"{tuple(x.shape)}, expected {told}"
+            )
         first = id(module) not in self.called
         self.called.add(id(module))
         passed = (

@@ -1,5 +1,6 @@
 """The neurons of SpikingJelly and snnTorch, read by the names of their classes: neither library is imported."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -29,15 +30,20 @@ def _lif(module: Any) -> Neuron:
 
 
 def _plif(module: Any) -> Neuron:
-    return Neuron(F.PLIF(firing=_firing(module, 0.5)), _several(module), "v", scaled=bool(module.decay_input))
+    decay = 1 - 1 / (1 + math.exp(-float(module.w)))
+    return Neuron(F.PLIF(firing=_firing(module, decay)), _several(module), "v", scaled=bool(module.decay_input))
 
 
 def _leaky(module: Any, **more: Any) -> Neuron:
     """A neuron of snnTorch: reset to zero is a hard one, `none` is none; each spike is reset at the step after it."""
     mechanism, beta = module.reset_mechanism, module.beta.detach().cpu().flatten().tolist()
-    decay = min(1.0, max(0.0, beta[0])) if len(beta) == 1 else 0.5  # of several no count asks which
+    decay = min(1.0, max(0.0, beta[0])) if len(beta) == 1 else OF_SEVERAL
     firing = Firing(decay=decay, v_reset=0.0 if mechanism == "zero" else None)
     return Neuron(F.LIF(firing=firing), False, "mem", resets=mechanism != "none", **more)
+
+
+OF_SEVERAL = 0.9
+"""A decay for neurons that have one each: a product, which is all that the counts ask of it."""
 
 
 def _lapicque(module: Any) -> Neuron:

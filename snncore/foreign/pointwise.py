@@ -25,8 +25,8 @@ def add(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None:
         if _is_bias(rec, x, bias):
             axes = rec.trail.axes(x)
             cost = OpCount(bias_add=y.numel(), once={"weight_bytes_once": bias.numel() * bias.element_size()})
-            outside = rec.count(cost, (), (), 0, [x], "Bias")
-            return rec.made(y, False, outside, axes)
+            rec.count(cost, (), (), 0, [x], "Bias")
+            return rec.made(y, False, False, axes)
     _two(F.Add)(rec, y, a, b)
 
 
@@ -40,18 +40,18 @@ def _two(function: Callable, *more: Callable) -> Any:
     """Rule for an operation of two arrays or numbers that broadcast. more: operations that run before it."""
 
     def rule(rec: Recorder, y: Any, a: Any, b: Any, **settings: Any) -> None:
-        tensors = [x for x in (a, b) if torch.is_tensor(x)]
+        tensors = _tensors(a, b)
         axes, leading, left, right, out = _operands(rec, y, a, b)
-        both = len(tensors) == 2 and all(x.dtype.kind != "f" for x in (left, right))
+        both = None not in tensors and all(x.dtype.kind != "f" for x in (left, right))
         if both and left.shape == right.shape and function in CONNECTIONS:
             if rec.trail.of(b).inverted:  # s * (1 - a)
                 left, right, tensors = right, left, tensors[::-1]
             rec.count(F.SEW(CONNECTIONS[function]), (left, right), (out,), leading, tensors)
             return rec.made(y, True, False, axes)
-        outside = True
-        for one in (*more, function):
-            outside = rec.count(one(), (left, right), (out,), leading, tensors) and outside
-        rec.made(y, both and function in CONNECTIONS, outside, axes)
+        for before in more:
+            rec.count(before(), (left, right), (out,), leading, tensors)
+        handed = rec.count(function(), (left, right), (out,), leading, tensors)
+        rec.made(y, both and function in CONNECTIONS, handed, axes)
 
     return rule
 
@@ -65,8 +65,8 @@ def subtract_from(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None
     axes, leading, left, right, out = _operands(rec, y, a, b)
     if left.dtype.kind != "f" and not torch.is_tensor(b) and b == alpha == 1 and int(left.max(initial=0)) <= 1:
         return rec.made(y, True, False, axes, inverted=True)
-    outside = rec.count(F.Sub(), (left, right), (out,), leading, [x for x in (a, b) if torch.is_tensor(x)])
-    rec.made(y, False, outside, axes)
+    handed = rec.count(F.Sub(), (left, right), (out,), leading, _tensors(a, b))
+    rec.made(y, False, handed, axes)
 
 
 def selected(rec: Recorder, y: Any, condition: Any, a: Any, b: Any) -> None:
@@ -96,8 +96,8 @@ def one(*columns: str, keeps: bool = False, name: str = "") -> Any:
         for column in columns:
             with changed("samples", rec.trail.samples), changed("leading", theirs.leading):
                 cost = cost + elementwise(theirs.array, column)
-        outside = rec.count(cost, (), (), theirs.leading, [x], name or "Elementwise")
-        rec.made(y, keeps and rec.trail.of(x).events, outside, axes)
+        handed = rec.count(cost, (theirs.array,), (), theirs.leading, [x], name or "Elementwise")
+        rec.made(y, keeps and rec.trail.of(x).events, handed, axes)
 
     return rule
 
@@ -131,6 +131,11 @@ def _operands(rec: Recorder, y: Any, a: Any, b: Any) -> tuple[Axes, int, np.ndar
         narrow = as_events(theirs.array)
         return axes, theirs.leading, both[0], both[1], theirs.array if narrow is None else narrow
     return axes, theirs.leading, both[0], both[1], theirs.array
+
+
+def _tensors(*xs: Any) -> list[Any]:
+    """Those that are tensors, None for numbers."""
+    return [x if torch.is_tensor(x) else None for x in xs]
 
 
 def _operand(rec: Recorder, x: Any, y: Any, axes: Axes) -> np.ndarray:

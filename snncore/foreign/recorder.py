@@ -4,23 +4,32 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from snncore.context import changed
 from snncore.foreign.axes import Axes, plain
-from snncore.foreign.trail import Trail
+from snncore.foreign.trail import Known, Trail
 from snncore.opcount.columns import SCALING
 from snncore.opcount.cost import OpCount
 from snncore.opcount.ops import Call, Ops
+from snncore.opcount.origin import UNKNOWN, Origin, averages
 from snncore.tape import Function
 
-__all__ = ["LayoutError", "Recorder"]
+__all__ = ["Handed", "LayoutError", "Recorder"]
 
 
 class LayoutError(Exception):
     """The first axes of an input are not what was told of them."""
+
+
+class Handed(NamedTuple):
+    """What a call hands on: whether it is still input, a mean of spikes, and which cells repeat the timestep before."""
+
+    outside: bool
+    averaged: bool = False
+    repeated: Any = None
 
 
 class Recorder:
@@ -36,6 +45,7 @@ class Recorder:
         self.uncounted: Counter[tuple[str, str, str, str]] = Counter()
         self.notes: Counter[str] = Counter()
         self.running: list[tuple[str, str]] = []  # path and type of the modules whose forward is running
+        self.before: dict[tuple[str, str], tuple[int | None, Any]] = {}  # by layer and operation: step, input then
         self.quiet = 0
         self.step: int | None = None
 
@@ -61,26 +71,49 @@ class Recorder:
         leading: int,
         sources: Sequence[Any],
         name: str = "",
-    ) -> bool:
-        """Record a call of `function` on arrays of the engine; return whether what it made is still input.
+    ) -> Handed:
+        """Record a call of `function` on arrays of the engine; return what is known of what it made.
 
-        leading: how many of their first axes are cells. sources: the tensors that it read, the one that rules ask of
-        first. A cost may be given in place of a function, with its name.
+        leading: how many of their first axes are cells. sources: the tensors that the first inputs are, None for one
+        that is none. A cost may be given in place of a function, with its name.
         """
-        told = {"samples": self.trail.samples, "timesteps": self.trail.timesteps, "leading": leading, "timestep": None}
+        known = [None if x is None else self.trail.of(x) for x in sources]
+        first = known[0] if known else None
+        name = name if isinstance(function, OpCount) else name or function.name
+        told: dict[str, Any] = {
+            "samples": self.trail.samples,
+            "timesteps": self.trail.timesteps,
+            "leading": leading,
+            "timestep": None,
+        }
+        told["origin"] = self._origin(name, first, inputs[0] if len(inputs) else None, leading)
         if isinstance(function, OpCount):
             cost = function
         else:
-            name = name or function.name
             with ExitStack() as stack:
                 for field, value in told.items():
                     stack.enter_context(changed(field, value))
                 cost = function.cost(tuple(inputs), tuple(outputs))
-        outside = [self.trail.of(x).outside for x in sources]
-        if outside and outside[0]:
+        if first is not None and first.outside:
             cost.facts = tuple(replace(facts, outside=True) for facts in cost.facts)
         self.calls.append(Call(self.path, name, cost, self.step, 0))
-        return all(outside) and SCALING.issuperset(column for _, columns in cost.blocks for column in columns)
+        names = {column for _, columns in cost.blocks for column in columns}
+        outside = all(k.outside for k in known if k is not None) and names <= SCALING
+        flags = [k is not None and k.averaged for k in known] + [False] * len(inputs)
+        given = [(x, flag) for x, flag in zip(inputs, flags, strict=False) if x is not None]
+        averaged = bool(given) and averages(names, {facts.kind for facts in cost.facts}, given)
+        return Handed(outside, averaged, cost.repeated)
+
+    def _origin(self, name: str, known: Known | None, x: Any, leading: int) -> Origin:
+        """What is known of the first input; in a loop over time also what this layer got before, if from outside."""
+        if known is None:
+            return UNKNOWN
+        before = None
+        if known.outside and (self.step is not None or leading == 1):
+            step, last = self.before.get((self.path, name), (None, None))
+            before = last if self.step is None or step == self.step - 1 else None
+            self.before[self.path, name] = self.step, x
+        return Origin(known.outside, known.averaged, known.repeated, before)
 
     def batch_axes(self, x: Any) -> Axes:
         """Axes of x [M, C, ...] of which only the first is time and samples.
@@ -97,9 +130,12 @@ class Recorder:
                 )
         return (axes[0], *plain(x.shape[1:])) if x.ndim > 1 else axes
 
-    def made(self, y: Any, events: bool, outside: bool, axes: Axes | None, **more: bool) -> None:
-        """Say what an operation made."""
-        self.trail.mark(y, events, outside, axes, **more)
+    def made(self, y: Any, events: bool, handed: "Handed | bool", axes: Axes | None, **more: Any) -> None:
+        """Say what an operation made. handed: what `count` returned, or only whether it is still input."""
+        if isinstance(handed, Handed):
+            more |= {"averaged": handed.averaged, "repeated": handed.repeated}
+            handed = handed.outside
+        self.trail.mark(y, events, handed, axes, **more)
 
     def name(self, operation: str, tensors: Sequence[Any]) -> None:
         """Name an operation that has no cost here."""

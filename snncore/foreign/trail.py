@@ -19,7 +19,7 @@ class Known:
 
     events: it holds spikes, whatever their type. outside: input, moved, added and scaled at most. blank: zeros that
     were just made. product: a layer with weights made it and has added no bias. inverted: it is 1 - s of spikes s.
-    axes: of each view, by its place.
+    averaged, repeated: as in `snncore.opcount.origin.Origin`. axes: of each view, by its place.
     """
 
     alive: StorageWeakRef
@@ -28,6 +28,8 @@ class Known:
     blank: bool = False
     product: bool = False
     inverted: bool = False
+    averaged: bool = False
+    repeated: Any = None
     axes: dict[tuple, Axes] = field(default_factory=dict)
 
 

@@ -1,9 +1,10 @@
 """Which kernel sums exactly: all give the same bits, so that the choice is one of speed.
 
-| input                                | kernel                                |
-| ------------------------------------ | ------------------------------------- |
-| spikes, density < `BREAK_EVEN`       | event lists, 32-bit integers          |
-| other spikes, analog input           | im2col and register tile of float64   |
+| input                                | kernel                                              |
+| ------------------------------------ | --------------------------------------------------- |
+| spikes, density < `BREAK_EVEN`       | `exact_event`: lists of events, 32-bit integers     |
+| other spikes, AVX-512 VNNI           | `exact_digits`: dot products of bytes               |
+| other spikes; analog input           | `exact_dense`: im2col, register tile of float64     |
 
 SNNCORE_KERNELS=event or dense forces one of them for spikes wherever it can run; event lists need sums that fit 32
 bits, as those of spikes up to 2 always do. Other types, and weights that are not ordinary, go to the reference.
@@ -14,14 +15,14 @@ import math
 import numpy as np
 
 from snncore.kernels import reference
-from snncore.kernels.cpu import exact_dense, exact_event
+from snncore.kernels.cpu import exact_dense, exact_digits, exact_event
 from snncore.kernels.cpu.conv import Pair, worth_listing
 from snncore.kernels.cpu.conv_event import width_of
 from snncore.kernels.cpu.events import look_at
 from snncore.kernels.cpu.exact_weights import Packed, kept, pack_for_events, pack_for_tiles
 
-BREAK_EVEN = 0.8
-"""Density (sum of values over entries) from which the dense kernel is faster."""
+BREAK_EVEN = 0.9 if exact_digits.VNNI else 1.5
+"""Density (sum of values over entries) from which the dense kernel is faster (docs/exact.md)."""
 PIXELS = 64  # rows of a linear layer that count as one image of a convolution
 
 
@@ -54,6 +55,9 @@ def _sums(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarr
                 return None
             if exact_event.fits(spikes, packed):
                 return exact_event.conv_forward(spikes, packed, channels_out, kernel[1], stride, padding)
+        if exact_digits.VNNI and w.size // channels_out <= exact_digits.DEEPEST:
+            found = kept(w, ("digits",), exact_digits.pack)
+            return None if found is None else exact_digits.conv_forward(x, found, kernel, stride, padding)
     found = kept(w, ("tiles", spiking), lambda w: _pack_for_tiles(w, spiking))
     return None if found is None else exact_dense.conv_forward(x, found, kernel, stride, padding)
 

@@ -15,10 +15,12 @@ from numba import prange
 from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.finite import are_finite
 from snncore.kernels.cpu.memory import aligned, round_up
+from snncore.kernels.cpu.simd import make_mix
 from snncore.kernels.reference.exact import BLOCK, LIMIT, MOST, fixed_point
 
 PARTS, LANES = 8, 64  # of a digest
 u32 = np.uint32
+mix = make_mix(LANES)
 
 
 class Packed(NamedTuple):
@@ -34,14 +36,13 @@ def mix_words(words, digest):
     """Digest [PARTS, LANES] of words [n], uint32: another where one word of a lane differs; where more do, almost
     surely."""
     n, parts = len(words), len(digest)
+    source = words.ctypes.data
     for part in prange(parts):
         first, last = n * part // parts, n * (part + 1) // parts
         lanes = digest[part]
         lanes[:] = u32(2166136261)
         whole = last - (last - first) % LANES
-        for i in range(first, whole, LANES):
-            for j in range(LANES):
-                lanes[j] = u32(u32(lanes[j] ^ words[i + j]) * u32(16777619))
+        mix(lanes.ctypes.data, source + 4 * first, (whole - first) // LANES)
         for i in range(whole, last):
             lanes[i - whole] = u32(u32(lanes[i - whole] ^ words[i]) * u32(16777619))
 

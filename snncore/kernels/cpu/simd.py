@@ -262,3 +262,79 @@ def float_bits(typing, x):
         return b.bitcast(args[0], INT32)
 
     return types.int32(types.float32), generate
+
+
+def make_mix(width: int) -> Callable:
+    """Return mix(state, source, n): state[0:width] = (state ^ source[i]) * 16777619, over n rows of `width` uint32."""
+    vector = ir.VectorType(INT32, width)
+
+    @intrinsic
+    def mix(typing, state, source, n):
+        def generate(context, b, signature, args):
+            state, source, n = args
+            load, store = _loader(b, vector), _storer(b, vector)
+            prime = ir.Constant(vector, [16777619] * width)
+
+            def add_row(i, states):
+                row = load(b.add(source, b.mul(i, const(4 * width))))
+                return [b.mul(b.xor(states[0], row), prime)]
+
+            store(_counted_loop(b, const(0), n, [load(state)], add_row)[0], state)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 3), generate
+
+    return mix
+
+
+def _has_vnni() -> bool:
+    """Whether there are 512-bit dot products of bytes; asked as `_has_avx512` asks."""
+    name, features = (getattr(numba.config, key) for key in ("CPU_NAME", "CPU_FEATURES"))
+    if name or features is not None:
+        return "+avx512vnni" in (features or "")
+    return AVX512 and bool(llvm.get_host_cpu_features().get("avx512vnni", False))
+
+
+VNNI = _has_vnni()
+"""Whether `make_dot_tile` can be compiled here."""
+
+
+def make_dot_tile(rows: int, registers: int) -> Callable:
+    """Return tile(c, c_step, a, a_step, w, k): int32 c[rows, n] = a[rows, k, 4] . w[k, n, 4], n = 16 * registers.
+
+    a: uint8, w: int8, products of four bytes at a time, without saturation; the steps are in bytes.
+    """
+    vector = ir.VectorType(INT32, 16)
+    name = "llvm.x86.avx512.vpdpbusd.512"
+
+    @intrinsic
+    def tile(typing, c, c_step, a, a_step, w, k):
+        def generate(context, b, signature, args):
+            c, c_step, a, a_step, w, k = args
+            load, store = _loader(b, vector), _storer(b, vector)
+            dot = b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(vector, [vector] * 3), name)
+            starts = [b.inttoptr(b.add(a, b.mul(a_step, const(i))), INT32.as_pointer()) for i in range(rows)]
+            lanes = ir.Constant(ir.VectorType(INT32, 16), [0] * 16)
+            undefined = ir.Constant(vector, ir.Undefined)
+
+            def add_four(i, sums):
+                at = b.add(w, b.mul(const(64 * registers), i))
+                weights = [load(b.add(at, const(64 * j))) for j in range(registers)]
+                found = []
+                for row, start in enumerate(starts):
+                    four = b.load(b.gep(start, [i]), align=1)
+                    spread = b.shuffle_vector(
+                        b.insert_element(undefined, four, ir.Constant(INT32, 0)), undefined, lanes
+                    )
+                    for j in range(registers):
+                        found.append(b.call(dot, [sums[row * registers + j], spread, weights[j]]))
+                return found
+
+            sums = _counted_loop(b, const(0), k, [_zeros(vector)] * (rows * registers), add_four)
+            for i, total in enumerate(sums):
+                store(total, b.add(b.add(c, b.mul(c_step, const(i // registers))), const(64 * (i % registers))))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 6), generate
+
+    return tile

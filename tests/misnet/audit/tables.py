@@ -58,12 +58,12 @@ def network(fires):
         if isinstance(module, nn.BatchNorm):
             module.bias.data[...] = 100 if fires else -100
         elif isinstance(module, nn.Conv2d | nn.GroupedConv2d | nn.Linear) and module.bias is not None:
-            module.weight.data[...] = 0
+            module.weight.data[...] = 1e-6
             module.bias.data[...] = 100 if fires else -100
     return net
 
 
-TABLE = """name,kind,in_channels,out_channels,size,kernel,stride,padding,groups,bias,values,rate,rate_other,reset
+TABLE = """name,kind,in_channels,out_channels,size,kernel,stride,padding,groups,bias,values,rate,rate_other,reset,decay
 0,conv,2,4,8x8,3,1,1,1,no,analog,100 %,,
 1,batch_norm,4,,8x8,,,,,,,,,
 2,lif,4,,8x8,,,,,,,{r},,
@@ -77,7 +77,7 @@ TABLE = """name,kind,in_channels,out_channels,size,kernel,stride,padding,groups,
 7,conv,4,6,4x2,3,2,1,1,yes,graded 2,{r},,
 8,clif,6,,2x1,,,,,,,{r},,
 10,linear,12,5,,,,,,yes,,{r},,
-11,plif,5,,,,,,,,,{r},,
+11,plif,5,,,,,,,,,{r},,,0.5
 """
 
 

@@ -5,17 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from misnet.audit.baselines import (
-    CHEAPER,
-    DEARER,
-    PUBLIC,
-    activation_bits,
-    baselines,
-    break_even,
-    layers_of,
-    multiply,
-)
+from misnet.audit.baselines import CHEAPER, DEARER, PUBLIC, baselines, break_even
 from misnet.audit.baselines_text import baseline_lines, break_even_line
+from misnet.audit.without_spikes import activation_bits, layers_of, multiply
 from snncore import Tensor, at_timestep, count_ops, no_grad
 from snncore import functions as F
 from snncore.energy import Prices, load_prices
@@ -82,15 +74,15 @@ def test_the_quantised_network_by_hand():
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
-        ("activation_bits", lambda timesteps: timesteps + 1),
-        ("multiply", lambda prices, bits, by: prices.mul),
-        ("_membranes", lambda ops, prices: 0.0),
-        ("_once", lambda ops, timesteps, prices: 0.0),
-        ("_steps", lambda ops, timesteps: dict.fromkeys(ops.layers(), 1)),
+        ("without_spikes.activation_bits", lambda timesteps, largest=1: timesteps + 1),
+        ("without_spikes.multiply", lambda prices, bits, by: prices.mul),
+        ("baselines.membranes", lambda ops, prices: 0.0),
+        ("baselines.once", lambda ops, timesteps, prices: 0.0),
+        ("without_spikes._steps", lambda ops, timesteps: dict.fromkeys(ops.layers(), 1)),
     ],
 )
 def test_a_wrong_baseline_is_caught(monkeypatch, name, wrong):
-    monkeypatch.setattr(f"misnet.audit.baselines.{name}", wrong)
+    monkeypatch.setattr(f"misnet.audit.{name}", wrong)
     with pytest.raises(AssertionError):
         check_by_hand(baselines(spiking(), T, [MINE]))
 
@@ -153,6 +145,18 @@ def test_more_events_than_weights_read_each_weight_once_a_timestep():
         F.Linear()(tokens, np.ones((4, 5), np.float32))
     mine = next(one for one in baselines(ops, T, [MINE])["spiking"] if one["prices"] == "mine")
     assert mine["energy_mj"] * 1e9 == pytest.approx(60 + 40 + 2 * 32 / 8, rel=1e-12)
+
+
+def test_graded_events_take_more_bits():
+    """Events of 2 over two timesteps tell one of five values: 3 bits in place of 2; between layers 2 bits a place."""
+    with count_ops(samples=1) as ops:
+        F.Linear()(2 * SPIKES, np.ones((4, 5), np.float32))
+    found = baselines(ops, T, [MINE])
+    quantised = rows(found)["quantised"]
+    assert quantised["arithmetic_mj"] * 1e9 == pytest.approx(20 * (2.0 * 3 / 8 + 1), rel=1e-12)
+    assert (quantised["energy_mj"] - quantised["arithmetic_mj"]) * 1e9 == pytest.approx(20 + 2 * 4 * 3 / 8, rel=1e-12)
+    mine = next(one for one in found["spiking"] if one["prices"] == "mine")
+    assert mine["energy_mj"] * 1e9 == pytest.approx(15 + 15 + 2 * 8 * 2 / 8, rel=1e-12)
 
 
 def test_bits_of_an_activation():

@@ -1,6 +1,7 @@
 """A layer table counts what the network counts at rates of 0 and 1, the expectation in between, and a bracket of it."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from misnet.audit.layers import table_subject
 from misnet.audit.layers_cells import parse_rate
 from misnet.audit.layers_row import TEMPLATE, Rate, TableError
-from misnet.audit.layers_table import read_table
+from misnet.audit.layers_table import read_table, table_text
 from misnet.audit.report import report
 from misnet.audit.text import audit_lines
 from snncore import functions as F
@@ -106,7 +107,7 @@ def test_a_bracket_has_its_ends_in_order(tmp_path, values, rates):
     text = HEAD + f"a,conv,2,4,6,3,1,1,analog,,\nb,conv,4,4,6,3,2,1,{values},{low}-{high},\n"
     text += f"c,linear,12,4,,,,,{values},{low} - {high},\nd,lif,4,,,,,,,{low}-{high},\n"
     text += f"e,avg_pool,4,,4,2,2,0,{values},{low}-{high},\n" + (
-        f"f,residual,4,,4,,,,{values},{low}-{high}{other}\n" if other != "," else ""
+        f"f,residual,4,,4x4,,,,{values},{low}-{high}{other}\n" if other != "," else ""
     )
     subject = subject_of(tmp_path, text)
     above = subject.high or subject.ops
@@ -120,7 +121,7 @@ def test_a_bracket_has_its_ends_in_order(tmp_path, values, rates):
 
 
 def test_empty_cells_are_taken_for_what_is_documented(tmp_path):
-    text = "name,kind,in_channels,out_channels,size\nstem,conv,3,4,8\nnext,conv,4,4,8\nfire,lif,4,,8\n"
+    text = "name,kind,in_channels,out_channels,size\nstem,conv,3,4,8\nnext,conv,4,4,8\nfire,lif,4,,8x8\n"
     subject = subject_of(tmp_path, text)
     assert subject.ops.totals("stem")["mac"] == T * 22 * 22 * 3 * 4
     assert subject.ops.totals("next")["ac_binary"] == 0
@@ -138,6 +139,30 @@ def test_timesteps_and_repetition_of_a_row(tmp_path):
     assert ops.totals("stem")["mac"] == 22 * 22 * 3 * 4
     assert ops.totals("block")["ac_binary"] == 3 * 5 * 22 * 22 * 4 * 4
     assert len([call for call in ops.calls if call.layer == "block"]) == 3
+
+
+def test_what_other_readings_ask(tmp_path):
+    head = "name,kind,in_channels,out_channels,size,values,rate,input,decay\n"
+    text = (
+        head + "a,conv,3,4,8,analog,,still,\nb,conv,3,4,8,analog,,,\nc,lif,4,,8x8,,0.1,,0.3\nd,lif,4,,8x8,,0.1,,0.5\n"
+    )
+    text += "e,conv,4,4,8,averaged,0.2,,\n"
+    ops = subject_of(tmp_path, text).ops
+    mac = T * 22 * 22 * 3 * 4
+    assert [ops.totals(name)["mac_repeated"] for name in "ab"] == [mac * (T - 1) // T, 0]  # all but the first timestep
+    assert [ops.totals(name)["leak_shift"] for name in "cd"] == [0, (T - 1) * 8 * 8 * 4]
+    assert ops.totals("e")["mac_averaged"] == ops.totals("e")["mac"] > 0
+    assert [facts.largest for facts in (dict(ops.facts())[name] for name in "ae")] == [0, 0]
+    reading = apply_rule("exact", ops)
+    assert reading.low_mj < reading.energy_mj
+
+
+def test_graded_values_reach_their_largest(tmp_path):
+    subject = subject_of(tmp_path, HEAD + "a,conv,3,4,8,3,1,1,graded 3,0.1,\n")
+    (name, low), (_, high) = subject.ops.facts()[0], subject.high.facts()[0]
+    assert (name, low.largest, high.largest) == ("a", 3, 3)
+    assert (low.effective_unit, low.effective) == (0, subject.ops.totals()["ac_binary"])
+    assert apply_rule("neurobench", subject.high).ac == 0
 
 
 @pytest.mark.parametrize(
@@ -158,7 +183,10 @@ def test_rates_are_read_exactly(text, low, high):
     assert parse_rate(text) == Rate(Fraction(low), Fraction(high))
 
 
-@pytest.mark.parametrize("text", ["", "0,13", "-0.1", "1.01", "101 %", "0.3-0.1", "nan", "inf", "0.1-0.2-0.3", "a"])
+@pytest.mark.parametrize(
+    "text",
+    ["", "0,13", "-0.1", "1.01", "101 %", "0.3-0.1", "nan", "inf", "0.1-0.2-0.3", "a", "1e999999", "0." + "1" * 99],
+)
 def test_other_rates_are_refused(text):
     with pytest.raises(ValueError, match=r"rate|share|lower"):
         parse_rate(text)
@@ -178,6 +206,10 @@ def test_other_rates_are_refused(text):
         (HEAD + "c,conv,,1,8\n", "column in_channels: expected a whole number of at least 1, found an empty cell"),
         (HEAD + "c,conv,1,x,8\n", "column out_channels: expected a whole number of at least 1, found 'x'"),
         (HEAD + "c,conv,1,1,\n", "column size: expected height and width"),
+        (
+            HEAD + "c,lif,1,,64\n",
+            "column size: expected height x width such as 32x32, or tokens such as 196x1, found '64'",
+        ),
         (HEAD + "c,conv,1,1,8x\n", "column size: expected a whole number of at least 1, or two"),
         (HEAD + "c,conv,1,1,2,5,1,0\n", "column size: expected at least 5 pixels"),
         (HEAD + "c,conv,1,1,8,3,0,1\n", "column stride"),
@@ -187,11 +219,16 @@ def test_other_rates_are_refused(text):
         (HEAD + "c,conv,1,1,8,3,1,1,binary,,,9\n", "expected 11 cells as in the heading, found 12"),
         (HEAD + "c,conv,1,1,8\nc,conv,1,1,8\n", "column name: expected each name once, found 'c' in line 2 too"),
         (HEAD + 'c,"conv\n', "expected CSV, found a fault"),
-        (HEAD + "c,linear,99999999,9,99999999\n", "expected a layer of at most"),
-        (HEAD + "c,lif,1,,8,,,,graded 2\n", "column values: expected binary or nothing"),
-        (HEAD + "c,residual,1,,8,,,,analog\n", "a residual adds two spike trains"),
+        (HEAD + "c,linear,99999999,9,99999999\n", "expected a layer of at most 2,147,483,648 entries"),
+        (HEAD + "c,linear,99999,99999,\n", "expected a layer of at most 2,147,483,648 weights"),
+        (HEAD + "c,lif,1,,8x8,,,,graded 2\n", "column values: expected binary or nothing"),
+        (HEAD + "c,residual,1,,8x8,,,,analog\n", "a residual adds two spike trains"),
         (HEAD + "c,avg_pool,4,,8,2,2,1\n", "column padding: expected 0 for avg_pool"),
         ("name,kind,in_channels,out_channels,size,groups\nc,conv,4,6,8,4\n", "out_channels: expected a multiple of 4"),
+        (
+            "name,kind,in_channels,decay\nc,lif,4,1\n",
+            "column decay: expected a number from 0 to below 1, 1 - 1 / tau, found '1'",
+        ),
         ("name,kind,in_channels,out_channels,size,bias\nc,conv,4,6,8,maybe\n", "column bias: expected yes or no"),
     ],
 )
@@ -224,14 +261,15 @@ def test_no_timesteps_are_refused(tmp_path):
 
 def test_report_and_text_show_both_ends(tmp_path):
     subject = subject_of(
-        tmp_path, HEAD + "a,conv,2,4,6,3,1,1,analog,,\nb,conv,4,4,10,3,1,1,binary,10-20 %,\nc,lif,4,,6,,,,,0-1,\n"
+        tmp_path, HEAD + "a,conv,2,4,6,3,1,1,analog,,\nb,conv,4,4,10,3,1,1,binary,10-20 %,\nc,lif,4,,6x6,,,,,0-1,\n"
     )
     prices = {"exact": load_prices(), "paper": load_prices()}
     readings = {name: apply_rule(name, subject.ops, prices[name]) for name in prices}
     found = json.loads(json.dumps(report(subject, readings, prices), allow_nan=False))
     ends = [end["rules"]["exact"]["per_sample"]["energy_mj"] for end in (found, found["high"])]
     assert ends[0] < ends[1]
-    assert found["rules"]["exact"]["bracket"] == {"low": ends[0], "high": ends[1]}
+    bracket = found["rules"]["exact"]["bracket"]
+    assert bracket["low_mj_per_sample"] <= ends[0] < ends[1] <= bracket["high_mj_per_sample"]
     text = "\n".join(audit_lines(found))
     assert "0.1000 to 0.2000" in text
     assert "firing rate 0.0000 to 1.0000" in text
@@ -242,3 +280,11 @@ def test_the_template_reads(tmp_path):
     assert {row.kind for row in rows} >= {"conv", "depthwise", "linear", "lif", "residual", "max_pool", "batch_norm"}
     subject = table_subject(file, rows, 4)
     assert subject.ops.totals()["mac"] == 4 * (32 * 3 - 2) ** 2 * 3 * 64
+
+
+@pytest.mark.parametrize("source", [TEMPLATE, TABLE.format(r="1-2 %")])
+def test_a_table_that_is_written_reads_as_it_was(tmp_path, source):
+    _, rows = write(tmp_path, source)
+    (tmp_path / "again.csv").write_text(table_text(rows))
+    again = read_table(tmp_path / "again.csv")
+    assert [replace(row, line=0) for row in again] == [replace(row, line=0) for row in rows]

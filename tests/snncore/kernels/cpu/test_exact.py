@@ -1,5 +1,7 @@
 """Every exact kernel gives the bits of the reference: any layer, spikes up to 255, threads and batch."""
 
+from unittest import mock
+
 import numba
 import numpy as np
 import pytest
@@ -8,8 +10,7 @@ from hypothesis import strategies as st
 
 from snncore.kernels import cpu, reference
 from snncore.kernels.choice import use_kernels
-from snncore.kernels.cpu import exact as choice
-from snncore.kernels.cpu import exact_event
+from snncore.kernels.cpu import exact_dense, exact_digits, exact_event
 from tests.snncore.kernels.cpu.layers import draw_spikes, layers
 
 CHOICES = st.sampled_from(["event", "dense", "auto"])
@@ -27,13 +28,13 @@ def on_threads(count, function, *arguments):
         numba.set_num_threads(before)
 
 
-@given(layers(), LARGEST, CHOICES, THREADS, st.integers(-130, 90))
-def test_a_convolution_of_spikes_is_the_references(layer, largest, kernels, threads, power):
+@given(layers(), LARGEST, CHOICES, THREADS, st.booleans(), st.integers(-130, 90))
+def test_a_convolution_of_spikes_is_the_references(layer, largest, kernels, threads, vnni, power):
     x, w, stride, padding = layer
     x = draw_spikes(np.random.default_rng(x.size), x.shape, 0.3, largest) if largest > 2 else x.clip(0, largest)
     w = np.ldexp(w, power)
     before = x.copy(), w.copy()
-    with use_kernels(kernels):
+    with use_kernels(kernels), mock.patch.object(exact_digits, "VNNI", vnni and exact_digits.VNNI):
         y = on_threads(threads, cpu.exact_conv_forward, x, w, stride, padding)
     assert y.dtype == np.float32
     np.testing.assert_array_equal(y, reference.exact_conv_forward(x, w, stride, padding))
@@ -102,19 +103,33 @@ def test_sums_that_do_not_fit_32_bits_are_found(rng, monkeypatch):
         assert (cpu.exact_conv_forward(x, w, ONE, ONE) != right).any()
 
 
-def test_density_chooses_the_kernel(rng, monkeypatch):
+def test_density_and_the_processor_choose_the_kernel(rng, monkeypatch):
     ran = []
-    for name in ("exact_event", "exact_dense"):
-        module = getattr(choice, name)
-        monkeypatch.setattr(
-            module, "conv_forward", lambda *a, name=name, own=module.conv_forward: ran.append(name) or own(*a)
-        )
+    for name, module in (("events", exact_event), ("digits", exact_digits), ("tiles", exact_dense)):
+        own = exact_dense.conv_forward if name == "digits" and not exact_digits.VNNI else module.conv_forward
+        monkeypatch.setattr(module, "conv_forward", lambda *a, name=name, own=own: ran.append(name) or own(*a))
     w = rng.standard_normal((3, 3, 16, 16)).astype(np.float32)
-    few, many = draw_spikes(rng, (1, 4, 4, 16), 0.1, 1), np.ones((1, 4, 4, 16), np.uint8)
-    for kernels, x in (("auto", few), ("auto", many), ("event", many), ("dense", few), ("event", 17 * many)):
-        with use_kernels(kernels):
-            cpu.exact_conv_forward(x, w, ONE, ONE)
-    assert ran == ["exact_event", "exact_dense", "exact_event", "exact_dense", "exact_dense"]
+    few, many = draw_spikes(rng, (1, 4, 4, 16), 0.1, 1), np.full((1, 4, 4, 16), 2, np.uint8)
+    for vnni in {exact_digits.VNNI, False}:
+        monkeypatch.setattr(exact_digits, "VNNI", vnni)
+        ran.clear()
+        for kernels, x in (("auto", few), ("auto", many), ("event", many), ("dense", few), ("event", 17 * many)):
+            with use_kernels(kernels):
+                cpu.exact_conv_forward(x, w, ONE, ONE)
+        cpu.exact_conv_forward(few.astype(np.float32), w, ONE, ONE)
+        dense = "digits" if vnni else "tiles"
+        assert ran == ["events", dense, "events", dense, dense, "tiles"]
+
+
+@pytest.mark.skipif(not exact_digits.VNNI, reason="needs AVX-512 VNNI")
+def test_the_deepest_sums_of_digits_fit():
+    """Spikes of 255 and digits of -128 wherever there is one: -0.50196 * 2^24 is -128 in its second and third digit."""
+    w = np.full((1, 1, 1024, 3), -(128 * 65536 + 128 * 256 + 128) / 2**24, np.float32)
+    w[..., 1] *= -1
+    x = np.full((1, 2, 2, 1024), 255, np.uint8)
+    y = exact_digits.conv_forward(x, exact_digits.pack(w), (1, 1), ONE, (0, 0))
+    np.testing.assert_array_equal(y, reference.exact_conv_forward(x, w, ONE, (0, 0)))
+    assert exact_digits.DEEPEST * 255 * 128 < 2**31
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
