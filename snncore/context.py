@@ -35,6 +35,10 @@ class Context(threading.local):
     """How many timesteps, if `count_ops` was told; 0 in a network that has no axis of time."""
     leading: int | None = None
     """How many of the first axes are time and samples, where the counting knows how the arrays were made."""
+    origin: Any = None
+    """Where the first input of that operation comes from (`snncore.opcount.origin.Origin`), if the counting saw it."""
+    stated = False
+    """True under `stated_elsewhere()`: what runs is part of an operation that states the cost of the whole."""
     relaxed = False
     """True under `relaxed()`: neurons emit the primitive of their surrogate instead of spikes."""
     fused = True

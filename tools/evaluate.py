@@ -4,7 +4,6 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
     import _checkout as _checkout
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,7 +31,7 @@ from misnet.training.plots import plot_confusion
 from misnet.training.recording import FiringRates
 from misnet.training.step import Totals, evaluate
 from snncore.backend import Array, asnumpy
-from snncore.files import replace_file
+from snncore.files import json_bytes, replace_file
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -111,7 +110,7 @@ def main() -> int:
     }
     status = 0
     if args.json:
-        text = (json.dumps(figures, indent=2) + "\n").encode()
+        text = json_bytes(figures)
         status |= written(args.json, lambda path: replace_file(path, text))
     status |= written(picture, lambda path: plot_confusion(matrix, data.class_names, path, title))
     print(report(model, totals, table, rates))  # once the files are there, though the reader may have left

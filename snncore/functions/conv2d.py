@@ -7,6 +7,7 @@ from snncore.functions.checks import check_float, check_shape, check_window, pai
 from snncore.functions.summing import summing
 from snncore.opcount.cost import OpCount
 from snncore.opcount.events import conv_taps
+from snncore.opcount.spared import zeros_of_conv
 from snncore.opcount.weights import weights_backward, weights_cost
 from snncore.tape import Function
 
@@ -83,7 +84,8 @@ class Conv2d(Function):
         """Count, for each entry, Co outputs in each of the windows that it lies in."""
         x, w, b = inputs
         taps = conv_taps(x.shape[-3:-1], w.shape[:2], self.stride, self.padding, self.dilation)  # [H, W]
-        return weights_cost(self.name, x, outputs[0], w, b, w.shape[3], taps, self.stride)
+        zeros = zeros_of_conv(w, x.shape[-3:-1], x.shape[-1], self.stride, self.padding, self.dilation)
+        return weights_cost(self.name, x, outputs[0], w, b, w.shape[3], taps, self.stride, zeros)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return weights_backward(self.needs, self.cost(inputs, outputs), outputs[0])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 
@@ -27,14 +28,14 @@ def summing(kernels: ModuleType, name: str, x: Array, w: Array) -> Callable[...,
     return getattr(kernels, f"exact_{name}")
 
 
-def integer_product(a: Array, b: Array) -> Array:
-    """Return the product a @ b of two trains of spikes as float32.
+def integer_product(a: Array, b: Array, out: Any = np.float32) -> Array:
+    """Return the product a @ b of two trains of spikes in the float type `out`.
 
     Float32 sums of integers are exact below 2^24, which binary spikes do not reach. In exact arithmetic larger ones are
     summed in float64, exact below 2^53, and rounded once.
     """
-    dtype = np.float32
-    if arithmetic_choice() == "exact" and array_module(a, b) is np and a.size and b.size:
+    dtype = np.dtype(out)
+    if dtype == np.float32 and arithmetic_choice() == "exact" and array_module(a, b) is np and a.size and b.size:
         largest = int(abs(a).max()) * int(abs(b).max()) * a.shape[-1]
-        dtype = np.float32 if largest < 1 << 24 else np.float64
-    return (a.astype(dtype) @ b.astype(dtype)).astype(np.float32, copy=False)
+        dtype = np.dtype(np.float32 if largest < 1 << 24 else np.float64)
+    return (a.astype(dtype) @ b.astype(dtype)).astype(out, copy=False)
