@@ -1,6 +1,6 @@
 """Exact operation counts of a PyTorch network, a SpikingJelly or an snnTorch one, while it runs on real inputs."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -47,8 +47,8 @@ def audit_torch(
 
     model: a torch module, of SpikingJelly or snnTorch if you like. It runs as it is, in training or evaluation mode,
     without gradients; its buffers are put back and its neurons put to rest before and after.
-    inputs: a tensor or array, or a tuple of them for several arguments; a list is of batches, each of either kind, of
-    which the samples are added. Integer and bool inputs are events, float inputs analog values.
+    inputs: a tensor or array, or a tuple of them for several arguments; a list or generator is of batches, each of
+    either kind, whose samples are added. Integer and bool inputs are events, float inputs analog values.
     timesteps: T of each sample; 0 or None for a network without time. samples: N of a batch; read off the inputs.
     layout: the first axes of the inputs: "TN", "NT" (samples first) or "N" (no time: repeated inside, or none).
     Without it, an input of at least two axes whose first has T entries is "TN".
@@ -74,7 +74,8 @@ def audit_torch(
     ops = TorchOps(None, timesteps)
     ops.batches = 0
     left_out: dict[str, int] = {}
-    for batch in inputs if isinstance(inputs, list) else [inputs]:
+    alone = torch.is_tensor(inputs) or isinstance(inputs, tuple | np.ndarray | str) or not isinstance(inputs, Iterable)
+    for batch in [inputs] if alone else inputs:
         tensors = tuple(_tensor(x) for x in (batch if isinstance(batch, tuple) else (batch,)))
         axes = layout or _layout(tensors[0], timesteps)
         count = _samples(tensors[0], axes, samples)

@@ -21,6 +21,8 @@ def add(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None:
     """a + alpha b. Two spike trains stay one; a bias on what a layer just made is the bias of that layer."""
     if alpha != 1:
         return _two(F.Add, F.Mul)(rec, y, a, b)
+    if _unchanged(rec, y, a, b, 0):  # as Python's sum() begins
+        return
     for x, bias in ((a, b), (b, a)):
         if _is_bias(rec, x, bias):
             axes = rec.trail.axes(x)
@@ -28,6 +30,22 @@ def add(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None:
             rec.count(cost, (), (), 0, [x], "Bias")
             return rec.made(y, False, False, axes)
     _two(F.Add)(rec, y, a, b)
+
+
+def multiply(rec: Recorder, y: Any, a: Any, b: Any) -> None:
+    """a b. A factor of 1, as in (v > 1) * 1.0, is none."""
+    if not _unchanged(rec, y, a, b, 1):
+        _two(F.Mul)(rec, y, a, b)
+
+
+def _unchanged(rec: Recorder, y: Any, a: Any, b: Any, neutral: int) -> bool:
+    """Whether one side is the number that changes nothing; what is known of the other then holds for y."""
+    for x, number in ((a, b), (b, a)):
+        if torch.is_tensor(x) and not torch.is_tensor(number) and number == neutral:
+            known = rec.trail.of(x)
+            rec.made(y, known.events, known.outside, rec.trail.axes(x), averaged=known.averaged)
+            return True
+    return False
 
 
 def _is_bias(rec: Recorder, x: Any, bias: Any) -> bool:
@@ -70,11 +88,17 @@ def subtract_from(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None
 
 
 def selected(rec: Recorder, y: Any, condition: Any, a: Any, b: Any) -> None:
-    """aten.where: an entry is picked, nothing is computed."""
+    """aten.where: an entry is picked, nothing is computed. Of spikes, zeros or whole numbers come spikes."""
     tensors = [x for x in (a, b) if torch.is_tensor(x)]
-    events = all(rec.trail.of(x).events or rec.trail.of(x).blank for x in tensors)
-    axes = _axes_of(rec, y, [condition, *tensors])
-    rec.made(y, bool(tensors) and events, all(rec.trail.of(x).outside for x in tensors), axes)
+    events = all(_is_whole(x) if x.ndim == 0 else rec.trail.of(x).events or rec.trail.of(x).blank for x in tensors)
+    of_constants = all(x.ndim == 0 for x in tensors)  # the condition alone says what comes
+    outside = rec.trail.of(condition).outside if of_constants else all(rec.trail.of(x).outside for x in tensors)
+    rec.made(y, events, outside, _axes_of(rec, y, [condition, *tensors]))
+
+
+def _is_whole(x: Any) -> bool:
+    value = float(x)
+    return value >= 0 and value.is_integer()
 
 
 def fire(rec: Recorder, y: Any, x: Any, *threshold: Any) -> None:
@@ -163,7 +187,7 @@ RULES: dict[str, Any] = {
     "add": add,
     "sub": _two(F.Sub),
     "rsub": subtract_from,
-    "mul": _two(F.Mul),
+    "mul": multiply,
     "div": _two(F.Div),
     "pow": power,
     "where": selected,

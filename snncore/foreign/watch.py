@@ -43,6 +43,8 @@ def watched(model: Any, rec: Recorder, given: Any) -> Iterator[None]:
 
     with ExitStack() as stack:
         for path, module in model.named_modules():
+            if isinstance(module, torch.jit.ScriptModule):
+                continue  # it takes no hooks; its operations count for the module that holds it
             start = _before(before, path)
             stack.callback(module.register_forward_pre_hook(start, with_kwargs=True).remove)
             stack.callback(module.register_forward_hook(after).remove)

@@ -65,6 +65,9 @@ WAYS = {
     "einsum": lambda net, x: torch.einsum("tni,oi->tno", net.fire(x), net.linear.weight),
     "pooled": lambda net, x: net.linear(TF.max_pool1d(net.fire(x), 1)),
     "chosen": lambda net, x: net.linear(torch.where(x > 9, torch.zeros_like(x), net.fire(x))),
+    "chosen by bits": lambda net, x: net.linear(torch.where(net.fire(x) > 0, 1.0, 0.0)),
+    "times one": lambda net, x: net.linear((net.fire(x) > 0.5) * 1.0),
+    "sum": lambda net, x: net.linear(sum([net.fire(x)])),
     "not not": lambda net, x: net.linear(1 - (1 - net.fire(x))),
 }
 
@@ -131,7 +134,7 @@ def test_batches_are_added_and_memory_of_neurons_is_not_carried_over():
     net = nn.Sequential(layer.Linear(6, 5), neuron.IFNode(v_reset=None))
     functional.set_step_mode(net, "m")
     one = audit_torch(net, X, timesteps=4)
-    two = audit_torch(net, [X, X.numpy()], timesteps=4)
+    two = audit_torch(net, (x for x in (X, X.numpy())), timesteps=4)
     assert (one.samples, two.samples) == (2, 4)
     assert two.by_sample("spikes") == 2 * one.by_sample("spikes")
     assert two.totals() == {k: 2 * v for k, v in one.totals().items()}
@@ -314,6 +317,13 @@ def test_an_attention_layer_of_torch_is_counted_through_and_through():
     assert totals["mac"] == 2 * 5 * 6 * 18 + 2 * 2 * (5 * 3 * 5) * 2 + 2 * 5 * 36
     assert totals["bias_add"] == 2 * 5 * 18 + 2 * 5 * 6
     assert totals["special"] == 2 * 2 * 5 * 5
+    assert ops.notes == []
+
+
+def test_a_scripted_module_counts_for_the_module_that_holds_it():
+    net = nn.Sequential(torch.jit.script(nn.Linear(6, 5)), neuron.IFNode(step_mode="m"))
+    ops = audit_torch(net, X, timesteps=4)
+    assert (ops.totals("Sequential")["mac"], ops.totals("Sequential")["bias_add"]) == (4 * 2 * 30, 4 * 2 * 5)
     assert ops.notes == []
 
 

@@ -1,6 +1,7 @@
 """`tools/audit.py --torch`: a network out of a file, inputs out of another, and what is wrong with either."""
 
 import json
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="the extra peers is not installed")
 pytest.importorskip("spikingjelly", reason="the extra peers is not installed")
 
-from tests.tools.command_line import make_caller  # noqa: E402
+from snncore import audit_torch  # noqa: E402
+from tests.tools.command_line import ROOT, make_caller  # noqa: E402
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -119,3 +121,15 @@ def test_what_is_wrong_is_said_with_the_name_of_the_file(audit, line):
     assert result.status == status
     assert words in result.err
     assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(("name", "layout", "steps"), [("spikingjelly", "TN", 4), ("snntorch", "N", 5)])
+def test_the_examples_make_networks_that_are_counted_whole(name, layout, steps):
+    pytest.importorskip("snntorch", reason="the extra peers is not installed")
+    names = runpy.run_path(str(ROOT / "examples" / f"audit_{name}.py"))
+    names["make_model"].__globals__["EPOCHS"] = 0
+    x = names["X"][:2].expand(steps, -1, -1, -1, -1) if layout == "TN" else names["X"][:2]
+    ops = audit_torch(names["make_model"]().eval(), x, timesteps=steps, layout=layout)
+    assert (ops.samples, ops.notes) == (2, [])
+    assert ops.totals()["mac"] == 2 * steps * (22 * 22 * 8 if layout == "TN" else 64 * 64)
+    assert ops.unresolved("mac") == ops.unresolved("mac", by="sample") == 0
