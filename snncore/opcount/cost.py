@@ -58,6 +58,8 @@ class Facts:
     unit: all input is 0 or 1, whatever its type; signed_unit: -1, 0 or 1. negative: some of it is below 0.
     kernel, stride: of a convolution or of pooling. channels: of input and output. groups: parts of the channels that do
     not see each other. weights, bias: entries of them.
+    calls: how many calls these facts are of, whose sizes, cells, events and sums are added up; more than one where
+    batches were folded together (`snncore.opcount.fold.ADDED`).
     leak: of a neuron. outside: the input came from outside, through operations that only move, add and scale.
     """
 
@@ -81,6 +83,7 @@ class Facts:
     bias: int = 0
     leak: bool = False
     outside: bool = False
+    calls: int = 1
 
 
 class OpCount:

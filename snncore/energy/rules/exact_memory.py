@@ -24,11 +24,11 @@ def read_exact_memory(ops: Ops, prices: Prices) -> Reading:
     clamped = set()
     for call in ops.calls:
         row = call.cost.totals()
-        cells = max((facts.cells for facts in call.cost.facts), default=1)
+        cells = max((facts.cells for facts in call.cost.facts), default=call.times)
         state = row.get("state_read_bytes", 0) + row.get("state_write_bytes", 0)
         spikes = row.get("spike_read_bytes", 0) + row.get("spike_write_bytes", 0)
         moved = (
-            ("weights", row.get("weight_bytes", 0), row.get("weight_bytes_once", 0)),
+            ("weights", row.get("weight_bytes", 0), row.get("weight_bytes_once", 0) / call.times),
             ("state", state, row.get("state_write_bytes", 0) / max(1, cells)),
             ("spikes", spikes, spikes / max(1, cells)),
         )
