@@ -1,24 +1,28 @@
 """Counting a network over a data set, and the report that comes of it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from misnet.audit.subject import Subject
 from misnet.models.contract import Model, take
 from misnet.models.summary import empty_inputs
+from misnet.training.results import spread
 from snncore import Ops, Tensor, count_ops, no_grad, to_device
 from snncore.backend import Array
-from snncore.energy import Prices, Reading, apply_rule
+from snncore.energy import Prices, Reading, apply_rule, energy_by_sample
 from snncore.nn import BatchNorm
 from snncore.opcount.cost import WEIGHTED, exact_sum
 
 __all__ = ["Claim", "calibrate", "count_batches", "dense_operations", "energy_claim", "report"]
 
 
-def count_batches(model: Model, batches: Iterable[Any], device: str = "cpu") -> Ops:
-    """Count the network in evaluation mode over all batches, each as `misnet.models.contract.take` has them."""
-    ops = Ops()
+def count_batches(model: Model, batches: Iterable[Any], device: str = "cpu", details: bool = False) -> Ops:
+    """Count the network in evaluation mode over all batches, each as `misnet.models.contract.take` has them.
+
+    details: keep the counts of each sample in each layer and timestep, and not only their sums (`snncore.Ops`).
+    """
+    ops = Ops(details=details)
     ops.batches = 0
     model.eval()
     for batch in batches:
@@ -114,6 +118,12 @@ def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
     return table
 
 
+def _spread(rule: str, ops: Ops, prices: Prices) -> dict[str, Any] | None:
+    """Return n, mean, standard deviation and extremes of the millijoules of a sample, if the rule can tell them."""
+    mj = energy_by_sample(rule, ops, prices)
+    return None if mj is None else asdict(spread(mj.tolist()))
+
+
 def report(subject: Subject, readings: dict[str, Reading], prices: dict[str, Prices]) -> dict[str, Any]:
     """Return everything that was found as plain values, as JSON can hold them.
 
@@ -133,6 +143,7 @@ def report(subject: Subject, readings: dict[str, Reading], prices: dict[str, Pri
             },
             "parts_mj_per_sample": {part: mj / samples for part, mj in reading.by_part().items()},
             "prices": prices[name].name,
+            "spread": _spread(name, ops, prices[name]),
             "notes": reading.notes,
             "extra": reading.extra,
         }

@@ -3,6 +3,7 @@
 from snncore.energy.prices import DEFAULT_TABLE, TABLES, PriceError, Prices, load_prices
 from snncore.energy.reading import Reading
 from snncore.energy.rules import RULES
+from snncore.energy.samples import energy_by_sample
 from snncore.opcount import Ops
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "Prices",
     "Reading",
     "apply_rule",
+    "energy_by_sample",
     "load_prices",
 ]
 

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from snncore.opcount.columns import COLUMNS
 from snncore.opcount.cost import CostError, Facts, OpCount
 
 __all__ = ["Call", "Fold", "Folded", "Part"]
@@ -26,8 +27,8 @@ SUMS = tuple(name for name in NAMES if name in ADDED)
 sums_of: Any = operator.attrgetter(*SUMS)
 kept_apart: Any = operator.attrgetter(*(name for name in NAMES if name not in ADDED), "in_size", "out_size", "cells")
 
-ALWAYS = ("weight_bytes",)
-"""Columns that are kept by layer and sample even without details: memories of layers differ in their price."""
+ALWAYS = frozenset(name for name, column in COLUMNS.items() if column.group == "memory")
+"""Columns that are kept by layer and sample even without details: the memories of layers differ in their price."""
 
 LIMIT = 2**62
 MANY = 64
