@@ -43,7 +43,7 @@ def energy_by_sample(rule: str, ops: Ops, prices: Prices) -> np.ndarray | None:
         for layer, parts in read_exact_memory(ops, prices).pj.items():
             for part, columns in MEMORY.items():
                 if charged := parts.get(f"memory: {part}"):
-                    bytes_ = sum(_shares(ops, name, layer) for name in columns)
+                    bytes_ = np.sum([_shares(ops, name, layer) for name in columns], axis=0)
                     pj += charged / bytes_.sum() * bytes_
     return pj * 1e-9
 

@@ -4,6 +4,7 @@ Calls at the same place of two batches fold where they are of the same layer, op
 columns over the same axes. Their samples stand side by side, as if they had been one batch.
 """
 
+import itertools
 import operator
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
@@ -14,7 +15,7 @@ import numpy as np
 from snncore.opcount.columns import COLUMNS
 from snncore.opcount.cost import CostError, Facts, OpCount
 
-__all__ = ["Call", "Fold", "Folded", "Part"]
+__all__ = ["ADDED", "Call", "Fold", "Folded", "Part"]
 
 ADDED = frozenset(
     ("calls", "in_size", "out_size", "cells", "events", "value_sum", "value_taps")
@@ -31,8 +32,8 @@ ALWAYS = frozenset(name for name, column in COLUMNS.items() if column.group == "
 """Columns that are kept by layer and sample even without details: the memories of layers differ in their price."""
 
 LIMIT = 2**62
-MANY = 64
 SAFE = 2**40  # thousands of counts below it add up in 64 bits
+MANY = 64  # small arrays, before they are joined: each takes more memory than its entries do
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Call:
     layer: path of the module that made it, such as stages.0.unimodal.a.conv; the name of the operation if none did.
     function: name of the operation. cost: its counts. step: the timestep it belongs to, if it was one of a loop.
     batch: which part of the data it saw, the first of them if several. foreign: the operation is not one of the
-    engine's own. times: how many calls it stands for, whose counts and facts are added up.
+    engine's own.
     """
 
     layer: str
@@ -51,7 +52,11 @@ class Call:
     step: int | None
     batch: int
     foreign: bool = False
-    times: int = 1
+
+    @property
+    def times(self) -> int:
+        """How many calls it stands for, whose counts and facts are added up."""
+        return self.cost.group.times if isinstance(self.cost, Folded) else 1
 
 
 class Part(NamedTuple):
@@ -67,69 +72,85 @@ class Part(NamedTuple):
     counts: np.ndarray
 
 
-class _Slot(NamedTuple):
-    """A column of a block. once: its counts are of calls as a whole. value: the same in every sample, one number or one
-    for each timestep; None if samples differ, then it has `rows` rows of the table from `start` on.
+class _Block(NamedTuple):
+    """Columns of a place that lie over the same cells: 0 to 2 axes, `rows` timesteps of each sample.
+
+    values: for each column what every sample has, one number or one for each timestep, or None where samples differ.
+    starts: first of its `rows` rows in the table of the fold, 0 for columns that have none.
     """
 
-    column: str
     axes: int
     rows: int
-    once: bool
-    value: int | tuple[int, ...] | None
-    start: int
+    names: tuple[str, ...]
+    values: tuple[int | tuple[int, ...] | None, ...]
+    starts: tuple[int, ...]
 
 
 class _Place(NamedTuple):
-    """What calls at the same place of several batches have in common. leads: axes and rows of each block."""
+    """What the calls at one place have in common. rows: those of its columns in the table."""
 
     layer: str
     function: str
     step: int | None
     foreign: bool
-    leads: tuple[tuple[int, int], ...]
-    slots: tuple[_Slot, ...]
+    blocks: tuple[_Block, ...]
+    rows: slice
 
 
 class _Group:
-    """Calls at one place whose facts differ in nothing but what adds up."""
+    """Calls at one place whose facts differ in nothing but what adds up. once: counts of calls as a whole, summed."""
 
-    def __init__(self, facts: tuple[Facts, ...], sums: dict[str, int]) -> None:
-        self.times, self.sums = 1, sums
+    def __init__(self, facts: tuple[Facts, ...], samples: int, rows: np.ndarray, once: list[int]) -> None:
+        self.times, self.samples, self.rows, self.once = 1, samples, rows, once
         self.facts, self.added = facts, [sums_of(each) for each in facts]
 
     def add(self, other: "_Group") -> None:
         self.times += other.times
-        for name, value in other.sums.items():
-            self.sums[name] = self.sums.get(name, 0) + value
-        pairs = zip(self.added, other.added, strict=True)
-        self.added = [tuple(None if a is None else a + b for a, b in zip(*pair, strict=True)) for pair in pairs]
+        self.samples += other.samples
+        self.rows = self.rows + other.rows
+        self.once = list(map(operator.add, self.once, other.once))
+        self.added = [_sum(mine, theirs) for mine, theirs in zip(self.added, other.added, strict=True)]
 
     def copy(self) -> "_Group":
-        new = _Group(self.facts, dict(self.sums))
-        new.times, new.added = self.times, list(self.added)
+        new: _Group = object.__new__(_Group)
+        vars(new).update(vars(self))
         return new
-
-    def total_facts(self) -> tuple[Facts, ...]:
-        pairs = zip(self.facts, self.added, strict=True)
-        return tuple(Facts(**(vars(facts) | dict(zip(SUMS, added, strict=True)))) for facts, added in pairs)
 
 
 class Folded(OpCount):
-    """The cost of the calls of one group. first: the one of its place that answers for all samples."""
+    """The cost of the calls of one group. first: the one of its place that answers for the samples of all."""
 
     def __init__(self, fold: "Fold", place: int, group: _Group, first: bool) -> None:
         self.fold, self.place, self.group, self.first = fold, place, group, first
-        self.facts = group.total_facts()
 
-    def totals(self) -> dict[str, int]:
-        """Sum of every column over the calls of the group; columns that are zero are absent."""
-        return {name: value for name, value in self.group.sums.items() if value}
+    @property
+    def facts(self) -> tuple[Facts, ...]:  # type: ignore[override]
+        """What the rules of others ask, added up over the calls of the group."""
+        pairs = zip(self.group.facts, self.group.added, strict=True)
+        return tuple(Facts(**(vars(facts) | dict(zip(SUMS, added, strict=True)))) for facts, added in pairs)
 
     @property
     def blocks(self) -> Any:  # type: ignore[override]
         """Counts of several batches are asked of `Ops`. Raises CostError."""
         raise CostError("blocks: these are counts of batches that were folded together; ask Ops.table and the like")
+
+    def totals(self) -> dict[str, int]:
+        """Sum of every column over the calls of the group; columns that are zero are absent."""
+        place, group = self.fold.places[self.place], self.group
+        sums: dict[str, int] = {}
+        once = iter(group.once)
+        for block in place.blocks:
+            for name, value, start in zip(block.names, block.values, block.starts, strict=True):
+                if not block.axes:
+                    total = next(once)
+                elif value is None:
+                    first = start - place.rows.start
+                    total = sum(group.rows[first : first + block.rows].tolist())
+                else:
+                    total = sum(_each_step(value, block.rows)) * group.samples
+                if total:
+                    sums[name] = sums.get(name, 0) + total
+        return sums
 
 
 class Fold:
@@ -139,76 +160,82 @@ class Fold:
     together; by layer and sample only the columns in ALWAYS.
     """
 
-    def __init__(self, places: tuple[_Place, ...], groups: list[dict[Any, _Group]], table: np.ndarray, details: bool):
-        self.places, self.groups, self.details = places, groups, details
-        self.samples = table.shape[1]
-        self.steps = table.sum(axis=1).astype(object)  # [rows], over samples
-        rows = [slot for place in places for slot in place.slots if not slot.once and slot.value is None]
-        self.kept = {} if details else _summed(rows, table)  # by column, or column and first row: arrays [N of a batch]
-        self.tables = [table.astype(np.min_scalar_type(table.max(initial=0)))] if details else []  # of each batch
+    def __init__(self, places: tuple[_Place, ...], details: bool) -> None:
+        self.places, self.details = places, details
+        self.samples = self.largest = 0  # largest: no sum of counts is above it
+        self.groups: list[dict[Any, _Group]] = [{} for _ in places]
+        self.steps = np.zeros(places[-1].rows.stop, np.int64)  # each row of the table, over samples
+        self.tables: list[np.ndarray] = []  # of each batch: [rows, N]
+        self.kept: dict[Any, list[np.ndarray]] = {}  # by column, or column and first row: [N] of each batch
+        self.starts: list[int] = []  # first row of each column of each call that samples differ in
+        self.by_column: dict[str, list[int]] = {}  # which of them are of a column
+        for block in itertools.chain.from_iterable(place.blocks for place in places):
+            for name, value, start in zip(block.names, block.values, block.starts, strict=True):
+                if block.axes and value is None:
+                    self.by_column.setdefault(name, []).append(len(self.starts))
+                    self.starts.append(start)
 
     @staticmethod
     def of(calls: Sequence[Call], samples: int | None, details: bool) -> "Fold | None":
         """Fold one batch; None if the calls do not all belong to as many samples, or count beyond 64 bits."""
         if samples is None:
             return None
-        places, arrays, start = [], list[np.ndarray](), 0
+        places = list[_Place]()
+        row = 0
         for call in calls:
-            slots: list[_Slot] = []
+            begin, blocks = row, []
             for lead, columns in call.cost.blocks:
-                if lead and lead[-1] != samples:
-                    return None
-                axes, rows = len(lead), lead[0] if len(lead) == 2 else 1
-                for name, value in columns.items():
-                    if not lead:
-                        slots.append(_Slot(name, 0, 1, True, None, 0))
-                    elif isinstance(value, int):
-                        slots.append(_Slot(name, axes, rows, False, value, 0))
-                    elif value.shape[-1] == 1 < samples:
-                        slots.append(_Slot(name, axes, rows, False, tuple(value.ravel().tolist()), 0))
-                    else:
-                        if value.dtype != np.int64:
-                            if value.dtype.kind == "O" or int(value.max(initial=0)) >= LIMIT:
-                                return None
-                            value = value.astype(np.int64)
-                        slots.append(_Slot(name, axes, rows, False, None, start))
-                        value = value if value.shape == lead else np.broadcast_to(value, lead)
-                        arrays.append(value.reshape(rows, samples))
-                        start += rows
-            leads = tuple((len(lead), lead[0] if len(lead) == 2 else 1) for lead, _ in call.cost.blocks)
-            places.append(_Place(call.layer, call.function, call.step, call.foreign, leads, tuple(slots)))
-        table = np.concatenate(arrays) if arrays else np.zeros((0, samples), np.int64)
-        if int(table.max(initial=0)) * table.size >= LIMIT:
-            return None
-        sums = np.concatenate([[0], np.cumsum(table.sum(axis=1))]).tolist()  # of all rows before each
-        groups = []
-        for call, place in zip(calls, places, strict=True):
-            facts = call.cost.facts
-            key = tuple(kept_apart(each) for each in facts)
-            groups.append({key: _Group(facts, _sums_of_call(call, place, samples, sums))})
-        return Fold(tuple(places), groups, table, details)
+                rows = lead[0] if len(lead) == 2 else 1
+                values = tuple(_same_in_all_samples(value, samples) for value in columns.values())
+                starts = []
+                for value in values:
+                    starts.append(row if lead and value is None else 0)
+                    row += rows if lead and value is None else 0
+                blocks.append(_Block(len(lead), rows, tuple(columns), values, tuple(starts)))
+            places.append(_Place(call.layer, call.function, call.step, call.foreign, tuple(blocks), slice(begin, row)))
+        fold = Fold(tuple(places), details)
+        return fold if fold.take(calls, samples) else None
 
-    def copy(self) -> "Fold":
-        """Return a fold that goes on by itself."""
-        new: Fold = object.__new__(Fold)
-        vars(new).update(vars(self))
-        new.groups = [{key: group.copy() for key, group in of.items()} for of in self.groups]
-        new.kept = {key: list(arrays) for key, arrays in self.kept.items()}
-        new.tables = list(self.tables)
-        return new
+    def take(self, calls: Sequence[Call], samples: int) -> bool:
+        """Put the samples of another batch after those that are there; False, and nothing done, if it does not fit."""
+        if len(calls) != len(self.places):
+            return False
+        arrays: list[np.ndarray] = []
+        once: list[list[int]] = []
+        for call, place in zip(calls, self.places, strict=True):
+            if (call.layer, call.function, call.step, call.foreign) != place[:4]:
+                return False
+            once.append([])
+            if not _fits(call.cost, place, samples, arrays, once[-1]):
+                return False
+        table = np.concatenate(arrays) if arrays else np.zeros((0, samples), np.int64)
+        largest = self.largest + int(table.max(initial=0)) * table.size
+        if largest >= LIMIT:
+            return False
+        self.largest = largest
+        self.samples += samples
+        steps = table.sum(axis=1)
+        self.steps = self.steps + steps
+        for call, place, groups, whole in zip(calls, self.places, self.groups, once, strict=True):
+            facts = call.cost.facts
+            self._into(groups, tuple(map(kept_apart, facts)), _Group(facts, samples, steps[place.rows], whole))
+        if self.details:
+            self.tables = _joined([*self.tables, _narrow(table)])
+        else:
+            for key, counts in self._sums(table).items():
+                self.kept[key] = _joined([*self.kept.get(key, ()), _narrow(counts)])
+        return True
 
     def add(self, other: "Fold") -> bool:
         """Put the samples of another fold after those of this one; False if it ran other calls."""
-        if self.places != other.places or self.details != other.details:
+        if self.places != other.places or self.details != other.details or self.largest + other.largest >= LIMIT:
             return False
         self.samples += other.samples
+        self.largest += other.largest
         self.steps = self.steps + other.steps
         for mine, theirs in zip(self.groups, other.groups, strict=True):
             for key, group in theirs.items():
-                if key in mine:
-                    mine[key].add(group)
-                else:
-                    mine[key] = group.copy()
+                self._into(mine, key, group.copy())
         for name, arrays in other.kept.items():
             self.kept[name] = _joined(self.kept[name] + arrays)
         self.tables = _joined(self.tables + other.tables)
@@ -216,96 +243,130 @@ class Fold:
 
     def calls(self, batch: int) -> list[Call]:
         """The calls of all batches in the order of execution, those that rules tell apart one after the other."""
-        found = []
-        for i, (place, groups) in enumerate(zip(self.places, self.groups, strict=True)):
-            for k, group in enumerate(groups.values()):
-                cost = Folded(self, i, group, first=k == 0)
-                found.append(Call(place.layer, place.function, cost, place.step, batch, place.foreign, group.times))
-        return found
+        return [
+            Call(place.layer, place.function, Folded(self, i, group, k == 0), place.step, batch, place.foreign)
+            for i, (place, groups) in enumerate(zip(self.places, self.groups, strict=True))
+            for k, group in enumerate(groups.values())
+        ]
 
     def parts(self, place: int, column: str, by: str, timesteps: int | None, batch: int) -> Iterator[Part]:
         """Counts of all calls at a place: by "timestep" (summed over samples), "sample" (over time), or "both".
 
         "network": as "sample", without what `by_sample` has of all layers. Raises CostError where nothing was kept.
         """
-        at = self.places[place]
-        for axes, rows in at.leads:
+        at, n = self.places[place], self.samples
+        whole = sum(not block.axes for block in at.blocks)
+        done = 0  # columns of calls as a whole
+        for block in at.blocks:
             start = at.step
-            if axes == 2 and start is None and not (rows == 1 and timesteps not in (None, 1)):
+            if block.axes == 2 and start is None and not (block.rows == 1 and timesteps not in (None, 1)):
                 start = 0
-            shape = {"timestep": (rows, 1), "both": (rows, self.samples)}.get(by, (1, self.samples))
-            yield Part(batch, start, axes > 0, np.broadcast_to(np.int64(0), shape if axes else (1, 1)))
-        slots = [slot for slot in at.slots if slot.column == column]
-        if any(slot.once for slot in slots):
-            total = sum(group.sums.get(column, 0) for group in self.groups[place].values())
-            total -= sum(int(self._counts(slot, "timestep").sum()) for slot in slots if not slot.once)
-            yield Part(batch, at.step, False, np.array([[total]], object))
-        for slot in slots:
-            if slot.once or (by == "network" and slot.value is None and not self.details):
-                continue
-            start = at.step
-            if slot.axes == 2 and start is None and not (slot.rows == 1 and timesteps not in (None, 1)):
-                start = 0
-            yield Part(batch, start, True, self._counts(slot, by))
+            shape = {"timestep": (block.rows, 1), "both": (block.rows, n)}.get(by, (1, n)) if block.axes else (1, 1)
+            counts = np.broadcast_to(np.int64(0), shape)
+            if column in block.names:
+                k = block.names.index(column)
+                if whole and not block.axes:
+                    total = sum(group.once[done + k] for group in self.groups[place].values())
+                    counts = np.array([[total]], object)
+                elif not (by == "network" and block.values[k] is None and not self.details):
+                    counts = self._counts(block, k, by)
+            done += 0 if block.axes else len(block.names)
+            yield Part(batch, start, block.axes > 0, counts)
 
     def by_sample(self, column: str) -> np.ndarray:
         """What samples differ in, of all layers: [N]; zeros if nothing."""
         found = self.kept.get(column)
-        return np.concatenate(found) if found else np.zeros(self.samples, np.int64)
+        return np.concatenate(found).astype(object) if found else np.zeros(self.samples, np.int64)
 
     def size(self) -> int:
         """Bytes of what grows with the samples."""
-        return sum(a.nbytes for arrays in (self.tables, *self.kept.values()) for a in arrays)
+        return sum(array.nbytes for arrays in (self.tables, *self.kept.values()) for array in arrays)
 
-    def _counts(self, slot: _Slot, by: str) -> np.ndarray:
-        if slot.value is not None:
-            steps = np.broadcast_to(np.asarray(slot.value, object), slot.rows)[:, None]  # [T, 1]
+    def _into(self, groups: dict[Any, _Group], key: Any, group: _Group) -> None:
+        if key in groups:
+            groups[key].add(group)
+        else:
+            groups[key] = group
+
+    def _sums(self, table: np.ndarray) -> dict[Any, np.ndarray]:
+        """Sums over time of a table [rows, N]: by column of all layers, and of each layer the columns in ALWAYS."""
+        if not len(table):
+            return {}
+        over_time = np.add.reduceat(table, self.starts, axis=0)
+        kept: dict[Any, np.ndarray] = {name: over_time[rows].sum(axis=0) for name, rows in self.by_column.items()}
+        for name in ALWAYS & self.by_column.keys():
+            kept |= {(name, self.starts[i]): over_time[i] for i in self.by_column[name]}
+        return kept
+
+    def _counts(self, block: _Block, k: int, by: str) -> np.ndarray:
+        value, start = block.values[k], block.starts[k]
+        if value is not None:
+            steps = np.array(_each_step(value, block.rows), object)[:, None]  # [T, 1]
             if by == "timestep":
                 return steps * self.samples
             counts = _roomy(steps if by == "both" else steps.sum(keepdims=True))
             return np.broadcast_to(counts, (len(counts), self.samples))
-        rows = slice(slot.start, slot.start + slot.rows)
+        rows = slice(start, start + block.rows)
         if by == "timestep":
-            return self.steps[rows, None]
+            return self.steps[rows, None].astype(object)
         if self.details:
             counts = np.concatenate([table[rows] for table in self.tables], axis=1).astype(np.int64)
             return _roomy(counts if by == "both" else counts.sum(axis=0, keepdims=True))
-        if by == "both" or (slot.column, slot.start) not in self.kept:
+        if by == "both" or (block.names[k], start) not in self.kept:
             raise CostError(
-                f"{slot.column} by sample of a layer, or by timestep and sample: expected Ops(details=True), found "
+                f"{block.names[k]} by sample of a layer, or by timestep and sample: expected Ops(details=True), found "
                 "details=False, which does not keep it"
             )
-        return _roomy(np.concatenate(self.kept[slot.column, slot.start])[None].astype(np.int64))
+        return _roomy(np.concatenate(self.kept[block.names[k], start])[None])
 
 
-def _sums_of_call(call: Call, place: _Place, samples: int, before: list[int]) -> dict[str, int]:
-    """Total of each column. before: sum of all rows of the table before each."""
-    sums: dict[str, int] = {}
-    once = [int(value) for lead, columns in call.cost.blocks if not lead for value in columns.values()]
-    for slot in place.slots:
-        if slot.once:
-            total = once.pop(0)
-        elif slot.value is None:
-            total = before[slot.start + slot.rows] - before[slot.start]
-        elif isinstance(slot.value, int):
-            total = slot.value * slot.rows * samples
-        else:
-            total = sum(slot.value) * (slot.rows // len(slot.value)) * samples
-        sums[slot.column] = sums.get(slot.column, 0) + total
-    return sums
+def _same_in_all_samples(value: Any, samples: int) -> int | tuple[int, ...] | None:
+    if isinstance(value, int):
+        return value
+    return tuple(value.ravel().tolist()) if value.shape[-1:] == (1,) and samples > 1 else None
 
 
-def _summed(slots: list[_Slot], table: np.ndarray) -> dict[Any, list[np.ndarray]]:
-    """Sums over time of the rows of a table [rows, N]: by column of all layers, and of each slot of some columns."""
-    if not slots:
-        return {}
-    over_time = np.add.reduceat(table, [slot.start for slot in slots], axis=0)  # [slots, N]
-    by_column: dict[str, list[int]] = {}
-    for i, slot in enumerate(slots):
-        by_column.setdefault(slot.column, []).append(i)
-    kept: dict[Any, np.ndarray] = {name: over_time[rows].sum(axis=0) for name, rows in by_column.items()}
-    kept |= {(slot.column, slot.start): over_time[i] for i, slot in enumerate(slots) if slot.column in ALWAYS}
-    return {key: [row.astype(np.min_scalar_type(row.max(initial=0)))] for key, row in kept.items()}
+def _fits(cost: OpCount, place: _Place, samples: int, arrays: list[np.ndarray], once: list[int]) -> bool:
+    """Whether a cost is as a place has it; what samples differ in is appended to `arrays`, the rest to `once`."""
+    if len(cost.blocks) != len(place.blocks):
+        return False
+    for (lead, columns), block in zip(cost.blocks, place.blocks, strict=True):
+        if len(lead) != block.axes or tuple(columns) != block.names:
+            return False
+        if not lead:
+            once.extend(map(int, columns.values()))
+            continue
+        if lead[-1] != samples or (block.axes == 2 and lead[0] != block.rows):
+            return False
+        value: Any
+        for value, expected in zip(columns.values(), block.values, strict=True):
+            if type(value) is int or expected is not None:
+                if expected != (value if type(value) is int else _same_in_all_samples(value, 2)):
+                    return False
+                continue
+            if value.dtype != np.int64:
+                if value.dtype.kind == "O" or int(value.max(initial=0)) >= LIMIT:
+                    return False
+                value = value.astype(np.int64)
+            value = value if value.shape == lead else np.broadcast_to(value, lead)
+            arrays.append(value if block.axes == 2 else value[None])
+    return True
+
+
+def _each_step(value: int | tuple[int, ...], rows: int) -> list[int]:
+    steps = (value,) if isinstance(value, int) else value
+    return list(steps) if len(steps) == rows else [steps[0]] * rows
+
+
+def _sum(a: tuple, b: tuple) -> tuple:
+    """Sums of numbers, and of what was not stated nothing."""
+    if None in a or None in b:
+        return tuple(None if x is None or y is None else x + y for x, y in zip(a, b, strict=True))
+    return tuple(map(operator.add, a, b))
+
+
+def _narrow(counts: np.ndarray) -> np.ndarray:
+    return counts.astype(np.min_scalar_type(counts.max(initial=0)))
 
 
 def _roomy(counts: np.ndarray) -> np.ndarray:
@@ -314,5 +375,5 @@ def _roomy(counts: np.ndarray) -> np.ndarray:
 
 
 def _joined(arrays: list[np.ndarray]) -> list[np.ndarray]:
-    """The same samples in fewer arrays: a small array takes more memory than its entries do."""
+    """The same samples in fewer arrays."""
     return [np.concatenate(arrays, axis=-1)] if len(arrays) > MANY else arrays

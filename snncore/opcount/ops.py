@@ -69,31 +69,36 @@ class Ops:
 
     def _join(self, calls: list[Call], batch: int) -> None:
         """Put the calls of one batch, or of several that were folded, after all others."""
-        fold = self._folded(calls, self.told.get(batch)) if calls else None
-        if fold is None:
-            self.calls += [replace(call, batch=batch) for call in calls]
-            self._last = None if calls else self._last
+        if not calls:
             return
-        if self._last is not None:
-            first, before = self._last
-            if self._holds_all(before) and before.add(fold):
-                held = [call for call in self.calls if not _of(call, before)]
-                self.calls = held + before.calls(first)
-                self.told[first] = before.samples
+        if self._last is not None and _whole(self.calls, self._last[1]):
+            first, fold = self._last
+            groups = sum(map(len, fold.groups))
+            if self._into(fold, calls, self.told.get(batch)):
+                if sum(map(len, fold.groups)) > groups:  # of facts that rules tell apart: the order must be right
+                    self.calls = [call for call in self.calls if not _of(call, fold)] + fold.calls(first)
+                self.told[first] = fold.samples
                 return
-        self.calls += fold.calls(batch)
-        self._last = batch, fold
+        begun = self._begun(calls, self.told.get(batch))
+        self._last = None if begun is None else (batch, begun)
+        self.calls += [replace(call, batch=batch) for call in calls] if begun is None else begun.calls(batch)
 
-    def _folded(self, calls: list[Call], samples: int | None) -> Fold | None:
+    def _into(self, fold: Fold, calls: list[Call], samples: int | None) -> bool:
+        """Whether calls, of one batch or folded ones, could be added to a fold."""
+        if isinstance(calls[0].cost, Folded):
+            return _whole(calls, calls[0].cost.fold) and fold.add(calls[0].cost.fold)
+        plain = not any(isinstance(call.cost, Folded) for call in calls)
+        return plain and samples is not None and fold.take(calls, samples)
+
+    def _begun(self, calls: list[Call], samples: int | None) -> Fold | None:
+        """A new fold of calls; None if they cannot be folded."""
         if not isinstance(calls[0].cost, Folded):
-            return None if any(isinstance(c.cost, Folded) for c in calls) else Fold.of(calls, samples, self.details)
+            plain = not any(isinstance(call.cost, Folded) for call in calls)
+            return Fold.of(calls, samples, self.details) if plain else None
         fold = calls[0].cost.fold
-        whole = len(calls) == len(fold.calls(0)) and all(_of(call, fold) for call in calls)
-        return fold.copy() if whole and fold.details == self.details else None
-
-    def _holds_all(self, fold: Fold) -> bool:
-        """Whether nobody took calls of a fold out of `calls`."""
-        return sum(_of(call, fold) for call in self.calls) == sum(map(len, fold.groups))
+        new = Fold(fold.places, fold.details)
+        new.kept = {name: [] for name in fold.kept}
+        return new if fold.details == self.details and _whole(calls, fold) and new.add(fold) else None
 
     @property
     def samples(self) -> int | None:
@@ -176,7 +181,7 @@ class Ops:
     def _whole_folds(self) -> dict[int, Fold]:
         """The folds without details, by batch, whose sums over all layers stand for all of their calls."""
         folds = {call.batch: call.cost.fold for call in self.calls if isinstance(call.cost, Folded)}
-        return {batch: fold for batch, fold in folds.items() if not fold.details and self._holds_all(fold)}
+        return {batch: fold for batch, fold in folds.items() if not fold.details and _whole(self.calls, fold)}
 
     def _parts(self, column: str, layer: str | None, by: str) -> Iterator[Part]:
         """Counts of each call; of folded ones summed as `Fold.parts` says."""
@@ -200,6 +205,11 @@ class Ops:
             total = self.totals(layer)[column]
             text = f"by_{by}({column!r}): {left:,} of {total:,} belong to no {by} and are left out; {advice}"
             warnings.warn(text, UnresolvedWarning, stacklevel=3)
+
+
+def _whole(calls: list[Call], fold: Fold) -> bool:
+    """Whether calls are all those of a fold, of which nobody took any away."""
+    return sum(_of(call, fold) for call in calls) == sum(map(len, fold.groups))
 
 
 def _of(call: Call, fold: Fold) -> bool:
