@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from snncore.context import context
 from snncore.opcount.columns import COLUMNS, as_expected
 from snncore.opcount.layout import lead_of
 
@@ -138,7 +139,7 @@ def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]
             raise CostError(f"column {name}: expected integers, found {type(value).__name__} {value!r:.60}")
         if value.shape != lead and not _fits(value.shape, lead):
             raise CostError(f"column {name}: expected counts that broadcast to {lead}, found {value.shape}")
-        if value.size and (least := _least(value)) < 0:
+        if not context.trusted and value.size and (least := _least(value)) < 0:
             raise CostError(f"column {name}: expected counts of at least 0, found {least}")
         good[name] = value
     return good
@@ -164,9 +165,9 @@ def _least(value: np.ndarray) -> int:
     return int(value.min()) if value.size > SMALL else min(value.ravel().tolist())
 
 
-def times(value: Value, factor: int) -> Value:
-    """value * factor, as Python integers where int64 could overflow."""
-    if isinstance(value, int) or not value.size:
+def times(value: Value, factor: int, most: int | None = None) -> Value:
+    """value * factor, as Python integers where int64 could overflow. most: what no entry is above, if that is known."""
+    if isinstance(value, int) or not value.size or (most is not None and most * factor < LIMIT):
         return value * factor
     most = int(value.max()) if value.size > SMALL else max(value.ravel().tolist())
     return value.astype(object) * factor if most * factor >= LIMIT else value * factor

@@ -32,6 +32,7 @@ class _Recorder:
     def __init__(self, ops: Ops, backward: bool) -> None:
         self.ops, self.backward = ops, backward
         self.arrays: dict[int, _Made] = {}  # by id
+        self.kernels: dict[type, Any] = {}
         self.forward = context.forwards
         self.seen: set[tuple[int, int, int | None]] = set()  # batch, id of a whole network, timestep
 
@@ -73,7 +74,8 @@ class _Recorder:
         return max(known, key=lambda pair: pair[0].ndim) if known else (given[0][0] if given else None, None)
 
     def _ask(self, function: Function, inputs: tuple, outputs: tuple, layout: Layout | None) -> OpCount:
-        before = context.samples, context.timesteps, context.leading
+        before = context.samples, context.timesteps, context.leading, context.counting, context.trusted
+        context.counting, context.trusted = self.kernels, type(function).__module__.startswith("snncore.")
         context.samples, context.timesteps = self.ops.told.get(self.ops.batches - 1), self.ops.timesteps
         context.leading = None if layout is None else layout.leading
         try:
@@ -81,7 +83,7 @@ class _Recorder:
             if self.backward and any(function.needs):
                 cost = cost + self._checked(function, "cost_backward", inputs, outputs)
         finally:
-            context.samples, context.timesteps, context.leading = before
+            context.samples, context.timesteps, context.leading, context.counting, context.trusted = before
         return cost
 
     @staticmethod
