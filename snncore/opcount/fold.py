@@ -14,6 +14,7 @@ import numpy as np
 
 from snncore.opcount.columns import COLUMNS
 from snncore.opcount.cost import CostError, Facts, OpCount
+from snncore.opcount.place import LIMIT, Block, Place, each_step, fits, places_of
 
 __all__ = ["ADDED", "Call", "Fold", "Folded", "Part"]
 
@@ -31,7 +32,6 @@ kept_apart: Any = operator.attrgetter(*(name for name in NAMES if name not in AD
 ALWAYS = frozenset(name for name, column in COLUMNS.items() if column.group == "memory")
 """Columns that are kept by layer and sample even without details: the memories of layers differ in their price."""
 
-LIMIT = 2**62
 SAFE = 2**40  # thousands of counts below it add up in 64 bits
 MANY = 64  # small arrays, before they are joined: each takes more memory than its entries do
 
@@ -70,31 +70,6 @@ class Part(NamedTuple):
     start: int | None
     sampled: bool
     counts: np.ndarray
-
-
-class _Block(NamedTuple):
-    """Columns of a place that lie over the same cells: 0 to 2 axes, `rows` timesteps of each sample.
-
-    values: for each column what every sample has, one number or one for each timestep, or None where samples differ.
-    starts: first of its `rows` rows in the table of the fold, 0 for columns that have none.
-    """
-
-    axes: int
-    rows: int
-    names: tuple[str, ...]
-    values: tuple[int | tuple[int, ...] | None, ...]
-    starts: tuple[int, ...]
-
-
-class _Place(NamedTuple):
-    """What the calls at one place have in common. rows: those of its columns in the table."""
-
-    layer: str
-    function: str
-    step: int | None
-    foreign: bool
-    blocks: tuple[_Block, ...]
-    rows: slice
 
 
 class _Group:
@@ -147,7 +122,7 @@ class Folded(OpCount):
                     first = start - place.rows.start
                     total = sum(group.rows[first : first + block.rows].tolist())
                 else:
-                    total = sum(_each_step(value, block.rows)) * group.samples
+                    total = sum(each_step(value, block.rows)) * group.samples
                 if total:
                     sums[name] = sums.get(name, 0) + total
         return sums
@@ -160,7 +135,7 @@ class Fold:
     together; by layer and sample only the columns in ALWAYS.
     """
 
-    def __init__(self, places: tuple[_Place, ...], details: bool) -> None:
+    def __init__(self, places: tuple[Place, ...], details: bool) -> None:
         self.places, self.details = places, details
         self.samples = self.largest = 0  # largest: no sum of counts is above it
         self.groups: list[dict[Any, _Group]] = [{} for _ in places]
@@ -180,20 +155,7 @@ class Fold:
         """Fold one batch; None if the calls do not all belong to as many samples, or count beyond 64 bits."""
         if samples is None:
             return None
-        places = list[_Place]()
-        row = 0
-        for call in calls:
-            begin, blocks = row, []
-            for lead, columns in call.cost.blocks:
-                rows = lead[0] if len(lead) == 2 else 1
-                values = tuple(_same_in_all_samples(value, samples) for value in columns.values())
-                starts = []
-                for value in values:
-                    starts.append(row if lead and value is None else 0)
-                    row += rows if lead and value is None else 0
-                blocks.append(_Block(len(lead), rows, tuple(columns), values, tuple(starts)))
-            places.append(_Place(call.layer, call.function, call.step, call.foreign, tuple(blocks), slice(begin, row)))
-        fold = Fold(tuple(places), details)
+        fold = Fold(places_of(calls, samples), details)
         return fold if fold.take(calls, samples) else None
 
     def take(self, calls: Sequence[Call], samples: int) -> bool:
@@ -206,7 +168,7 @@ class Fold:
             if (call.layer, call.function, call.step, call.foreign) != place[:4]:
                 return False
             once.append([])
-            if not _fits(call.cost, place, samples, arrays, once[-1]):
+            if not fits(call.cost, place, samples, arrays, once[-1]):
                 return False
         table = np.concatenate(arrays) if arrays else np.zeros((0, samples), np.int64)
         largest = self.largest + int(table.max(initial=0)) * table.size
@@ -298,10 +260,10 @@ class Fold:
             kept |= {(name, self.starts[i]): over_time[i] for i in self.by_column[name]}
         return kept
 
-    def _counts(self, block: _Block, k: int, by: str) -> np.ndarray:
+    def _counts(self, block: Block, k: int, by: str) -> np.ndarray:
         value, start = block.values[k], block.starts[k]
         if value is not None:
-            steps = np.array(_each_step(value, block.rows), object)[:, None]  # [T, 1]
+            steps = np.array(each_step(value, block.rows), object)[:, None]  # [T, 1]
             if by == "timestep":
                 return steps * self.samples
             counts = _roomy(steps if by == "both" else steps.sum(keepdims=True))
@@ -318,44 +280,6 @@ class Fold:
                 "details=False, which does not keep it"
             )
         return _roomy(np.concatenate(self.kept[block.names[k], start])[None])
-
-
-def _same_in_all_samples(value: Any, samples: int) -> int | tuple[int, ...] | None:
-    if isinstance(value, int):
-        return value
-    return tuple(value.ravel().tolist()) if value.shape[-1:] == (1,) and samples > 1 else None
-
-
-def _fits(cost: OpCount, place: _Place, samples: int, arrays: list[np.ndarray], once: list[int]) -> bool:
-    """Whether a cost is as a place has it; what samples differ in is appended to `arrays`, the rest to `once`."""
-    if len(cost.blocks) != len(place.blocks):
-        return False
-    for (lead, columns), block in zip(cost.blocks, place.blocks, strict=True):
-        if len(lead) != block.axes or tuple(columns) != block.names:
-            return False
-        if not lead:
-            once.extend(map(int, columns.values()))
-            continue
-        if lead[-1] != samples or (block.axes == 2 and lead[0] != block.rows):
-            return False
-        value: Any
-        for value, expected in zip(columns.values(), block.values, strict=True):
-            if type(value) is int or expected is not None:
-                if expected != (value if type(value) is int else _same_in_all_samples(value, 2)):
-                    return False
-                continue
-            if value.dtype != np.int64:
-                if value.dtype.kind == "O" or int(value.max(initial=0)) >= LIMIT:
-                    return False
-                value = value.astype(np.int64)
-            value = value if value.shape == lead else np.broadcast_to(value, lead)
-            arrays.append(value if block.axes == 2 else value[None])
-    return True
-
-
-def _each_step(value: int | tuple[int, ...], rows: int) -> list[int]:
-    steps = (value,) if isinstance(value, int) else value
-    return list(steps) if len(steps) == rows else [steps[0]] * rows
 
 
 def _sum(a: tuple, b: tuple) -> tuple:
