@@ -11,6 +11,7 @@ import pytest
 
 from snncore import CostError, OpCount, Ops, Tensor, at_timestep, count_ops, no_grad
 from snncore import functions as F
+from snncore.context import context
 from snncore.energy import RULES, apply_rule, energy_by_sample, load_prices
 from snncore.energy.samples import BY_SAMPLE
 from snncore.opcount import fold
@@ -176,6 +177,19 @@ def test_batches_inside_one_block_fold_too():
             network(Tensor(x))
     assert (ops.samples, ops.batches, len(ops.by_sample("spikes"))) == (8, 4, 8)
     assert max(call.times for call in ops.calls) == 3  # the last batch may go on
+
+
+def test_a_long_block_keeps_no_arrays_of_batches_that_are_over():
+    network, x, *_ = made("images", np.random.default_rng(0), n=2)
+    with no_grad(), count_ops(samples=2) as ops:
+        recorder = context.observers[-1]
+        for _ in range(6):
+            network(Tensor(x))
+            gc.collect()
+        kept = len(recorder.arrays), len(recorder.seen)
+    assert ops.batches == 6
+    assert kept[0] <= 30  # of one batch, whose calls are 12
+    assert kept[1] == 1
 
 
 def test_two_forwards_of_told_and_untold_samples():
