@@ -21,9 +21,10 @@ from pathlib import Path
 from misnet.datasets.registry import REGISTRY
 from misnet.models.config import ModelConfig
 from misnet.paper.estimate import EVALUATION, SAMPLES, Cost, cost_of, seconds_an_operation
-from misnet.paper.grid import QUICK_SETTINGS, SCALES, TITLES, Cell, Run, cells, config_of, plan, problem
-from misnet.paper.jobs import Job, JobError, Outcome, run_jobs
+from misnet.paper.grid import QUICK_SETTINGS, SCALES, SMALL_SCALE, TITLES, Cell, Run, cells, config_of, plan, problem
+from misnet.paper.jobs import Job, JobError, Outcome, finished_jobs, run_jobs
 from misnet.paper.pages import Line, Page, as_values, to_html, to_markdown
+from misnet.paper.paired import base_of
 from misnet.tools.naming import Parser, called
 from misnet.tools.paper_figures import FIGURES, draw
 from misnet.tools.settings import RECIPES
@@ -64,6 +65,8 @@ def make_parser() -> argparse.ArgumentParser:
     folders = "run folders to draw fig7, fig8 or fig9 of, with commas; trains nothing"
     parser.add_argument("--runs", type=lambda text: [Path(x) for x in text.split(",")], metavar="A,B", help=folders)
     parser.add_argument("--sample", type=int, default=0, metavar="K", help="test sample of fig8 and fig9 (default: 0)")
+    page = "write the page of the runs that are done, naming those that are not; run nothing"
+    parser.add_argument("--page-only", action="store_true", help=page)
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and for how long; run nothing")
     return parser
 
@@ -117,7 +120,8 @@ def first_line(args: argparse.Namespace) -> str:
     more = [f"--{name.replace('_', '-')} {getattr(args, name)}" for name in OF_TRAINING if getattr(args, name)]
     seeds = "One seed." if args.seeds == 1 else f"{args.seeds} seeds."
     data = args.dataset or ("dialpad" if args.scale == "quick" else "")
-    words = [SCALES[args.scale], f"Data: {data}." if data else "", f"With {' '.join(more)}." if more else "", seeds]
+    scale = SMALL_SCALE if args.name == "models" and args.scale == "quick" else SCALES[args.scale]
+    words = [scale, f"Data: {data}." if data else "", f"With {' '.join(more)}." if more else "", seeds]
     return " ".join(text for text in words if text)
 
 
@@ -134,7 +138,7 @@ def dry_run(found: Sequence[Planned], args: argparse.Namespace) -> list[str]:
     lines = [f"{'cell':<56} {'model':<24} {'parameters':>12} {'GMAC/sample':>12} {'hours/run':>10}"]
     hours: dict[str, float] = {}
     for k, of_cell in enumerate(found):
-        run, label = of_cell.run, f"{of_cell.cell.row}, {of_cell.cell.column}"
+        run, label = of_cell.run, _label(of_cell.cell)
         if k not in costs:
             lines.append(f"{label:<56} {run.model:<24} cannot run: {of_cell.refused}")
             continue
@@ -151,21 +155,32 @@ def dry_run(found: Sequence[Planned], args: argparse.Namespace) -> list[str]:
 
 def collect(found: Sequence[Planned], outcomes: dict[str, Outcome]) -> tuple[Line, ...]:
     """Return the lines of the page."""
-    return tuple(_line(of_cell, [outcomes[job.name] for job in of_cell.jobs]) for of_cell in found)
+    bases = {p.cell.column: _label(p.cell) for p in found if base_of(p.cell.table, p.cell.row)}
+    return tuple(_line(p, outcomes, bases.get(p.cell.column)) for p in found)
 
 
-def _line(of_cell: Planned, outcomes: Sequence[Outcome]) -> Line:
+def _label(cell: Cell) -> str:
+    return f"{cell.row}, {cell.column}"
+
+
+def _line(of_cell: Planned, by_name: dict[str, Outcome], base: str | None) -> Line:
     cell = of_cell.cell
+    outcomes = [by_name[job.name] for job in of_cell.jobs if job.name in by_name]
     results, errors = [], [outcome.error for outcome in outcomes if outcome.error is not None]
+    missing = [job.name.rpartition("-")[2] for job in of_cell.jobs if job.name not in by_name]
     for outcome in outcomes:
         if outcome.error is None:
             try:
                 results.append(read_result(outcome.folder))
             except CheckpointError as error:
                 errors.append(str(error))
-    notes = (cell.note, "" if of_cell.refused is None else f"not run: {of_cell.refused}")
+    notes = (
+        cell.note,
+        "" if of_cell.refused is None else f"not run: {of_cell.refused}",
+        f"not run yet: seed {', '.join(missing)}" if missing else "",
+    )
     return Line(
-        f"{cell.row}, {cell.column}",
+        _label(cell),
         of_cell.run.source.dataset,
         paper=cell.accuracy,
         paper_parameters=cell.parameters,
@@ -174,6 +189,7 @@ def _line(of_cell: Planned, outcomes: Sequence[Outcome]) -> Line:
         results=tuple(results),
         errors=tuple(errors),
         note="; ".join(text for text in notes if text),
+        base=None if base == _label(cell) else base,
     )
 
 
@@ -195,7 +211,10 @@ def main() -> int:
         return 0
     jobs = list({job.name: job for of_cell in found for job in of_cell.jobs}.values())
     try:
-        came = run_jobs(jobs, args.output_dir / "cells", args.jobs, lambda line: print(line, flush=True))
+        if args.page_only:
+            came = finished_jobs(jobs, args.output_dir / "cells")
+        else:
+            came = run_jobs(jobs, args.output_dir / "cells", args.jobs, lambda line: print(line, flush=True))
     except JobError as error:
         raise UsageError(f"--output-dir: {error}") from None
     except KeyboardInterrupt:
@@ -203,7 +222,7 @@ def main() -> int:
         raise
     failed = sum(outcome.error is not None for outcome in came)
     if args.name in FIGURES:
-        if failed or any(of_cell.refused for of_cell in found):
+        if failed or len(came) < len(jobs) or any(of_cell.refused for of_cell in found):
             print("error: not drawn, as a network is missing", file=sys.stderr)
             return DATA
         first = [args.output_dir / "cells" / of_cell.jobs[0].name for of_cell in found]

@@ -17,6 +17,11 @@ class Subject:
     weights: words on where they come from, trained or not. parameters: how many, None if that is not known.
     data: name, split, fingerprint, or whatever else says which inputs ran.
     warnings: what could not be counted or read, in words; printed before the figures.
+    training: a training step of the same network, counted apart, if it was asked for.
+    high: where rates are known within bounds alone, the counts at the upper ends; `ops` is then that at the lower.
+    trained: whether the weights were, None if nobody knows. weights_sha256: of their file.
+    run: how they were trained, of `misnet.audit.provenance.training_of`.
+    accuracy: of each head on the samples that were counted, shares of 1, the verdict first. device: that counted.
     """
 
     title: str
@@ -27,3 +32,10 @@ class Subject:
     parameters: int | None = None
     data: dict[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    training: Ops | None = None
+    high: Ops | None = None
+    trained: bool | None = None
+    weights_sha256: str = ""
+    run: dict[str, Any] = field(default_factory=dict)
+    accuracy: dict[str, float] = field(default_factory=dict)
+    device: str = "cpu"

@@ -13,11 +13,16 @@ step` is the public code: beta is 1 where rho < 1, else gamma is 1 where rho > 1
 Network, parameters and what is read of T timesteps are those of concat_resnet.py: 22,352,902 parameters for six
 classes, and 6,144 numbers of prototypes, 22.36 M in all, as Table 4 prints.
 
-Inferred: when prototypes move. The code computes them after each epoch from a tenth of the training data, and mixes
-in one part in five of the old ones. Here they move in every step, towards the mean of the batch for each class that
-is in it, c = momentum c + (1 - momentum) mean, as running statistics do; the first mean of a class is taken whole,
-and the terms above are left out until every class has one. mu, its number of steps and alpha are not in the code as
-published, or 1. With `--accumulate K` each of the K parts counts as a step of the prototypes.
+Read from their code: the distance and its softmax, rho, that one modality alone is drawn, alpha 1 by default, and
+that the terms count in epochs 0 to 100 of 150. The clipped weights and the entropy are the paper's and in no code that
+was found; mu and its number of steps have no published value.
+
+Inferred: when prototypes move, and that the terms count to the end. Their code computes prototypes before the first
+epoch and after each, in evaluation mode, from a tenth of the training batches (for AVE from all of its validation
+split), and mixes in one part in five of the old ones. Here they move in every step, towards the mean of the batch for
+each class that is in it, c = momentum c + (1 - momentum) mean, as running statistics do; the first mean of a class is
+taken whole, and the terms above are left out until every class has one. With `--accumulate K` each of the K parts
+counts as a step of the prototypes.
 """
 
 from dataclasses import dataclass

@@ -10,10 +10,14 @@ R_m is the regulariser as the paper prints it: of two samples the one with the l
 confidence, by the difference of the losses, which are scaled to [0, 1]. (The public code subtracts that difference.)
 22,346,752 parameters and 1,026 a class, with the encoders of concat_resnet.py.
 
-Inferred: the losses l_i. The source takes for each sample its mean loss over all epochs so far; a model here is not
-told which samples it sees, so l_i is the loss in this step. Gradients pass through w_m (as in their network for RGB
-and depth; the one for text and images cuts them), not through l_i. Lambda is 0.1, as there. The source has no
-audio-visual network, and no code for CREMA-D: the encoders are those of the other rows of Table 4.
+Read from their code: the factor 1/10, the cross-entropy of all three scores, pairs of neighbours in the batch, and
+lambda, 0.1 for RGB and depth (1 for text and images). Gradients pass through w_m, as in their network for RGB and
+depth (the one for text and images cuts them where p is formed), not through l_i.
+
+Inferred: the losses l_i. Their code adds up, for each sample, its losses of all epochs so far, and scales these sums by
+the least and the largest of the whole training set; a model here is not told which samples it sees, so l_i is the
+loss in this step, scaled by those of the batch. The source has no audio-visual network, and no code for CREMA-D: the
+encoders are those of the other rows of Table 4.
 """
 
 from dataclasses import dataclass

@@ -35,8 +35,9 @@ from misnet.models.parts.cross_attention import KINDS, CrossAttention
 from misnet.models.parts.neurons import SpikingConfig
 from misnet.models.parts.pair import PairScores, log_sum_exp
 from misnet.models.parts.streams import FusionModel, PooledHead, class_loss
+from snncore import functions as F
 from snncore import named_rng, nn
-from snncore.backend import Array
+from snncore.backend import Array, array_module
 from snncore.tape import Tensor
 
 __all__ = ["SCMRL", "Config", "alignment_loss", "build"]
@@ -102,8 +103,10 @@ class Branch(nn.Module):
         r = self.cross(x, other)
         if self.linear is not None:
             r = self.neuron(self.linear(r))
-        x = r * self.alpha + x
-        return (x + self.mlp(x)).mean(2), r.mean(2)
+        alpha = Tensor(array_module(r.data).full((), self.alpha, self.dtype))  # beside spikes a number is float32
+        x = r * alpha + x
+        mean = F.Mean(2, dtype=self.dtype)
+        return mean(x + self.mlp(x)), mean(r)
 
 
 class SCMRL(FusionModel):

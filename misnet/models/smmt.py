@@ -109,7 +109,7 @@ class SMMT(FusionModel):
         for block in self.cross:
             tokens = list(block(*tokens))
         (name,) = self.heads
-        return {name: self.head(*(x.mean(2) for x in tokens))}  # features [T, N, D]
+        return {name: self.head(*map(F.Mean(2, dtype=self.dtype), tokens))}  # features [T, N, D]
 
 
 build = SMMT

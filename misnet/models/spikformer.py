@@ -63,7 +63,7 @@ class Encoder(nn.Module):
         self.blocks = nn.Sequential([Block(config, rng) for _ in range(config.depth)])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(self.patches(x)).mean(2)  # [T, N, D]
+        return F.Mean(2, dtype=self.dtype)(self.blocks(self.patches(x)))  # [T, N, D]
 
 
 class Spikformer(FusionModel):

@@ -13,11 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import misnet
 from misnet.training.results import AUDIT, read_result
 from snncore.checkpoint import CheckpointError
 from snncore.files import replace_file
 
-__all__ = ["Job", "JobError", "Outcome", "run_jobs", "trained"]
+__all__ = ["Job", "JobError", "Outcome", "finished_jobs", "run_jobs", "trained"]
 
 
 class JobError(ValueError):
@@ -50,6 +51,14 @@ def trained(folder: Path) -> bool:
         return False
 
 
+def finished_jobs(jobs: Sequence[Job], directory: Path) -> list[Outcome]:
+    """Return what came of the jobs that are trained already; runs nothing. Raises JobError as run_jobs does."""
+    found = [job for job in jobs if trained(directory / job.name)]
+    for job in found:
+        check_is_same(job, directory)
+    return [Outcome(job, directory / job.name) for job in found]
+
+
 def check_is_same(job: Job, directory: Path) -> None:
     """Raise JobError if the folder of a job was begun with other options; note them if it is new."""
     path, wanted = directory / f"{job.name}.json", {k: list(v) for k, v in asdict(job).items() if k != "name"}
@@ -77,13 +86,23 @@ def run_jobs(
 ) -> list[Outcome]:
     """Run jobs, `at_once` at a time, and return what came of each, in their order; one that fails stops no other.
 
-    Each gets its share of the processors as threads; kernels give the same bits with any number of them.
+    Each gets its share of the processors as threads, or NUMBA_NUM_THREADS if that is less; kernels give the same bits
+    with any number of them.
     Raises JobError before anything runs if a folder holds another run; KeyboardInterrupt once all have saved.
     """
     for job in jobs:
         check_is_same(job, directory)
-    threads = max(1, (os.cpu_count() or 1) // at_once)
-    environment = {**os.environ, "NUMBA_NUM_THREADS": str(threads), "PYTHONUNBUFFERED": "1"}
+    share = max(1, (os.cpu_count() or 1) // at_once)
+    asked = os.environ.get("NUMBA_NUM_THREADS", "")
+    threads = min(share, int(asked)) if asked.isdecimal() and int(asked) > 0 else share
+    here = str(Path(misnet.__file__).parents[1])  # a checkout that is not installed, from whatever folder it is called
+    paths = os.pathsep.join(path for path in (here, os.environ.get("PYTHONPATH")) if path)
+    environment = {
+        **os.environ,
+        "NUMBA_NUM_THREADS": str(threads),
+        "PYTHONUNBUFFERED": "1",
+        "PYTHONPATH": paths,
+    }
 
     def one(numbered: tuple[int, Job]) -> Outcome:
         number, job = numbered

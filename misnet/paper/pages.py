@@ -5,6 +5,8 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from misnet.paper.estimate import SAMPLES
+from misnet.paper.paired import Paired, paired
 from misnet.training.results import Result, spread
 
 __all__ = ["Line", "Page", "as_values", "to_html", "to_markdown"]
@@ -27,7 +29,7 @@ class Line:
 
     paper: accuracy in percent. paper_parameters: in millions. paper_mj: energy of a sample. None: not printed.
     parameters: of the network here. results: one a seed. errors: of seeds that have no result. note: what is read
-    into the paper, or why nothing ran.
+    into the paper, or why nothing ran. base: label of the line that it is compared with seed by seed, if there is one.
     """
 
     label: str
@@ -39,6 +41,7 @@ class Line:
     results: tuple[Result, ...] = ()
     errors: tuple[str, ...] = ()
     note: str = ""
+    base: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ HEADINGS = (
     "parameters, paper (M)",
     "ours (M)",
     "firing rate",
+    "training (s)",
     "energy, paper (mJ)",
     "ours by the paper's rule (mJ)",
     "exact (mJ)",
@@ -88,6 +92,19 @@ def accuracies(results: Sequence[Result], head: str | None = None) -> list[float
     return [100 * result.last[f"test_accuracy_{head or result.heads[0]}"] for result in results]
 
 
+def seconds(results: Sequence[Result]) -> list[float]:
+    """Return what the training steps of each run took, without evaluation; nothing if the samples are not known."""
+    found = []
+    for result in results:
+        settings = result.content["settings"]
+        limit = settings.get("limit_train")
+        if limit is None or any("samples_per_second" not in row for row in result.rows):
+            return []
+        samples = min(limit, SAMPLES.get(settings["dataset"], limit))
+        found.append(sum(samples / row["samples_per_second"] for row in result.rows))
+    return found
+
+
 def _cells(line: Line, comparable: bool) -> tuple[str, ...]:
     results, found = line.results, accuracies(line.results)
     difference = "-"
@@ -106,9 +123,18 @@ def _cells(line: Line, comparable: bool) -> tuple[str, ...]:
         _number(line.paper_parameters),
         "-" if line.parameters is None else f"{line.parameters / 1e6:.3f}",
         _mean([r.last["test_firing_rate"] for r in results], 3),
+        _mean(seconds(results), 0),
         _number(line.paper_mj),
         *(_mean(values, 5) for values in energies),
     )
+
+
+def compared(lines: Sequence[Line]) -> list[Paired]:
+    """Return the differences of all lines from their bases, seed by seed."""
+    by_label = {line.label: line for line in lines}
+    pairs = ((line, by_label.get(line.base or "")) for line in lines)
+    found = (paired(a.label, a.results, b.label, b.results) for a, b in pairs if b is not None)
+    return [x for x in found if x is not None]
 
 
 def _sentences(page: Page) -> list[str]:
@@ -121,6 +147,7 @@ def _sentences(page: Page) -> list[str]:
             "What can be compared is which row is above which, within the spread of the seeds."
         ]
     )
+    found += [f"seed by seed, against {x.base}: {x.text()}" for x in compared(page.lines)]
     found += [f"{line.label}, {line.data}: {line.note}" for line in page.lines if line.note]
     found += [f"{line.label}, {line.data}: FAILED: {error}" for line in page.lines for error in line.errors]
     return [*found, *page.remarks]
@@ -168,6 +195,7 @@ def as_values(page: Page) -> str:
             ],
             "errors": list(line.errors),
             "note": line.note,
+            "base": line.base,
         }
         for line in page.lines
     ]

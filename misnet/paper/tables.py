@@ -6,7 +6,7 @@ from typing import Any
 
 from misnet.paper.published import Row, rows
 
-__all__ = ["CONTROLS", "DATA", "GRIDS", "TITLES", "Cell", "Source", "cells"]
+__all__ = ["CONTROLS", "DATA", "GRIDS", "MODELS", "TITLES", "Cell", "Source", "cells"]
 
 
 @dataclass(frozen=True)
@@ -219,7 +219,32 @@ def _table11() -> Iterator[Cell]:
             yield _cell(row, column, column, switches={"block": block}, label=label, note=note)
 
 
+MODELS = {
+    "MISNet-XS": ("misnet", {"variant": "XS"}),
+    "MISNet-S": ("misnet", {"variant": "S"}),
+    "SEW-ResNet18, late fusion": ("sew-resnet18", {}),
+    "SEW-ResNet18, early fusion": ("sew-resnet18", {"fusion": "early"}),
+    "Spiking-ResNet18": ("spiking-resnet18", {}),
+    "Spikformer": ("spikformer", {}),
+    "Spike-driven Transformer": ("spike-driven-transformer", {}),
+    "SpikingResformer": ("spikingresformer-ti", {}),
+    "SMMT": ("smmt", {}),
+    "EMSNN": ("emsnn", {}),
+    "S-CMRL": ("s-cmrl", {}),
+    "Concat-ResNet18": ("concat-resnet18", {}),
+    "PMR": ("pmr", {}),
+    "QMF": ("qmf", {}),
+}
+"""Every model that there is, by the name of its row in the table of all models, which is not of the paper."""
+
+
+def _models() -> Iterator[Cell]:
+    for label, (model, own) in MODELS.items():
+        yield Cell("models", label, "audio and vision", "CIFAR10-AV", model, own | {"timesteps": 4})
+
+
 GRIDS = {
+    "models": _models,
     "table2": _table2,
     "table3": _table3,
     "table4": _table4,
@@ -233,9 +258,10 @@ GRIDS = {
     "table10": _table10,
     "table11": _table11,
 }
-"""What can be run, in the order of the paper."""
+"""What can be run: all models, then the paper in its order."""
 
 TITLES = {
+    "models": "All models: each trained on audio and vision",
     "table2": "Table 2: vision alone, and audio-visual pairs, beside other spiking networks",
     "table3": "Table 3: event camera and silicon cochlea (M&N)",
     "table4": "Table 4: recordings, beside networks with and without spikes",

@@ -7,36 +7,42 @@ import numpy as np
 
 from snncore.backend import Array, array_module, asnumpy
 from snncore.functions.checks import as_float
+from snncore.functions.summing import integer_product, summing
 from snncore.opcount.cost import Facts, OpCount, Value, exact_sum, lead_of, times
-from snncore.opcount.events import Events, entries, events, traffic, values
+from snncore.opcount.events import Events, check_events, entries, events, traffic, values
 from snncore.tape import Function
 
 
 class MatMul(Function):
     """y = a @ b over the last two axes, the others broadcast; ga = gy @ b^T, gb = a^T @ gy.
 
-    Spikes are taken as the float type of the other array, or float32; spikes times one matrix are accumulated where
-    they are few. Kept for backward: a and b as they are, so that spikes stay bytes.
+    Spikes are taken as the float type of the other array, or where both are spikes as `dtype`; spikes times one matrix
+    are accumulated where they are few. Kept for backward: a and b as they are, so that spikes stay bytes.
     Raises ValueError for shapes that do not fit.
     """
+
+    def __init__(self, dtype: Any = np.float32) -> None:
+        self.dtype = np.dtype(dtype)
 
     def forward(self, a: Array, b: Array) -> Array:
         if a.ndim < 2 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
             raise ValueError(f"MatMul: expected [..., n, k] and [..., k, m], found {a.shape} and {b.shape}")
         self.save(a, b)
         if self._is_linear(a, b):
-            return self.kernels.linear_forward(a, b)
+            return summing(self.kernels, "linear_forward", a, b)(a, b)
+        if "f" not in (a.dtype.kind, b.dtype.kind):
+            return integer_product(a, b, self.dtype)
         return as_float(a, b) @ as_float(b, a)
 
     def backward(self, gy: Array) -> Any:
         a, b = self.saved
         ga = gb = None
         if self.needs[0]:
-            ga = self.kernels.sum_to(gy @ as_float(b, a).swapaxes(-1, -2), a.shape)
+            ga = self.kernels.sum_to(gy @ as_float(b, gy).swapaxes(-1, -2), a.shape)
         if self.needs[1] and self._is_linear(a, b):
             gb = self.kernels.linear_backward_weight(a, gy)
         elif self.needs[1]:
-            gb = self.kernels.sum_to(as_float(a, b).swapaxes(-1, -2) @ gy, b.shape)
+            gb = self.kernels.sum_to(as_float(a, gy).swapaxes(-1, -2) @ gy, b.shape)
         return ga, gb
 
     @staticmethod
@@ -51,6 +57,7 @@ class MatMul(Function):
         meets. Spikes against spikes accumulate where both have an event; it counts as graded if either is above 1.
         """
         (a, b), y = inputs, outputs[0]
+        check_events(a, b)
         lead = lead_of(y.shape, features=2)
         (n, k), m, batch = a.shape[-2:], b.shape[-1], y.shape[:-2]
         xp = array_module(a)
@@ -61,7 +68,8 @@ class MatMul(Function):
         seen = values(side, found, lead)
         columns: dict[str, Any] = {"dense_mac": dense, "dense_mac_padded": dense}
         if a.dtype.kind == b.dtype.kind == "f":
-            columns |= {"mac": dense, "mac_nonzero": _meetings(a != 0, b != 0, lead)}
+            met = _meetings(a != 0, b != 0, lead)
+            columns |= {"mac": dense, "mac_nonzero": met, "mac_zero": dense - met, "mac_spared": dense - met}
             value_taps = seen["value_sum"] * other
         elif a.dtype.kind != "f" and b.dtype.kind != "f":
             pairs, ones = _meetings(a != 0, b != 0, lead), _meetings(a == 1, b == 1, lead)

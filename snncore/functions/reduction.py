@@ -12,10 +12,12 @@ from snncore.tape import Function
 
 
 class Sum(Function):
-    """y = sum of x over `axis` (all axes if None); gx = gy, spread back. Spikes are summed as float32."""
+    """y = sum of x over `axis` (all axes if None); gx = gy, spread back. Spikes are summed as `dtype`."""
 
-    def __init__(self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False) -> None:
-        self.axis, self.keepdims = axis, keepdims
+    def __init__(
+        self, axis: int | tuple[int, ...] | None = None, keepdims: bool = False, dtype: Any = np.float32
+    ) -> None:
+        self.axis, self.keepdims, self.dtype = axis, keepdims, np.dtype(dtype)
 
     def forward(self, x: Array) -> Array:
         self.shape = x.shape
@@ -23,7 +25,7 @@ class Sum(Function):
         if any(not -x.ndim <= a < x.ndim for a in axes):
             raise ValueError(f"{self.name}: expected axes of an array of shape {x.shape}, found {self.axis}")
         self.axes = tuple(int(a) % x.ndim for a in axes)
-        return self.reduce(x, x.dtype if x.dtype.kind == "f" else np.dtype(np.float32))
+        return self.reduce(x, x.dtype if x.dtype.kind == "f" else self.dtype)
 
     def reduce(self, x: Array, dtype: np.dtype) -> Array:
         """Return the sum over `self.axes`."""
@@ -70,7 +72,7 @@ class Sum(Function):
 
 
 class Mean(Sum):
-    """y = mean of x over `axis` (all axes if None); gx = gy / n, spread back. Spikes are averaged as float32."""
+    """y = mean of x over `axis` (all axes if None); gx = gy / n, spread back. Spikes are averaged as `dtype`."""
 
     def reduce(self, x: Array, dtype: np.dtype) -> Array:
         self.count = math.prod(x.shape[a] for a in self.axes)

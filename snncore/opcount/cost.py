@@ -54,14 +54,19 @@ class Facts:
     kind: one of KINDS; a rule says that it cannot read another. layer: name of the function.
     in_size, out_size: entries of input and output. cells: timesteps x samples, 1 if the call is one piece.
     spikes: the input has an integer type. events: entries of it that are not zero; of a neuron, its spikes; of a
-    residual (an addition of spikes), those of both inputs.
+    residual (an addition of spikes), those of both inputs. largest: of an input of an integer type, its largest entry,
+    at least 1; 0 if that is not stated.
     value_sum: sum of the input. value_taps: the same, each entry times the outputs that it reaches.
     unit: all input is 0 or 1, whatever its type; signed_unit: -1, 0 or 1. negative: some of it is below 0.
     kernel, stride: of a convolution or of pooling. channels: of input and output. groups: parts of the channels that do
     not see each other. weights, bias: entries of them.
+    leak, hard: a neuron leaks, its reset is a hard one. rest: entries of a neuron that start from a membrane of 0.
+    outside: the input came from outside, through operations that only move, add and scale.
+    repeated: cells whose input is that of the timestep before. effective: accumulations and multiply-accumulates where
+    neither the input nor the weight is zero, None if that was not stated; effective_unit: those of them in timesteps
+    whose whole input is -1, 0 or 1.
     calls: how many calls these facts are of, whose sizes, cells, events and sums are added up; more than one where
     batches were folded together (`snncore.opcount.fold.ADDED`).
-    leak: of a neuron. outside: the input came from outside, through operations that only move, add and scale.
     """
 
     kind: str
@@ -71,6 +76,7 @@ class Facts:
     cells: int = 1
     spikes: bool = False
     events: int = 0
+    largest: int = 0
     value_sum: float = 0.0
     value_taps: float = 0.0
     unit: bool = False
@@ -83,7 +89,12 @@ class Facts:
     weights: int = 0
     bias: int = 0
     leak: bool = False
+    hard: bool = False
+    rest: int = 0
     outside: bool = False
+    repeated: int = 0
+    effective: int | None = None
+    effective_unit: int = 0
     calls: int = 1
 
 
@@ -93,7 +104,8 @@ class OpCount:
     lead: () for a call that is one piece; (T, N), from `lead_of`, for one whose counts are given for each timestep
     and sample; (N,) for one without time, or inside `snncore.opcount.at_timestep`. Each column: an integer, which
     holds for every cell of `lead`, or an integer array that broadcasts to it. once: counts of the call as a whole.
-    facts: for the rules of others; an operation of your own may leave them out.
+    facts: for the rules of others; an operation of your own may leave them out. repeated: set it to tell the counting
+    in which cells the output is that of the timestep before.
     Raises CostError for a column that does not exist, a count that is negative or not an integer, or another shape.
     """
 
@@ -108,6 +120,7 @@ class OpCount:
         if once:
             self.blocks.append(((), _checked((), dict(once))))
         self.facts = facts
+        self.repeated: np.ndarray | None = None
 
     def __add__(self, other: "OpCount") -> "OpCount":
         both = OpCount(facts=self.facts + other.facts)

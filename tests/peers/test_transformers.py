@@ -15,11 +15,11 @@ T, N, SIZE, CHANNELS, CLASSES = 3, 2, 16, 3, 5
 D, DEPTH, HEADS, RATIO = 16, 2, 2, 2
 SWITCHES = {"streams": "visual", "size": SIZE, "timesteps": T, "classes": CLASSES, "width": D, "depth": DEPTH}
 SWITCHES |= {"attention_heads": HEADS, "mlp_ratio": RATIO, "visual_channels": CHANNELS}
-NETWORKS = {  # ours, the name of theirs, neuron layers of both, and how far gradients may be apart
-    # products of spikes with spikes are float32 here, which holds these integers, but rounds what comes back
-    "spikformer": (spikformer, "Spikformer", 5 + DEPTH * (3 + 1 + 1 + 2), 2e-6),
-    "spike-driven": (spike_driven, "SpikeDrivenTransformer", 4 + DEPTH * (1 + 3 + 1 + 2) + 1, 1e-9),
+NETWORKS = {  # ours, the name of theirs, neuron layers of both
+    "spikformer": (spikformer, "Spikformer", 5 + DEPTH * (3 + 1 + 1 + 2)),
+    "spike-driven": (spike_driven, "SpikeDrivenTransformer", 4 + DEPTH * (1 + 3 + 1 + 2) + 1),
 }
+NEAR = 1e-9  # how far gradients may be apart
 
 
 def twins(name):
@@ -68,9 +68,8 @@ def as_ours(s, shape):
 
 
 def compare(name):
-    """Hold spikes equal, scores and variances to a part in 1e9, gradients as NETWORKS says. Returns the spikes."""
+    """Hold spikes equal, scores and variances to a part in 1e9, gradients to NEAR. Returns the spikes."""
     ours, theirs = twins(name)
-    near = NETWORKS[name][3]
     copy_weights(ours, theirs)
     rng = np.random.default_rng(0)
     x, labels = rng.normal(size=(T, N, SIZE, SIZE, CHANNELS)), rng.integers(0, CLASSES, N)
@@ -91,8 +90,8 @@ def compare(name):
     scale = max(abs(p.grad).max() for p in ours.parameters())
     for a, p, other in parameters(ours, theirs):
         g = other.grad.numpy()
-        # a bias before a batch normalisation has no gradient but what was rounded, a thousandth of `near` at most
-        np.testing.assert_allclose(as_theirs(a, p.grad, g.shape), g, rtol=0, atol=near * (abs(g).max() + 1e-3 * scale))
+        # a bias before a batch normalisation has no gradient but what was rounded, a thousandth of NEAR at most
+        np.testing.assert_allclose(as_theirs(a, p.grad, g.shape), g, rtol=0, atol=NEAR * (abs(g).max() + 1e-3 * scale))
     for a, b in pairs(ours, theirs):
         if isinstance(a, nn.BatchNorm):
             np.testing.assert_allclose(a.running_var.data, b.running_var.numpy(), rtol=1e-9)

@@ -17,7 +17,7 @@ def test_a_cell_is_run_once_and_its_page_written(call, tmp_path):
     assert {"audit.json", "best.safetensors", "metrics.csv"} <= {path.name for path in folder.iterdir()}
     assert (tmp_path / "table7-quick.md").read_text().startswith("NOT the paper's scale")
     (line,) = json.loads((tmp_path / "table7-quick.json").read_text())["lines"]
-    assert (line["row"], line["parameters"]) == ("#1: SEW off, MLIF off, CREMA-D", 201286)
+    assert (line["row"], line["parameters"]) == ("#1: SEW off, MLIF off, CREMA-D", 52950)
     assert line["runs"][0]["energy_mj"]["exact"] > 0
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert call(*arguments).status == 0
@@ -29,7 +29,7 @@ def test_a_dry_run_says_parameters_and_hours_and_writes_nothing(call, tmp_path):
     assert result.status == 0, result.err
     lines = result.out.splitlines()
     assert lines[0].startswith("NOT the paper's scale")
-    assert " ".join(lines[2].split()).startswith("#1: SEW off, MLIF off, CREMA-D misnet 201,286 0.0074 ")
+    assert " ".join(lines[2].split()).startswith("#1: SEW off, MLIF off, CREMA-D misnet 52,950 0.0020 ")
     assert lines[-1].startswith("3 runs, about ")
     assert not (tmp_path / "none").exists()
 
@@ -48,6 +48,15 @@ def test_a_dry_run_says_parameters_and_hours_and_writes_nothing(call, tmp_path):
 def test_what_cannot_be_meant_is_refused(call, options, message):
     result = call("reproduce", *options.split(), "--dry-run")
     assert (result.status, result.err.strip()) == (2, f"error: {message}")
+
+
+def test_a_page_of_what_is_done_names_what_is_not(call, tmp_path):
+    result = call("reproduce", *SMALL, "--seeds", "2", "--page-only", "--output-dir", tmp_path)
+    assert result.status == 0, result.err
+    text = (tmp_path / "table7-quick.md").read_text()
+    assert "| #1: SEW off, MLIF off, CREMA-D | dialpad | 67.88 | not run |" in text
+    assert "not run yet: seed 0, 1\n" in text
+    assert not (tmp_path / "cells").exists()
 
 
 def test_a_run_that_fails_is_on_the_page_and_in_the_status(call, tmp_path):

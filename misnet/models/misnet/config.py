@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from misnet.models.config import ConfigError, Data, ModelConfig, Shape, shape_of, switch
+from misnet.models.parts.fuse import FUSIONS
 from misnet.models.parts.streams import STREAMS
 from snncore.functions.sew import CONNECTS
 from snncore.nn import NEURONS, decay_of
@@ -22,8 +23,6 @@ VARIANTS = {
 
 MOST_CELLS = 254
 """Cells of a stage with a residual around each: spikes begin as 1, each cell adds 1, and a byte holds 255."""
-
-HEADS = ("concat", "sum", "hadamard", "mlp", "attention")
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,7 @@ class MISNetConfig(ModelConfig):
     connect: str = switch("add", "how a SEW block joins its input", CONNECTS)
     cell_residual: bool = switch(False, "add the spikes that entered a cell to those that leave it")
     pooling: str = switch("max", "2x2 pooling after the cells of a stage; max keeps spikes binary", ("max", "avg"))
-    head: str = switch("concat", "fusion before the classifier (Eq. 13, Table 6)", HEADS)
+    head: str = switch("concat", "fusion before the classifier (Eq. 13, Table 6)", FUSIONS)
     head_pool: int = switch(0, "0: global average before the heads; k: average over k x k pixels, then flatten")
     dropout: float = switch(0.0, "rate after each stage and before the heads; the public code has 0.3 in L and XL")
     head_scale: float = switch(0.1, "factor on the initial weights of the last layer of each head")

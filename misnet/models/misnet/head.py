@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from misnet.models.misnet.config import MISNetConfig
-from misnet.models.misnet.fusion import CrossModalAttention, check_pair
+from misnet.models.parts.fuse import Fuse
 from snncore import functions as F
 from snncore import nn
 from snncore.tape import Tensor
@@ -31,37 +31,17 @@ class FeaturePool(nn.Module):
         return x.reshape(*x.shape[:2], math.prod(x.shape[2:]))  # [T, N, F]
 
 
-class FusionHead(nn.Module):
-    """Fuse the features of both modalities and classify: P[t] = Linear(fuse(g_a, g_v)).
-
-        concat:    Linear([g_a; g_v])              sum:       Linear(g_a + g_v)
-        hadamard:  Linear(g_a * g_v)               mlp:       Linear(relu(Linear([g_a; g_v])))
-        attention: Linear([y_a; y_v]), y = CrossModalAttention(g_a, g_v)
+class FusionHead(Fuse):
+    """Fuse the features of both modalities as `Fuse` does and classify: P[t] = Linear(fuse(g_a, g_v)).
 
     g_a, g_v: float [T, N, F]. Returns [T, N, classes]. Source: Eq. 13 and Table 6.
     """
 
     def __init__(self, features: int, config: MISNetConfig, rng: np.random.Generator) -> None:
-        self.fusion = config.head
-        if self.fusion == "attention":
-            self.attention = CrossModalAttention(features, rng)
-        if self.fusion == "mlp":
-            self.hidden = nn.Linear(2 * features, features, rng=rng)
-        inputs = 2 * features if self.fusion in ("concat", "attention") else features
-        self.linear = nn.Linear(inputs, config.classes, rng=rng)
+        super().__init__(features, config.head, rng)
+        self.linear = nn.Linear(self.width(features, config.head), config.classes, rng=rng)
         self.dropout = None if config.dropout == 0 else nn.Dropout(config.dropout, shared_over_time=False)
 
     def forward(self, g_a: Tensor, g_v: Tensor) -> Any:
-        check_pair("FusionHead", g_a, g_v)
-        if self.fusion == "sum":
-            return self.classify(g_a + g_v)
-        if self.fusion == "hadamard":
-            return self.classify(g_a * g_v)
-        if self.fusion == "attention":
-            g_a, g_v = self.attention(g_a, g_v)
-        g = F.Concat(-1)(g_a, g_v)  # [T, N, 2F]
-        return self.classify(F.ReLU()(self.hidden(g)) if self.fusion == "mlp" else g)
-
-    def classify(self, g: Tensor) -> Tensor:
-        """Return the scores of fused features, after dropout if there is one."""
+        g = self.fuse(g_a, g_v)
         return self.linear(g if self.dropout is None else self.dropout(g))

@@ -63,7 +63,7 @@ class WindowAttention(nn.Module):
         if self.shift:
             s = rolled(s, self.shift)
         q, k, v = (to_windows(layer(s), self.window, self.heads) for layer in (self.q, self.k, self.v))
-        scores = q @ k.transpose(0, 1, 2, 3, 4, 6, 5)  # [T, N, H / w, W / w, heads, w * w, w * w]
+        scores = F.MatMul(self.dtype)(q, k.transpose(0, 1, 2, 3, 4, 6, 5))  # [T, N, H / w, W / w, heads, w * w, w * w]
         if self.mask is not None:
             scores = scores * Tensor(self.mask.data)
         a = from_windows(scores @ v, self.window)  # [T, N, H, W, C]

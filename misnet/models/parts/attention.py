@@ -92,7 +92,7 @@ class SpikingSelfAttention(nn.Module):
             return parts.transpose(0, 1, 3, 2, 4)  # [T, N, heads, P, D / heads]
 
         q, k, v = split(self.q(x)), split(self.k(other)), split(self.v(other))
-        a = (q @ k.transpose(0, 1, 2, 4, 3)) @ v  # [T, N, heads, P, D / heads]
+        a = F.MatMul(self.dtype)(q, k.transpose(0, 1, 2, 4, 3)) @ v  # [T, N, heads, P, D / heads]
         a = self.neuron(a * self.scale).transpose(0, 1, 3, 2, 4).reshape(t, n, p, d)
         return self.projection(a)
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from misnet.models.parts.attention import ATTENTION_THRESHOLD, LinearBNNeuron
 from misnet.models.parts.neurons import SpikingConfig
+from snncore import functions as F
 from snncore import nn
 from snncore.tape import Tensor
 
@@ -31,7 +32,7 @@ class SpikingCrossAttention(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor) -> Tensor:
         q, k, v = self.split(self.q(x)), self.split(self.k(y)), self.split(self.v(y))
-        a = (q @ k.transpose(0, 1, 2, 4, 3)) @ v * SCALE
+        a = F.MatMul(self.dtype)(q, k.transpose(0, 1, 2, 4, 3)) @ v * SCALE
         a = a.transpose(3, 1, 0, 2, 4) if self.temporal else a.transpose(0, 1, 3, 2, 4)  # [T, N, P, heads, D / heads]
         return self.projection(self.neuron(a.reshape(x.shape)))
 
@@ -57,5 +58,5 @@ class CrossAttention(nn.Module):
             return self.spatial(x, y)
         if self.spatial is None:
             return self.temporal(x, y)
-        over_space = self.spatial(x, y).mean(2, keepdims=True)  # [T, N, 1, D]
-        return over_space * self.temporal(x, y).mean(0, keepdims=True)
+        over_space = F.Mean(2, keepdims=True, dtype=self.dtype)(self.spatial(x, y))  # [T, N, 1, D]
+        return over_space * F.Mean(0, keepdims=True, dtype=self.dtype)(self.temporal(x, y))

@@ -7,7 +7,7 @@ from snncore.opcount import Call, Ops
 from snncore.opcount.columns import COLUMNS
 from snncore.opcount.cost import KINDS
 
-__all__ = ["listed", "note_silent_memory", "note_unread"]
+__all__ = ["counted", "listed", "note_silent_memory", "note_unread"]
 
 READ_BY_FACTS = ("synapse", "dense", "neuron")
 COMPUTING = tuple(name for name, column in COLUMNS.items() if column.price)
@@ -33,6 +33,14 @@ def note_silent_memory(reading: Reading, ops: Ops) -> None:
     silent = [call for call in ops.calls if _should_state_facts(call) and not any(map(call.cost.totals().get, BYTES))]
     if silent:
         reading.notes.append(f"memory not in these figures, because no bytes are stated: {listed(silent)}")
+
+
+def counted(number: int, ops: Ops) -> str:
+    """A number of all samples as words: for one sample, if it is known how many there are."""
+    if not ops.samples:
+        return f"{number:,}"
+    each = number / ops.samples
+    return f"{each:,.0f} a sample" if each.is_integer() else f"{each:,.1f} a sample (mean)"
 
 
 def listed(calls: list[Call]) -> str:

@@ -6,11 +6,15 @@ import pytest
 from misnet.models.registry import DEFAULT, MODELS, build, config_class
 from misnet.models.summary import summarize
 from misnet.training.run import Run, Stopped
+from snncore import Tensor, observe
+from snncore import functions as F
 from snncore.checkpoint import load_checkpoint
+from snncore.functions import MatMul
 from snncore.optim import Adam
 from snncore.rng import named_rng
 from snncore.schedules import Constant
 from tests.misnet.models.checks import batch_of
+from tests.misnet.tiny import shaken, tiny_config
 from tests.misnet.tiny_run import StopAfter
 
 RESNET = {"channels": (3, 4), "blocks": (1, 1)}
@@ -78,6 +82,30 @@ def test_the_table_of_layers_is_made(name):
     table = summarize(model).splitlines()
     assert table[-1].split() == ["total", f"{model.count_parameters():,}"]
     assert f"[N, {model.config.classes}]" in " ".join(table)
+
+
+def narrow_results(model, streams, labels):
+    """Names of the operations of a step whose result is float32."""
+    found = set()
+
+    def look(function, inputs, outputs):
+        found.update(function.name for y in outputs if y.dtype == np.float32)
+
+    with observe(look):
+        model.loss(model(*map(Tensor, streams)), labels).backward()
+    return found
+
+
+@pytest.mark.parametrize("name", [*SMALL, DEFAULT])
+def test_a_network_in_float64_computes_nothing_in_float32(name, monkeypatch):
+    config = small(name) if name in SMALL else tiny_config(block="swin", window=2, swin_heads=1)
+    model = shaken(build(name, config).astype(np.float64)).train()
+    streams, labels = batch_of(config, 3, np.float64)
+    assert narrow_results(model, streams, labels) == set()
+    assert {p.grad.dtype for p in model.parameters()} == {np.dtype(np.float64)}
+    if name == "smmt":  # the check sees a product of spikes that is not told the type
+        monkeypatch.setattr(F, "MatMul", lambda dtype: MatMul())
+        assert "MatMul" in narrow_results(model, streams, labels)
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -52,11 +52,15 @@ def test_parameters(switches, parameters):
         {"streams": "visual", "connect": "iand", "stem": "imagenet", "size": 9},
         {"fusion": "early", "neuron": "plif", "reset": "soft"},
         {"fusion": "late", "loss": "mse", "blocks": (1, 2), "audio_size": (3, 5)},
+        {"fusion": "late", "head": "mlp", "channels": (3,), "blocks": (1,)},
+        {"fusion": "late", "head": "attention", "channels": (3,), "blocks": (1,)},
+        {"fusion": "early", "head": "mlp", "channels": (3,), "blocks": (1,)},
+        {"fusion": "early", "head": "attention", "channels": (3,), "blocks": (1,)},
     ],
     ids=str,
 )
 def test_every_parameter(switches):
-    assert check_gradients_of(build, tiny(detach_reset=False, **switches)) > 15
+    assert check_gradients_of(build, tiny(detach_reset=False, **switches)) >= 13
 
 
 def test_a_slightly_wrong_backward_is_noticed(monkeypatch):
@@ -90,6 +94,28 @@ def test_zero_init_makes_every_block_an_identity(connect):
     np.testing.assert_array_equal(o.data, s.data)
 
 
+@pytest.mark.parametrize("head", ["sum", "hadamard"])
+@pytest.mark.parametrize("fusion", ["early", "late"])
+def test_sum_and_hadamard_fuse_inputs_or_features(fusion, head):
+    operation = {"sum": np.add, "hadamard": np.multiply}[head]
+    config = tiny(fusion=fusion, head=head, channels=(3,), blocks=(1,), v_threshold=0.4)
+    model = build(config)
+    (audio, visual), _ = batch_of(config)
+    with no_grad():
+        scores = model(Tensor(audio), Tensor(visual))["av"].data
+        if fusion == "early":  # one network over what is fused; audio has one channel, vision two
+            twin = build(tiny(streams="visual", channels=(3,), blocks=(1,), v_threshold=0.4))
+            twin.load_state_dict({k.replace("both", "visual"): x for k, x in model.state_dict().items()})
+            expected = twin(Tensor(operation(audio, visual)))["v"].data
+        else:
+            g_a, g_v = (g.data for g in model.encode(Tensor(audio), Tensor(visual)))
+            linear = model.head.linear
+            expected = (operation(g_a, g_v) @ linear.weight.data + linear.bias.data).mean(0)
+            assert g_a.any()
+            assert g_v.any()
+    np.testing.assert_allclose(scores, expected, rtol=1e-5, atol=1e-6)
+
+
 def test_early_fusion_is_one_network_over_the_channels_of_both():
     early, single = tiny(fusion="early"), tiny(streams="visual", visual_channels=3)
     model, twin = build(early), build(single)
@@ -110,6 +136,11 @@ def test_early_fusion_is_one_network_over_the_channels_of_both():
         (
             {"fusion": "early", "audio_size": (8, 8)},
             r"fusion: early .* audio of \(8, 8\) and visual of \(4, 4\) pixels",
+        ),
+        ({"streams": "audio", "head": "sum"}, "head: sum fuses two streams, found streams 'audio'; expected concat"),
+        (
+            {"fusion": "early", "head": "mlp", "audio_channels": 2, "visual_channels": 3},
+            "head: mlp fuses inputs of as many channels each, .* found 2 of audio and 3 of vision; expected concat",
         ),
         ({"stem": "none"}, "stem: expected one of cifar, imagenet, found 'none'"),
     ],

@@ -1,6 +1,7 @@
 """Jobs of a grid: done once, gone on with, never mixed up, and one that fails stops no other."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from misnet.paper.jobs import Job, JobError, run_jobs
+import misnet
+from misnet.paper.jobs import Job, JobError, finished_jobs, run_jobs
 from tests.misnet.training.folders import write_run
 
 
@@ -61,10 +63,36 @@ def test_a_job_is_trained_and_audited_and_then_left_alone(ran, tmp_path):
     assert ran == []
 
 
+def test_what_is_done_is_found_without_running_anything(ran, tmp_path):
+    (first,) = run_jobs([GOOD], tmp_path, log=lambda line: None)
+    ran.clear()
+    other = Job("a/seed-1", GOOD.train, GOOD.audit)
+    assert finished_jobs([GOOD, other], tmp_path) == [first]
+    assert ran == []
+    with pytest.raises(JobError, match="was begun with --lr 1"):
+        finished_jobs([Job(GOOD.name, ("--lr", "2"))], tmp_path)
+
+
 def test_a_run_that_was_cut_off_goes_on(ran, tmp_path):
     folder = write_run(tmp_path / "a" / "seed-0", [0.5], epochs=3)
     assert run_jobs([GOOD], tmp_path, log=lambda line: None)[0].error is None
     assert ran[0] == ("train", ["--resume", str(folder)])
+
+
+@pytest.mark.parametrize(("asked", "threads"), [(None, "4"), ("1", "1"), ("64", "4"), ("many", "4"), ("0", "4")])
+def test_commands_find_this_checkout_and_take_no_more_threads_than_asked(ran, tmp_path, monkeypatch, asked, threads):
+    seen, run = [], subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *a, env, **more: seen.append(env) or run(*a, env=env, **more))
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    monkeypatch.setenv("PYTHONPATH", "elsewhere")
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    if asked is not None:
+        monkeypatch.setenv("NUMBA_NUM_THREADS", asked)
+    run_jobs([GOOD], tmp_path, at_once=2, log=lambda line: None)
+    root = str(Path(misnet.__file__).parents[1])
+    assert [(env["NUMBA_NUM_THREADS"], env["PYTHONPATH"]) for env in seen] == [
+        (threads, os.pathsep.join((root, "elsewhere")))
+    ] * 2
 
 
 @pytest.mark.parametrize("at_once", [1, 2])

@@ -28,6 +28,29 @@ def test_matmul_of_spikes_and_spikes_counts_and_does_not_wrap():
     assert MatMul()(spikes, spikes.T).data.item() == 300
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_spikes_times_spikes_are_of_the_type_that_is_asked_for_and_so_are_gradients(rng, dtype):
+    """Against central differences of the product of the same numbers as floats, where float32 would be 1e-7 off."""
+    a, b = (rng.integers(0, 3, (2, 3, 3)).astype(np.uint8) for _ in range(2))
+    gy = rng.standard_normal((2, 3, 3)).astype(dtype)
+    (y,), gradients = differentiate(MatMul(dtype), [a, b], [gy])
+    assert y.dtype == dtype
+    wide = [a.astype(np.float64), b.astype(np.float64)]
+    for k, g in enumerate(gradients):
+        assert g.dtype == dtype
+        numeric, eps = np.zeros(wide[k].shape), 0.5  # a product is linear in each side: any step is exact
+        for i in np.ndindex(*numeric.shape):
+            sides = []
+            for step in (eps, -eps):
+                moved = [x.copy() for x in wide]
+                moved[k][i] += step
+                sides.append((gy * (moved[0] @ moved[1])).sum())
+            numeric[i] = (sides[0] - sides[1]) / (2 * eps)
+        np.testing.assert_allclose(g, numeric, rtol=0, atol=1e-13 if dtype == np.float64 else 1e-5)
+    large = np.full((1, 301), 255, np.uint8)  # 301 * 255^2 is odd and above 2^24
+    assert MatMul(np.float64)(large, large.T).data.item() == 301 * 255**2
+
+
 @pytest.mark.parametrize(("a", "b"), [((2, 3), (2, 3)), ((3,), (3, 2)), ((2, 3), (3,))])
 def test_matrices_that_do_not_fit_are_refused_and_named(a, b):
     with pytest.raises(ValueError, match=rf"MatMul: .* found \({a[0]},.*\) and \({b[0]},"):

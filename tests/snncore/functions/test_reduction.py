@@ -36,6 +36,20 @@ def test_spikes_are_summed_as_float32_and_do_not_wrap():
         assert y.tolist() == [expected] * 2
 
 
+def test_spikes_are_summed_in_float64_where_that_is_asked_for(rng):
+    s, gy = rng.integers(0, 3, (7, 2)).astype(np.uint8), rng.standard_normal(2)
+    for kind, numpy in ((Sum, np.sum), (Mean, np.mean)):
+        (y,), (gx,) = differentiate(kind(0, dtype=np.float64), [s], [gy])
+        assert y.dtype == gx.dtype == np.float64
+        np.testing.assert_array_equal(y, numpy(s, axis=0, dtype=np.float64))
+        eps, wide = 0.5, s.astype(np.float64)
+        for i in np.ndindex(7, 2):  # linear: a central difference of any step is exact
+            step = np.zeros_like(wide)
+            step[i] = eps
+            slope = (gy * (numpy(wide + step, axis=0) - numpy(wide - step, axis=0))).sum() / (2 * eps)
+            assert gx[i] == pytest.approx(slope, abs=1e-14)
+
+
 def test_an_axis_that_is_not_there_is_refused():
     with pytest.raises(ValueError, match=r"expected axes of an array of shape \(2, 3\), found 2"):
         Sum(2)(np.ones((2, 3)))
