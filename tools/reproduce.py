@@ -21,7 +21,7 @@ from pathlib import Path
 from misnet.datasets.registry import REGISTRY
 from misnet.models.config import ModelConfig
 from misnet.paper.estimate import EVALUATION, SAMPLES, Cost, cost_of, seconds_an_operation
-from misnet.paper.grid import QUICK_SETTINGS, SCALES, TITLES, Cell, Run, cells, config_of, plan, problem
+from misnet.paper.grid import QUICK_SETTINGS, SCALES, SMALL_SCALE, TITLES, Cell, Run, cells, config_of, plan, problem
 from misnet.paper.jobs import Job, JobError, Outcome, finished_jobs, run_jobs
 from misnet.paper.pages import Line, Page, as_values, to_html, to_markdown
 from misnet.paper.paired import base_of
@@ -120,7 +120,8 @@ def first_line(args: argparse.Namespace) -> str:
     more = [f"--{name.replace('_', '-')} {getattr(args, name)}" for name in OF_TRAINING if getattr(args, name)]
     seeds = "One seed." if args.seeds == 1 else f"{args.seeds} seeds."
     data = args.dataset or ("dialpad" if args.scale == "quick" else "")
-    words = [SCALES[args.scale], f"Data: {data}." if data else "", f"With {' '.join(more)}." if more else "", seeds]
+    scale = SMALL_SCALE if args.name == "models" and args.scale == "quick" else SCALES[args.scale]
+    words = [scale, f"Data: {data}." if data else "", f"With {' '.join(more)}." if more else "", seeds]
     return " ".join(text for text in words if text)
 
 

@@ -1,10 +1,11 @@
 """How far the figure of a rule depends on how the run is read: as plain values, and as text."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from snncore.energy import CHOICES, Reading
 
-__all__ = ["bracket", "bracket_lines"]
+__all__ = ["bracket", "bracket_lines", "otherwise"]
 
 
 def bracket(reading: Reading, samples: int) -> dict[str, Any]:
@@ -47,3 +48,9 @@ def bracket_lines(report: dict[str, Any]) -> list[str]:
         wide = max(len(of["title"]) for of in found["readings"].values())
         lines += [f"  {of['title'].ljust(wide)}  {of['change']:+9.2%}" for of in found["readings"].values()]
     return lines
+
+
+def otherwise(rule: Mapping[str, Any]) -> str:
+    """Return low to high in mJ for one sample, of a rule of a report; nothing if no reading changes its figure."""
+    low, high = (rule["bracket"][f"{end}_mj_per_sample"] for end in ("low", "high"))
+    return "" if low == high else f"{low:.4g} to {high:.4g}"

@@ -20,6 +20,7 @@ def beside_section(report: Mapping[str, Any]) -> str:
         parts += [note("Of one sample. Break-even: the firing rate at which both cost the same."), *_baselines(found)]
         if "high" in found:
             parts += ["<h3>At the upper ends of the rates</h3>", *_baselines(found["high"])]
+        parts += [note(text) for text in break_even_line(found) if text not in _own_lines(found)]
     if step := report.get("training_step"):
         parts += ["<h3>A training step</h3>", preformatted(training_lines(step))]
     return section("Beside networks that do not spike", *parts)
@@ -39,13 +40,13 @@ def _baselines(found: Mapping[str, Any]) -> list[str]:
         for one in found["others"]
     ]
     heading = ("without spikes, one pass", "GMAC", "mJ", "mJ with memory", "spiking, mJ", "spiking, mJ with memory")
-    lines = break_even_line(found)
-    own = list(takewhile(lambda line: not line.startswith("public"), lines))
-    return [
-        table((*heading, "break-even", "break-even with memory", "prices"), rows),
-        note(" ".join(own), ""),
-        *(note(text) for text in lines[len(own) :]),
-    ]
+    table_ = table((*heading, "break-even", "break-even with memory", "prices"), rows)
+    return [table_, note(" ".join(_own_lines(found)), "")]
+
+
+def _own_lines(found: Mapping[str, Any]) -> list[str]:
+    """Lines on this network: those before what others found."""
+    return list(takewhile(lambda line: not line.startswith("public"), break_even_line(found)))
 
 
 def claims_section(claims: Sequence[Mapping[str, Any]], lines: Sequence[str]) -> str:

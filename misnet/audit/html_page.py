@@ -5,6 +5,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from misnet.audit.bracket import otherwise
 from misnet.audit.citation import bibtex
 from misnet.audit.html_beside import beside_section, claims_section
 from misnet.audit.html_parts import Markup, document, note, pairs, prose, section, table
@@ -12,11 +13,10 @@ from misnet.audit.html_tables import (
     counts_section,
     energy,
     layers_section,
-    otherwise,
     rates_section,
     rules_section,
 )
-from misnet.audit.provenance import maker_lines, origin_lines
+from misnet.audit.provenance import maker_lines, origin_lines, samples_words
 from snncore.energy import ON_REQUEST, RULES
 
 __all__ = ["foot", "origin", "page", "prices"]
@@ -89,7 +89,7 @@ def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
         *(note(f"Warning: {text}", "loud") for text in report["warnings"]),
         note(answer(rule, report["rules"][rule]), "answer"),
         note(
-            f"{report['samples']:,} samples, T={report['timesteps']}{parameters}; firing rate "
+            f"{samples_words(report)}, T={report['timesteps']}{parameters}; firing rate "
             f"{report['firing_rate']:.4f} spikes per neuron and timestep",
             "",
         ),

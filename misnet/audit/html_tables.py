@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from misnet.audit.bracket import otherwise
+from misnet.audit.ends import span
 from misnet.audit.html_parts import bars, cell_bar, heat_table, note, pairs, section, table
 from misnet.audit.text import NEURON_OPS
 from snncore.opcount.columns import COLUMNS
 
-__all__ = ["counts_section", "energy", "layers_section", "otherwise", "rates_section", "rules_section"]
+__all__ = ["counts_section", "energy", "layers_section", "rates_section", "rules_section"]
 
 SIDE_BY_SIDE = ("exact", "exact-memory", "paper")  # columns of the layer table: more do not fit beside the counts
 SYNAPSES = {"dense_mac": "dense MAC", "mac": "MAC", "ac_binary": "AC binary", "ac_graded": "AC graded"}
@@ -20,24 +22,17 @@ def energy(rule: Mapping[str, Any]) -> str:
     return f"{rule['per_sample']['energy_mj']:.4g}"
 
 
-def otherwise(rule: Mapping[str, Any]) -> str:
-    """Return low to high, in mJ, where a rule has several readings."""
-    found = rule.get("bracket") or {}
-    low, high = (found.get(f"{end}_mj_per_sample", found.get(end)) for end in ("low", "high"))
-    return "" if low is None or high is None or low == high else f"{low:.4g} to {high:.4g}"
-
-
-def _span(low: str, high: str) -> str:
-    return low if low == high else f"{low or 0} to {high or 0}"
+def _spans(low: Sequence[str], high: Sequence[str]) -> list[str]:
+    """Return low to high of each pair of cells; an empty cell beside another is 0."""
+    return [span(a or "0", b or "0") if a or b else "" for a, b in zip(low, high, strict=True)]
 
 
 def spread_cells(rule: Mapping[str, Any]) -> tuple[str, str]:
     """Return standard deviation, and least to most, of the energy over the samples."""
     found = rule.get("spread") or {}
-    if not found:
+    if found.get("std") is None:  # of one sample there is none
         return "", ""
-    deviation = "" if found.get("std") is None else f"{found['std']:.3g}"
-    return deviation, f"{found['least']:.4g} to {found['most']:.4g}"
+    return f"{found['std']:.3g}", f"{found['least']:.4g} to {found['most']:.4g}"
 
 
 def rules_section(report: Mapping[str, Any]) -> str:
@@ -47,9 +42,9 @@ def rules_section(report: Mapping[str, Any]) -> str:
     rows: list[tuple[Any, ...]] = []
     for name, rule in rules.items():
         ends = rule["per_sample"], above[name]["per_sample"]
-        counts = [_span(*(f"{end[kind] / 1e6:.4g}" for end in ends)) for kind in ("mac", "ac")]
-        own = _span(energy(rule), energy(above[name]))
-        rows.append((name, *counts, own, otherwise(rule), *spread_cells(rule), rule["prices"]))
+        counts = [span(*(f"{end[kind] / 1e6:.4g}" for end in ends)) for kind in ("mac", "ac")]
+        own, other = span(energy(rule), energy(above[name])), otherwise(rule)
+        rows.append((name, *counts, own, "" if other == own else other, *spread_cells(rule), rule["prices"]))
     first = next(iter(rules.values()))["prices"]
     for name, suffix in (("dense network", ""), ("dense, one timestep", "_and_timestep")):
         values = f"{dense[f'mac_per_sample{suffix}'] / 1e6:.4g}", "0", f"{dense[f'energy_mj_per_sample{suffix}']:.4g}"
@@ -116,13 +111,13 @@ def layers_section(report: Mapping[str, Any]) -> str:
     for ends in both:
         cells = [_layer_cells(line, shown, unit, samples) for line in ends]
         bar = cell_bar(ends[1]["energy_mj_per_sample"].get(shown[0], 0.0), top)
-        rows.append((ends[0]["layer"], bar, *(_span(*pair) for pair in zip(*cells, strict=True))))
+        rows.append((ends[0]["layer"], bar, *_spans(*cells)))
     heading = ("layer", f"{shown[0]}, bar", *(f"{name} ({unit})" for name in shown), "input rate", "firing rate")
     heading += (*(f"{text} (M)" for text in SYNAPSES.values()), "neuron ops (M)")
     every = []
     for ends in both:
         found = [[_in_unit(line["energy_mj_per_sample"].get(name), unit) for name in rules] for line in ends]
-        every.append((ends[0]["layer"], *(_span(*pair) for pair in zip(*found, strict=True))))
+        every.append((ends[0]["layer"], *_spans(*found)))
     more = table(("layer", *(f"{name} ({unit})" for name in rules)), every, tall=True)
     return section(
         "Layers",

@@ -5,7 +5,9 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from misnet.audit.provenance import training_words
+from misnet.audit.bracket import otherwise
+from misnet.audit.ends import span
+from misnet.audit.provenance import samples_words, training_words
 
 __all__ = ["escape", "latex_table"]
 
@@ -59,10 +61,10 @@ def caption_of(report: Mapping[str, Any]) -> str:
     steps = f"T={report['timesteps']}"
     sentences = [
         f"Operations and energy of one sample: {report['title']}",
-        f"{'' if steps in report['title'] else f'{steps}; '}mean of {report['samples']:,} samples",
+        f"{'' if steps in report['title'] else f'{steps}; '}mean of {samples_words(report)}",
         *([f"Weights: {words}"] if (words := training_words(report)) else []),
         *([f"Accuracy on the same samples: {accuracy}"] if accuracy else []),
-        f"MAC: multiply-accumulates, AC: accumulations, as each rule counts them. Prices: {prices}",
+        f"MAC: multiply-accumulates, AC: accumulations, by each rule; sd: over the samples. Prices: {prices}",
         f"snncore {report['provenance']['versions']['snncore']}",
     ]
     return " ".join(f"{escape(text)}." for text in sentences)
@@ -70,17 +72,19 @@ def caption_of(report: Mapping[str, Any]) -> str:
 
 def latex_table(report: Mapping[str, Any]) -> str:
     """Return the table; the document needs the packages booktabs and textcomp."""
+    above = report.get("high", report)["rules"]  # where rates have bounds, the report at their upper ends
     rows = []
     for name, rule in report["rules"].items():
-        one = rule["per_sample"]
-        spread = rule.get("spread") or {}
-        deviation = "" if spread.get("std") is None else f"{spread['std']:.4g}"
-        rows.append([name, f"{one['mac'] / 1e6:.3f}", f"{one['ac'] / 1e6:.3f}", f"{one['energy_mj']:.4g}", deviation])
+        ends = rule["per_sample"], above[name]["per_sample"]
+        counts = [span(*(f"{end[kind] / 1e6:.3f}" for end in ends)) for kind in ("mac", "ac")]
+        deviation = (rule.get("spread") or {}).get("std")
+        energies = [span(*(f"{end['energy_mj']:.4g}" for end in ends)), otherwise(rule)]
+        rows.append([name, *counts, *energies, "" if deviation is None else f"{deviation:.4g}"])
     dense = report["dense"]
     rows.append(
-        ["dense network", f"{dense['mac_per_sample'] / 1e6:.3f}", "0", f"{dense['energy_mj_per_sample']:.4g}", ""]
+        ["dense network", f"{dense['mac_per_sample'] / 1e6:.3f}", "0", f"{dense['energy_mj_per_sample']:.4g}", "", ""]
     )
-    heading = ["rule", "MAC (M)", "AC (M)", "energy (mJ)", "sd (mJ)"]
+    heading = ["rule", "MAC (M)", "AC (M)", "energy (mJ)", "read otherwise (mJ)", "sd (mJ)"]
     return tabular(heading, rows, caption_of(report), "tab:audit", report["provenance"], rule_after=len(rows) - 1)
 
 

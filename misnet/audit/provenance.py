@@ -108,6 +108,12 @@ def price_values(tables: Iterable[Prices]) -> dict[str, Any]:
     }
 
 
+def samples_words(report: Mapping[str, Any]) -> str:
+    """Return how many samples were counted."""
+    n = report["samples"]
+    return "samples unknown" if n is None else f"{n:,} sample{'' if n == 1 else 's'}"
+
+
 def training_words(report: Mapping[str, Any]) -> str:
     """Return in words whether, and how, the weights were trained; nothing if that is not known."""
     run = report.get("run") or {}

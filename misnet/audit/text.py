@@ -6,7 +6,7 @@ from typing import Any
 
 from misnet.audit.bracket import bracket_lines
 from misnet.audit.ends import span
-from misnet.audit.provenance import maker_lines, origin_lines, price_lines
+from misnet.audit.provenance import maker_lines, origin_lines, price_lines, samples_words
 from snncore.opcount.columns import COLUMNS
 
 __all__ = ["audit_lines", "layer_table", "made_lines", "rule_table", "table"]
@@ -41,7 +41,8 @@ def rule_table(report: dict[str, Any]) -> list[str]:
         one, top, of = rule["per_sample"], above[name]["per_sample"], rule.get("spread") or {}
         counts = [span(millions(one[kind]), millions(top[kind])) for kind in ("mac", "ac")]
         energy = span(f"{one['energy_mj']:.4f}", f"{top['energy_mj']:.4f}")
-        spread = ("" if of.get(key) is None else f"{of[key]:.4f}" for key in ("std", "least", "most"))
+        known = of.get("std") is not None  # of one sample there is none
+        spread = (f"{of[key]:.4f}" if known else "" for key in ("std", "least", "most"))
         rows.append((name, *counts, energy, *spread, rule["prices"]))
     dense = report["dense"]
     prices = next(iter(report["rules"].values()))["prices"]
@@ -93,7 +94,7 @@ def audit_lines(report: dict[str, Any]) -> list[str]:
     """The whole report on one subject: what was audited, its layers, the rules side by side."""
     parameters = "" if report["parameters"] is None else f", {report['parameters']:,} parameters"
     return [
-        f"{report['title']}: {report['samples']} samples{parameters}",
+        f"{report['title']}: {samples_words(report)}{parameters}",
         *(f"{name}: {text}" for name, text in origin_lines(report)),
         *(f"warning: {text}" for text in report["warnings"]),
         f"firing rate {_firing(report)}; counts and energies below are for one sample (all timesteps)",

@@ -4,6 +4,7 @@ from snncore.energy.choices import CHOICES, Choice
 from snncore.energy.prices import DEFAULT_TABLE, TABLES, PriceError, Prices, load_prices
 from snncore.energy.reading import Reading
 from snncore.energy.rules import ON_REQUEST, RULES
+from snncore.energy.samples import energy_by_sample
 from snncore.opcount import Ops
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Prices",
     "Reading",
     "apply_rule",
+    "energy_by_sample",
     "load_prices",
 ]
 

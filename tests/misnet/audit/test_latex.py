@@ -61,8 +61,13 @@ def test_the_table_has_the_figures_and_a_caption_that_says_of_what():
     text = latex_table(found)
     exact = found["rules"]["exact"]
     one, spread = exact["per_sample"], exact["spread"]
-    row = f"exact & {one['mac'] / 1e6:.3f} & {one['ac'] / 1e6:.3f} & {one['energy_mj']:.4g} & {spread['std']:.4g} \\\\"
-    assert row in text
+    low, high = (exact["bracket"][f"{end}_mj_per_sample"] for end in ("low", "high"))
+    counts = f"{one['mac'] / 1e6:.3f} & {one['ac'] / 1e6:.3f}"
+    energies = f"{one['energy_mj']:.4g} & {low:.4g} to {high:.4g} & {spread['std']:.4g}"
+    assert f"exact & {counts} & {energies} \\\\" in text
+    found["high"] = make_report()
+    found["high"]["rules"]["exact"]["per_sample"]["mac"] *= 2
+    assert f"exact & {one['mac'] / 1e6:.3f} to {2 * one['mac'] / 1e6:.3f} & " in latex_table(found)
     caption = re.search(r"\\caption\{(.*)\}\n", text)[1]
     for words in (
         "T=3",

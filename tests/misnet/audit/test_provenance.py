@@ -62,14 +62,15 @@ def test_every_price_of_every_table_is_there():
     assert "ISSCC 2014" in fp32["source"]
 
 
-def test_the_spread_is_that_of_samples_counted_one_by_one():
+@pytest.mark.parametrize("rule", ["exact", "exact-memory"])
+def test_the_spread_is_that_of_samples_counted_one_by_one(rule):
     config, model, ops = counted()
     prices = load_prices()
     alone = [
-        apply_rule("exact", count_batches(model, [batch]), prices).energy_mj
+        apply_rule(rule, count_batches(model, [batch]), prices).energy_mj
         for batch in Batches(config, SAMPLES, 1, shuffle=False).epoch(0)
     ]
-    found = spread_of("exact", ops, prices)
+    found = spread_of(rule, ops, prices)
     assert found["n"] == SAMPLES
     for name, expected in (
         ("mean", statistics.fmean(alone)),
@@ -78,7 +79,7 @@ def test_the_spread_is_that_of_samples_counted_one_by_one():
         ("most", max(alone)),
     ):
         assert found[name] == pytest.approx(expected, rel=1e-12), name
-    assert found["mean"] == pytest.approx(make_report()["rules"]["exact"]["per_sample"]["energy_mj"], rel=1e-12)
+    assert found["mean"] == pytest.approx(make_report()["rules"][rule]["per_sample"]["energy_mj"], rel=1e-12)
 
 
 def test_no_spread_where_counts_are_of_no_sample():

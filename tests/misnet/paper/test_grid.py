@@ -6,7 +6,17 @@ import pytest
 
 from misnet.datasets.registry import REGISTRY
 from misnet.models.registry import MODELS
-from misnet.paper.grid import GRIDS, QUICK_DATA, QUICK_SWITCHES, SCALES, TITLES, config_of, plan, problem
+from misnet.paper.grid import (
+    GRIDS,
+    QUICK_DATA,
+    QUICK_SWITCHES,
+    SCALES,
+    SMALL_SWITCHES,
+    TITLES,
+    config_of,
+    plan,
+    problem,
+)
 from misnet.paper.published import rows
 from misnet.paper.tables import CONTROLS, DATA, RIVALS, cells
 from misnet.tools.train import make_parser
@@ -131,8 +141,10 @@ def test_cells_that_are_one_network_on_one_data_set_are_one_run(scale):
 
 def test_every_model_is_in_the_table_of_all_models():
     assert {cell.model for cell in cells("models")} == set(MODELS)
-    for name in QUICK_SWITCHES:
-        assert name in MODELS
+    assert {*QUICK_SWITCHES, *SMALL_SWITCHES} <= set(MODELS)
+    runs = [plan(cell, "quick") for cell in cells("models")]
+    assert {run.source.size for run in runs} == {8}
+    assert len({run.name for run in runs}) == len(runs)
 
 
 def test_the_controls_begin_and_end_with_cells_of_fig_6():
