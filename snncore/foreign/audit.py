@@ -48,7 +48,8 @@ def audit_torch(
     model: a torch module, of SpikingJelly or snnTorch if you like. It runs as it is, in training or evaluation mode,
     without gradients; its buffers are put back and its neurons put to rest before and after.
     inputs: a tensor or array, or a tuple of them for several arguments; a list or generator is of batches, each of
-    either kind, whose samples are added. Integer and bool inputs are events, float inputs analog values.
+    either kind, whose samples are added. Floats are analog values. Integers and bits are events: the network gets them
+    as floats, but for int64, which may be indices.
     timesteps: T of each sample; 0 or None for a network without time. samples: N of a batch; read off the inputs.
     layout: the first axes of the inputs: "TN", "NT" (samples first) or "N" (no time: repeated inside, or none).
     Without it, an input of at least two axes whose first has T entries is "TN".
@@ -81,8 +82,7 @@ def audit_torch(
         count = _samples(tensors[0], axes, samples)
         part = Ops(count, timesteps)
         rec = Recorder(Trail([*model.parameters(), *model.buffers()], timesteps, count), type(model).__name__)
-        for x in tensors:
-            rec.trail.take(x, axes)
+        tensors = tuple(_as_the_network_takes_it(model, rec, x, axes) for x in tensors)
         try:
             with torch.no_grad(), _at_rest(model), watched(model, rec, neurons):
                 _call(model, rec, tensors, timesteps, axes, outer_loop, run)
@@ -137,6 +137,15 @@ def _tensor(x: Any) -> Any:
     raise ValueError(
         f"inputs: expected a tensor or array, a tuple of them or a list of batches, found {type(x).__name__}"
     )
+
+
+def _as_the_network_takes_it(model: Any, rec: Recorder, x: Any, layout: str) -> Any:
+    """x on the device of the network, in its float type if it is events; tell the trail what x is."""
+    own = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
+    events = not x.is_floating_point() and x.dtype != torch.int64
+    made = x.to(own.device, own.dtype) if events else x.to(own.device)
+    rec.trail.take(made, layout, events)
+    return made
 
 
 def _layout(x: Any, timesteps: int | None) -> str:
