@@ -44,7 +44,7 @@ def torch_subject(
     arrays = load_inputs(inputs)
     batches = _cut(arrays, inputs, timesteps, layout, batch_size)
     try:
-        ops = audit_torch(model, batches, timesteps, layout=layout, outer_loop=outer_loop, strict=False)
+        ops = audit_torch(model, batches, timesteps, layout=layout, outer_loop=outer_loop, strict=False, details=False)
     except (ValueError, CostError) as error:
         raise SourceError(f"{inputs}: {error}") from None
     except Exception as error:  # whatever the code of the network raises

@@ -23,8 +23,8 @@ LAYOUTS = ("TN", "NT", "N")
 class TorchOps(Ops):
     """Counts of a network of others. notes: what was not counted, or was read in another way, in words."""
 
-    def __init__(self, samples: int | None = None, timesteps: int | None = None) -> None:
-        super().__init__(samples, timesteps)
+    def __init__(self, samples: int | None = None, timesteps: int | None = None, details: bool = True) -> None:
+        super().__init__(samples, timesteps, details)
         self.notes: list[str] = []
 
 
@@ -39,6 +39,7 @@ def audit_torch(
     run: Callable[..., Any] | None = None,
     neurons: Mapping[type, Neuron | Callable[[Any], Neuron]] | None = None,
     strict: bool = True,
+    details: bool = True,
 ) -> TorchOps:
     """Count every operation of a PyTorch network on real inputs: what `count_ops` gives for the same network here.
 
@@ -57,6 +58,7 @@ def audit_torch(
     run: what to call instead of `model(*inputs)`, as run(model, *inputs), if the loop over time is another one.
     neurons: by class, what a neuron of your own does: a `snncore.foreign.Neuron`, or a function that makes one of a
     module. Without it its operations are counted one by one, and what it compares is spikes.
+    details: False keeps less of many batches, see `snncore.Ops`.
 
     Integers from a neuron are events, whatever float type they have, through views, concatenation, residual additions
     and max pooling; all else is analog. Layers are named by their paths in the network.
@@ -72,7 +74,7 @@ def audit_torch(
             raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")
     if outer_loop and not timesteps:
         raise ValueError("outer_loop: expected timesteps of at least 1 as well")
-    ops = TorchOps(None, timesteps)
+    ops = TorchOps(None, timesteps, details)
     ops.batches = 0
     left_out: dict[str, int] = {}
     alone = torch.is_tensor(inputs) or isinstance(inputs, tuple | np.ndarray | str) or not isinstance(inputs, Iterable)

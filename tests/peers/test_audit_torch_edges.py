@@ -140,6 +140,7 @@ def test_batches_are_added_and_memory_of_neurons_is_not_carried_over():
     one = audit_torch(net, X, timesteps=4)
     two = audit_torch(net, (x for x in (X, X.numpy())), timesteps=4)
     assert (one.samples, two.samples) == (2, 4)
+    assert len(two.calls) == len(one.calls)  # of any number of batches
     assert two.by_sample("spikes") == 2 * one.by_sample("spikes")
     assert two.totals() == {k: 2 * v for k, v in one.totals().items()}
 
