@@ -21,7 +21,7 @@ from misnet.tools.benchmarks.ours import OurRun
 from misnet.tools.naming import Parser
 from misnet.tools.networks import trained_network
 from misnet.tools.settings import check_settings
-from misnet.tools.toolkit import load_split, run_tool
+from misnet.tools.toolkit import UsageError, load_split, run_tool
 from snncore import Tensor, arithmetic, no_grad, observe
 from snncore import functions as F
 from snncore.context import current_path
@@ -97,9 +97,15 @@ def step_times(run: OurRun, steps: int) -> dict[str, dict[str, float]]:
 
 def main() -> int:
     """Measure and print."""
-    args = make_parser().parse_args()
+    parser = make_parser()
+    args = parser.parse_args()
+    for name in ("size", "batch_size", "steps"):
+        if (value := getattr(args, name)) < 1:
+            parser.error(f"--{name.replace('_', '-')}: expected at least 1, found {value}")
     if args.run_dir:
         model, data = trained_network(args.run_dir, "last", "test", {})
+        if not isinstance(model, MISNet):
+            raise UsageError(f"RUN_DIR: expected a run of MISNet, found one of {model.config.title}")
     else:
         model = MISNet(MISNetConfig(variant=args.variant, timesteps=4, size=args.size, visual_channels=1))
         data = load_split("train", check_settings({}), args.size, 4)
