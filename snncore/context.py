@@ -35,6 +35,10 @@ class Context(threading.local):
     """How many timesteps, if `count_ops` was told; 0 in a network that has no axis of time."""
     leading: int | None = None
     """How many of the first axes are time and samples, where the counting knows how the arrays were made."""
+    counting: dict[type, Any] | None = None
+    """The kernels that count arrays of a type, while operations are asked for their costs: looked up once."""
+    trusted = False
+    """True while an operation of the engine states its cost, whose counts come from kernels that count upwards."""
     origin: Any = None
     """Where the first input of that operation comes from (`snncore.opcount.origin.Origin`), if the counting saw it."""
     stated = False

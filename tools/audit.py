@@ -8,6 +8,7 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
     import _checkout as _checkout
 
 import argparse
+import os
 import shlex
 import sys
 from collections.abc import Sequence
@@ -20,9 +21,9 @@ from misnet.audit.claims import Claim, check_claims, parse_claim
 from misnet.audit.claims_text import claim_lines
 from misnet.audit.html_page import page
 from misnet.audit.latex import latex_table
-from misnet.audit.provenance import price_values, sha256_of, training_of
+from misnet.audit.provenance import date_of, price_values, sha256_of, training_of
 from misnet.audit.report import calibrate, count_batches, report
-from misnet.audit.runs import run_lines, runs_latex, side_by_side
+from misnet.audit.runs import check_trainings, run_lines, runs_latex, side_by_side
 from misnet.audit.runs_page import runs_page
 from misnet.audit.subject import Subject
 from misnet.audit.text import audit_lines, made_lines
@@ -220,11 +221,12 @@ def audit_runs(args: argparse.Namespace, switches: dict[str, Any]) -> dict[str, 
     if others:
         raise UsageError(f"--runs: expected trained runs alone, found {', '.join(others)} too")
     folders = [folder for place in args.runs for folder in expand(place)]
-    reports = [audit(argparse.Namespace(**{**vars(args), "run_dir": folder}), {})[0] for folder in folders]
     try:
-        return side_by_side(reports, command_line())
+        check_trainings([folder / f"{args.checkpoint}.safetensors" for folder in folders])
     except ValueError as error:
         raise UsageError(f"--runs: {error}") from None
+    reports = [audit(argparse.Namespace(**{**vars(args), "run_dir": folder}), {})[0] for folder in folders]
+    return side_by_side(reports, command_line())
 
 
 def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
@@ -234,10 +236,7 @@ def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str,
     claims = claims_of(args.claim)
     subject = subject_of(args, switches)
     readings = {name: apply_rule(name, subject.ops, prices[name]) for name in names}
-    try:
-        found = report(subject, readings, prices, command_line())
-    except ValueError as error:  # SOURCE_DATE_EPOCH is no date
-        raise UsageError(str(error)) from None
+    found = report(subject, readings, prices, command_line())
     given = [load_prices(args.prices)] if args.prices else []
     found["baselines"] = baselines(subject.ops, subject.timesteps, given)
     found["price_tables"] |= price_values([*map(load_prices, PRECISIONS), *given])
@@ -267,6 +266,10 @@ def main() -> None:
     found: dict[str, Any] = {}
     shown: list[str] = []
     files: dict[Path, bytes] = {}
+    try:
+        date_of(os.environ)
+    except ValueError as error:  # said before anything is counted
+        raise UsageError(str(error)) from None
     try:
         named = args.run_dir or ways_of(args) or {"variant", "preset"} & {*switches} or "model" in others
         if args.runs:

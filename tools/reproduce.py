@@ -248,7 +248,7 @@ def _draw(args: argparse.Namespace, folders: Sequence[Path], names: Sequence[str
 
 
 def _command() -> str:
-    return f"{called('reproduce')} {shlex.join(sys.argv[1:])}"
+    return f"{called('reproduce')} {shlex.join(x for x in sys.argv[1:] if x != '--page-only')}"
 
 
 if __name__ == "__main__":

@@ -42,6 +42,8 @@ def torch_way(args: argparse.Namespace) -> Subject:
         raise UsageError("--torch: expected --inputs FILE as well: what a network does depends on what it is given")
     if args.layout not in (None, *LAYOUTS):
         raise UsageError(f"--layout: expected one of {', '.join(LAYOUTS)} for --torch, found {args.layout!r}")
+    if args.device not in ("auto", "cpu"):
+        raise UsageError(f"--device: a PyTorch network is audited on the CPU, found {args.device!r}")
     steps = args.steps or 0
     if steps < 0 or (args.outer_loop and not steps):
         raise UsageError(f"--steps: expected a whole number of at least 1, found {args.steps}")

@@ -16,6 +16,7 @@ from snncore.energy import Prices
 
 __all__ = [
     "SCHEMA",
+    "date_of",
     "made_by",
     "maker_lines",
     "origin_lines",

@@ -25,12 +25,14 @@ def count_batches(
     batches: Iterable[Any],
     device: str = "cpu",
     seen: Callable[[Scores, Array], None] | None = None,
+    details: bool = False,
 ) -> Ops:
     """Count the network in evaluation mode over all batches, each as `misnet.models.contract.take` has them.
 
     seen: called with the scores and labels of each batch, on the device.
+    details: keep the counts of each sample in each layer and timestep, and not only their sums (`snncore.Ops`).
     """
-    ops = Ops()
+    ops = Ops(details=details)
     ops.batches = 0
     model.eval()
     for batch in batches:

@@ -7,6 +7,7 @@ from typing import Any
 from misnet.audit.html_page import foot, origin, prices
 from misnet.audit.html_parts import bars, document, note, pairs, section, table
 from misnet.audit.html_tables import rules_section
+from misnet.audit.provenance import maker_lines
 from misnet.audit.runs import cells
 
 __all__ = ["runs_page"]
@@ -23,16 +24,15 @@ def runs_page(found: Mapping[str, Any]) -> str:
         for name, report in zip(names, reports, strict=True)
     ]
     untrained = [name for name, report in zip(names, reports, strict=True) if report.get("trained") is False]
-    by = found["provenance"]
     tables = {name: of for report in reports for name, of in report["price_tables"].items()}
     parts = [(name, report["rules"][rule]["parts_mj_per_sample"]) for name, report in zip(names, reports, strict=True)]
     return document(
         found["title"],
         f"<h1>{html.escape(found['title'])}</h1>",
         note(f"Not trained: {', '.join(untrained)}", "loud") if untrained else "",
-        *(note(text, "loud") for text in found["notes"]),
+        *(note(text, "loud" if found["spread"] is None else "") for text in found["notes"]),
         *(note(f"Warning: {r['title']}: {text}", "loud") for r in reports for text in r["warnings"]),
-        pairs([(what, by[what]) for what in ("command", "date") if by[what]]),
+        pairs(maker_lines(found)),
         section(
             "Side by side",
             note("Energies in mJ for one sample; mean and standard deviation (sd) over the n trainings."),

@@ -3,11 +3,14 @@
 import hashlib
 import runpy
 import traceback
+from contextlib import suppress
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from misnet.audit.provenance import sha256_of
 from misnet.audit.subject import Subject
 from snncore import CostError
 
@@ -41,7 +44,7 @@ def torch_subject(
     arrays = load_inputs(inputs)
     batches = _cut(arrays, inputs, timesteps, layout, batch_size)
     try:
-        ops = audit_torch(model, batches, timesteps, layout=layout, outer_loop=outer_loop, strict=False)
+        ops = audit_torch(model, batches, timesteps, layout=layout, outer_loop=outer_loop, strict=False, details=False)
     except (ValueError, CostError) as error:
         raise SourceError(f"{inputs}: {error}") from None
     except Exception as error:  # whatever the code of the network raises
@@ -52,11 +55,18 @@ def torch_subject(
         title=f"{name}, T={timesteps}, on {inputs.name}" if timesteps else f"{name}, on {inputs.name}",
         ops=ops,
         timesteps=timesteps,
-        network={"file": str(file), "function": function, "sha256": _sha256(file), "modules": repr(model)},
+        network={
+            "file": str(file),
+            "function": function,
+            "sha256": sha256_of(file),
+            "modules": repr(model),
+            "versions": _versions(),
+        },
         weights=f"as {file.name}:{function} made them (seed 0, if it draws any)",
         parameters=sum(p.numel() for p in model.parameters()),
-        data={"name": inputs.name, "shapes": [list(x.shape) for x in arrays], "fingerprint": _sha256(inputs)},
+        data={"name": inputs.name, "shapes": [list(x.shape) for x in arrays], "fingerprint": sha256_of(inputs)},
         warnings=list(ops.notes),
+        weights_sha256=_sha256_of_weights(model),
     )
 
 
@@ -131,5 +141,20 @@ def _cut(arrays: list[Any], file: Path, timesteps: int, layout: str | None, size
     return [tuple(x.take(range(i, min(i + size, samples)), axis) for x in arrays) for i in starts]
 
 
-def _sha256(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+def _sha256_of_weights(model: Any) -> str:
+    """SHA-256 over names, types, shapes and values of all parameters and buffers that a checkpoint would hold."""
+    digest = hashlib.sha256()
+    for name, x in model.state_dict().items():
+        if hasattr(x, "detach"):
+            digest.update(f"{name} {x.dtype} {tuple(x.shape)}\n".encode())
+            digest.update(x.detach().cpu().float().contiguous().numpy().tobytes() if x.numel() else b"")
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the libraries that ran the network, as far as they are installed."""
+    found = {}
+    for name in ("torch", "spikingjelly", "snntorch"):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found

@@ -51,6 +51,8 @@ def _changed(ops: Ops, fires: bool) -> Ops:
     most = largest_event(ops)
     for call in ops.calls:
         row, facts = dict(call.cost.totals()), call.cost.facts
+        if "weight_bytes_once" in row:  # of one call: what stands here for several is counted as one again
+            row["weight_bytes_once"] //= call.times
         seen = []
         for one in facts:
             if one.kind in WEIGHTED:

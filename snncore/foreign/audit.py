@@ -23,8 +23,8 @@ LAYOUTS = ("TN", "NT", "N")
 class TorchOps(Ops):
     """Counts of a network of others. notes: what was not counted, or was read in another way, in words."""
 
-    def __init__(self, samples: int | None = None, timesteps: int | None = None) -> None:
-        super().__init__(samples, timesteps)
+    def __init__(self, samples: int | None = None, timesteps: int | None = None, details: bool = True) -> None:
+        super().__init__(samples, timesteps, details)
         self.notes: list[str] = []
 
 
@@ -39,6 +39,7 @@ def audit_torch(
     run: Callable[..., Any] | None = None,
     neurons: Mapping[type, Neuron | Callable[[Any], Neuron]] | None = None,
     strict: bool = True,
+    details: bool = True,
 ) -> TorchOps:
     """Count every operation of a PyTorch network on real inputs: what `count_ops` gives for the same network here.
 
@@ -48,7 +49,8 @@ def audit_torch(
     model: a torch module, of SpikingJelly or snnTorch if you like. It runs as it is, in training or evaluation mode,
     without gradients; its buffers are put back and its neurons put to rest before and after.
     inputs: a tensor or array, or a tuple of them for several arguments; a list or generator is of batches, each of
-    either kind, whose samples are added. Integer and bool inputs are events, float inputs analog values.
+    either kind, whose samples are added. Floats are analog values. Integers and bits are events: the network gets them
+    as floats, but for int64, which may be indices.
     timesteps: T of each sample; 0 or None for a network without time. samples: N of a batch; read off the inputs.
     layout: the first axes of the inputs: "TN", "NT" (samples first) or "N" (no time: repeated inside, or none).
     Without it, an input of at least two axes whose first has T entries is "TN".
@@ -56,6 +58,7 @@ def audit_torch(
     run: what to call instead of `model(*inputs)`, as run(model, *inputs), if the loop over time is another one.
     neurons: by class, what a neuron of your own does: a `snncore.foreign.Neuron`, or a function that makes one of a
     module. Without it its operations are counted one by one, and what it compares is spikes.
+    details: False keeps less of many batches, see `snncore.Ops`.
 
     Integers from a neuron are events, whatever float type they have, through views, concatenation, residual additions
     and max pooling; all else is analog. Layers are named by their paths in the network.
@@ -71,7 +74,7 @@ def audit_torch(
             raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")
     if outer_loop and not timesteps:
         raise ValueError("outer_loop: expected timesteps of at least 1 as well")
-    ops = TorchOps(None, timesteps)
+    ops = TorchOps(None, timesteps, details)
     ops.batches = 0
     left_out: dict[str, int] = {}
     alone = torch.is_tensor(inputs) or isinstance(inputs, tuple | np.ndarray | str) or not isinstance(inputs, Iterable)
@@ -81,8 +84,7 @@ def audit_torch(
         count = _samples(tensors[0], axes, samples)
         part = Ops(count, timesteps)
         rec = Recorder(Trail([*model.parameters(), *model.buffers()], timesteps, count), type(model).__name__)
-        for x in tensors:
-            rec.trail.take(x, axes)
+        tensors = tuple(_as_the_network_takes_it(model, rec, x, axes) for x in tensors)
         try:
             with torch.no_grad(), _at_rest(model), watched(model, rec, neurons):
                 _call(model, rec, tensors, timesteps, axes, outer_loop, run)
@@ -137,6 +139,15 @@ def _tensor(x: Any) -> Any:
     raise ValueError(
         f"inputs: expected a tensor or array, a tuple of them or a list of batches, found {type(x).__name__}"
     )
+
+
+def _as_the_network_takes_it(model: Any, rec: Recorder, x: Any, layout: str) -> Any:
+    """x on the device of the network, in its float type if it is events; tell the trail what x is."""
+    own = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
+    events = not x.is_floating_point() and x.dtype != torch.int64
+    made = x.to(own.device, own.dtype) if events else x.to(own.device)
+    rec.trail.take(made, layout, events)
+    return made
 
 
 def _layout(x: Any, timesteps: int | None) -> str:

@@ -13,13 +13,13 @@ from torch.nn import functional as TF
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from snncore.foreign import layers, pointwise, weights
+from snncore.foreign import curves, layers, pointwise, weights
 from snncore.foreign.moving import MADE, MOVES, make, move, write
 from snncore.foreign.recorder import Recorder
 
 __all__ = ["Calls", "Operations"]
 
-RULES = weights.RULES | layers.RULES | pointwise.RULES
+RULES = weights.RULES | layers.RULES | pointwise.RULES | curves.RULES
 FREE = frozenset(
     """_local_scalar_dense is_nonzero equal is_same_size set_ resize record_stream requires_grad logical_and logical_or
     logical_xor bitwise_and bitwise_or bitwise_xor bitwise_not logical_not isnan isinf isfinite any all _assert_async

@@ -20,7 +20,7 @@ __all__ = ["Neuron", "Neurons"]
 
 @dataclass(frozen=True)
 class Neuron:
-    """What a module that fires does, in the words of the engine: current is its first argument, its first output spikes.
+    """What a module that fires does, in the words of the engine: current comes first, and spikes do in what it returns.
 
     function: the neuron, such as `functions.LIF(firing=Firing(decay=0.9))`. several_steps: its input is [T, N, ...] and
     it goes through time by itself; else [N, ...], one timestep. state: name of the attribute that holds the membrane

@@ -7,14 +7,12 @@ import numpy as np
 import torch
 
 from snncore import functions as F
-from snncore.context import changed
 from snncore.foreign.axes import Axes, Laid, laid, plain
 from snncore.foreign.recorder import Recorder
 from snncore.foreign.trail import as_events
-from snncore.functions.arithmetic import elementwise
 from snncore.opcount.cost import OpCount
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "axes_of"]
 
 
 def add(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None:
@@ -93,7 +91,7 @@ def selected(rec: Recorder, y: Any, condition: Any, a: Any, b: Any) -> None:
     events = all(_is_whole(x) if x.ndim == 0 else rec.trail.of(x).events or rec.trail.of(x).blank for x in tensors)
     of_constants = all(x.ndim == 0 for x in tensors)  # the condition alone says what comes
     outside = rec.trail.of(condition).outside if of_constants else all(rec.trail.of(x).outside for x in tensors)
-    rec.made(y, events, outside, _axes_of(rec, y, [condition, *tensors]))
+    rec.made(y, events, outside, axes_of(rec, y, [condition, *tensors]))
 
 
 def _is_whole(x: Any) -> bool:
@@ -103,52 +101,16 @@ def _is_whole(x: Any) -> bool:
 
 def fire(rec: Recorder, y: Any, x: Any, *threshold: Any) -> None:
     """A comparison, which makes spikes of membranes."""
-    axes = rec.trail.axes(x) if tuple(x.shape) == tuple(y.shape) else _axes_of(rec, y, [x, *threshold])
+    axes = rec.trail.axes(x) if tuple(x.shape) == tuple(y.shape) else axes_of(rec, y, [x, *threshold])
     ours = rec.trail.laid(x, True) if tuple(x.shape) == tuple(y.shape) else rec.trail.laid(y, True, axes)
     rec.made(y, True, False, axes)
     theirs = rec.trail.laid(y, False, axes)
     rec.count(F.Fire(), (ours.array,), (theirs.array,), theirs.leading, [x])
 
 
-def one(*columns: str, keeps: bool = False, name: str = "") -> Any:
-    """Rule for a function of one array that costs one operation of each column an entry. keeps: spikes stay spikes."""
-
-    def rule(rec: Recorder, y: Any, x: Any, *settings: Any, **more: Any) -> None:
-        axes = rec.trail.axes(x)
-        theirs = rec.trail.laid(y, True, axes)
-        cost = OpCount()
-        for column in columns:
-            with changed("samples", rec.trail.samples), changed("leading", theirs.leading):
-                cost = cost + elementwise(theirs.array, column)
-        handed = rec.count(cost, (theirs.array,), (), theirs.leading, [x], name or "Elementwise")
-        rec.made(y, keeps and rec.trail.of(x).events, handed, axes)
-
-    return rule
-
-
-def larger(rec: Recorder, y: Any, a: Any, b: Any) -> None:
-    """aten.maximum and minimum: a comparison an entry; of two spike trains they make one."""
-    axes = _axes_of(rec, y, [a, b])
-    theirs = rec.trail.laid(y, True, axes)
-    with changed("samples", rec.trail.samples), changed("leading", theirs.leading):
-        cost = elementwise(theirs.array, "elem_compare")
-    outside = rec.count(cost, (), (), theirs.leading, [a, b], "Maximum")
-    rec.made(y, rec.trail.of(a).events and rec.trail.of(b).events, outside, axes)
-
-
-def power(rec: Recorder, y: Any, x: Any, exponent: Any) -> None:
-    """aten.pow with a number."""
-    if torch.is_tensor(exponent) or torch.is_tensor(x) is False:
-        return rec.name("pow of an array by an array", [v for v in (x, exponent) if torch.is_tensor(v)])
-    axes = rec.trail.axes(x)
-    theirs = rec.trail.laid(y, True, axes)
-    outside = rec.count(F.Power(exponent), (theirs.array,), (theirs.array,), theirs.leading, [x])
-    rec.made(y, False, outside, axes)
-
-
 def _operands(rec: Recorder, y: Any, a: Any, b: Any) -> tuple[Axes, int, np.ndarray, np.ndarray, np.ndarray]:
     """(axes of y, its cells, a, b, y) in the order of the engine; what is broadcast stays as it is."""
-    axes = _axes_of(rec, y, [x for x in (a, b) if torch.is_tensor(x)])
+    axes = axes_of(rec, y, [x for x in (a, b) if torch.is_tensor(x)])
     theirs: Laid = laid(rec.trail.array(y, analog=True), axes)
     both = [_operand(rec, x, y, axes) for x in (a, b)]
     if all(x.dtype.kind != "f" for x in both):
@@ -169,7 +131,7 @@ def _operand(rec: Recorder, x: Any, y: Any, axes: Axes) -> np.ndarray:
     return laid(array, axes).array if array.shape == tuple(y.shape) else array
 
 
-def _axes_of(rec: Recorder, y: Any, sources: list[Any]) -> Axes:
+def axes_of(rec: Recorder, y: Any, sources: list[Any]) -> Axes:
     """Axes of y = f(sources) with broadcasting: of each the first that says what it is."""
     made = list(plain(y.shape))
     for x in sources:
@@ -182,36 +144,12 @@ def _axes_of(rec: Recorder, y: Any, sources: list[Any]) -> Axes:
     return tuple(made)
 
 
-SPECIAL = "exp expm1 log log2 log10 log1p tanh sigmoid sqrt sin cos tan asin acos atan erf sinh cosh softplus"
 RULES: dict[str, Any] = {
     "add": add,
     "sub": _two(F.Sub),
     "rsub": subtract_from,
     "mul": multiply,
     "div": _two(F.Div),
-    "pow": power,
     "where": selected,
-    "relu": one("elem_compare", keeps=True, name="ReLU"),
-    "relu6": one("elem_compare", "elem_compare", name="ReLU6"),
-    "hardtanh": one("elem_compare", "elem_compare", name="Hardtanh"),
-    "clamp": one("elem_compare", "elem_compare", keeps=True, name="Clamp"),
-    "clamp_min": one("elem_compare", keeps=True, name="Clamp"),
-    "clamp_max": one("elem_compare", keeps=True, name="Clamp"),
-    "leaky_relu": one("elem_compare", "elem_mul", name="LeakyReLU"),
-    "elu": one("elem_compare", "special", "elem_add", name="ELU"),
-    "silu": one("special", "elem_mul", name="SiLU"),
-    "gelu": one("special", "elem_mul", "elem_mul", "elem_add", name="GELU"),
-    "neg": one("elem_mul", name="Mul"),
-    "abs": one("elem_compare", keeps=True, name="Abs"),
-    "sign": one("elem_compare", name="Sign"),
-    "round": one("elem_compare", keeps=True, name="Round"),
-    "floor": one("elem_compare", keeps=True, name="Floor"),
-    "ceil": one("elem_compare", keeps=True, name="Ceil"),
-    "reciprocal": one("elem_div", name="Div"),
-    "rsqrt": one("special", "elem_div", name="Rsqrt"),
-    "maximum": larger,
-    "minimum": larger,
     **dict.fromkeys(("ge", "gt", "le", "lt", "heaviside"), fire),
-    **{name: one("elem_compare", name="Compare") for name in ("eq", "ne")},
-    **{name: one("special", name=name.capitalize()) for name in SPECIAL.split()},
 }

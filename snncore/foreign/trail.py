@@ -81,8 +81,9 @@ class Trail:
         if axes is not None:
             self.of(x).axes[_place(x)] = axes
 
-    def take(self, x: Any, layout: str) -> None:
-        """Say that x is an input, and what its first axes are."""
+    def take(self, x: Any, layout: str, events: bool = False) -> None:
+        """Say that x is an input, and what its first axes are. events: it holds events, whatever its type."""
+        self.of(x).events |= events
         self.inputs.add(_storage(x))
         if x.ndim >= len(layout):
             self.follow(x, guessed(x.shape, self.timesteps, self.samples, layout))

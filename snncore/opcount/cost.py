@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from snncore.context import context
 from snncore.opcount.columns import COLUMNS, as_expected
 from snncore.opcount.layout import lead_of
 
@@ -64,6 +65,8 @@ class Facts:
     repeated: cells whose input is that of the timestep before. effective: accumulations and multiply-accumulates where
     neither the input nor the weight is zero, None if that was not stated; effective_unit: those of them in timesteps
     whose whole input is -1, 0 or 1.
+    calls: how many calls these facts are of, whose sizes, cells, events and sums are added up; more than one where
+    batches were folded together (`snncore.opcount.fold.ADDED`).
     """
 
     kind: str
@@ -92,6 +95,7 @@ class Facts:
     repeated: int = 0
     effective: int | None = None
     effective_unit: int = 0
+    calls: int = 1
 
 
 class OpCount:
@@ -148,7 +152,7 @@ def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]
             raise CostError(f"column {name}: expected integers, found {type(value).__name__} {value!r:.60}")
         if value.shape != lead and not _fits(value.shape, lead):
             raise CostError(f"column {name}: expected counts that broadcast to {lead}, found {value.shape}")
-        if value.size and (least := _least(value)) < 0:
+        if not context.trusted and value.size and (least := _least(value)) < 0:
             raise CostError(f"column {name}: expected counts of at least 0, found {least}")
         good[name] = value
     return good
@@ -174,9 +178,9 @@ def _least(value: np.ndarray) -> int:
     return int(value.min()) if value.size > SMALL else min(value.ravel().tolist())
 
 
-def times(value: Value, factor: int) -> Value:
-    """value * factor, as Python integers where int64 could overflow."""
-    if isinstance(value, int) or not value.size:
+def times(value: Value, factor: int, most: int | None = None) -> Value:
+    """value * factor, as Python integers where int64 could overflow. most: what no entry is above, if that is known."""
+    if isinstance(value, int) or not value.size or (most is not None and most * factor < LIMIT):
         return value * factor
     most = int(value.max()) if value.size > SMALL else max(value.ravel().tolist())
     return value.astype(object) * factor if most * factor >= LIMIT else value * factor

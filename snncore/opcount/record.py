@@ -35,13 +35,15 @@ class _Recorder:
     def __init__(self, ops: Ops, backward: bool) -> None:
         self.ops, self.backward = ops, backward
         self.arrays: dict[int, _Made] = {}  # by id
+        self.kernels: dict[type, Any] = {}
         self.before: dict[tuple[int, str, str], Any] = {}  # (batch, layer, operation) -> (timestep, its input then)
         self.forward = context.forwards
-        self.seen: set[tuple[int, int, int | None]] = set()  # batch, id of a whole network, timestep
+        self.batches = ops.batches
+        self.seen: set[tuple[int, int | None]] = set()  # id of a whole network, timestep: in this batch
 
     def __call__(self, function: Function, inputs: tuple, outputs: tuple) -> None:
         given = [(x, self._known(x)) for x in inputs if x is not None]
-        first_outside = bool(inputs) and inputs[0] is not None and _outside(self._known(inputs[0]))
+        first_outside = bool(inputs) and inputs[0] is not None and _outside(given[0][1])
         self._next_batch(first_outside)
         source, layout = self._source(given)
         layer = current_path() or (type(context.scope[0]).__name__ if context.scope else function.name)
@@ -67,10 +69,19 @@ class _Recorder:
             return
         self.forward = context.forwards
         run = id(context.scope[0]), context.timestep
-        batch = self.ops.batches - 1
-        if (batch, *run) in self.seen and outside and self.ops.told.get(batch) is not None:
+        self._forget()
+        if run in self.seen and outside and self.ops.told.get(self.ops.batches - 1) is not None:
             self.ops.next_batch()
-        self.seen.add((self.ops.batches - 1, *run))
+            self._forget()
+        self.seen.add(run)
+
+    def _forget(self) -> None:
+        """Keep nothing of earlier batches but arrays that are still there."""
+        if self.ops.batches != self.batches:
+            self.batches = self.ops.batches
+            self.seen.clear()
+            self.before.clear()
+            self.arrays = {key: made for key, made in self.arrays.items() if made.array() is not None}
 
     def _source(self, given: list[tuple[Array, _Made | None]]) -> tuple[Array | None, Layout | None]:
         """The input whose layout is that of the call: of those that are known, the one with the most axes."""
@@ -96,6 +107,8 @@ class _Recorder:
         if context.stated:
             return OpCount()
         before = context.samples, context.timesteps, context.leading, context.origin
+        kept = context.counting, context.trusted
+        context.counting, context.trusted = self.kernels, type(function).__module__.startswith("snncore.")
         context.samples, context.timesteps = self.ops.told.get(self.ops.batches - 1), self.ops.timesteps
         context.leading, context.origin = None if layout is None else layout.leading, origin
         try:
@@ -106,6 +119,7 @@ class _Recorder:
                 cost.repeated = repeated
         finally:
             context.samples, context.timesteps, context.leading, context.origin = before
+            context.counting, context.trusted = kept
         return cost
 
     @staticmethod

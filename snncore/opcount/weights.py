@@ -47,7 +47,9 @@ def weights_cost(
         columns |= {"mac": dense, "mac_nonzero": reached.ones, "weight_bytes": dense * w.dtype.itemsize}
     else:
         columns |= {"ac_binary": reached.ones, "ac_graded": reached.graded, "ac_graded_by_value": reached.value}
-        columns["weight_bytes"] = times(reached.ones + reached.graded, w.dtype.itemsize)
+        most = _most(x, taps)
+        most = None if most is None else most * targets
+        columns["weight_bytes"] = times(reached.ones + reached.graded, w.dtype.itemsize, most)
     biases = 0 if b is None else entries(y.shape, lead)
     if biases:
         columns["bias_add"] = biases
@@ -87,13 +89,19 @@ def _reached(x: Array, lead: tuple[int, ...], targets: int, taps: np.ndarray | N
     else:
         pixels = x.reshape(-1, taps.size, x.shape[-1])  # [M, H W, Ci]
         mapped, seen = mapped_events(pixels, lead, taps.ravel())
-    reached = Events(*(times(v, targets) for v in mapped))
+    most = _most(x, taps)
+    reached = Events(*(times(v, targets, most) for v in mapped))
     if x.dtype.kind != "f":
         return seen, reached, float(exact_sum(reached.ones, lead) + exact_sum(reached.value, lead))
     if taps is None:
         return seen, reached, float(x.sum(dtype=np.float64)) * targets
     summed = pixels.sum(axis=-1, dtype=np.float64).sum(axis=0)  # [H W]
     return seen, reached, float((summed * array_module(summed).asarray(taps.ravel())).sum()) * targets
+
+
+def _most(x: Array, taps: np.ndarray | None) -> int | None:
+    """What no sum of the entries of x, each once a window, is above; None if that follows not from its type."""
+    return x.size * 255 * (1 if taps is None else max(1, int(taps.sum()))) if x.dtype.itemsize == 1 else None
 
 
 def weights_backward(needs: tuple[bool, ...], cost: OpCount, y: Array) -> OpCount:

@@ -94,11 +94,15 @@ def test_what_is_analog_is_multiplied_zeros_included(way):
     assert (totals["ac_binary"], totals["ac_graded"], totals["mac"]) == (0, 0, 4 * 2 * 6 * 2)
 
 
-def test_integers_and_bits_of_an_input_are_events():
-    frames = (X > 0.5).to(torch.uint8) * 2
-    totals = count(lambda net, x: net.linear(x.float()), frames).totals()
-    assert (totals["ac_graded"], totals["mac"]) == (2 * int((frames > 0).sum()), 0)
-    assert count(lambda net, x: net.linear(x.float()), frames.float()).totals()["mac"] == 96
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.bool, torch.int16, torch.int64])
+def test_integers_and_bits_of_an_input_are_events(dtype):
+    frames = ((X > 0.5) * (1 if dtype == torch.bool else 2)).to(dtype)
+    column = "ac_binary" if dtype == torch.bool else "ac_graded"
+    way = (lambda net, x: net.linear(x.float())) if dtype == torch.int64 else lambda net, x: net.linear(x)
+    totals = count(way, frames).totals()
+    assert (totals[column], totals["mac"]) == (2 * int((frames > 0).sum()), 0)
+    assert totals["ac_binary"] + totals["ac_graded"] == totals[column]
+    assert count(way, frames.float()).totals()["mac"] == 96
 
 
 def test_an_encoder_makes_events():
@@ -136,6 +140,7 @@ def test_batches_are_added_and_memory_of_neurons_is_not_carried_over():
     one = audit_torch(net, X, timesteps=4)
     two = audit_torch(net, (x for x in (X, X.numpy())), timesteps=4)
     assert (one.samples, two.samples) == (2, 4)
+    assert len(two.calls) == len(one.calls)  # of any number of batches
     assert two.by_sample("spikes") == 2 * one.by_sample("spikes")
     assert two.totals() == {k: 2 * v for k, v in one.totals().items()}
 

@@ -107,6 +107,7 @@ WRONG = {
     ),
     "net.py:make_model --inputs x.npy --steps 3": (1, "takes an input of 4 timesteps, shape (4, 7, 5), expected 3"),
     "net.py:make_model --inputs x.npy --steps 3 --layout TN": (1, "expected 3 timesteps in layout TN, found shape"),
+    "net.py:make_model --inputs x.npy --device cuda": (2, "--device: a PyTorch network is audited on the CPU"),
     "net.py --inputs x.npy": (2, "--torch: expected FILE.py:FUNCTION"),
     "net.py:make_model": (2, "--torch: expected --inputs FILE as well"),
     "net.py:make_model --inputs x.npy --layout HW": (2, "--layout: expected one of TN, NT, N for --torch, found 'HW'"),

@@ -188,17 +188,9 @@ def test_options_of_the_data_add_to_those_of_the_run_as_they_do_in_evaluation(co
 def test_an_audit_says_what_it_is_of(call, trained, tmp_path, monkeypatch):
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
     folder, pages = trained[0], []
+    files = [x for kind in ("json", "html", "latex") for x in (f"--{kind}", tmp_path / f"a.{kind}")]
     for _ in range(2):
-        arguments = (
-            folder,
-            "--json",
-            tmp_path / "a.json",
-            "--html",
-            tmp_path / "a.html",
-            "--latex",
-            tmp_path / "a.tex",
-        )
-        assert call("audit", *arguments).status == 0
+        assert call("audit", folder, *files, "--rule", "exact").status == 0
         pages.append([path.read_bytes() for path in sorted(tmp_path.iterdir())])
     assert pages[0] == pages[1]  # byte for byte, the date as it is told
     found = json.loads((tmp_path / "a.json").read_text())
@@ -215,7 +207,7 @@ def test_an_audit_says_what_it_is_of(call, trained, tmp_path, monkeypatch):
     evaluation = json.loads(evaluated.read_text())
     assert found["accuracy"] == {head: evaluation[f"test_accuracy_{head}"] for head in found["accuracy"]}
     assert next(iter(found["accuracy"])) == "av"
-    assert "\\begin{tabular}" in (tmp_path / "a.tex").read_text()
+    assert "\\begin{tabular}" in (tmp_path / "a.latex").read_text()
 
 
 def test_a_date_that_is_none_is_wrong_usage(call, trained, monkeypatch):

@@ -60,11 +60,11 @@ def charge_memory(reading: Reading, ops: Ops, prices: Prices, beyond: float | No
     large: dict[str, None] = {}
     for call in ops.calls:
         row = call.cost.totals()
-        cells = max((facts.cells for facts in call.cost.facts), default=1)
+        cells = max((facts.cells for facts in call.cost.facts), default=call.times)
         state = row.get("state_read_bytes", 0) + row.get("state_write_bytes", 0)
         spikes = row.get("spike_read_bytes", 0) + row.get("spike_write_bytes", 0)
         moved = (
-            ("weights", row.get("weight_bytes", 0) * width, row.get("weight_bytes_once", 0) * width),
+            ("weights", row.get("weight_bytes", 0) * width, row.get("weight_bytes_once", 0) * width / call.times),
             ("state", state * width, row.get("state_write_bytes", 0) * width / max(1, cells)),
             ("spikes", spikes, spikes / max(1, cells)),
         )
@@ -87,7 +87,7 @@ def _hang_weights(reading: Reading, call: Call, row: dict[str, int], prices: Pri
     for facts in call.cost.facts:
         if facts.kind not in ("conv", "linear"):
             continue
-        stored, read = row.get("weight_bytes_once", 0), row.get("weight_bytes", 0)
+        stored, read = row.get("weight_bytes_once", 0) // call.times, row.get("weight_bytes", 0)
         word = stored // max(1, facts.weights + facts.bias)  # bytes of a weight, and of a sum
         kept = min(read, facts.weights * word * facts.cells)
         reading.hang("weights-kept", call.layer, -(read - kept) * width * prices.sram_byte(stored * width))

@@ -47,7 +47,7 @@ def read_spikingjelly(ops: Ops, prices: Prices) -> Reading:
                     multiply(call.layer, row.get("dense_mac_padded", 0))
             elif facts.kind == "batch_norm":
                 multiply(call.layer, facts.in_size)
-                add(call.layer, facts.in_size + facts.channels[0])
+                add(call.layer, facts.in_size + facts.channels[0] * facts.calls)
             elif facts.kind == "pool" and facts.layer == "AvgPool2d":
                 add(call.layer, facts.out_size * (facts.kernel[0] * facts.kernel[1] - 1))
             elif facts.kind == "reduction" or facts.layer == "GlobalAvgPool":

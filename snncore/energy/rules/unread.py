@@ -45,7 +45,9 @@ def counted(number: int, ops: Ops) -> str:
 
 def listed(calls: list[Call]) -> str:
     """Calls by name of their operation and number, such as `3 calls of Conv (in a, b), 1 call of Twice (in c)`."""
-    numbers = Counter(call.function for call in calls)
+    numbers: Counter[str] = Counter()
+    for call in calls:
+        numbers[call.function] += call.times
     words = []
     for name, number in numbers.items():
         layers = list(dict.fromkeys(call.layer for call in calls if call.function == name))

@@ -1,13 +1,24 @@
 """What a report says of its origin: date, hashes, training, prices, and how energies are spread over the samples."""
 
 import json
+import platform
 import statistics
 from datetime import datetime, timezone
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from misnet.audit.provenance import date_of, made_by, maker_lines, origin_lines, price_values, sha256_of, training_of
+from misnet.audit.provenance import (
+    date_of,
+    device_name,
+    made_by,
+    maker_lines,
+    origin_lines,
+    price_values,
+    sha256_of,
+    training_of,
+)
 from misnet.audit.report import count_batches
 from misnet.audit.spread import spread_of, unpriced
 from misnet.audit.text import audit_lines, made_lines
@@ -28,6 +39,17 @@ def test_the_date_is_now_or_that_of_the_environment():
 def test_a_date_that_is_none(text):
     with pytest.raises(ValueError, match=f"SOURCE_DATE_EPOCH: expected seconds since 1970, found '{text}'"):
         date_of({"SOURCE_DATE_EPOCH": text})
+
+
+def test_a_gpu_is_named_by_its_card(monkeypatch):
+    def properties(index):
+        return {"name": f"card {index}".encode()}
+
+    runtime = SimpleNamespace(getDeviceProperties=properties)
+    cupy = SimpleNamespace(cuda=SimpleNamespace(runtime=runtime))
+    monkeypatch.setattr("misnet.audit.provenance.cupy_module", lambda: cupy)
+    assert [device_name(device) for device in ("cuda:1", "cuda")] == ["card 1", "card 0"]
+    assert device_name("cpu") == made_by()["device"] == platform.machine()
 
 
 def test_the_hash_is_that_of_the_standard(tmp_path):

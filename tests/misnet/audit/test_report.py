@@ -119,6 +119,20 @@ def test_report_holds_exact_integers_and_adds_up(audited):
     assert found["accumulations_of_a_sample"]["most"] >= found["accumulations_of_a_sample"]["least"] > 0
 
 
+def test_the_spread_over_samples_is_that_of_samples_audited_alone(audited):
+    config, model, ops, readings = audited
+    rules = report(Subject("a network", ops, config.timesteps), readings, {name: load_prices() for name in readings})[
+        "rules"
+    ]
+    assert {name for name, rule in rules.items() if rule["spread"]} == {"exact", "exact-memory"}
+    alone = [count_batches(model, [batch]) for batch in Batches(config, 7, 1, shuffle=False).epoch(0)]
+    for name in ("exact", "exact-memory"):
+        mj = [apply_rule(name, one).energy_mj for one in alone]
+        expected = {"n": 7, "mean": np.mean(mj), "std": np.std(mj, ddof=1), "least": min(mj), "most": max(mj)}
+        assert rules[name]["spread"] == pytest.approx(expected, rel=1e-9)
+        assert min(mj) < max(mj)
+
+
 def test_text_and_page_show_what_was_found(audited):
     config, _, ops, readings = audited
     found = report(Subject("a network", ops, config.timesteps), readings, {name: load_prices() for name in readings})

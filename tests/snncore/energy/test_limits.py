@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snncore import Tensor, count_ops, nn, no_grad
+from snncore import Ops, Tensor, count_ops, nn, no_grad
 from snncore import functions as F
 from snncore.energy import ON_REQUEST, RULES, apply_rule
 from snncore.energy.limits import all_firing, largest_event, silent
@@ -52,6 +52,15 @@ def test_limits_are_what_a_silent_and_an_all_firing_network_count():
     for rule in ("exact", "exact-memory", "exact-dram", "paper", "lemaire"):
         assert figures(silent(some), rule) == pytest.approx(figures(nothing, rule), rel=1e-12)
         assert figures(all_firing(some), rule) == pytest.approx(figures(everything, rule), rel=1e-12)
+    folded = Ops()
+    folded.batches = 0
+    for _ in range(3):
+        folded.extend(counted(Spiking(4.0), half))
+    assert len(folded.calls) == len(some.calls)
+    for rule in ("exact", "exact-memory", "exact-dram", "paper", "lemaire"):  # three batches, three times as much
+        for limit in (silent, all_firing):
+            expected = [3 * value for value in figures(limit(some), rule)]
+            assert figures(limit(folded), rule) == pytest.approx(expected, rel=1e-12)
     shown = all_firing(some).totals()
     found = everything.totals()
     same = ("ac_binary", "ac_graded", "ac_graded_by_value", "reset_add", "spikes", "pool_add", "residual_add")
