@@ -44,6 +44,8 @@ class Dataset(ABC):
 
     `dataset[i]` is `(stream, ..., label)`: float32 arrays in the order and with the shapes of `streams`, and an int, an
     index into `class_names`. Indices run from 0 to `len(dataset) - 1`; any other raises IndexError.
+    Streams named in `events` are counts of events: the smallest of uint8, uint16 and uint32 that holds those of the
+    sample, as integers are what a network accumulates.
     `skipped` counts the corrupt samples that were left out, which is 0 unless the data set was told to skip them;
     `skipped_reasons` says of each, in a sentence that names it, what was wrong. `notes` are sentences on the whole that
     a person should read: how sounds and images were paired, which files were passed over.
@@ -53,6 +55,7 @@ class Dataset(ABC):
     split: str
     class_names: tuple[str, ...]
     timesteps: int
+    events: tuple[str, ...] = ()
     skipped: int = 0
     skipped_reasons: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
@@ -150,7 +153,7 @@ class Subset(Dataset):
         self.name, self.split, self.class_names = dataset.name, dataset.split, dataset.class_names
         self.timesteps = dataset.timesteps
         self.skipped, self.skipped_reasons = dataset.skipped, dataset.skipped_reasons
-        self.notes = dataset.notes
+        self.notes, self.events = dataset.notes, dataset.events
         self._labels = dataset.labels[self.indices]
         self._labels.setflags(write=False)
 

@@ -35,12 +35,22 @@ class Context(threading.local):
     """How many timesteps, if `count_ops` was told; 0 in a network that has no axis of time."""
     leading: int | None = None
     """How many of the first axes are time and samples, where the counting knows how the arrays were made."""
+    counting: dict[type, Any] | None = None
+    """The kernels that count arrays of a type, while operations are asked for their costs: looked up once."""
+    trusted = False
+    """True while an operation of the engine states its cost, whose counts come from kernels that count upwards."""
+    origin: Any = None
+    """Where the first input of that operation comes from (`snncore.opcount.origin.Origin`), if the counting saw it."""
+    stated = False
+    """True under `stated_elsewhere()`: what runs is part of an operation that states the cost of the whole."""
     relaxed = False
     """True under `relaxed()`: neurons emit the primitive of their surrogate instead of spikes."""
     fused = True
     """False under `nn.unfused()`: BatchNorm and the neuron after it run as two operations."""
     kernels: str | None = None
     """Which kernels run (`kernels.choice.use_kernels`); None: what the environment variable SNNCORE_KERNELS says."""
+    arithmetic: str | None = None
+    """How layers with weights sum (`kernels.choice.arithmetic`); None: what the variable SNNCORE_ARITHMETIC says."""
 
     capturing = False
     """True while what runs is recorded, to be run again by the device alone (`snncore.capture`)."""

@@ -1,11 +1,30 @@
-"""Writing a file so that it is never seen half-written."""
+"""Writing a file so that it is never seen half-written, and as JSON that every reader takes."""
 
+import json
+import math
 import os
 import secrets
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
-__all__ = ["replace_file"]
+__all__ = ["json_bytes", "replace_file"]
+
+
+def json_bytes(value: Any) -> bytes:
+    """Return `value` as indented JSON with a newline at its end; a float that is NaN or infinite becomes null.
+
+    RFC 8259 has no such numbers, so that a file with one could not be read by most programs.
+    """
+    return (json.dumps(_finite(value), indent=2, allow_nan=False) + "\n").encode()
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(of) for key, of in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(of) for of in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:

@@ -10,9 +10,10 @@ from snncore import backend
 from snncore.backend import Array
 from snncore.clipping import clip_grad_norm, clip_grad_value
 from snncore.flat import FlatParameters
+from snncore.opcount import Call, Ops
 from snncore.optimizer import Optimizer, Parameters, setting
 
-__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "clip_grad_norm", "clip_grad_value"]
+__all__ = ["OPTIMIZERS", "SGD", "Adam", "AdamW", "Optimizer", "add_step", "clip_grad_norm", "clip_grad_value"]
 
 
 class SGD(Optimizer):
@@ -59,6 +60,10 @@ class SGD(Optimizer):
             buf += g
             g = g + self.momentum * buf if self.nesterov else buf
         w -= self.lr * g
+
+    def _entry_cost(self) -> dict[str, int]:
+        steps = 1 + bool(self.weight_decay) + bool(self.momentum) + self.nesterov  # each a product and a sum
+        return {"mul": steps, "add": steps}
 
     def baked(self) -> tuple[object, ...]:
         return self.momentum, self.weight_decay, self.nesterov
@@ -134,6 +139,12 @@ class Adam(Optimizer):
         denominator += self.eps
         w -= self.lr / (1 - beta1**updates) * m / denominator
 
+    def _entry_cost(self) -> dict[str, int]:
+        """m: a product, two sums; v: three products, a sum; then root, / sqrt(1 - beta2^k), + eps; lr m / that, w -."""
+        shrink, decay = self._decay()
+        coupled = int(decay != 0)  # g + decay * w
+        return {"mul": 7 + coupled + int(shrink != 1), "add": 5 + coupled, "special": 1}
+
     def _count(self, name: str, by: int = 1) -> int:
         count = self._averages[f"updates/{name}"]
         count += by
@@ -183,3 +194,8 @@ class AdamW(Adam):
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 """Optimizers by the name that configurations use."""
+
+
+def add_step(ops: Ops, optimizer: Optimizer) -> None:
+    """Add to what was counted one step of the optimizer, for the gradients that there are, as a layer `optimizer`."""
+    ops.calls.append(Call("optimizer", type(optimizer).__name__, optimizer.cost(), None, max(0, ops.batches - 1)))

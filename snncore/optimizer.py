@@ -9,6 +9,7 @@ import numpy as np
 from snncore import backend
 from snncore.backend import Array
 from snncore.flat import FlatParameters, flat_parameters, is_finite
+from snncore.opcount.cost import CostError, OpCount
 from snncore.tape import Tensor, bump
 
 __all__ = ["BLOCK", "Optimizer", "Parameters", "setting"]
@@ -177,12 +178,24 @@ class Optimizer(ABC):
         """Count an update of a parameter, where that matters, and return how many there were."""
         return 0
 
+    def cost(self) -> OpCount:
+        """Operations of one step, over all parameters that have a gradient; what is done once a step is free."""
+        entries = sum(p.data.size for p in self._ready().values())
+        return OpCount(**{f"opt_{kind}": count * entries for kind, count in self._entry_cost().items()})
+
     def zero_grad(self) -> None:
         """Forget all gradients."""
         for p in self.parameters.values():
             p.zero_grad()
         if self.flat is not None:
             self.flat.g.fill(0)
+
+    def _entry_cost(self) -> dict[str, int]:
+        """Operations on one entry of a parameter: how many `add`, `mul` (also divisions) and `special` (roots)."""
+        raise CostError(
+            f"{type(self).__name__} states no cost and cannot be counted; give it a method _entry_cost() that returns "
+            "how many add, mul and special a step does on an entry"
+        )
 
     @abstractmethod
     def _update(self, name: str, w: Array, g: Array) -> None:

@@ -8,29 +8,55 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
     import _checkout as _checkout
 
 import argparse
-import json
-import re
+import os
+import shlex
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from misnet.audit.baselines import PRECISIONS, baselines
+from misnet.audit.baselines_text import baseline_lines
+from misnet.audit.claims import Claim, check_claims, parse_claim
+from misnet.audit.claims_text import claim_lines
 from misnet.audit.html_page import page
-from misnet.audit.report import calibrate, count_batches, energy_claim, report
-from misnet.audit.text import claim_lines, layer_table, rule_table
+from misnet.audit.latex import latex_table
+from misnet.audit.provenance import date_of, price_values, sha256_of, training_of
+from misnet.audit.report import calibrate, count_batches, report
+from misnet.audit.runs import check_trainings, run_lines, runs_latex, side_by_side
+from misnet.audit.runs_page import runs_page
+from misnet.audit.subject import Subject
+from misnet.audit.text import audit_lines, made_lines
+from misnet.audit.training_step import count_training_step, training_lines, training_report
 from misnet.datasets import BatchIterator
-from misnet.models.contract import Model, sizes, take
+from misnet.models.contract import Scores, sizes, take
 from misnet.models.options import add_model_options, first_look, option_of, split
 from misnet.models.registry import DEFAULT, build
+from misnet.paper.conventions import rates_by_convention
 from misnet.paper.energies import printed_energies
 from misnet.paper.text import paper_lines
-from misnet.tools.naming import Parser
+from misnet.tools.compare import expand
+from misnet.tools.naming import Parser, called
 from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
 from misnet.tools.parts import PARTS
 from misnet.tools.settings import check_settings
-from misnet.tools.toolkit import UsageError, add_data_options, device_of, progress, run_tool
-from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
-from snncore.files import replace_file
+from misnet.tools.toolkit import (
+    UsageError,
+    add_arithmetic_option,
+    add_data_options,
+    arithmetic_from,
+    device_of,
+    progress,
+    run_tool,
+)
+from misnet.tools.train import make_optimizer
+from misnet.tools.ways import WAYS
+from misnet.training.folder import read_config
+from misnet.training.totals import count_correct
+from snncore.backend import Array
+from snncore.energy import DEFAULT_TABLE, ON_REQUEST, OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
+from snncore.files import json_bytes, replace_file
 
-UNITS = {"J": 1e3, "mJ": 1.0, "uJ": 1e-3, "nJ": 1e-6, "pJ": 1e-9}
 CALIBRATION = 32  # training samples whose batch statistics a network with fresh weights gets
 
 
@@ -46,91 +72,188 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
     parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32); changes no count")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
+    add_arithmetic_option(parser)
     group = parser.add_argument_group("audit")
-    group.add_argument("--rule", default="all", help=f"all (default), or some of {', '.join(RULES)}, with commas")
+    group.add_argument(
+        "--rule",
+        default="all",
+        help=f"all (default: {', '.join(RULES)}), or some, with commas; by name alone: {', '.join(ON_REQUEST)}",
+    )
     group.add_argument(
         "--prices",
         metavar="TABLE",
         help=f"price table: one of {', '.join(TABLES)} or a .toml file (default: what the authors of each rule take)",
     )
-    group.add_argument("--claim", metavar="ENERGY", help="an energy for one sample, such as 1.32mJ, to be checked")
+    group.add_argument(
+        "--claim",
+        metavar="FIGURE",
+        action="append",
+        default=[],
+        help="what a paper claims for one sample, to be checked: 1.32mJ, '3.1 GSOPs', rate=12%%; may be given again",
+    )
+    group.add_argument(
+        "--training-step",
+        action="store_true",
+        help="count a step of training too: forward, backward and the optimizer of the run (or the default one)",
+    )
     group.add_argument("--paper", action="store_true", help="print Table 5 of the paper beside ours")
     group.add_argument("--json", type=Path, metavar="FILE", help="write every figure to a JSON file")
     group.add_argument("--html", type=Path, metavar="FILE", help="write one HTML page with tables and pictures")
+    group.add_argument("--latex", type=Path, metavar="FILE", help="write the table of the rules for LaTeX")
+    group.add_argument(
+        "--runs",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="in place of RUN_DIR: several trainings side by side, run folders or folders of several seeds",
+    )
+    others = parser.add_argument_group("networks from elsewhere, in place of RUN_DIR")
+    for way in WAYS.values():
+        way.add(others)
     add_data_options(parser)
     add_model_options(parser, model)
     return parser
 
 
-def parse_claim(text: str) -> float:
-    """Return millijoules; raises UsageError without a positive number and a unit."""
-    found = re.fullmatch(r"\s*([0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?)\s*([a-zA-Z]+)\s*", text)
-    if not found or found[2] not in UNITS or not float(found[1]) > 0:
-        raise UsageError(
-            f"--claim: expected a positive number and a unit ({', '.join(UNITS)}), such as 1.32mJ, found {text!r}"
-        )
-    return float(found[1]) * UNITS[found[2]]
+def claims_of(texts: Sequence[str]) -> list[Claim]:
+    """Return the claims of --claim; raises UsageError for a text that is none."""
+    try:
+        return [parse_claim(text) for text in texts]
+    except ValueError as error:
+        raise UsageError(f"--claim: {error}") from None
 
 
 def chosen_rules(text: str) -> list[str]:
     """Return the names of rules for --rule; raises UsageError for one that does not exist."""
     names = list(RULES) if text == "all" else [name.strip() for name in text.split(",")]
+    known = RULES | ON_REQUEST
     for name in names:
-        if name not in RULES:
-            raise UsageError(f"--rule: expected all or some of {', '.join(RULES)}, found {name!r}")
+        if name not in known:
+            raise UsageError(f"--rule: expected all or some of {', '.join(known)}, found {name!r}")
     return names
 
 
-def prepare(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[Model, Any, str]:
-    """Return the network, the samples to run it on, and words on where its weights come from."""
+def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
+    """Run a network of ours over its data and count: a trained one, or one with fresh weights."""
     given = vars(args)
+    device = device_of(args.device)
+    sha256, run, right = "", {}, dict[str, int]()
+
+    def tally(scores: Scores, labels: Array) -> None:
+        for head, n in count_correct(scores, labels).items():
+            right[head] = right.get(head, 0) + int(n)
+
     if args.run_dir:
         if extra := sorted({*switches} | ({"model"} & {*given})):
             raise UsageError(f"RUN_DIR: the run sets the network; also found {', '.join(map(option_of, extra))}")
         model, data = trained_network(args.run_dir, args.checkpoint, args.split, given)
-        return model, data, f"{args.run_dir / args.checkpoint}.safetensors"
-    settings = check_settings({k: v for k, v in given.items() if k in DATA_SETTINGS})
-    name = given.get("model", DEFAULT)
-    config, (data, train) = new_config(name, switches, switches, settings, args.split, "train")
-    model = build(name, config)
-    *streams, labels = take(model, next(iter(BatchIterator(train, CALIBRATION).epoch(0))))
-    calibrate(model, *streams)
-    return model, data, f"fresh weights (seed 0), batch statistics of {len(labels)} training samples; not trained"
-
-
-def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str], str]:
-    """Count and return (report, lines to print, lines on the claim, title)."""
-    names = chosen_rules(args.rule)
-    prices = {name: load_prices(args.prices or OWN_TABLES.get(name, DEFAULT_TABLE)) for name in names}
-    claim = None if args.claim is None else parse_claim(args.claim)
-    device = device_of(args.device)
-    model, data, weights = prepare(args, switches)
+        weights = f"{args.run_dir / args.checkpoint}.safetensors"
+        sha256 = sha256_of(Path(weights))
+        content = read_config(args.run_dir / "config.json")
+        run, settings = training_of(args.run_dir, content, args.checkpoint), check_settings(content["settings"])
+    else:
+        settings = check_settings({k: v for k, v in given.items() if k in DATA_SETTINGS})
+        name = given.get("model", DEFAULT)
+        config, (data, train) = new_config(name, switches, switches, settings, args.split, "train")
+        model = build(name, config)
+        *streams, labels = take(model, next(iter(BatchIterator(train, CALIBRATION).epoch(0))))
+        calibrate(model, *streams)
+        weights = f"fresh weights (seed 0), batch statistics of {len(labels)} training samples; not trained"
     model.to(device)
     config = model.config
     batches = BatchIterator(data, args.batch_size, shuffle=False)
-    ops = count_batches(model, progress(batches.epoch(0), total=len(batches), initial=0, text=args.split), device)
-    readings = {name: apply_rule(name, ops, prices[name]) for name in names}
-    found = report(config, ops, readings, prices)
-    found |= {"weights": weights, "parameters": model.count_parameters()}
-    found["data"] = {"name": data.name, "split": args.split, "fingerprint": data.fingerprint()}
+    shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
+    with arithmetic_from(given, device, args.run_dir):
+        ops = count_batches(model, shown, device, tally)
+    subject = Subject(
+        title=f"{config.title}, {sizes(config)}, T={config.timesteps}, on {data.name} ({args.split})",
+        ops=ops,
+        timesteps=config.timesteps,
+        network=config.to_dict(),
+        weights=weights,
+        parameters=model.count_parameters(),
+        data={"name": data.name, "split": args.split, "fingerprint": data.fingerprint()},
+        trained=bool(args.run_dir),
+        weights_sha256=sha256,
+        run=run,
+        accuracy={head: n / max(1, len(data)) for head, n in right.items()},
+        device=device,
+    )
+    if args.training_step:  # last, since it changes the running statistics
+        batch = next(iter(BatchIterator(data, args.batch_size, shuffle=False).epoch(0)))
+        subject.training = count_training_step(model, batch, make_optimizer(settings, model), device)
+    return subject
+
+
+def ways_of(args: argparse.Namespace) -> list[str]:
+    """Return the names of the ways that the command line asks for."""
+    return [name for name in WAYS if vars(args).get(name) is not None]
+
+
+def subject_of(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
+    """Count by the one way that was asked for: one of `WAYS`, or a network of ours."""
+    asked = ways_of(args)
+    for option in {option for way in WAYS.values() for option in way.beside if vars(args).get(option) is not None}:
+        if not any(option in WAYS[name].beside for name in asked):
+            ways = " or ".join(f"--{name}" for name, way in WAYS.items() if option in way.beside)
+            raise UsageError(
+                f"--{option.replace('_', '-')}: expected {ways} beside it, found {', '.join(asked) or 'none'}"
+            )
+    ours = [option_of(name) for name in (*switches, *(("model",) if "model" in vars(args) else ()))]
+    found = [*(["RUN_DIR"] if args.run_dir else []), *(f"--{name}" for name in asked), *(ours if asked else [])]
+    if asked and len(found) > 1:
+        raise UsageError(f"--{asked[0]}: expected one network, found {', '.join(found)}")
+    if asked and args.training_step:
+        raise UsageError(f"--training-step: expected a network of this package, found --{asked[0]}")
+    return WAYS[asked[0]].subject(args) if asked else run_subject(args, switches)
+
+
+def command_line() -> str:
+    """Return the command that runs, as it can be typed."""
+    return f"{called('audit')} {shlex.join(sys.argv[1:])}".strip()
+
+
+def audit_runs(args: argparse.Namespace, switches: dict[str, Any]) -> dict[str, Any]:
+    """Count each of the folders of --runs, and return them side by side."""
+    others = ["RUN_DIR"] if args.run_dir else [f"--{name}" for name in ways_of(args)]
+    others += [f"--{name}" for name in ("claim", "training-step") if vars(args)[name.replace("-", "_")]]
+    others += [option_of(name) for name in (*switches, *(("model",) if "model" in vars(args) else ()))]
+    if others:
+        raise UsageError(f"--runs: expected trained runs alone, found {', '.join(others)} too")
+    folders = [folder for place in args.runs for folder in expand(place)]
+    try:
+        check_trainings([folder / f"{args.checkpoint}.safetensors" for folder in folders])
+    except ValueError as error:
+        raise UsageError(f"--runs: {error}") from None
+    reports = [audit(argparse.Namespace(**{**vars(args), "run_dir": folder}), {})[0] for folder in folders]
+    return side_by_side(reports, command_line())
+
+
+def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+    """Count and return (report, lines to print, lines on the claims)."""
+    names = chosen_rules(args.rule)
+    prices = {name: load_prices(args.prices or OWN_TABLES.get(name, DEFAULT_TABLE)) for name in names}
+    claims = claims_of(args.claim)
+    subject = subject_of(args, switches)
+    readings = {name: apply_rule(name, subject.ops, prices[name]) for name in names}
+    found = report(subject, readings, prices, command_line())
+    given = [load_prices(args.prices)] if args.prices else []
+    found["baselines"] = baselines(subject.ops, subject.timesteps, given)
+    found["price_tables"] |= price_values([*map(load_prices, PRECISIONS), *given])
+    if subject.high is not None:
+        found["baselines"]["high"] = baselines(subject.high, subject.timesteps, given)
+    beside = baseline_lines(found["baselines"])
+    if subject.training is not None:
+        found["training_step"] = training_report(subject.training, load_prices(args.prices or DEFAULT_TABLE))
+        beside += ["", *training_lines(found["training_step"])]
     about: list[str] = []
-    if claim is not None:
-        checked = energy_claim(claim, ops, readings, load_prices(args.prices or DEFAULT_TABLE))
-        about = claim_lines(checked)
-        about.append(f"this run: {sizes(config)} pixels, T={config.timesteps}, {data.name}; a claim for")
+    if claims:
+        spreads = {name: rule.get("spread") for name, rule in found["rules"].items()}
+        found["claims"] = check_claims(claims, subject.ops, readings, prices, spreads, subject.high)
+        about = [line for checked in found["claims"] for line in claim_lines(checked)]
+        about.append(f"this audit: {subject.title}; a claim for")
         about.append("other inputs needs a run on them: operations grow with the pixels, rates differ by data")
-        found["claim"] = vars(checked)
-    title = f"{config.title}, {sizes(config)}, T={config.timesteps}, on {data.name} ({args.split})"
-    lines = [
-        f"{title}: {found['samples']} samples, {found['parameters']:,} parameters",
-        f"weights: {weights}",
-        f"firing rate {found['firing_rate']:.4f}; counts and energies below are for one sample (all timesteps)",
-        "",
-        *layer_table(found),
-        "",
-        *rule_table(found),
-    ]
-    return found, lines, about, title
+    return found, [*audit_lines(found), "", *beside], about
 
 
 def main() -> None:
@@ -140,30 +263,41 @@ def main() -> None:
     args = argparse.Namespace(**others)
     if args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
-    measured: float | None = None
     found: dict[str, Any] = {}
     shown: list[str] = []
-    written: list[Path] = []
+    files: dict[Path, bytes] = {}
     try:
-        if args.run_dir or {"variant", "preset"} & {*switches} or "model" in others or args.html or not args.paper:
-            found, lines, about, title = audit(args, switches)
-            shown += [*lines, *(["", *about] if about else [])]
-            measured = found["rules"].get("paper", {}).get("extra", {}).get("mean_rate")
+        date_of(os.environ)
+    except ValueError as error:  # said before anything is counted
+        raise UsageError(str(error)) from None
+    try:
+        named = args.run_dir or ways_of(args) or {"variant", "preset"} & {*switches} or "model" in others
+        if args.runs:
+            found = audit_runs(args, switches)
+            shown += run_lines(found)
+            files |= {
+                path: make(found).encode() for path, make in ((args.html, runs_page), (args.latex, runs_latex)) if path
+            }
+        elif named or args.html or args.latex or not args.paper:
+            found, lines, about = audit(args, switches)
+            shown += [*lines, *(["", *about] if about else []), "", *made_lines(found)]
             if args.html:
-                replace_file(args.html, page(title, found, about).encode())
-                written.append(args.html)
+                files[args.html] = page(found["title"], found, about).encode()
+            if args.latex:
+                files[args.latex] = latex_table(found).encode()
         if args.paper:
             prices = load_prices(args.prices or DEFAULT_TABLE)
             rows = printed_energies(prices, switches.get("preset", "paper"))
-            shown += paper_lines(rows, measured)
-            found["paper"] = rows
+            found |= {"paper": rows, "paper_conventions": rates_by_convention(prices)}
+            shown += paper_lines(rows, found["paper_conventions"])
     except PriceError as error:
         raise UsageError(f"--prices: {error}") from None
     if args.json:
-        replace_file(args.json, (json.dumps(found, indent=2) + "\n").encode())
-        written.append(args.json)
+        files[args.json] = json_bytes(found)
+    for path, content in files.items():
+        replace_file(path, content)
     print("\n".join(shown))
-    for path in written:
+    for path in files:
         print(f"\nwrote {path}")
 
 

@@ -39,7 +39,7 @@ from misnet.tools.naming import Parser
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, load_split, run_tool
 from misnet.training.run import load_model, read_config
-from snncore.files import replace_file
+from snncore.files import json_bytes, replace_file
 
 PEER_PARTS = ("torch", "spikingjelly")
 
@@ -208,7 +208,7 @@ def main() -> int:
         plot_density(report, args.picture)
     if args.json:
         first = {k: report["ratios"][k] for k in ("train_speedup", "infer_speedup", "memory_ratio", "threads_speedup")}
-        replace_file(args.json, (json.dumps(first | report, indent=2) + "\n").encode())
+        replace_file(args.json, json_bytes(first | report))
     return 0
 
 

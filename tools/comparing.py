@@ -14,6 +14,7 @@ from misnet.tools.toolkit import UsageError
 from misnet.training.folder import write_file
 from misnet.training.overlay import plot_overlay
 from misnet.training.results import RULES, Result, Spread, count_parameters, spread
+from snncore.files import json_bytes
 
 __all__ = ["Comparison", "Group", "compare", "report", "write_reports"]
 
@@ -191,7 +192,7 @@ def write_reports(found: Comparison, table: Path | None, everything: Path | None
     if table is not None:
         write_file(table, _csv(found).encode())
     if everything is not None:
-        write_file(everything, (json.dumps(as_values(found), indent=2) + "\n").encode())
+        write_file(everything, json_bytes(as_values(found)))
     if picture is not None:
         head = found.heads[0]
         curves = {group.name: [r.rows for r in group.results] for group in found.groups if head in group.heads}

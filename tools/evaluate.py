@@ -4,7 +4,6 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
     import _checkout as _checkout
 
 import argparse
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,8 +18,10 @@ from misnet.tools.networks import trained_network
 from misnet.tools.parts import PARTS
 from misnet.tools.toolkit import (
     DATA,
+    add_arithmetic_option,
     add_data_options,
     add_device_options,
+    arithmetic_from,
     complain,
     device_from,
     progress,
@@ -30,7 +31,7 @@ from misnet.training.plots import plot_confusion
 from misnet.training.recording import FiringRates
 from misnet.training.step import Totals, evaluate
 from snncore.backend import Array, asnumpy
-from snncore.files import replace_file
+from snncore.files import json_bytes, replace_file
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -44,6 +45,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--picture", type=Path, metavar="FILE", help="PNG to write (default: RUN_DIR/confusion.png)")
     add_data_options(parser)
     add_device_options(parser)
+    add_arithmetic_option(parser)
     return parser
 
 
@@ -78,6 +80,7 @@ def main() -> int:
     if args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     device = device_from(vars(args))
+    summing = arithmetic_from(vars(args), device, args.run_dir)
     model, data = trained_network(args.run_dir, args.checkpoint, args.split, vars(args))
     model.to(device)
     batches = Prefetch(BatchIterator(data, args.batch_size, shuffle=False))
@@ -91,7 +94,8 @@ def main() -> int:
         predicted.extend(asnumpy(verdict.data).argmax(axis=1).tolist())
 
     rates = FiringRates()
-    totals = evaluate(model, shown, device, seen=keep, rates=rates)
+    with summing:
+        totals = evaluate(model, shown, device, seen=keep, rates=rates)
     truth, guess = np.array(labels), np.array(predicted)
     table = class_table(truth, guess, data.class_names)
     matrix = confusion_matrix(truth, guess, labels=range(len(data.class_names)))
@@ -106,7 +110,7 @@ def main() -> int:
     }
     status = 0
     if args.json:
-        text = (json.dumps(figures, indent=2) + "\n").encode()
+        text = json_bytes(figures)
         status |= written(args.json, lambda path: replace_file(path, text))
     status |= written(picture, lambda path: plot_confusion(matrix, data.class_names, path, title))
     print(report(model, totals, table, rates))  # once the files are there, though the reader may have left

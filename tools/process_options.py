@@ -6,6 +6,7 @@ from typing import Any
 
 from misnet.tools.toolkit import CUDA_GRAPH, UsageError
 from misnet.training.folder import read_config
+from snncore.kernels.choice import ARITHMETICS, arithmetic_choice
 
 __all__ = ["OPTIONS", "process_options", "seconds_of"]
 
@@ -15,10 +16,18 @@ OPTIONS: dict[str, Any] = {
     "memory_limit": None,
     "tf32": False,
     "cuda_graph": "auto",
+    "arithmetic": "float32",  # or what SNNCORE_ARITHMETIC says, for a new run
 }
 """Each with its default."""
 
-KINDS = {"save_every": str, "device": str, "memory_limit": int | float | None, "tf32": bool, "cuda_graph": str}
+KINDS = {
+    "save_every": str,
+    "device": str,
+    "memory_limit": int | float | None,
+    "tf32": bool,
+    "cuda_graph": str,
+    "arithmetic": str,
+}
 
 
 def process_options(given: dict[str, Any]) -> dict[str, Any]:
@@ -37,9 +46,13 @@ def process_options(given: dict[str, Any]) -> dict[str, Any]:
                 raise UsageError(f"{path}: {name}: expected a value like {OPTIONS[name]!r}, found {value!r}")
         if (graph := known.get("cuda_graph", "auto")) not in CUDA_GRAPH:
             raise UsageError(f"{path}: cuda_graph: expected auto, on or off, found {graph!r}")
+        if known.setdefault("arithmetic", "float32") not in ARITHMETICS:  # older runs do not say, and have no other
+            names = " or ".join(ARITHMETICS)
+            raise UsageError(f"{path}: arithmetic: expected {names}, found {known['arithmetic']!r}")
         if "save_every" in known:
             seconds_of(known["save_every"], f"{path}: save_every")
-    return OPTIONS | known | {name: given[name] for name in OPTIONS if name in given}
+    new = OPTIONS | {"arithmetic": arithmetic_choice()}
+    return new | known | {name: given[name] for name in OPTIONS if name in given}
 
 
 def seconds_of(text: str, label: str = "--save-every") -> float:

@@ -6,16 +6,19 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from misnet.datasets import DataError, Dataset, load_dataset
 from misnet.datasets.registry import COMMON, REGISTRY
 from misnet.models.config import ConfigError
 from misnet.tools.streams import prepare_streams
+from misnet.training.folder import read_config
 from misnet.training.step import Diverged
-from snncore import BackendError, CheckpointError
+from snncore import BackendError, CheckpointError, arithmetic
 from snncore.backend import memory_message, use_device
+from snncore.kernels.choice import ARITHMETICS, arithmetic_choice
 
 CUDA_GRAPH = ("auto", "on", "off")  # values of --cuda-graph
 USAGE, DATA, STOPPED = 2, 1, 130  # exit statuses; 130 is what shells give for Ctrl-C
@@ -90,6 +93,31 @@ def add_device_options(parser: argparse.ArgumentParser) -> None:
     }
     for name, kind in kinds.items():
         group.add_argument(name, default=argparse.SUPPRESS, **kind)
+
+
+def add_arithmetic_option(parser: Any) -> None:
+    """Add --arithmetic; without it `arithmetic` is absent from the parsed namespace."""
+    parser.add_argument(
+        "--arithmetic",
+        choices=ARITHMETICS,
+        default=argparse.SUPPRESS,
+        help="how layers with weights sum on the CPU: float32, or exact, whose spikes are the same with any kernels, "
+        "threads and batch (default: that of the run, or else float32)",
+    )
+
+
+def arithmetic_from(given: Mapping[str, Any], device: str, run_dir: Path | None = None) -> AbstractContextManager[None]:
+    """Return the block in which the arithmetic of --arithmetic holds, or else that of the run in `run_dir`.
+
+    Raises UsageError for exact arithmetic on a device that has none.
+    """
+    choice = given.get("arithmetic")
+    if choice is None and run_dir is not None:
+        choice = read_config(run_dir / "config.json").get("options", {}).get("arithmetic")
+    choice = arithmetic_choice() if choice is None else choice
+    if choice == "exact" and device != "cpu":
+        raise UsageError(f"--arithmetic: exact sums run on the CPU only, found the device {device}; add --device cpu")
+    return arithmetic(choice)
 
 
 def add_graph_option(parser: Any) -> None:

@@ -34,9 +34,11 @@ from misnet.tools.toolkit import (
     STOPPED,
     StopRequest,
     UsageError,
+    add_arithmetic_option,
     add_data_options,
     add_device_options,
     add_graph_option,
+    arithmetic_from,
     device_from,
     progress,
     run_tool,
@@ -105,6 +107,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     select.add_argument("--patience", type=int, metavar="N", help="end after N epochs without a better one")
     add_device_options(parser)
     add_graph_option(parser)
+    add_arithmetic_option(parser)
     run = parser.add_argument_group("run folder")
     run.add_argument("--output-dir", metavar="DIR", help="folder to write (default: runs/<dataset>-<network>-<time>)")
     run.add_argument(
@@ -177,6 +180,7 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     choice = gather(given, switches)
     options = process_options(given)
     device = device_from(options)
+    summing = arithmetic_from(options, device)
     settings = choice.settings
     names = Parts(settings).names
     config, found = new_config(choice.model, choice.switches, choice.given, settings, *names)
@@ -226,7 +230,7 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         journal.epoch_done(run.epochs - run.epoch)
 
     run.after_epoch = after_epoch
-    with FolderLock(folder):
+    with FolderLock(folder), summing:
         if "resume" not in given:
             check_is_free(folder)  # nobody can begin one now
             run.save()  # before config.json, so that whatever has one can go on

@@ -87,7 +87,7 @@ def specaugment(audio: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         start = int(rng.integers(0, n - width + 1))
         stripe = [slice(None)] * audio.ndim
         stripe[axis] = slice(start, start + width)
-        masked[tuple(stripe)] = mean
+        masked[tuple(stripe)] = mean if audio.dtype.kind == "f" else round(mean)
     return masked
 
 

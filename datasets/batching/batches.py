@@ -77,8 +77,8 @@ class BatchIterator:
     def epoch(self, number: int, start_batch: int = 0) -> Iterator[Batch]:
         """Return an iterator over the batches of epoch `number` from `start_batch` on.
 
-        Yields Batch: each stream of the data set, float32 [T, N, ...], and labels, int64 [N]; C-contiguous, fresh
-        arrays each time.
+        Yields Batch: each stream of the data set, [T, N, ...], and labels, int64 [N]; C-contiguous, fresh arrays each
+        time. Streams are float32; those of counts of events the smallest unsigned type that holds all of the batch.
         Raises ValueError, at once, if `start_batch` is not from 0 to `len(self)`.
         """
         if not 0 <= start_batch <= len(self):
@@ -92,7 +92,7 @@ class BatchIterator:
 
     def _collate(self, indices: np.ndarray, number: int) -> Batch:
         shapes, n = self.dataset.streams, len(indices)
-        streams = {name: np.empty((shape[0], n, *shape[1:]), np.float32) for name, shape in shapes.items()}
+        streams: dict[str, np.ndarray] = {}
         labels = np.empty(n, dtype=np.int64)
         for j, index in enumerate(indices):
             *arrays, labels[j] = self.dataset[int(index)]
@@ -100,5 +100,12 @@ class BatchIterator:
             if self.augment is not None:
                 sample = self.augment(sample, number, int(index))
             for name, x in sample.items():
+                if j == 0:
+                    shape = (shapes[name][0], n, *shapes[name][1:])
+                    streams[name] = np.empty(shape, x.dtype if x.dtype.kind == "u" else np.float32)
+                elif streams[name].dtype.kind == "u" and streams[name].dtype != x.dtype:
+                    whole = x.dtype.kind == "u"  # a sample with larger counts than those before it
+                    dtype = np.promote_types(streams[name].dtype, x.dtype) if whole else np.float32
+                    streams[name] = streams[name].astype(dtype)
                 streams[name][:, j] = x
         return Batch(streams, labels)

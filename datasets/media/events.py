@@ -16,6 +16,7 @@ __all__ = [
     "event_values",
     "first_events",
     "time_bins",
+    "whole_counts",
 ]
 
 SLICINGS = ("time", "count")
@@ -92,25 +93,31 @@ def event_frames(events: Events, timesteps: int, slicing: str = "time", polarity
     place *= channels
     if polarity:
         place += events.p
-    return _small(np.bincount(place, minlength=int(np.prod(shape)))).reshape(shape)
+    return whole_counts(np.bincount(place, minlength=int(np.prod(shape)))).reshape(shape)
 
 
 def event_values(counts: np.ndarray, values: str) -> np.ndarray:
-    """Return counts as what a network sees: float32, C-contiguous, of the same shape.
+    """Return counts as what a network sees, C-contiguous, of the same shape.
 
-        "log"     log(1 + count), standardised to mean 0 and variance 1 over the whole
-        "count"   as they are
-        "binary"  1 where there was any, else 0
+        "log"     log(1 + count), standardised to mean 0 and variance 1 over the whole: float32
+        "count"   as they are: counts that are integers stay so, averages of counts are float32
+        "binary"  1 where there was any, else 0: uint8
 
+    Integers are events, which a network accumulates and an audit counts as such; floats are multiplied.
     Raises ValueError for another `values`.
     """
     if values not in VALUES:
         raise ValueError(f"values: expected one of {', '.join(VALUES)}, found {values!r}")
     if values == "binary":
-        counts = counts > 0
-    elif values == "log":
+        return np.ascontiguousarray(counts > 0).view(np.uint8)
+    if values == "log":
         counts = standardise(np.log1p(counts, dtype=np.float32), axis=tuple(range(counts.ndim)))
-    return np.ascontiguousarray(counts, dtype=np.float32)
+    return np.ascontiguousarray(counts, dtype=np.float32 if counts.dtype.kind == "f" else None)
+
+
+def whole_counts(x: np.ndarray) -> np.ndarray:
+    """Return whole numbers from 0, of any type, as the smallest of uint8, uint16 and uint32 that holds them."""
+    return x.astype(np.min_scalar_type(int(x.max(initial=0))))
 
 
 def cochlea_maps(
@@ -128,11 +135,7 @@ def cochlea_maps(
     column = time_bins(t, timesteps * columns, slicing)
     counts = np.bincount(column * channels + channel, minlength=timesteps * columns * channels)
     # [T, columns, channels] -> [T, channels, columns]
-    return np.ascontiguousarray(_small(counts).reshape(timesteps, columns, channels).swapaxes(1, 2))
-
-
-def _small(counts: np.ndarray) -> np.ndarray:
-    return counts.astype(np.min_scalar_type(int(counts.max(initial=0))))
+    return np.ascontiguousarray(whole_counts(counts).reshape(timesteps, columns, channels).swapaxes(1, 2))
 
 
 def around(events: Events, side: int) -> Events:

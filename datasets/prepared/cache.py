@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from misnet.datasets.base import DataError, Dataset, Stream, content_hash
+from misnet.datasets.media.events import whole_counts
 from misnet.datasets.prepared.manifest import LABELS, Manifest
 
 __all__ = [
@@ -48,6 +49,7 @@ class CachedDataset(Dataset):
             name: Stream(*shape) if len(shape) == len(Stream._fields) else (*shape,) for name, shape in shapes
         }
         *self._arrays, labels = (mapped(folder, manifest, split, array) for array in self.record.arrays)
+        self.events = tuple(self.record.events)
         left_out = self.record.skipped()
         self._rows = np.delete(np.arange(self.record.samples), np.array(sorted(left_out), dtype=np.int64))
         self.skipped = len(left_out) + len(self.record.left_out)
@@ -69,7 +71,9 @@ class CachedDataset(Dataset):
 
     def __getitem__(self, index: int) -> tuple[Any, ...]:
         row = self._rows[self.checked(index)]
-        return (*(np.array(array[row]) for array in self._arrays), int(self._labels[index]))
+        streams = (np.array(array[row]) for array in self._arrays)
+        named = zip(self._streams, streams, strict=True)
+        return (*(whole_counts(x) if name in self.events else x for name, x in named), int(self._labels[index]))
 
     def fingerprint(self) -> str:
         """That of the data set, or if samples were left out SHA-256 over it and their indices."""

@@ -43,13 +43,15 @@ class Chunk:
 class SplitRecord:
     """One split: what it is, the chunks that are done, and once all are the SHA-256 of each array's file.
 
-    streams: shape [T, ...] of each stream of a sample, in the data set's order.
+    streams: shape [T, ...] of each stream of a sample, in the data set's order. events: those of them that are counts
+    of events, and come back as unsigned integers.
     """
 
     samples: int
     fingerprint: str
     class_names: list[str]
     streams: dict[str, list[int]]
+    events: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)  # why, for samples that the data set left out by itself
     chunks: list[Chunk] = field(default_factory=list)
     files: dict[str, str] = field(default_factory=dict)

@@ -94,6 +94,7 @@ def _begin(folder: Path, request: Request) -> Manifest:
             fingerprint=dataset.fingerprint(),
             class_names=list(dataset.class_names),
             streams={name: list(shape) for name, shape in dataset.streams.items()},
+            events=list(dataset.events),
             left_out=[*dataset.skipped_reasons, *["left out by the data set, which does not say why"] * unnamed],
         )
     if is_cache(folder):

@@ -19,7 +19,8 @@ from misnet.datasets.sets.event_cameras import (
 
 __all__ = ["Cifar10Dvs", "Dvs128Gesture", "EventVision"]
 
-SIZES = range(8, 129)
+SENSOR = 128  # pixels a side of the cameras of both sets
+SIZES = range(8, SENSOR + 1)
 
 
 class EventVision(Dataset):
@@ -63,6 +64,7 @@ class EventVision(Dataset):
             raise ValueError(f"size: expected {SIZES[0]} to {SIZES[-1]} for {self.name}, found {size}")
         self.split, self.timesteps, self.size, self.seed = split, timesteps, size, seed
         self.slicing, self.polarity, self.values = slicing, polarity, values
+        self.events = ("visual",) if values == "binary" or (values == "count" and size == SENSOR) else ()
         self.clips = type(self).find(Path(data_dir), split)
         if on_bad_sample == "skip":
             self.clips = [clip for clip in self.clips if self._is_readable(clip)]

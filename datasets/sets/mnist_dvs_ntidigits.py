@@ -47,6 +47,7 @@ class MnistDvsNtidigits(AudioVisualDataset):
     `size`) in `size` slices of each timestep. `slicing`: "time" for slices of equal duration, "count" for slices of
     equally many events, in both. `values`: "log" for log(1 + count), standardised to mean 0 and variance 1 over the
     sample; "count" for counts as they are (averages where pixels were merged); "binary" for 1 where there was any.
+    Counts that are whole come as unsigned integers, which a network accumulates.
 
     sensor: "mnist-dvs", "n-mnist", or "auto" for the one that is there. scale: of MNIST-DVS, "04", "08", "16" or "all".
     crop: cut MNIST-DVS to a square of 8 * scale pixels around the median of the events, as a digit of scale 04 fills a
@@ -103,6 +104,7 @@ class MnistDvsNtidigits(AudioVisualDataset):
         self.spoken = [name for name in names if name[-1] in digits]
         if on_bad_sample == "skip":
             self._leave_out_damaged()
+        self.events = self._whole()
         self._labels = np.array([r.digit for r in self.recordings], dtype=np.int64)
         self._labels.setflags(write=False)
         spoken_labels = np.array([digits[name[-1]] for name in self.spoken], dtype=np.int64)
@@ -140,7 +142,7 @@ class MnistDvsNtidigits(AudioVisualDataset):
         return content_hash(settings, (*paths, self.spoken_file), (self.pairing,))
 
     def _frames(self, events: Events, scale: int) -> np.ndarray:
-        """[T, size, size, channels], float32."""
+        """[T, size, size, channels], float32, or unsigned integers where they are counts."""
         if self.options["duration_ms"] is not None:
             events = first_events(events, self.options["duration_ms"])
         if self.options["crop"] and scale:
@@ -152,11 +154,21 @@ class MnistDvsNtidigits(AudioVisualDataset):
         return event_values(counts, self.options["values"])
 
     def _map(self, t: np.ndarray, channel: np.ndarray) -> np.ndarray:
-        """[T, size, size, 1], float32."""
+        """[T, size, size, 1], float32, or unsigned integers where they are counts."""
         counts = cochlea_maps(t, channel, CHANNELS, self.timesteps, self.size, self.options["slicing"])
         if self.size != CHANNELS:
             counts = resize_matrix(CHANNELS, self.size) @ counts.astype(np.float32)  # rows; the columns are time
         return event_values(counts[..., None], self.options["values"])
+
+    def _whole(self) -> tuple[str, ...]:
+        """The streams that are counts of events in every sample: none that came to another size, unless binary."""
+        if self.options["values"] == "log":
+            return ()
+        if self.options["values"] == "binary":
+            return tuple(self.streams)
+        sides = {(8 * r.scale if self.options["crop"] else 128) if r.scale else 34 for r in self.recordings}
+        good = {"audio": self.size == CHANNELS, "visual": sides == {self.size}}
+        return tuple(name for name in self.streams if good[name])
 
     def _leave_out_damaged(self) -> None:
         reasons: list[str] = []

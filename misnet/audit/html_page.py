@@ -1,123 +1,106 @@
-"""An audit as one HTML page that needs nothing else: tables, and the pictures inside it."""
+"""An audit as one HTML page that needs nothing else: what was audited, tables and bars, prices, how to cite it."""
 
-import base64
 import html
-from collections.abc import Sequence
+import inspect
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from misnet.audit.plots import plot_energy_by_layer, plot_energy_by_rule, plot_rates
-from snncore.energy import RULES
-from snncore.opcount.columns import COLUMNS
+from misnet.audit.bracket import otherwise
+from misnet.audit.citation import bibtex
+from misnet.audit.html_beside import beside_section, claims_section
+from misnet.audit.html_parts import Markup, document, note, pairs, prose, section, table
+from misnet.audit.html_tables import (
+    counts_section,
+    energy,
+    layers_section,
+    rates_section,
+    rules_section,
+)
+from misnet.audit.provenance import maker_lines, origin_lines, samples_words
+from snncore.energy import ON_REQUEST, RULES
 
-__all__ = ["page"]
-
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem; color: #222; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2.2rem; border-bottom: 1px solid #ddd; }
-table { border-collapse: collapse; font-size: 0.82rem; } th, td { padding: 0.15rem 0.6rem; text-align: right; }
-th { border-bottom: 1px solid #999; } td:first-child, th:first-child, td.text { text-align: left; }
-tbody tr:nth-child(even) { background: #f5f5f5; } img { max-width: 100%; } pre { white-space: pre-wrap; }
-.wide { overflow-x: auto; } .small { font-size: 0.82rem; color: #555; }
-"""
+__all__ = ["foot", "origin", "page", "prices"]
 
 
-def _table(heading: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    head = "".join(f"<th>{html.escape(text)}</th>" for text in heading)
-    body = "".join(
-        "<tr>" + "".join(f"<td{_kind(cell)}>{html.escape(_text(cell))}</td>" for cell in row) + "</tr>" for row in rows
+def prices(report: Mapping[str, Any]) -> str:
+    """Return every price of every table that was used, with its unit and source."""
+    tables = report["price_tables"]
+    sizes = sorted({step["bytes"] for of in tables.values() for step in of["memory"]["sram"]})
+    names = {"mac": "multiply-accumulate", "add": "addition", "mul": "multiplication", "compare": "comparison"}
+    names |= {"special": "exponential, sigmoid"}
+
+    def row(what: str, values: Sequence[float | None]) -> tuple[Any, ...]:
+        return (what, *("no price" if x is None else f"{x:g}" for x in values))
+
+    rows = [row(f"{text} (pJ)", [of["operation"].get(key) for of in tables.values()]) for key, text in names.items()]
+    rows.append(row("bytes of a memory access", [of["memory"]["access_bytes"] for of in tables.values()]))
+    for size in sizes:
+        found = [{s["bytes"]: s["access"] for s in of["memory"]["sram"]}.get(size) for of in tables.values()]
+        rows.append(row(f"SRAM of {size:,.0f} bytes, an access (pJ)", found))
+    rows.append(row("DRAM, an access (pJ)", [of["memory"]["dram_access"] for of in tables.values()]))
+    sources = [(name, f"{of['process']}. {of['source']}") for name, of in tables.items()]
+    return section("Prices", table(("price", *tables), rows), pairs(sources))
+
+
+def origin(report: Mapping[str, Any]) -> str:
+    """Return what was audited, by whom it was trained and what counted it."""
+    lines: list[tuple[str, str | Markup]] = [
+        (name, Markup(f"<code>{html.escape(text)}</code>") if name == "command" else text)
+        for name, text in (*origin_lines(report), *maker_lines(report))
+    ]
+    settings = (("network", report["network"]), ("training", report.get("run", {}).get("settings", {})))
+    listed = [(name, ", ".join(f"{k}={v}" for k, v in of.items())) for name, of in settings if of]
+    features = report["provenance"]["cpu"]
+    return section(
+        "What was audited",
+        pairs(lines),
+        f"<details><summary>Settings of the network and of its training</summary>{pairs(listed)}</details>",
+        f"<details><summary>Features of the CPU</summary>{note(features)}</details>",
     )
-    return f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _kind(cell: Any) -> str:
-    return ' class="text"' if isinstance(cell, str) else ""
+def foot(report: Mapping[str, Any]) -> str:
+    """Return how to cite the page and have it again."""
+    command = report["provenance"]["command"]
+    again = f"<p>This page again:</p><pre>{html.escape(command)}</pre>" if command else ""
+    return section("Citing", f"<pre>{html.escape(bibtex())}</pre>", again)
 
 
-def _text(cell: Any) -> str:
-    if cell is None:
-        return ""
-    if isinstance(cell, int):
-        return f"{cell:,}"
-    return f"{cell:.4g}" if isinstance(cell, float) else str(cell)
-
-
-def _picture(content: bytes, text: str) -> str:
-    return f'<img alt="{html.escape(text)}" src="data:image/png;base64,{base64.b64encode(content).decode()}">'
+def answer(name: str, rule: Mapping[str, Any]) -> str:
+    """Return the figure in a sentence."""
+    more = f" ({between} if read otherwise)" if (between := otherwise(rule)) else ""
+    return f"{energy(rule)} mJ for one sample by rule {name}{more}"
 
 
 def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
     """Return the page. report: of `misnet.audit.report.report`. claim: lines about a claim, if there is one."""
-    samples = max(1, report["samples"])
-    rules = [
-        (name, rule["per_sample"]["mac"] / 1e6, rule["per_sample"]["ac"] / 1e6, rule["per_sample"]["energy_mj"])
-        for name, rule in report["rules"].items()
-    ]
-    dense = report["dense"]
-    rules.append(("dense network", dense["mac_per_sample"] / 1e6, 0.0, dense["energy_mj_per_sample"]))
-    rules.append(
-        (
-            "dense network, one timestep",
-            dense["mac_per_sample_and_timestep"] / 1e6,
-            0.0,
-            dense["energy_mj_per_sample_and_timestep"],
-        )
+    parameters = "" if report["parameters"] is None else f", {report['parameters']:,} parameters"
+    rule = "exact" if "exact" in report["rules"] else next(iter(report["rules"]))
+    untrained = "Not trained: these rates and energies are of fresh weights, and say little about a trained network."
+    known = RULES | ON_REQUEST
+    rule_texts = "".join(
+        f"<details><summary>{name}</summary>{prose(inspect.getdoc(known[name]) or '')}</details>"
+        for name in report["rules"]
     )
-    names = list(report["rules"])
-    layers = [
-        (
-            line["layer"],
-            line.get("input_rate"),
-            *(line["counts"].get(name) for name in ("dense_mac", "mac", "ac_binary", "ac_graded")),
-            line.get("firing_rate"),
-            *(line["energy_mj_per_sample"].get(name) for name in names),
-        )
-        for line in report["layers"]
-    ]
-    totals = [
-        (name, COLUMNS[name].group, report["totals"][name], COLUMNS[name].text, COLUMNS[name].reading)
-        for name in COLUMNS
-        if report["totals"][name]
-    ]
-    rates = [line for line in report["layers"] if line.get("firing_rate_by_timestep")]
-    sections = [
+    return document(
+        title,
         f"<h1>{html.escape(title)}</h1>",
-        f"<p>{report['samples']:,} samples, {report['timesteps']} timesteps; energies are for one sample. Firing rate "
-        f"{report['firing_rate']:.4f} spikes per neuron and timestep.</p>",
-        "<h2>Counting rules side by side</h2>",
-        _table(("rule", "MAC (M)", "AC (M)", "energy (mJ)"), rules),
-        _picture(plot_energy_by_rule(report), "energy by rule"),
-    ]
-    notes = [f"{name}: {note}" for name, rule in report["rules"].items() for note in rule["notes"]]
-    sections += [f'<p class="small">{html.escape(note)}</p>' for note in notes]
-    if claim:
-        sections += ["<h2>The claim</h2>", f"<pre>{html.escape(chr(10).join(claim))}</pre>"]
-    heading = ("layer", "input rate", "dense MAC", "MAC", "AC binary", "AC graded", "firing rate")
-    sections += [
-        "<h2>Layers</h2>",
-        f'<p class="small">Counts are exact sums over {samples:,} samples; energies in mJ for one sample.</p>',
-        _table((*heading, *names), layers),
-        _picture(plot_energy_by_layer(report), "energy by layer"),
-    ]
-    if rates:
-        sections += ["<h2>Firing rates</h2>", _picture(plot_rates(report), "firing rate by layer and timestep")]
-    sections += [
-        "<h2>Exact counts</h2>",
-        f'<p class="small">Sums over {samples:,} samples. Columns that read the same operations in another way name '
-        "those: never add them.</p>",
-        _table(("column", "group", "count", "what", "another reading of"), totals),
-        "<h2>What each rule counts</h2>",
-        *(f"<h3>{name}</h3><pre>{html.escape(_rule_text(name))}</pre>" for name in names),
-        "<h2>Prices</h2>",
-        *(
-            f"<p><b>{html.escape(name)}</b>: {html.escape(of['process'])}. {html.escape(of['source'])}</p>"
-            for name, of in report["price_tables"].items()
+        note(untrained, "loud") if report.get("trained") is False else "",
+        *(note(f"Warning: {text}", "loud") for text in report["warnings"]),
+        note(answer(rule, report["rules"][rule]), "answer"),
+        note(
+            f"{samples_words(report)}, T={report['timesteps']}{parameters}; firing rate "
+            f"{report['firing_rate']:.4f} spikes per neuron and timestep",
+            "",
         ),
-    ]
-    head = f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(title)}</title>'
-    return f"{head}<style>{STYLE}</style></head><body>{''.join(sections)}</body></html>\n"
-
-
-def _rule_text(name: str) -> str:
-    import inspect
-
-    return inspect.getdoc(RULES[name]) or ""
+        origin(report),
+        rules_section(report),
+        beside_section(report),
+        claims_section(report.get("claims", ()), claim),
+        layers_section(report),
+        rates_section(report),
+        counts_section(report),
+        section("What each rule counts", rule_texts),
+        prices(report),
+        foot(report),
+    )

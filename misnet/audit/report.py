@@ -1,11 +1,15 @@
 """Counting a network over a data set, and the report that comes of it."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
-from misnet.models.config import ModelConfig
-from misnet.models.contract import Model, take
+from misnet.audit.bracket import bracket
+from misnet.audit.ends import widen
+from misnet.audit.provenance import SCHEMA, made_by, price_values
+from misnet.audit.spread import spread_of, unpriced
+from misnet.audit.subject import Subject
+from misnet.models.contract import Model, Scores, take
 from misnet.models.summary import empty_inputs
 from snncore import Ops, Tensor, count_ops, no_grad, to_device
 from snncore.backend import Array
@@ -13,19 +17,31 @@ from snncore.energy import Prices, Reading, apply_rule
 from snncore.nn import BatchNorm
 from snncore.opcount.cost import WEIGHTED, exact_sum
 
-__all__ = ["Claim", "calibrate", "count_batches", "dense_operations", "energy_claim", "report"]
+__all__ = ["calibrate", "count_batches", "dense_operations", "report"]
 
 
-def count_batches(model: Model, batches: Iterable[Any], device: str = "cpu") -> Ops:
-    """Count the network in evaluation mode over all batches, each as `misnet.models.contract.take` has them."""
-    ops = Ops()
+def count_batches(
+    model: Model,
+    batches: Iterable[Any],
+    device: str = "cpu",
+    seen: Callable[[Scores, Array], None] | None = None,
+    details: bool = False,
+) -> Ops:
+    """Count the network in evaluation mode over all batches, each as `misnet.models.contract.take` has them.
+
+    seen: called with the scores and labels of each batch, on the device.
+    details: keep the counts of each sample in each layer and timestep, and not only their sums (`snncore.Ops`).
+    """
+    ops = Ops(details=details)
     ops.batches = 0
     model.eval()
     for batch in batches:
         *streams, labels = take(model, batch)
         with no_grad(), count_ops(samples=len(labels), timesteps=model.config.timesteps) as of_batch:
-            model(*(Tensor(to_device(x, device)) for x in streams))
+            scores = model(*(Tensor(to_device(x, device)) for x in streams))
         ops.extend(of_batch)
+        if seen is not None:
+            seen(scores, to_device(labels, device))
     return ops
 
 
@@ -47,54 +63,25 @@ def dense_operations(model: Model) -> dict[str, int]:
     """Dense multiply-accumulates of one sample, all timesteps, by shape alone: a pass over no samples counts them.
 
     dense_mac: taps inside the image only. dense_mac_padded: taps on the padding too, as FLOP counters have it.
-    first_padded: of it, the first layer of each input. The network is left in evaluation mode.
+    first, first_padded: of them, the first layer of each input. The network is left in evaluation mode.
     """
     model.eval()
     with no_grad(), count_ops(samples=0, timesteps=model.config.timesteps) as ops:
         model(*empty_inputs(model))
-    sums = dict.fromkeys(("dense_mac", "dense_mac_padded", "first_padded"), 0)
+    sums = dict.fromkeys(("dense_mac", "dense_mac_padded", "first", "first_padded"), 0)
     for call in ops.calls:
         lead, columns = call.cost.blocks[0]
         lead = (lead[0], 1) if len(lead) == 2 else (1,) * len(lead)  # one sample in place of none
-        for name in ("dense_mac", "dense_mac_padded"):
-            sums[name] += exact_sum(columns.get(name, 0), lead)
-        if any(facts.kind in WEIGHTED and facts.outside for facts in call.cost.facts):
-            sums["first_padded"] += exact_sum(columns["dense_mac_padded"], lead)
+        outside = any(facts.kind in WEIGHTED and facts.outside for facts in call.cost.facts)
+        for name, first in (("dense_mac", "first"), ("dense_mac_padded", "first_padded")):
+            found = exact_sum(columns.get(name, 0), lead)
+            sums[name] += found
+            sums[first] += found if outside else 0
     return sums
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What a claimed energy implies. rate: mean input rate under the rule of the paper, None if none would do.
-
-    rate_all_ac: the same if every operation were an accumulation. measured: the rate of this run.
-    ratio: claimed over measured energy, by rule.
-    """
-
-    mj: float
-    rate: float | None
-    rate_all_ac: float
-    measured: float
-    ratio: dict[str, float]
-
-
-def energy_claim(mj: float, ops: Ops, readings: dict[str, Reading], prices: Prices) -> Claim:
-    """Compare a claim of `mj` millijoules for one sample with what was measured."""
-    paper = apply_rule("paper", ops, prices)
-    samples = max(1, ops.samples)
-    dense, first = paper.extra["dense_ac"] / samples, paper.mac / samples
-    left = mj * 1e9 - first * prices.mac
-    return Claim(
-        mj=mj,
-        rate=left / (dense * prices.add) if left >= 0 else None,
-        rate_all_ac=mj * 1e9 / ((dense + first) * prices.add),
-        measured=paper.extra["mean_rate"],
-        ratio={name: mj / (reading.energy_mj / samples) for name, reading in readings.items() if reading.energy_mj},
-    )
-
-
 def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
-    samples = max(1, ops.samples)
+    samples = max(1, ops.samples or 1)
     energy = {name: reading.by_layer() for name, reading in readings.items()}
     functions: dict[str, set[str]] = {}
     for call in ops.calls:
@@ -114,12 +101,20 @@ def _layers(ops: Ops, readings: dict[str, Reading]) -> list[dict[str, Any]]:
     return table
 
 
-def report(config: ModelConfig, ops: Ops, readings: dict[str, Reading], prices: dict[str, Prices]) -> dict[str, Any]:
-    """Return everything that was found as plain values, as JSON can hold them.
+def report(
+    subject: Subject, readings: dict[str, Reading], prices: dict[str, Prices], command: str = ""
+) -> dict[str, Any]:
+    """Return everything that was found as plain values, as JSON can hold them. command: that asked for it.
 
     Counts and energies are sums over all samples; what is for one sample (all streams, all timesteps) says so.
+    Raises ValueError for a SOURCE_DATE_EPOCH that is no date.
     """
-    samples, totals = max(1, ops.samples), ops.totals()
+    if subject.high is not None:
+        above = {name: apply_rule(name, subject.high, prices[name]) for name in readings}
+        ends = (replace(subject, high=None), readings), (replace(subject, ops=subject.high, high=None), above)
+        return widen(*(report(end, of, prices, command) for end, of in ends))
+    ops, steps = subject.ops, max(1, subject.timesteps)
+    samples, totals = max(1, ops.samples or 1), ops.totals()
     rules = {
         name: {
             "mac": reading.mac,
@@ -130,7 +125,9 @@ def report(config: ModelConfig, ops: Ops, readings: dict[str, Reading], prices: 
                 "ac": reading.ac / samples,
                 "energy_mj": reading.energy_mj / samples,
             },
+            "bracket": bracket(reading, samples),
             "parts_mj_per_sample": {part: mj / samples for part, mj in reading.by_part().items()},
+            "spread": spread_of(name, ops, prices[name]),
             "prices": prices[name].name,
             "notes": reading.notes,
             "extra": reading.extra,
@@ -143,20 +140,32 @@ def report(config: ModelConfig, ops: Ops, readings: dict[str, Reading], prices: 
     by_sample = [ops.by_sample(name) for name in events_of] if len(events_of) == 2 else []
     events = [sum(counts) for counts in zip(*by_sample, strict=True)]
     return {
-        "network": config.to_dict(),
+        "schema": SCHEMA,
+        "provenance": made_by(command, subject.device),
+        "title": subject.title,
+        "network": subject.network,
+        "weights": subject.weights,
+        "weights_sha256": subject.weights_sha256,
+        "trained": subject.trained,
+        "run": subject.run,
+        "accuracy": subject.accuracy,
+        "parameters": subject.parameters,
+        "data": subject.data,
+        "warnings": subject.warnings,
         "samples": ops.samples,
-        "timesteps": config.timesteps,
+        "timesteps": subject.timesteps,
         "totals": totals,
         "rules": rules,
         "dense": {
             "mac": totals["dense_mac"],
             "mac_per_sample": dense,
-            "mac_per_sample_and_timestep": dense / config.timesteps,
+            "mac_per_sample_and_timestep": dense / steps,
             "energy_mj_per_sample": dense * price.mac * 1e-9,
-            "energy_mj_per_sample_and_timestep": dense / config.timesteps * price.mac * 1e-9,
+            "energy_mj_per_sample_and_timestep": dense / steps * price.mac * 1e-9,
         },
         "accumulations_of_a_sample": {"least": min(events), "most": max(events)} if events else None,
         "firing_rate": totals["spikes"] / max(1, totals["places"]),
         "layers": _layers(ops, readings),
-        "price_tables": {p.name: {"process": p.process, "source": p.source} for p in prices.values()},
+        "unpriced_per_sample": {name: n / samples for name, n in unpriced(totals, prices.values()).items()},
+        "price_tables": price_values(prices.values()),
     }

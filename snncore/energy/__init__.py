@@ -1,19 +1,25 @@
 """From exact counts to energy: counting rules and price tables."""
 
+from snncore.energy.choices import CHOICES, Choice
 from snncore.energy.prices import DEFAULT_TABLE, TABLES, PriceError, Prices, load_prices
 from snncore.energy.reading import Reading
-from snncore.energy.rules import RULES
+from snncore.energy.rules import ON_REQUEST, RULES
+from snncore.energy.samples import energy_by_sample
 from snncore.opcount import Ops
 
 __all__ = [
+    "CHOICES",
     "DEFAULT_TABLE",
+    "ON_REQUEST",
     "OWN_TABLES",
     "RULES",
     "TABLES",
+    "Choice",
     "PriceError",
     "Prices",
     "Reading",
     "apply_rule",
+    "energy_by_sample",
     "load_prices",
 ]
 
@@ -22,10 +28,11 @@ OWN_TABLES = {"lemaire": "horowitz-45nm-int32"}
 
 
 def apply_rule(rule: str, ops: Ops, prices: Prices | None = None) -> Reading:
-    """Read the counts of a run by a rule of RULES; `prices` defaults to those that the rule's authors take.
+    """Read the counts of a run by a rule of RULES or ON_REQUEST; `prices`: by default those of the rule's authors.
 
     Raises ValueError for an unknown rule.
     """
-    if rule not in RULES:
-        raise ValueError(f"rule: expected one of {', '.join(RULES)}, found {rule!r}")
-    return RULES[rule](ops, prices or load_prices(OWN_TABLES.get(rule, DEFAULT_TABLE)))
+    known = RULES | ON_REQUEST
+    if rule not in known:
+        raise ValueError(f"rule: expected one of {', '.join(known)}, found {rule!r}")
+    return known[rule](ops, prices or load_prices(OWN_TABLES.get(rule, DEFAULT_TABLE)))

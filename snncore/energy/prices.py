@@ -33,7 +33,8 @@ class Prices:
     """Prices in picojoules.
 
     mac, add, mul, compare: of one operation. special: of an exponential or a sigmoid, or None: not priced.
-    sram: (capacity in bytes, price of an access), rising. access_bytes: what an access brings. dram: of an access.
+    sram: (capacity in bytes, price of an access), rising. access_bytes: what an access brings. dram: of an access;
+    rule `exact-dram` takes it. bits: of a weight, an analog value and a membrane, 32 unless the table says so.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Prices:
     access_bytes: int
     sram: tuple[tuple[float, float], ...]
     dram: float
+    bits: int = 32
 
     def sram_access(self, capacity: float) -> float:
         """Price of an access to a memory of `capacity` bytes: linear between the sizes of the table.
@@ -58,6 +60,10 @@ class Prices:
             if capacity <= x1:
                 return y0 + (y1 - y0) * (capacity - x0) / (x1 - x0)
         return points[-1][1]
+
+    def dram_byte(self) -> float:
+        """Price of a byte from DRAM, where accesses use all that they bring."""
+        return self.dram / self.access_bytes
 
     def sram_byte(self, capacity: float) -> float:
         """Price of a byte from a memory of `capacity` bytes, where accesses use all that they bring."""
@@ -85,6 +91,9 @@ def load_prices(name: str | os.PathLike = DEFAULT_TABLE) -> Prices:
             raise PriceError(f"{path}: expected a text {key!r}, found {content.get(key)!r}")
     prices = {key: _price(operation, key, f"{path}: [operation] {key}") for key in OPERATIONS}
     special = _price(operation, "special", f"{path}: [operation] special") if "special" in operation else None
+    bits = _price(operation, "bits", f"{path}: [operation] bits", least=1) if "bits" in operation else 32
+    if bits % 1:
+        raise PriceError(f"{path}: [operation] bits: expected a whole number, found {bits:g}")
     return Prices(
         name=content["name"],
         process=content["process"],
@@ -93,6 +102,7 @@ def load_prices(name: str | os.PathLike = DEFAULT_TABLE) -> Prices:
         access_bytes=int(_price(memory, "access_bytes", f"{path}: [memory] access_bytes", least=1)),
         sram=_steps(memory.get("sram"), f"{path}: [memory] sram"),
         dram=_price(memory, "dram_access", f"{path}: [memory] dram_access"),
+        bits=int(bits),
         **prices,
     )
 

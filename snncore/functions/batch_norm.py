@@ -10,6 +10,7 @@ from snncore.functions.checks import check_float, check_shape
 from snncore.kernels.reference.batch_norm import Moments
 from snncore.opcount.cost import Facts, OpCount, lead_of
 from snncore.opcount.events import entries, traffic
+from snncore.opcount.origin import known_origin, repeated_cells
 from snncore.tape import Function
 
 
@@ -117,8 +118,14 @@ class BatchNorm(Function):
             once = {"bn_stat_mul": x.size, "bn_stat_add": 3 * x.size - 2 * channels}
         columns: dict[str, Any] = {"bn_mul": per, "bn_add": per, "bn_folded_add": per}
         columns |= traffic(x, lead, "read") | traffic(x, lead, "write")
+        repeated = None if self.training else repeated_cells(x, lead, known_origin())
+        if repeated is not None:
+            columns["add_repeated"] = repeated * per
         sizes = {"in_size": x.size, "out_size": x.size, "cells": math.prod(lead)}
-        return OpCount(lead, once, (Facts("batch_norm", "BatchNorm", **sizes, channels=(channels,) * 2),), **columns)
+        facts = (Facts("batch_norm", "BatchNorm", **sizes, channels=(channels,) * 2),)
+        cost = OpCount(lead, once, facts, **columns)
+        cost.repeated = repeated
+        return cost
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         """Cost of gbeta, ggamma and gx as written above; what is done once a channel is free.

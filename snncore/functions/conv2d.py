@@ -4,8 +4,10 @@ from typing import Any
 
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape, check_window, pair
+from snncore.functions.summing import summing
 from snncore.opcount.cost import OpCount
 from snncore.opcount.events import conv_taps
+from snncore.opcount.spared import zeros_of_conv
 from snncore.opcount.weights import weights_backward, weights_cost
 from snncore.tape import Function
 
@@ -47,9 +49,10 @@ class Conv2d(Function):
         self.save(x, w)
         images = x.reshape(-1, *x.shape[-3:])  # [M, H, W, Ci]
         if self.dilation == (1, 1):
-            y = self.kernels.conv_forward(images, w, self.stride, self.padding)  # [M, Ho, Wo, Co]
+            y = summing(self.kernels, "conv_forward", x, w)(images, w, self.stride, self.padding)  # [M, Ho, Wo, Co]
         else:
-            y = self.kernels.grouped_conv_forward(images, w, self.stride, self.padding, self.dilation)
+            forward = summing(self.kernels, "grouped_conv_forward", x, w)
+            y = forward(images, w, self.stride, self.padding, self.dilation)
         if b is not None:
             y += b
         return y.reshape(*x.shape[:-3], *y.shape[1:])  # [..., Ho, Wo, Co]
@@ -81,7 +84,8 @@ class Conv2d(Function):
         """Count, for each entry, Co outputs in each of the windows that it lies in."""
         x, w, b = inputs
         taps = conv_taps(x.shape[-3:-1], w.shape[:2], self.stride, self.padding, self.dilation)  # [H, W]
-        return weights_cost(self.name, x, outputs[0], w, b, w.shape[3], taps, self.stride)
+        zeros = zeros_of_conv(w, x.shape[-3:-1], x.shape[-1], self.stride, self.padding, self.dilation)
+        return weights_cost(self.name, x, outputs[0], w, b, w.shape[3], taps, self.stride, zeros)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return weights_backward(self.needs, self.cost(inputs, outputs), outputs[0])

@@ -4,8 +4,10 @@ from typing import Any
 
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape, check_window, pair
+from snncore.functions.summing import summing
 from snncore.opcount.cost import OpCount
 from snncore.opcount.events import conv_taps
+from snncore.opcount.spared import zeros_of_conv
 from snncore.opcount.weights import weights_backward, weights_cost
 from snncore.tape import Function
 
@@ -49,7 +51,8 @@ class GroupedConv2d(Function):
         check_shape("GroupedConv2d", w.shape[3:], b=b)
         self.save(x, w)
         images = x.reshape(-1, *x.shape[-3:])  # [M, H, W, Ci]
-        y = self.kernels.grouped_conv_forward(images, w, self.stride, self.padding, self.dilation)
+        forward = summing(self.kernels, "grouped_conv_forward", x, w)
+        y = forward(images, w, self.stride, self.padding, self.dilation)
         if b is not None:
             y += b
         return y.reshape(*x.shape[:-3], *y.shape[1:])  # [..., Ho, Wo, Co]
@@ -74,7 +77,8 @@ class GroupedConv2d(Function):
         x, w, b = inputs
         taps = conv_taps(x.shape[-3:-1], w.shape[:2], self.stride, self.padding, self.dilation)  # [H, W]
         targets = w.shape[3] * w.shape[2] // x.shape[-1]
-        return weights_cost("GroupedConv2d", x, outputs[0], w, b, targets, taps, self.stride)
+        zeros = zeros_of_conv(w, x.shape[-3:-1], x.shape[-1], self.stride, self.padding, self.dilation)
+        return weights_cost("GroupedConv2d", x, outputs[0], w, b, targets, taps, self.stride, zeros)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return weights_backward(self.needs, self.cost(inputs, outputs), outputs[0])

@@ -113,6 +113,7 @@ def neuron_cost(
     size = itemsize or c.dtype.itemsize
     columns: dict[str, Any] = {
         "leak_mul": 0 if firing.decay == 1 else moved,
+        "leak_shift": moved if is_shift(firing.decay) else 0,
         "charge_add": moved if charge is None else charge,
         "compare": per,
         "reset_add" if firing.v_reset is None else "reset_set": spikes,
@@ -130,8 +131,15 @@ def neuron_cost(
         cells=math.prod(lead),
         events=spikes if isinstance(spikes, int) else int(spikes.sum()),
         leak=firing.decay != 1,
+        hard=firing.v_reset is not None,
+        rest=0 if carried or firing.v_reset else c[:1].size,
     )
     return OpCount(lead, facts=(facts,), **columns)
+
+
+def is_shift(decay: float) -> bool:
+    """Whether a product by this decay is none, or a shift: 0, or a power of two below 1."""
+    return decay < 1 and (decay == 0 or math.frexp(decay)[0] == 0.5)
 
 
 def neuron_backward(c: Array, s: Array, carried: bool, firing: Firing) -> OpCount:

@@ -4,7 +4,9 @@ from typing import Any
 
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape
+from snncore.functions.summing import summing
 from snncore.opcount.cost import OpCount
+from snncore.opcount.spared import zeros_of_linear
 from snncore.opcount.weights import weights_backward, weights_cost
 from snncore.tape import Function
 
@@ -27,7 +29,7 @@ class Linear(Function):
         check_float("Linear", w=w)
         check_shape("Linear", w.shape[1:], b=b)
         self.save(x, w)
-        y = self.kernels.linear_forward(x, w)
+        y = summing(self.kernels, "linear_forward", x, w)(x, w)
         return y if b is None else y + b
 
     def backward(self, gy: Array) -> Any:
@@ -41,7 +43,7 @@ class Linear(Function):
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         """Count, for each entry, Co outputs."""
         x, w, b = inputs
-        return weights_cost("Linear", x, outputs[0], w, b, w.shape[1])
+        return weights_cost("Linear", x, outputs[0], w, b, w.shape[1], zeros=zeros_of_linear(w))
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return weights_backward(self.needs, self.cost(inputs, outputs), outputs[0])

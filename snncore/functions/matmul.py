@@ -7,8 +7,9 @@ import numpy as np
 
 from snncore.backend import Array, array_module, asnumpy
 from snncore.functions.checks import as_float
+from snncore.functions.summing import integer_product, summing
 from snncore.opcount.cost import Facts, OpCount, Value, exact_sum, lead_of, times
-from snncore.opcount.events import Events, entries, events, traffic, values
+from snncore.opcount.events import Events, check_events, entries, events, traffic, values
 from snncore.tape import Function
 
 
@@ -28,9 +29,9 @@ class MatMul(Function):
             raise ValueError(f"MatMul: expected [..., n, k] and [..., k, m], found {a.shape} and {b.shape}")
         self.save(a, b)
         if self._is_linear(a, b):
-            return self.kernels.linear_forward(a, b)
-        if a.dtype.kind != "f" and b.dtype.kind != "f":
-            a = a.astype(self.dtype)
+            return summing(self.kernels, "linear_forward", a, b)(a, b)
+        if "f" not in (a.dtype.kind, b.dtype.kind):
+            return integer_product(a, b, self.dtype)
         return as_float(a, b) @ as_float(b, a)
 
     def backward(self, gy: Array) -> Any:
@@ -56,6 +57,7 @@ class MatMul(Function):
         meets. Spikes against spikes accumulate where both have an event; it counts as graded if either is above 1.
         """
         (a, b), y = inputs, outputs[0]
+        check_events(a, b)
         lead = lead_of(y.shape, features=2)
         (n, k), m, batch = a.shape[-2:], b.shape[-1], y.shape[:-2]
         xp = array_module(a)
@@ -66,7 +68,8 @@ class MatMul(Function):
         seen = values(side, found, lead)
         columns: dict[str, Any] = {"dense_mac": dense, "dense_mac_padded": dense}
         if a.dtype.kind == b.dtype.kind == "f":
-            columns |= {"mac": dense, "mac_nonzero": _meetings(a != 0, b != 0, lead)}
+            met = _meetings(a != 0, b != 0, lead)
+            columns |= {"mac": dense, "mac_nonzero": met, "mac_zero": dense - met, "mac_spared": dense - met}
             value_taps = seen["value_sum"] * other
         elif a.dtype.kind != "f" and b.dtype.kind != "f":
             pairs, ones = _meetings(a != 0, b != 0, lead), _meetings(a == 1, b == 1, lead)

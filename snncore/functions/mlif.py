@@ -107,12 +107,22 @@ class MLIF(Function):
         return cost + mlif_backward_cost(o_v, outputs[1], w_v is not None, u_v is not None, self.firing)
 
 
-def mlif_cost(o: Array, s: Array, alpha: Array, w: Array | None, carried: bool, firing: Firing) -> OpCount:
+def mlif_cost(
+    o: Array,
+    s: Array,
+    alpha: Array | None,
+    w: Array | None,
+    carried: bool,
+    firing: Firing,
+    folds: bool = True,
+    name: str = "MLIF",
+) -> OpCount:
     """Cost of one modality: u = decay * u + o * w, alpha * u >= v_threshold, reset.
 
     Spikes o charge where they are: an event of 1 picks w, one above 1 multiplies it, and is added to the membrane if
-    there is one. Analog o multiplies and adds at every entry. alpha multiplies at every entry; hardware may divide
-    the threshold by it once instead.
+    there is one. Analog o multiplies and adds at every entry. alpha multiplies at every entry, unless it is exactly 1,
+    or None. folds: hardware may divide the threshold by it once instead (`alpha_folded_mul` is then 0), which it may
+    not where a fusion with weights stands between alpha and the threshold. name: of the neuron, in its facts.
     """
     lead = neuron_lead(o.shape)
     per = entries(o.shape, lead)
@@ -129,13 +139,16 @@ def mlif_cost(o: Array, s: Array, alpha: Array, w: Array | None, carried: bool, 
         elif not carried:
             charge = np.array(charge)
             charge[0] = 0
-    columns: dict[str, Any] = {"alpha_mul": per}
+    scales = 0 if alpha is None or float(alpha) == 1 else per
+    columns: dict[str, Any] = {"alpha_mul": scales, "alpha_folded_mul": 0 if folds else scales}
     once = {}
     if w is not None:
         columns |= {"w_select": picked, "w_mul": multiplied}
         columns["weight_bytes"] = times(picked + multiplied, w.dtype.itemsize)
         once = {"weight_bytes_once": w.nbytes}
-    neuron = neuron_cost("MLIF", o, s, carried, firing, charge, alpha.dtype.itemsize)
+    floats = (x.dtype for x in (alpha, w, o) if x is not None and x.dtype.kind == "f")
+    size = next(floats, np.dtype(np.float32)).itemsize  # of a membrane
+    neuron = neuron_cost(name, o, s, carried, firing, charge, size)
     return neuron + OpCount(lead, once, **columns)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from snncore.backend import Array
 from snncore.functions.checks import check_currents
-from snncore.functions.lif import LIF
+from snncore.functions.lif import LIF, neuron_cost
 from snncore.kernels.reference.membrane import sigmoid
 from snncore.opcount.cost import OpCount
 
@@ -44,7 +44,9 @@ class PLIF(LIF):
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         c, _, v0 = inputs
         once = OpCount(neuron_special=1, neuron_add=1)  # decay = 1 - sigmoid(w)
-        return super().cost((c, v0), outputs) + once
+        decay = getattr(self, "decay", self.firing.decay)  # one that stayed on the device is not among the settings
+        firing = replace(self.firing, decay=decay if isinstance(decay, float) else float(decay.item()))
+        return neuron_cost(self.name, c, outputs[0], v0 is not None, firing) + once
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         c, _, v0 = inputs

@@ -9,6 +9,7 @@ from snncore.backend import Array, array_module
 from snncore.functions.checks import pair
 from snncore.opcount.cost import Facts, OpCount, Value, lead_of
 from snncore.opcount.events import conv_taps, entries, events, mapped_events, traffic, values
+from snncore.opcount.origin import known_origin
 from snncore.tape import Function
 
 
@@ -115,7 +116,7 @@ class AvgPool2d(_Pool):
             taps = conv_taps(x.shape[-3:-1], self.kernel, self.stride)
             found, _ = mapped_events(x.reshape(-1, taps.size, x.shape[-1]), lead, taps.ravel())
             adds = found.ones + found.graded
-        return _with_facts("AvgPool2d", x, y, self.kernel, pool_add=adds, pool_mul=per)
+        return _with_facts("AvgPool2d", x, y, self.kernel, pool_add=adds, **_scaled(x, per))
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size, back_add=outputs[0].size * self.kernel[0] * self.kernel[1])
@@ -149,10 +150,16 @@ class GlobalAvgPool(Function):
         if x.dtype.kind != "f":
             found = events(x, lead)
             adds = found.ones + found.graded
-        return _with_facts("GlobalAvgPool", x, y, x.shape[-3:-1], pool_add=adds, pool_mul=per)
+        return _with_facts("GlobalAvgPool", x, y, x.shape[-3:-1], pool_add=adds, **_scaled(x, per))
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size)
+
+
+def _scaled(x: Array, per: int) -> dict[str, Value]:
+    """Scalings of means; those of spikes, and of means of spikes, can move into the weights that come after them."""
+    folds = x.dtype.kind != "f" or known_origin().averaged
+    return {"pool_mul": per, "pool_mul_averaged": per if folds else 0}
 
 
 def _surrounded(x: Array, padding: tuple[int, int]) -> Array:

@@ -8,7 +8,7 @@ from snncore.backend import Array
 from snncore.functions.widening import combine_spikes
 from snncore.kernels.count import pair_events
 from snncore.opcount.cost import Facts, OpCount, exact_sum, lead_of
-from snncore.opcount.events import entries, events, traffic
+from snncore.opcount.events import check_events, entries, events, traffic
 from snncore.tape import Function
 
 CONNECTS = ("add", "and", "iand")
@@ -71,6 +71,7 @@ class SEW(Function):
 
 def residual_cost(name: str, a: Array, b: Array, o: Array, lead: tuple[int, ...]) -> OpCount:
     """Cost of o = a + b of two spike trains: an addition where both have an event; elsewhere one passes as it is."""
+    check_events(a, b)
     cells = (math.prod(lead), entries(a.shape, lead))
     counts = pair_events(a.reshape(cells), b.reshape(cells))
     both, coming, graded = (exact_sum(v, v.shape) for v in counts)

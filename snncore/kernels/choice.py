@@ -1,4 +1,10 @@
-"""Which kernels run: `use_kernels` in this thread, else the environment variable SNNCORE_KERNELS, read per call."""
+"""Which kernels run, and in which arithmetic: chosen in this thread, else by environment variables, read per call.
+
+| in a thread    | environment variable |
+| -------------- | -------------------- |
+| `use_kernels`  | SNNCORE_KERNELS      |
+| `arithmetic`   | SNNCORE_ARITHMETIC   |
+"""
 
 import os
 import sys
@@ -7,9 +13,18 @@ from contextlib import AbstractContextManager
 from snncore.backend import BackendError
 from snncore.context import changed, context
 
-__all__ = ["CHOICES", "kernel_choice", "runs_compiled", "use_kernels"]
+__all__ = [
+    "ARITHMETICS",
+    "CHOICES",
+    "arithmetic",
+    "arithmetic_choice",
+    "kernel_choice",
+    "runs_compiled",
+    "use_kernels",
+]
 
 CHOICES = ("auto", "reference", "dense", "event")
+ARITHMETICS = ("float32", "exact")
 _said = False
 
 
@@ -17,7 +32,7 @@ def kernel_choice() -> str:
     """Return one of CHOICES, `auto` if nothing is said; raises BackendError for a value that is not known."""
     if context.kernels is not None:
         return context.kernels
-    return _known("SNNCORE_KERNELS", os.environ.get("SNNCORE_KERNELS", "auto"))
+    return _known("SNNCORE_KERNELS", os.environ.get("SNNCORE_KERNELS", "auto"), CHOICES)
 
 
 def use_kernels(choice: str | None) -> AbstractContextManager[None]:
@@ -25,7 +40,24 @@ def use_kernels(choice: str | None) -> AbstractContextManager[None]:
 
     Raises BackendError for a value that is not known.
     """
-    return changed("kernels", None if choice is None else _known("use_kernels", choice))
+    return changed("kernels", None if choice is None else _known("use_kernels", choice, CHOICES))
+
+
+def arithmetic_choice() -> str:
+    """Return one of ARITHMETICS, `float32` if nothing is said; raises BackendError for a value that is not known."""
+    if context.arithmetic is not None:
+        return context.arithmetic
+    return _known("SNNCORE_ARITHMETIC", os.environ.get("SNNCORE_ARITHMETIC", "float32"), ARITHMETICS)
+
+
+def arithmetic(choice: str | None) -> AbstractContextManager[None]:
+    """Make one of ARITHMETICS that of the layers with weights, for this thread in a `with` block.
+
+    `float32`: sums of float32 numbers, in the order of the kernel that runs. `exact`: sums that no kernel, number of
+    threads or batch changes; see docs/exact.md. None asks the environment variable SNNCORE_ARITHMETIC again.
+    Raises BackendError for a value that is not known.
+    """
+    return changed("arithmetic", None if choice is None else _known("arithmetic", choice, ARITHMETICS))
 
 
 def runs_compiled() -> bool:
@@ -38,7 +70,7 @@ def runs_compiled() -> bool:
     return not off
 
 
-def _known(name: str, choice: str) -> str:
-    if choice not in CHOICES:
-        raise BackendError(f"{name}: expected one of {', '.join(CHOICES)}, found {choice!r}")
+def _known(name: str, choice: str, choices: tuple[str, ...]) -> str:
+    if choice not in choices:
+        raise BackendError(f"{name}: expected one of {', '.join(choices)}, found {choice!r}")
     return choice

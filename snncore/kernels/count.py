@@ -1,8 +1,11 @@
 """Counting events of spikes, by the kernels that run on them: `reference.count` defines each function."""
 
+from types import ModuleType
+
 import numpy as np
 
 from snncore.backend import Array
+from snncore.context import context
 from snncore.kernels import kernels_for
 
 __all__ = ["flat_events", "pair_events", "weighted_events"]
@@ -10,14 +13,24 @@ __all__ = ["flat_events", "pair_events", "weighted_events"]
 
 def weighted_events(x: Array, weight: np.ndarray) -> np.ndarray:
     """Events of x [M, P, C] with each pixel multiplied by its weight [P] and without: int64 [2, 3, M]."""
-    return kernels_for(x).weighted_events(x, weight)
+    return _kernels(x).weighted_events(x, weight)
 
 
 def flat_events(x: Array) -> np.ndarray:
     """Events of x [cells, n]: entries that are 1, entries above 1, the sum of those above 1; int64 [3, cells]."""
-    return kernels_for(x).flat_events(x)
+    return _kernels(x).flat_events(x)
 
 
 def pair_events(a: Array, b: Array) -> np.ndarray:
     """Of a and b [cells, n]: places where both are not zero, entries not zero, entries above 1; int64 [3, cells]."""
-    return kernels_for(a, b).pair_events(a, b)
+    return _kernels(a, b).pair_events(a, b)
+
+
+def _kernels(*arrays: Array) -> ModuleType:
+    """The kernels that run on arrays; in a `count_ops` block those that ran on the first of their type."""
+    known, kind = context.counting, type(arrays[0])
+    if known is None:
+        return kernels_for(*arrays)
+    if kind not in known:
+        known[kind] = kernels_for(*arrays)
+    return known[kind]

@@ -28,7 +28,7 @@ class Column:
 MOVED = "no arithmetic: a value is picked, assigned, let pass or stopped"
 BYTES = "moved, not computed: rule exact-memory charges it by the size of the memory"
 ACTIVITY = "what was seen, not what was done"
-BACKWARD = "no rule prices a backward pass"
+BACKWARD = "no part of an inference: rule training prices it"
 
 COLUMNS: dict[str, Column] = {
     # weights applied to events and to analog values
@@ -39,7 +39,20 @@ COLUMNS: dict[str, Column] = {
         "synapse", "multiply-accumulates of analog input, zeros included, taps inside the image only", price="mac"
     ),
     "mac_nonzero": Column("synapse", "those of them whose input is not zero", "mac"),
+    "mac_zero": Column("synapse", "those of them whose input is zero", "mac"),
+    "mac_averaged": Column("synapse", "those of them whose input is a mean of spikes (average pooling)", "mac"),
+    "mac_averaged_nonzero": Column("synapse", "those whose input is a mean of spikes, and not zero", "mac"),
+    "mac_averaged_left": Column("synapse", "those of mac_averaged that mac_spared does not hold", "mac"),
+    "mac_repeated": Column("synapse", "those on an input from outside that is that of the timestep before", "mac"),
+    "mac_zero_weight": Column("synapse", "those of them whose weight is exactly zero", "mac"),
+    "mac_spared": Column("synapse", "those on a zero, by a zero, or repeated: all that can be left out", "mac"),
+    "ac_repeated": Column("synapse", "accumulations of an input from outside that is that of the step before", "ac_*"),
+    "ac_zero_weight": Column("synapse", "accumulations of a weight that is exactly zero", "ac_*"),
+    "ac_spared": Column("synapse", "accumulations of a zero, or repeated: all that can be left out", "ac_*"),
     "bias_add": Column("bias", "additions of a bias", price="add"),
+    "add_repeated": Column(
+        "bias", "additions of biases and folded batch normalisation on what is repeated", "bias_add, bn_folded_add"
+    ),
     "dense_mac": Column("dense", "multiply-accumulates of the same layer in a dense network", "ac_*, mac"),
     "dense_mac_padded": Column("dense", "the same, taps on the padding counted as others count them", "ac_*, mac"),
     "bn_mul": Column("batch norm", "multiplications by gamma / sqrt(var + eps)", price="mul"),
@@ -51,6 +64,7 @@ COLUMNS: dict[str, Column] = {
     "bn_stat_add": Column("batch norm", "additions for the statistics of the batch (training)", price="add"),
     # neurons
     "leak_mul": Column("neuron", "multiplications of a membrane by its decay", price="mul"),
+    "leak_shift": Column("neuron", "those by a decay that is zero or a power of two: a shift", "leak_mul"),
     "charge_add": Column("neuron", "additions of a current to a membrane", price="add"),
     "compare": Column("neuron", "comparisons with the threshold", price="compare"),
     "reset_add": Column("neuron", "subtractions of the threshold, one for each spike (soft reset)", price="add"),
@@ -61,12 +75,14 @@ COLUMNS: dict[str, Column] = {
     "w_select": Column("mlif", "events of value 1 on a spatial weight W, which is picked", free=MOVED),
     "w_mul": Column("mlif", "multiplications by the spatial weight W: graded events, or analog input", price="mul"),
     "alpha_mul": Column("mlif", "multiplications of a membrane by alpha before it is compared", price="mul"),
+    "alpha_folded_mul": Column("mlif", "what is left of them when alpha is folded into the threshold", "alpha_mul"),
     # the rest of a network
     "pool_compare": Column("pooling", "comparisons of max pooling", price="compare"),
     "pool_add": Column(
         "pooling", "additions of average pooling: one for each event, or n - 1 analog ones a window", price="add"
     ),
     "pool_mul": Column("pooling", "scalings of average pooling", price="mul"),
+    "pool_mul_averaged": Column("pooling", "those of means of spikes: a factor of the weights after them", "pool_mul"),
     "residual_add": Column("residual", "additions of two spike trains, where both have an event", price="add"),
     "residual_logic": Column("residual", "events that an AND or IAND connection lets pass or stops", free=MOVED),
     "elem_add": Column(
@@ -108,11 +124,25 @@ COLUMNS: dict[str, Column] = {
     "back_add": Column("backward", "additions of backpropagation outside the layers with weights", free=BACKWARD),
     "back_mul": Column("backward", "multiplications of backpropagation outside the layers with weights", free=BACKWARD),
     "back_special": Column("backward", "evaluations of surrogate derivatives, sigmoids, exponentials", free=BACKWARD),
+    # a step of an optimizer, on request
+    "opt_add": Column("optimizer", "additions and subtractions of an optimizer's step", free=BACKWARD),
+    "opt_mul": Column("optimizer", "multiplications of an optimizer's step, divisions among them", free=BACKWARD),
+    "opt_special": Column("optimizer", "square roots of an optimizer's step", free=BACKWARD),
 }
 """Every column, in the order of reports. An exact count has no other: an unknown name is refused."""
 
 SCALING = frozenset(
-    ("elem_add", "elem_mul", "elem_div", "pool_add", "pool_mul", "w_select", "w_mul")
+    (
+        "elem_add",
+        "elem_mul",
+        "elem_div",
+        "pool_add",
+        "pool_mul",
+        "pool_mul_averaged",
+        "w_select",
+        "w_mul",
+        "add_repeated",
+    )
     + tuple(name for name, column in COLUMNS.items() if column.group in ("batch norm", "memory"))
 )
 """Columns of operations that only move, add and scale entries: what they make of an input is still that input."""

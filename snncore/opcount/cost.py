@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from snncore.context import context
 from snncore.opcount.columns import COLUMNS, as_expected
 from snncore.opcount.layout import lead_of
 
@@ -26,8 +27,9 @@ __all__ = [
 Value = int | np.ndarray
 """A count for each cell [T, N]: one number for all of them, or int64 that broadcasts to it."""
 
+WHOLE = (int, np.integer)
 LIMIT = 2**62
-SMALL = 64
+SMALL = 256  # entries that are faster to add up as Python integers, which also cannot overflow
 
 
 class CostError(RuntimeError):
@@ -52,12 +54,19 @@ class Facts:
     kind: one of KINDS; a rule says that it cannot read another. layer: name of the function.
     in_size, out_size: entries of input and output. cells: timesteps x samples, 1 if the call is one piece.
     spikes: the input has an integer type. events: entries of it that are not zero; of a neuron, its spikes; of a
-    residual (an addition of spikes), those of both inputs.
+    residual (an addition of spikes), those of both inputs. largest: of an input of an integer type, its largest entry,
+    at least 1; 0 if that is not stated.
     value_sum: sum of the input. value_taps: the same, each entry times the outputs that it reaches.
     unit: all input is 0 or 1, whatever its type; signed_unit: -1, 0 or 1. negative: some of it is below 0.
     kernel, stride: of a convolution or of pooling. channels: of input and output. groups: parts of the channels that do
     not see each other. weights, bias: entries of them.
-    leak: of a neuron. outside: the input came from outside, through operations that only move, add and scale.
+    leak, hard: a neuron leaks, its reset is a hard one. rest: entries of a neuron that start from a membrane of 0.
+    outside: the input came from outside, through operations that only move, add and scale.
+    repeated: cells whose input is that of the timestep before. effective: accumulations and multiply-accumulates where
+    neither the input nor the weight is zero, None if that was not stated; effective_unit: those of them in timesteps
+    whose whole input is -1, 0 or 1.
+    calls: how many calls these facts are of, whose sizes, cells, events and sums are added up; more than one where
+    batches were folded together (`snncore.opcount.fold.ADDED`).
     """
 
     kind: str
@@ -67,6 +76,7 @@ class Facts:
     cells: int = 1
     spikes: bool = False
     events: int = 0
+    largest: int = 0
     value_sum: float = 0.0
     value_taps: float = 0.0
     unit: bool = False
@@ -79,7 +89,13 @@ class Facts:
     weights: int = 0
     bias: int = 0
     leak: bool = False
+    hard: bool = False
+    rest: int = 0
     outside: bool = False
+    repeated: int = 0
+    effective: int | None = None
+    effective_unit: int = 0
+    calls: int = 1
 
 
 class OpCount:
@@ -88,7 +104,8 @@ class OpCount:
     lead: () for a call that is one piece; (T, N), from `lead_of`, for one whose counts are given for each timestep
     and sample; (N,) for one without time, or inside `snncore.opcount.at_timestep`. Each column: an integer, which
     holds for every cell of `lead`, or an integer array that broadcasts to it. once: counts of the call as a whole.
-    facts: for the rules of others; an operation of your own may leave them out.
+    facts: for the rules of others; an operation of your own may leave them out. repeated: set it to tell the counting
+    in which cells the output is that of the timestep before.
     Raises CostError for a column that does not exist, a count that is negative or not an integer, or another shape.
     """
 
@@ -103,6 +120,7 @@ class OpCount:
         if once:
             self.blocks.append(((), _checked((), dict(once))))
         self.facts = facts
+        self.repeated: np.ndarray | None = None
 
     def __add__(self, other: "OpCount") -> "OpCount":
         both = OpCount(facts=self.facts + other.facts)
@@ -124,7 +142,7 @@ def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]
     for name, value in columns.items():
         if name not in COLUMNS:
             raise CostError(as_expected(name))
-        if isinstance(value, int | np.integer):
+        if isinstance(value, WHOLE):
             if value < 0:
                 raise CostError(f"column {name}: expected a count of at least 0, found {value}")
             if value:
@@ -132,13 +150,16 @@ def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]
             continue
         if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuO":
             raise CostError(f"column {name}: expected integers, found {type(value).__name__} {value!r:.60}")
-        fits = len(value.shape) == len(lead) and all(a in (1, b) for a, b in zip(value.shape, lead, strict=True))
-        if not fits:
+        if value.shape != lead and not _fits(value.shape, lead):
             raise CostError(f"column {name}: expected counts that broadcast to {lead}, found {value.shape}")
-        if value.size and (least := _ends(value)[0]) < 0:
+        if not context.trusted and value.size and (least := _least(value)) < 0:
             raise CostError(f"column {name}: expected counts of at least 0, found {least}")
         good[name] = value
     return good
+
+
+def _fits(shape: tuple[int, ...], lead: tuple[int, ...]) -> bool:
+    return len(shape) == len(lead) and all(a in (1, b) for a, b in zip(shape, lead, strict=True))
 
 
 def exact_sum(value: Value, lead: tuple[int, ...]) -> int:
@@ -153,18 +174,13 @@ def exact_sum(value: Value, lead: tuple[int, ...]) -> int:
     return total * (cells // value.size)
 
 
-def _ends(value: np.ndarray) -> tuple[int, int]:
-    """Least and largest entry."""
-    if value.size > SMALL:
-        return int(value.min()), int(value.max())
-    entries = value.ravel().tolist()  # for a few entries faster than a reduction of NumPy
-    return min(entries), max(entries)
+def _least(value: np.ndarray) -> int:
+    return int(value.min()) if value.size > SMALL else min(value.ravel().tolist())
 
 
-def times(value: Value, factor: int) -> Value:
-    """value * factor, as Python integers where int64 could overflow."""
-    if isinstance(value, int):
+def times(value: Value, factor: int, most: int | None = None) -> Value:
+    """value * factor, as Python integers where int64 could overflow. most: what no entry is above, if that is known."""
+    if isinstance(value, int) or not value.size or (most is not None and most * factor < LIMIT):
         return value * factor
-    if value.size and _ends(value)[1] * factor >= LIMIT:
-        return value.astype(object) * factor
-    return value * factor
+    most = int(value.max()) if value.size > SMALL else max(value.ravel().tolist())
+    return value.astype(object) * factor if most * factor >= LIMIT else value * factor

@@ -10,7 +10,19 @@ from snncore.backend import Array
 from snncore.kernels.count import flat_events, weighted_events
 from snncore.opcount.cost import CostError, Facts, Value, exact_sum
 
-__all__ = ["Events", "conv_taps", "entries", "events", "facts_of", "mapped_events", "taps", "traffic", "values"]
+__all__ = [
+    "Events",
+    "check_events",
+    "conv_taps",
+    "entries",
+    "events",
+    "facts_of",
+    "mapped_events",
+    "tap_places",
+    "taps",
+    "traffic",
+    "values",
+]
 
 Pair = tuple[int, int]
 
@@ -29,21 +41,35 @@ def entries(shape: tuple[int, ...], lead: tuple[int, ...]) -> int:
 
 
 @functools.cache
-def taps(size: int, kernel: int, stride: int, padding: int = 0, dilation: int = 1) -> np.ndarray:
-    """How many outputs each of `size` inputs along an axis reaches: int64 [size]; borders, stride, padding exact."""
+def tap_places(size: int, kernel: int, stride: int, padding: int = 0, dilation: int = 1) -> np.ndarray:
+    """Which of `size` inputs along an axis each tap of a window meets: int64 [kernel, size] of 0 and 1."""
     out = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-    reached = np.zeros(size, np.int64)
+    met = np.zeros((kernel, size), np.int64)
     for tap in range(kernel):
         place = np.arange(out) * stride + tap * dilation - padding
-        reached[place[(place >= 0) & (place < size)]] += 1
-    reached.flags.writeable = False  # it is shared by all that ask
+        met[tap, place[(place >= 0) & (place < size)]] = 1
+    met.flags.writeable = False  # it is shared by all that ask
+    return met
+
+
+@functools.cache
+def taps(size: int, kernel: int, stride: int, padding: int = 0, dilation: int = 1) -> np.ndarray:
+    """How many outputs each of `size` inputs along an axis reaches: int64 [size]; borders, stride, padding exact."""
+    reached: np.ndarray = tap_places(size, kernel, stride, padding, dilation).sum(axis=0)
+    reached.flags.writeable = False
     return reached
 
 
 def conv_taps(size: Pair, kernel: Pair, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1)) -> np.ndarray:
     """How many windows each pixel of an image of `size` (H, W) lies in: int64 [H, W], borders exact."""
-    rows, cols = (taps(*axis) for axis in zip(size, kernel, stride, padding, dilation, strict=True))
-    return np.outer(rows, cols)
+    return _outer(*zip(size, kernel, stride, padding, dilation, strict=True))
+
+
+@functools.cache
+def _outer(rows: tuple[int, ...], cols: tuple[int, ...]) -> np.ndarray:
+    reached = np.outer(taps(*rows), taps(*cols))
+    reached.flags.writeable = False
+    return reached
 
 
 def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> tuple[Events, Events]:
@@ -77,11 +103,24 @@ def events(x: Array, lead: tuple[int, ...]) -> Events:
     return Events(*counts.reshape(3, *lead))
 
 
+def check_events(*xs: Array) -> None:
+    """Raise CostError for an array of integers with one below 0: an event is there once or several times.
+
+    The tools of others do not agree on signed or ternary spikes: NeuroBench takes -1 for a spike, SpikingJelly and
+    syops for an analog value. As floats they are read by each rule as by its tool; as integers they are refused.
+    """
+    for x in xs:
+        if x.dtype.kind == "i" and x.size and int(x.min()) < 0:
+            raise CostError(
+                f"events: expected integers of at least 0, found {int(x.min())} in an array of {x.dtype}; "
+                "signed spikes are counted as floats"
+            )
+
+
 def _countable(x: Array) -> Array:
     if x.dtype.kind == "f":
         return x != 0
-    if x.dtype.kind == "i" and x.size and int(x.min()) < 0:
-        raise CostError(f"events: expected integers of at least 0, found {int(x.min())} in an array of {x.dtype}")
+    check_events(x)
     return x
 
 
@@ -111,6 +150,7 @@ def values(x: Array, seen: Events, lead: tuple[int, ...]) -> dict[str, Any]:
         return {
             "spikes": True,
             "events": binary + graded,
+            "largest": int(x.max()) if graded else 1,
             "value_sum": float(binary + value),
             "unit": graded == 0,
             "signed_unit": graded == 0,

@@ -3,13 +3,13 @@
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 import numpy as np
 
 from snncore.opcount.columns import COLUMNS, as_expected
-from snncore.opcount.cost import CostError, Facts, OpCount, UnresolvedWarning
+from snncore.opcount.cost import CostError, Facts, UnresolvedWarning
+from snncore.opcount.fold import Call, Fold, Folded, Part
 
 __all__ = ["Call", "Counts", "Ops"]
 
@@ -23,59 +23,82 @@ class Counts(dict[str, int]):
         return 0
 
 
-@dataclass(frozen=True)
-class Call:
-    """One call that was counted.
-
-    layer: path of the module that made it, such as stages.0.unimodal.a.conv; the name of the operation if none did.
-    function: name of the operation. cost: its counts. step: the timestep it belongs to, if it was one of a loop.
-    batch: which part of the data it saw. foreign: the operation is not one of the engine's own.
-    """
-
-    layer: str
-    function: str
-    cost: OpCount
-    step: int | None
-    batch: int
-    foreign: bool = False
-
-
-class _Part(NamedTuple):
-    """Counts of one column of one call. start: timestep of the first row, None if they belong to none.
-
-    counts: Python integers [T, N], with one row if they belong to no timestep, one column if to no sample.
-    """
-
-    batch: int
-    start: int | None
-    sampled: bool
-    counts: np.ndarray
-
-
 class Ops:
     """Counts of everything that ran in a `count_ops` block: in total, by layer, by timestep, by sample.
 
     Columns are those of `snncore.opcount.columns.COLUMNS`. Some are other readings of the same operations (the column
     says of which): they are kept apart, and adding them up is the business of a rule in `snncore.energy`.
     told: number of samples of each batch, as `count_ops(samples=)` and `next_batch(samples=)` were told it.
+    Batches that ran the same calls on a number of samples that was told are folded into the first of them: a Call then
+    stands for several, and memory grows by a few numbers a sample.
+    details: False keeps, of batches that are folded, no counts of single samples in single layers or timesteps: `table`
+    of a layer, and `by_sample` of one, are then refused, and a sample takes some hundred bytes.
     """
 
-    def __init__(self, samples: int | None = None, timesteps: int | None = None) -> None:
+    def __init__(self, samples: int | None = None, timesteps: int | None = None, details: bool = True) -> None:
         self.calls: list[Call] = []
         self.batches = 1
         self.told: dict[int, int | None] = {0: samples}
         self.timesteps = timesteps
+        self.details = details
+        self._last: tuple[int, Fold] | None = None  # the batches that the next one may be folded with
 
     def next_batch(self, samples: int | None = None) -> None:
         """Say that what follows are other samples (by default, as many): they come after the earlier ones."""
-        self.told[self.batches] = self.told.get(self.batches - 1) if samples is None else samples
+        n = self.told.get(self.batches - 1) if samples is None else samples
+        self._fold_raw()
+        self.told[self.batches] = n
         self.batches += 1
 
     def extend(self, other: "Ops") -> None:
         """Add the counts of other samples."""
-        self.calls += [replace(call, batch=call.batch + self.batches) for call in other.calls]
-        self.told |= {batch + self.batches: n for batch, n in other.told.items()}
+        self._fold_raw()
+        for batch in sorted({call.batch for call in other.calls} | other.told.keys()):
+            calls = [call for call in other.calls if call.batch == batch]
+            self.told[self.batches + batch] = other.told.get(batch)
+            self._join(calls, self.batches + batch)
         self.batches += other.batches
+
+    def _fold_raw(self) -> None:
+        """Fold the calls of the last batch, which nothing more will come to."""
+        batch = self.batches - 1
+        calls = [call for call in self.calls if call.batch == batch]
+        if calls and not any(isinstance(call.cost, Folded) for call in calls):
+            self.calls = [call for call in self.calls if call.batch != batch]
+            self._join(calls, batch)
+
+    def _join(self, calls: list[Call], batch: int) -> None:
+        """Put the calls of one batch, or of several that were folded, after all others."""
+        if not calls:
+            return
+        if self._last is not None and _whole(self.calls, self._last[1]):
+            first, fold = self._last
+            groups = sum(map(len, fold.groups))
+            if self._into(fold, calls, self.told.get(batch)):
+                if sum(map(len, fold.groups)) > groups:  # of facts that rules tell apart: the order must be right
+                    self.calls = [call for call in self.calls if not _of(call, fold)] + fold.calls(first)
+                self.told[first] = fold.samples
+                return
+        begun = self._begun(calls, self.told.get(batch))
+        self._last = None if begun is None else (batch, begun)
+        self.calls += [replace(call, batch=batch) for call in calls] if begun is None else begun.calls(batch)
+
+    def _into(self, fold: Fold, calls: list[Call], samples: int | None) -> bool:
+        """Whether calls, of one batch or folded ones, could be added to a fold."""
+        if isinstance(calls[0].cost, Folded):
+            return _whole(calls, calls[0].cost.fold) and fold.add(calls[0].cost.fold)
+        plain = not any(isinstance(call.cost, Folded) for call in calls)
+        return plain and samples is not None and fold.take(calls, samples)
+
+    def _begun(self, calls: list[Call], samples: int | None) -> Fold | None:
+        """A new fold of calls; None if they cannot be folded."""
+        if not isinstance(calls[0].cost, Folded):
+            plain = not any(isinstance(call.cost, Folded) for call in calls)
+            return Fold.of(calls, samples, self.details) if plain else None
+        fold = calls[0].cost.fold
+        new = Fold(fold.places, fold.details)
+        new.kept = {name: [] for name in fold.kept}
+        return new if fold.details == self.details and _whole(calls, fold) and new.add(fold) else None
 
     @property
     def samples(self) -> int | None:
@@ -107,7 +130,7 @@ class Ops:
         Warns (UnresolvedWarning) if some of it belongs to no timestep; `unresolved` says how much.
         Raises CostError for an unknown column, or if the batches do not agree on the number of timesteps.
         """
-        placed = [part for part in self._parts(column, layer) if part.start is not None]
+        placed = [part for part in self._parts(column, layer, "timestep") if part.start is not None]
         self._warn(column, layer, "timestep", "wrap the steps of a loop over time in at_timestep(t)")
         sums = [part._replace(counts=part.counts.sum(axis=1, keepdims=True)) for part in placed]
         return [int(v) for v in sum(_tables(sums), np.zeros((1, 1), object))[:, 0]] if sums else []
@@ -119,10 +142,13 @@ class Ops:
         Raises CostError for an unknown column, or if the calls do not agree on the number of samples of a batch.
         """
         sums: dict[int, np.ndarray] = {}
-        for part in self._parts(column, layer):
+        whole = {} if layer is not None else self._whole_folds()
+        for part in self._parts(column, layer, "network" if whole else "sample"):
             if part.sampled:
                 row = part.counts.sum(axis=0)
                 sums[part.batch] = _agreeing(sums.get(part.batch), row)
+        for batch, fold in whole.items():
+            sums[batch] = _agreeing(sums.get(batch), fold.by_sample(column))
         self._warn(column, layer, "sample", "tell count_ops(samples=) how many there are")
         return [int(v) for batch in sorted(sums) for v in sums[batch]]
 
@@ -133,7 +159,7 @@ class Ops:
         """
         if by not in ("timestep", "sample"):
             raise ValueError(f"by: expected 'timestep' or 'sample', found {by!r}")
-        parts = self._parts(column, layer)
+        parts = self._parts(column, layer, "timestep")
         left = [part for part in parts if (part.start is None if by == "timestep" else not part.sampled)]
         return sum(int(part.counts.sum()) for part in left)
 
@@ -142,7 +168,7 @@ class Ops:
 
         Raises CostError for an unknown column, or where the calls do not agree on the number of timesteps or samples.
         """
-        parts = [part for part in self._parts(column, layer) if part.start is not None and part.sampled]
+        parts = [part for part in self._parts(column, layer, "both") if part.start is not None and part.sampled]
         return np.concatenate(_tables(parts), axis=1) if parts else np.zeros((0, 0), object)
 
     def facts(self) -> list[tuple[str, Facts]]:
@@ -152,17 +178,27 @@ class Ops:
     def _of(self, layer: str | None) -> list[Call]:
         return self.calls if layer is None else [call for call in self.calls if call.layer == layer]
 
-    def _parts(self, column: str, layer: str | None) -> Iterator[_Part]:
+    def _whole_folds(self) -> dict[int, Fold]:
+        """The folds without details, by batch, whose sums over all layers stand for all of their calls."""
+        folds = {call.batch: call.cost.fold for call in self.calls if isinstance(call.cost, Folded)}
+        return {batch: fold for batch, fold in folds.items() if not fold.details and _whole(self.calls, fold)}
+
+    def _parts(self, column: str, layer: str | None, by: str) -> Iterator[Part]:
+        """Counts of each call; of folded ones summed as `Fold.parts` says."""
         if column not in COLUMNS:
             raise CostError(as_expected(column))
         for call in self._of(layer):
+            if isinstance(call.cost, Folded):
+                if call.cost.first:
+                    yield from call.cost.fold.parts(call.cost.place, column, by, self.timesteps, call.batch)
+                continue
             for lead, columns in call.cost.blocks:
                 counts = np.broadcast_to(np.asarray(columns.get(column, 0), object), lead)
                 start = call.step
                 if len(lead) == 2:  # rows are timesteps, unless there is one row for all of them
                     once = lead[0] == 1 and self.timesteps not in (None, 1)
                     start = call.step if call.step is not None or once else 0
-                yield _Part(call.batch, start, bool(lead), counts.reshape((1,) * (2 - len(lead)) + lead))
+                yield Part(call.batch, start, bool(lead), counts.reshape((1,) * (2 - len(lead)) + lead))
 
     def _warn(self, column: str, layer: str | None, by: str, advice: str) -> None:
         if left := self.unresolved(column, layer, by):
@@ -171,7 +207,16 @@ class Ops:
             warnings.warn(text, UnresolvedWarning, stacklevel=3)
 
 
-def _tables(parts: list[_Part]) -> list[np.ndarray]:
+def _whole(calls: list[Call], fold: Fold) -> bool:
+    """Whether calls are all those of a fold, of which nobody took any away."""
+    return sum(_of(call, fold) for call in calls) == sum(map(len, fold.groups))
+
+
+def _of(call: Call, fold: Fold) -> bool:
+    return isinstance(call.cost, Folded) and call.cost.fold is fold
+
+
+def _tables(parts: list[Part]) -> list[np.ndarray]:
     """Sum of the parts of each batch, each in its timesteps: arrays [T, N] of one T."""
     tables: dict[int, np.ndarray] = {}
     for part in sorted(parts, key=lambda part: part.batch):

@@ -2,16 +2,17 @@
 
 import weakref
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
 from snncore.backend import Array
-from snncore.context import changed, context, current_path
+from snncore.context import context, current_path
 from snncore.opcount.columns import SCALING
 from snncore.opcount.cost import CostError, OpCount
 from snncore.opcount.layout import Layout, after
 from snncore.opcount.ops import Call, Ops
+from snncore.opcount.origin import UNKNOWN, Origin, averages
 from snncore.tape import Function, at_timestep, observe
 
 __all__ = ["Call", "CostError", "OpCount", "Ops", "at_timestep", "count_ops"]
@@ -24,6 +25,8 @@ class _Made:
     array: Any  # a weak reference
     outside: bool
     layout: Layout | None
+    averaged: bool = False
+    repeated: Any = None
 
 
 class _Recorder:
@@ -32,26 +35,31 @@ class _Recorder:
     def __init__(self, ops: Ops, backward: bool) -> None:
         self.ops, self.backward = ops, backward
         self.arrays: dict[int, _Made] = {}  # by id
+        self.kernels: dict[type, Any] = {}
+        self.before: dict[tuple[int, str, str], Any] = {}  # (batch, layer, operation) -> (timestep, its input then)
         self.forward = context.forwards
-        self.seen: set[tuple[int, int, int | None]] = set()  # batch, id of a whole network, timestep
+        self.batches = ops.batches
+        self.seen: set[tuple[int, int | None]] = set()  # id of a whole network, timestep: in this batch
 
     def __call__(self, function: Function, inputs: tuple, outputs: tuple) -> None:
         given = [(x, self._known(x)) for x in inputs if x is not None]
-        first_outside = bool(inputs) and inputs[0] is not None and _outside(self._known(inputs[0]))
+        first_outside = bool(inputs) and inputs[0] is not None and _outside(given[0][1])
         self._next_batch(first_outside)
         source, layout = self._source(given)
-        cost = self._ask(function, inputs, outputs, layout)
+        layer = current_path() or (type(context.scope[0]).__name__ if context.scope else function.name)
+        cost = self._ask(function, inputs, outputs, layout, self._origin(layer, function, given, first_outside))
         if first_outside:
             cost.facts = tuple(replace(facts, outside=True) for facts in cost.facts)
         if layout is None and (lead := cost.blocks[0][0]):
             layout = Layout(0, 1) if len(lead) == 2 else Layout(None, 0)
-        scaled = SCALING.issuperset(name for _, columns in cost.blocks for name in columns if name[:5] != "back_")
-        outside = scaled and all(_outside(known) for _, known in given)
+        names = {name for _, columns in cost.blocks for name in columns if name[:5] != "back_"}
+        outside = not context.stated and all(_outside(known) for _, known in given) and names <= SCALING
+        of_means = [(x, known is not None and known.averaged) for x, known in given]
+        averaged = not context.stated and averages(names, {facts.kind for facts in cost.facts}, of_means)
         for y in outputs:
             same = y.ndim >= outputs[0].ndim  # the membranes that a neuron leaves have no time
             follows = after(function, source, y, layout) if layout is not None and same else None
-            self.arrays[id(y)] = _Made(_weak(y), outside, follows)
-        layer = current_path() or (type(context.scope[0]).__name__ if context.scope else function.name)
+            self.arrays[id(y)] = _Made(_weak(y), outside, follows, averaged, cost.repeated)
         foreign = not type(function).__module__.startswith("snncore.")
         self.ops.calls.append(Call(layer, function.name, cost, context.timestep, self.ops.batches - 1, foreign))
 
@@ -61,10 +69,19 @@ class _Recorder:
             return
         self.forward = context.forwards
         run = id(context.scope[0]), context.timestep
-        batch = self.ops.batches - 1
-        if (batch, *run) in self.seen and outside and self.ops.told.get(batch) is not None:
+        self._forget()
+        if run in self.seen and outside and self.ops.told.get(self.ops.batches - 1) is not None:
             self.ops.next_batch()
-        self.seen.add((self.ops.batches - 1, *run))
+            self._forget()
+        self.seen.add(run)
+
+    def _forget(self) -> None:
+        """Keep nothing of earlier batches but arrays that are still there."""
+        if self.ops.batches != self.batches:
+            self.batches = self.ops.batches
+            self.seen.clear()
+            self.before.clear()
+            self.arrays = {key: made for key, made in self.arrays.items() if made.array() is not None}
 
     def _source(self, given: list[tuple[Array, _Made | None]]) -> tuple[Array | None, Layout | None]:
         """The input whose layout is that of the call: of those that are known, the one with the most axes."""
@@ -73,18 +90,36 @@ class _Recorder:
         known = [(x, made.layout) for x, made in given if made is not None and made.layout is not None]
         return max(known, key=lambda pair: pair[0].ndim) if known else (given[0][0] if given else None, None)
 
-    def _ask(self, function: Function, inputs: tuple, outputs: tuple, layout: Layout | None) -> OpCount:
-        told = {
-            "samples": self.ops.told.get(self.ops.batches - 1),
-            "timesteps": self.ops.timesteps,
-            "leading": None if layout is None else layout.leading,
-        }
-        with ExitStack() as stack:
-            for field, value in told.items():
-                stack.enter_context(changed(field, value))
+    def _origin(self, layer: str, function: Function, given: list[tuple[Array, _Made | None]], outside: bool) -> Origin:
+        """What is known of the first input; in a loop over time also what this layer got before, if from outside."""
+        if not given:
+            return UNKNOWN
+        x, made = given[0]
+        before = None
+        if outside and context.timestep is not None:
+            key = self.ops.batches - 1, layer, function.name
+            step, last = self.before.get(key, (None, None))
+            before = last if step == context.timestep - 1 else None
+            self.before[key] = context.timestep, x
+        return Origin(outside, made is not None and made.averaged, made.repeated if made else None, before)
+
+    def _ask(self, function: Function, inputs: tuple, outputs: tuple, layout: Layout | None, origin: Origin) -> OpCount:
+        if context.stated:
+            return OpCount()
+        before = context.samples, context.timesteps, context.leading, context.origin
+        kept = context.counting, context.trusted
+        context.counting, context.trusted = self.kernels, type(function).__module__.startswith("snncore.")
+        context.samples, context.timesteps = self.ops.told.get(self.ops.batches - 1), self.ops.timesteps
+        context.leading, context.origin = None if layout is None else layout.leading, origin
+        try:
             cost = self._checked(function, "cost", inputs, outputs)
+            repeated = cost.repeated
             if self.backward and any(function.needs):
                 cost = cost + self._checked(function, "cost_backward", inputs, outputs)
+                cost.repeated = repeated
+        finally:
+            context.samples, context.timesteps, context.leading, context.origin = before
+            context.counting, context.trusted = kept
         return cost
 
     @staticmethod

@@ -4,6 +4,7 @@
 rules of others then read it like theirs.
 """
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from snncore.backend import Array, array_module
 from snncore.opcount.cost import OpCount, exact_sum, lead_of, times
 from snncore.opcount.events import Events, entries, events, facts_of, mapped_events, traffic
+from snncore.opcount.origin import known_origin, repeated_cells
+from snncore.opcount.spared import effective_facts, met_zeros, spared_columns
 
 __all__ = ["weights_backward", "weights_cost"]
 
@@ -24,12 +27,14 @@ def weights_cost(
     targets: int,
     taps: np.ndarray | None = None,
     stride: tuple[int, int] = (1, 1),
+    zeros: np.ndarray | None = None,
 ) -> OpCount:
     """Cost of y = b + what the entries of x add to it, each through weights of w.
 
     targets: entries of y that an entry of x goes into under one tap of the window: Co, or Co / groups.
     taps: of a convolution, x [..., H, W, Ci] and w [kh, kw, ...]: int64 [H, W], windows that each pixel lies in, from
     `conv_taps`. None for a linear layer, x [..., Ci]. layer: name of the operation; stride: for the rules of others.
+    zeros: weights of exactly zero that each entry meets, from `zeros_of_conv` or `zeros_of_linear`; None for none.
     Dense counts follow from the shapes alone, so that a pass over no samples has them too.
     """
     lead = lead_of(x.shape, features=1 if taps is None else 3)
@@ -42,9 +47,16 @@ def weights_cost(
         columns |= {"mac": dense, "mac_nonzero": reached.ones, "weight_bytes": dense * w.dtype.itemsize}
     else:
         columns |= {"ac_binary": reached.ones, "ac_graded": reached.graded, "ac_graded_by_value": reached.value}
-        columns["weight_bytes"] = times(reached.ones + reached.graded, w.dtype.itemsize)
-    if b is not None:
-        columns["bias_add"] = entries(y.shape, lead)
+        most = _most(x, taps)
+        most = None if most is None else most * targets
+        columns["weight_bytes"] = times(reached.ones + reached.graded, w.dtype.itemsize, most)
+    biases = 0 if b is None else entries(y.shape, lead)
+    if biases:
+        columns["bias_add"] = biases
+    origin = known_origin()
+    repeated = repeated_cells(x, lead, origin)
+    met = met_zeros(x, lead, zeros)
+    columns |= spared_columns(x, lead, dense, reached, zeros, met, repeated, origin, biases)
     columns |= {"events_in": seen.ones + seen.graded, "places_in": entries(x.shape, lead)}
     columns |= traffic(x, lead, "read") | traffic(y, lead, "write")
     facts = facts_of(
@@ -62,8 +74,12 @@ def weights_cost(
         bias=0 if b is None else b.size,
         value_taps=value_taps,
     )
+    more = effective_facts(x, lead, seen, reached, met, facts.signed_unit)
+    facts = replace(facts, repeated=0 if repeated is None else int(repeated.sum()), **more)
     once = {"weight_bytes_once": w.nbytes + (0 if b is None else b.nbytes)}
-    return OpCount(lead, once, (facts,), **columns)
+    cost = OpCount(lead, once, (facts,), **columns)
+    cost.repeated = repeated
+    return cost
 
 
 def _reached(x: Array, lead: tuple[int, ...], targets: int, taps: np.ndarray | None) -> tuple[Events, Events, float]:
@@ -73,13 +89,19 @@ def _reached(x: Array, lead: tuple[int, ...], targets: int, taps: np.ndarray | N
     else:
         pixels = x.reshape(-1, taps.size, x.shape[-1])  # [M, H W, Ci]
         mapped, seen = mapped_events(pixels, lead, taps.ravel())
-    reached = Events(*(times(v, targets) for v in mapped))
+    most = _most(x, taps)
+    reached = Events(*(times(v, targets, most) for v in mapped))
     if x.dtype.kind != "f":
         return seen, reached, float(exact_sum(reached.ones, lead) + exact_sum(reached.value, lead))
     if taps is None:
         return seen, reached, float(x.sum(dtype=np.float64)) * targets
     summed = pixels.sum(axis=-1, dtype=np.float64).sum(axis=0)  # [H W]
     return seen, reached, float((summed * array_module(summed).asarray(taps.ravel())).sum()) * targets
+
+
+def _most(x: Array, taps: np.ndarray | None) -> int | None:
+    """What no sum of the entries of x, each once a window, is above; None if that follows not from its type."""
+    return x.size * 255 * (1 if taps is None else max(1, int(taps.sum()))) if x.dtype.itemsize == 1 else None
 
 
 def weights_backward(needs: tuple[bool, ...], cost: OpCount, y: Array) -> OpCount:

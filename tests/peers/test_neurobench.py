@@ -42,7 +42,26 @@ def test_defect_counts_above_2_to_the_24_are_rounded():
     assert theirs == pytest.approx(n * n, rel=1e-6)
 
 
-def test_defect_weights_that_are_zero_are_left_out():
+def test_weights_that_are_zero_are_left_out_in_both():
     layer = torch.nn.Linear(2, 2, bias=False)
     layer.weight.data = torch.tensor([[1.0, 0.0], [1.0, 1.0]])
     assert layers.single_layer_MACs(torch.ones(1, 2), layer) == (3, True)
+    w = np.ascontiguousarray(layer.weight.detach().numpy().T)
+    with count_ops() as ops:
+        F.Linear()(np.ones((1, 2), np.uint8), w)
+    assert apply_rule("neurobench", ops).ac == 3
+    assert apply_rule("exact", ops).ac == 4
+    assert apply_rule("exact", ops).low_mj == pytest.approx(3 * 0.9e-9)
+
+
+def test_a_ternary_train_of_floats_is_read_as_the_tool_reads_it():
+    """-1, 0 and 1 are spikes there; the engine has no integers below 0, so that they come as floats."""
+    x = np.array([[[1, -1, 0]], [[0, 0, -1]]], np.float32)
+    layer = torch.nn.Linear(3, 2, bias=False)
+    count, spiking = layers.single_layer_MACs(torch.from_numpy(x), layer)
+    with count_ops() as ops:
+        F.Linear()(x, np.ones((3, 2), np.float32))
+    reading = apply_rule("neurobench", ops)
+    assert (reading.ac, reading.mac, spiking) == (count, 0, True)
+    assert apply_rule("spikingjelly", ops).mac == 12  # which knows 0 and 1 alone: dense
+    assert apply_rule("syops", ops).mac == 12

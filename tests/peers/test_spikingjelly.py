@@ -1,7 +1,10 @@
 """SpikingJelly's own counters on our network give what our rule of that name gives; and where they are wrong."""
 
+import numpy as np
 import pytest
 
+from snncore import count_ops
+from snncore import functions as F
 from snncore.energy import apply_rule
 from tests.peers.mirror import NETWORKS, network
 
@@ -59,3 +62,13 @@ def test_layer_normalisation_and_dropout_are_in_none_of_its_counts():
     x = torch.randn(5, 7)
     for module in (torch.nn.LayerNorm(7), torch.nn.Dropout(0.5), torch.nn.Dropout(0.5).eval()):
         assert count(lambda module=module: module(x)) == [0, 0, 0]
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_ternary_train_of_floats_is_dense_in_both():
+    x = np.array([[[1, -1, 0]], [[0, 0, -1]]], np.float32)
+    layer = torch.nn.Linear(3, 2, bias=False)
+    with count_ops() as ops:
+        F.Linear()(x, np.ones((3, 2), np.float32))
+    reading = apply_rule("spikingjelly", ops)
+    assert count(lambda: layer(torch.from_numpy(x)))[:2] == [reading.mac, reading.ac] == [12, 0]

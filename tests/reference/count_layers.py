@@ -11,13 +11,29 @@ def places(x):
     return product(*map(range, x.shape))
 
 
-def weigh(n, v, w, graded_as=None):
-    """Apply weight w to the input value v: what is added to a target, counted by the kind of v."""
+def weigh(n, f, v, w, cell):
+    """Apply weight w to the input value v: what is added to a target, counted by the kind of v.
+
+    cell: timestep and sample of v, for what f.origin says of them.
+    """
+    again = f.origin.repeated is not None and bool(f.origin.repeated[cell])
+    spared = again or w == 0 or v == 0
     n["weight_bytes"] += w.dtype.itemsize
     if isinstance(v, np.floating):
         n["mac"] += 1
         n["mac_nonzero"] += v != 0
+        n["mac_zero"] += v == 0
+        n["mac_zero_weight"] += w == 0
+        n["mac_repeated"] += again
+        n["mac_spared"] += spared
+        if f.origin.averaged:
+            n["mac_averaged"] += 1
+            n["mac_averaged_nonzero"] += v != 0
+            n["mac_averaged_left"] += not spared
         return v * w
+    n["ac_zero_weight"] += w == 0
+    n["ac_repeated"] += again
+    n["ac_spared"] += spared
     if v == 1:
         n["ac_binary"] += 1
         return w
@@ -45,11 +61,12 @@ def look(n, x):
         n["events_in"] += x[place] != 0
 
 
-def add_bias(n, y, b):
+def add_bias(n, f, y, b):
     if b is not None:
         for place in places(y):
             y[place] += b[place[-1]]
             n["bias_add"] += 1
+            n["add_repeated"] += f.origin.repeated is not None and bool(f.origin.repeated[place[:2]])
 
 
 def once(n, w, b):
@@ -73,8 +90,8 @@ def conv(n, f, x, w, b):
             n["dense_mac"] += 1
             v = x[(*image, row, col, c)]
             if isinstance(v, np.floating) or v != 0:
-                y[place] += weigh(n, v, w[ky, kx, k, o])
-    add_bias(n, y, b)
+                y[place] += weigh(n, f, v, w[ky, kx, k, o], place[:2])
+    add_bias(n, f, y, b)
     once(n, w, b)
     write(n, y)
     return y
@@ -89,8 +106,8 @@ def linear(n, f, x, w, b):
             n["dense_mac_padded"] += 1
             v = x[(*place[:-1], c)]
             if isinstance(v, np.floating) or v != 0:
-                y[place] += weigh(n, v, w[c, place[-1]])
-    add_bias(n, y, b)
+                y[place] += weigh(n, f, v, w[c, place[-1]], place[:2])
+    add_bias(n, f, y, b)
     once(n, w, b)
     write(n, y)
     return y
@@ -117,6 +134,8 @@ def matmul(n, f, a, b):
             if kinds == {True}:
                 n["mac"] += 1
                 n["mac_nonzero"] += u != 0 and v != 0
+                n["mac_zero"] += u == 0 or v == 0
+                n["mac_spared"] += u == 0 or v == 0
             elif kinds == {False}:
                 if u == 0 or v == 0:
                     continue
@@ -156,7 +175,7 @@ def max_pool(n, f, x):
     return y
 
 
-def mean_of(n, values, dtype):
+def mean_of(n, f, values, dtype):
     """Mean of values: events are added where they are, floats one after the first."""
     total = dtype.type(0)
     for k, v in enumerate(values):
@@ -166,12 +185,13 @@ def mean_of(n, values, dtype):
             n["pool_add"] += 1
         total += v
     n["pool_mul"] += 1
+    n["pool_mul_averaged"] += f.origin.averaged or not isinstance(values[0], np.floating)
     return total / len(values)
 
 
 def avg_pool(n, f, x):
     dtype = x.dtype if x.dtype.kind == "f" else f.dtype
-    found = {place: mean_of(n, values, dtype) for place, values in windows(f, x)}
+    found = {place: mean_of(n, f, values, dtype) for place, values in windows(f, x)}
     y = np.zeros(np.array(list(found)).max(axis=0) + 1, dtype)
     for place, v in found.items():
         y[place] = v
@@ -184,7 +204,7 @@ def global_pool(n, f, x):
     dtype = x.dtype if x.dtype.kind == "f" else f.dtype
     y = np.zeros((*x.shape[:-3], x.shape[-1]), dtype)
     for place in places(y):
-        y[place] = mean_of(n, list(x[(*place[:-1], slice(None), slice(None), place[-1])].ravel()), dtype)
+        y[place] = mean_of(n, f, list(x[(*place[:-1], slice(None), slice(None), place[-1])].ravel()), dtype)
     read(n, x)
     write(n, y)
     return y

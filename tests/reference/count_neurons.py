@@ -33,6 +33,7 @@ def batch_norm(n, f, x, gamma, beta):
         n["bn_mul"] += 1
         y[place] += shift[place[-1]]
         n["bn_add"] += 1
+        n["add_repeated"] += f.origin.repeated is not None and not f.training and bool(f.origin.repeated[place[:2]])
         n["bn_folded_add"] += 1  # the shift is left when the scale moves into the weights
     read(n, x)
     write(n, y)
@@ -52,6 +53,7 @@ class Membrane:
         self.n["state_read_bytes"] += self.v.itemsize
         if decay != 1:
             self.n["leak_mul"] += 1
+            self.n["leak_shift"] += decay in (0, *(2.0**-k for k in range(1, 60)))
         return decay * self.v
 
     def keep(self, v):
@@ -137,7 +139,10 @@ def clif(n, f, c, v0=None, m0=None):
     return s
 
 
-def mlif(n, f, o, alpha, w, u0):
+def mlif(n, f, o, alpha, w, u0, given=None):
+    """One modality. given: the spikes, where a fusion decides them."""
+    if alpha is None:
+        alpha = np.ones((), o.dtype if o.dtype.kind == "f" else np.float32 if w is None else w.dtype)
     decay, v_threshold, v_reset = f.firing.decay, f.firing.v_threshold, f.firing.v_reset
     s = np.zeros(o.shape, np.uint8)
     full = None if w is None else np.broadcast_to(w, o.shape[1:])
@@ -151,8 +156,13 @@ def mlif(n, f, o, alpha, w, u0):
                 n["weight_bytes"] += full.itemsize
             c = alpha.dtype.type(v) * (1 if full is None else full[place])
             h = charge(n, u.leak(decay), alpha.dtype.type(c), arrived)
-            n["alpha_mul"] += 1
-            s[(t, *place)] = fired = fire(n, alpha * h, v_threshold)
+            n["alpha_mul"] += alpha != 1
+            n["alpha_folded_mul"] += alpha != 1 and not getattr(f, "folds", True)
+            fired = fire(n, alpha * h, v_threshold)
+            if given is not None:
+                n["spikes"] += int(given[(t, *place)]) - int(fired)
+                fired = given[(t, *place)]
+            s[(t, *place)] = fired
             u.keep(reset(n, h, fired, v_threshold, v_reset))
     if w is not None:
         n["weight_bytes_once"] += w.nbytes

@@ -103,6 +103,12 @@ def mlif(n, f, o_a, o_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v):
     return neurons.mlif(n, f, o_a, alpha_a, w_a, u_a), neurons.mlif(n, f, o_v, alpha_v, w_v, u_v)
 
 
+def stated(n, f, *inputs):
+    for s, o, alpha, w, u0 in zip(*(inputs[i : i + f.k] for i in range(0, 5 * f.k, f.k)), strict=True):
+        neurons.mlif(n, f, o, alpha, w, u0, s)
+    return inputs[: f.k]
+
+
 def curve(value):
     def run(n, f, x):
         y = np.zeros(x.shape, x.dtype if x.dtype.kind == "f" else np.float32)
@@ -195,6 +201,7 @@ RULES = {
     "PLIF": neurons.plif,
     "CLIF": neurons.clif,
     "MLIF": mlif,
+    "StatedNeuron": stated,
     "Fire": fire,
     "SEW": sew,
     "Add": elementwise("elem_add", lambda a, b: a + b),

@@ -1,12 +1,15 @@
 """tools/audit.py: what it prints and writes, and how it refuses."""
 
+import hashlib
 import json
 import re
 import subprocess
 
+import numpy as np
 import pytest
 
 from misnet.datasets import load_dataset
+from snncore import load_checkpoint, save_checkpoint
 from snncore.energy import RULES
 from snncore.opcount.columns import COLUMNS
 from tests.tools.command_line import command, environment
@@ -33,7 +36,13 @@ def test_a_trained_run(call, trained, tmp_path):
     assert paper["energy_mj"] == pytest.approx((paper["mac"] * 4.6 + paper["ac"] * 0.9) * 1e-9)
     exact = found["rules"]["exact"]
     assert exact["ac"] == found["totals"]["ac_binary"] + found["totals"]["ac_graded"]
-    assert found["claim"]["ratio"]["paper"] == pytest.approx(1.32 / paper["per_sample"]["energy_mj"])
+    (claim,) = found["claims"]
+    assert claim["rules"]["paper"]["ratio"] == pytest.approx(1.32 / paper["per_sample"]["energy_mj"])
+    assert "paper" in claim["verdicts"]["impossible"]  # 1.32 mJ is for 128 x 128 pixels
+    assert "impossible under exact, " in result.out
+    assert [one["kind"] for one in found["baselines"]["others"]] == ["dense", "dense", "dense", "quantised"]
+    assert "break-even with" in result.out
+    assert "arXiv 2409.08290v4" in result.out
     assert found["layers"][0]["layer"] == "stages.0.unimodal.a.conv"
     assert "implies a mean input rate" in result.out
     assert f"{exact['per_sample']['energy_mj']:.4f}" in result.out
@@ -71,12 +80,29 @@ def test_fresh_weights_one_rule_and_a_table_of_the_user(call, tmp_path):
     assert one["prices"] == "mine"
 
 
+def test_a_training_step_with_the_optimizer_of_the_run(call, trained, tmp_path):
+    report = tmp_path / "a.json"
+    options = ("--rule", "exact,exact-dram", "--claim", "25\u00b5J", "--claim", "rate=3%", "--batch-size", "4")
+    result = call("audit", trained[0], *options, "--training-step", "--json", report)
+    assert (result.status, result.err) == (0, "")
+    found = json.loads(report.read_text(), parse_constant=pytest.fail)
+    step = found["training_step"]
+    assert (step["optimizer"], step["batch_size"]) == ("Adam", 4)
+    parts = [step["step"][f"{part}_mj"] for part in ("forward", "backward", "optimizer")]
+    assert sum(parts) == pytest.approx(step["step"]["energy_mj"])
+    assert parts[2] * 1e9 == pytest.approx(found["parameters"] * (7 * 3.7 + 5 * 0.9))
+    assert step["step"]["membrane_bytes"] == 2 * step["step"]["membrane_bytes_forward"] > 0  # T = 2
+    assert "a training step, batch of 4, Adam" in result.out
+    assert list(found["rules"]) == ["exact", "exact-dram"]
+    assert [claim["kind"] for claim in found["claims"]] == ["energy", "rate"]
+
+
 def test_a_run_beside_the_paper(call, trained, monkeypatch):
     monkeypatch.setattr("misnet.paper.energies.DATA", ("CREMA-D",))
     result = call("audit", trained[0], "--rule", "paper", "--paper")
     assert result.status == 0
     assert "CREMA-D, MISNet-XL" in result.out
-    assert "measured in this run" in result.out
+    assert "measured in this run" not in result.out
     assert "Table 4, row 7" in result.out
 
 
@@ -84,10 +110,10 @@ def test_a_run_beside_the_paper(call, trained, monkeypatch):
     ("arguments", "message"),
     [
         (("--rule", "guess"), "--rule: expected all or some of exact, .*found 'guess'"),
-        (("--claim", "1.32"), r"--claim: expected a positive number and a unit .* found '1.32'"),
-        (("--claim", "0mJ"), "--claim: expected a positive number"),
-        (("--claim", "3 kJ"), "--claim: expected a positive number"),
-        (("--prices", "guess"), "--prices: .*expected one of horowitz-45nm-fp32.* found 'guess'"),
+        (("--claim", "1.32"), r"--claim: expected a positive, finite number and a unit, .* found '1.32'"),
+        (("--claim", "1mJ", "--claim", "1e400mJ"), "--claim: expected a positive, finite .* found '1e400mJ'"),
+        (("--rule", "training,guess"), "--rule: expected all or some of exact, .*, training, found 'guess'"),
+        (("--prices", "guess"), "--prices: .*expected one of horowitz-45nm-fp16.* found 'guess'"),
         (("--prices", "none.toml"), "--prices: none.toml: no such price table"),
         (("--batch-size", "0"), "--batch-size: expected at least 1, found 0"),
         (("--classes", "7"), "--classes: dialpad has 10, found 7"),
@@ -157,3 +183,84 @@ def test_options_of_the_data_add_to_those_of_the_run_as_they_do_in_evaluation(co
         "more": load_dataset("dialpad", "test", **data, lost=0.0, frame_lost=0.5).fingerprint(),
         "other": load_dataset("dialpad", "test", **data, lost=0.4).fingerprint(),
     }
+
+
+def test_an_audit_says_what_it_is_of(call, trained, tmp_path, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1767225600")
+    folder, pages = trained[0], []
+    files = [x for kind in ("json", "html", "latex") for x in (f"--{kind}", tmp_path / f"a.{kind}")]
+    for _ in range(2):
+        assert call("audit", folder, *files, "--rule", "exact").status == 0
+        pages.append([path.read_bytes() for path in sorted(tmp_path.iterdir())])
+    assert pages[0] == pages[1]  # byte for byte, the date as it is told
+    found = json.loads((tmp_path / "a.json").read_text())
+    assert found["schema"] == 1
+    assert found["provenance"]["date"] == "2026-01-01T00:00:00Z"
+    assert found["provenance"]["command"].startswith(f"python tools/audit.py {folder} --json ")
+    assert found["weights_sha256"] == hashlib.sha256((folder / "last.safetensors").read_bytes()).hexdigest()
+    assert (found["trained"], found["run"]["seed"], found["run"]["epochs"], found["run"]["epochs_planned"]) == (
+        *(True, 0),
+        *(2, 2),
+    )
+    evaluated = tmp_path / "e.json"
+    assert call("evaluate", folder, "--json", evaluated, "--picture", tmp_path / "p.png").status == 0
+    evaluation = json.loads(evaluated.read_text())
+    assert found["accuracy"] == {head: evaluation[f"test_accuracy_{head}"] for head in found["accuracy"]}
+    assert next(iter(found["accuracy"])) == "av"
+    assert "\\begin{tabular}" in (tmp_path / "a.latex").read_text()
+
+
+def test_a_date_that_is_none_is_wrong_usage(call, trained, monkeypatch):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "soon")
+    result = call("audit", trained[0], "--rule", "exact")
+    assert (result.status, result.err) == (
+        2,
+        "error: SOURCE_DATE_EPOCH: expected seconds since 1970, found 'soon'\n",
+    )
+
+
+def test_a_figure_that_json_cannot_hold_is_null(call, trained, tmp_path):
+    table = tmp_path / "dear.toml"
+    table.write_text(
+        'name = "dear"\nprocess = "p"\nsource = "s"\n[operation]\nmac = 1e308\nadd = 1e308\nmul = 1\ncompare = 1\n'
+        "[memory]\naccess_bytes = 4\nsram = [[1000, 5]]\ndram_access = 100\n"
+    )
+    report = tmp_path / "a.json"
+    assert call("audit", trained[0], "--rule", "paper", "--prices", table, "--json", report).status == 0
+    found = json.loads(report.read_text(), parse_constant=pytest.fail)
+    assert found["rules"]["paper"]["energy_mj"] is None
+    assert found["price_tables"]["dear"]["operation"]["mac"] == 1e308
+
+
+def test_runs_side_by_side(call, trained, copy_of_run, tmp_path):
+    folder, report, shown = trained[0], tmp_path / "a.json", tmp_path / "a.html"
+    other = copy_of_run("other", settings={"seed": 1})
+    arrays, metadata = load_checkpoint(other / "last.safetensors")
+    weights = {
+        name: 1.25 * x if name.startswith("model/") and x.dtype == np.float32 else x for name, x in arrays.items()
+    }
+    save_checkpoint(other / "last.safetensors", weights, metadata)
+    result = call("audit", "--runs", folder, other, "--rule", "exact,paper", "--json", report, "--html", shown)
+    assert (result.status, result.err) == (0, "")
+    found = json.loads(report.read_text())
+    energies = [run["rules"]["exact"]["per_sample"]["energy_mj"] for run in found["runs"]]
+    assert found["spread"]["exact (mJ)"]["mean"] == pytest.approx(sum(energies) / 2)
+    assert found["names"] == ["trained", "other"]
+    assert "accuracy av (%)" in result.out
+    assert shown.read_text().startswith("<!doctype html>")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--runs", "RUN"), "--runs: expected at least two, found 1"),
+        (("--runs", "RUN", "RUN"), "the very weights of .*expected each training once"),
+        (("RUN", "--runs", "RUN"), "--runs: expected trained runs alone, found RUN_DIR too"),
+        (("--runs", "RUN", "--claim", "1mJ"), "--runs: expected trained runs alone, found --claim too"),
+        (("--runs", "RUN", "--tau", "3"), "--runs: expected trained runs alone, found --tau too"),
+    ],
+)
+def test_wrong_usage_of_runs(call, trained, arguments, message):
+    result = call("audit", "--rule", "exact", *(trained[0] if x == "RUN" else x for x in arguments))
+    assert result.status == 2
+    assert re.search(message, result.err), result.err

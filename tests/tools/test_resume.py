@@ -149,6 +149,7 @@ def test_options_of_the_process_are_remembered_unless_given_again(copy_of_run, c
         "memory_limit": None,
         "tf32": False,
         "cuda_graph": "auto",
+        "arithmetic": "float32",
     }
 
 
@@ -183,8 +184,8 @@ def test_a_run_that_is_running_is_neither_resumed_nor_begun_again(copy_of_run, c
 
 
 @pytest.mark.slow
-def test_eight_runs_begun_in_the_same_second_have_folders_of_their_own(tmp_path):
-    seeds = range(8)
+def test_four_runs_begun_in_the_same_second_have_folders_of_their_own(tmp_path):
+    seeds = range(4)
     pipe = subprocess.PIPE
     arguments = [[*command("train", *TINY), "--epochs", "1", "--seed", str(seed)] for seed in seeds]
     begun = [
@@ -192,7 +193,7 @@ def test_eight_runs_begun_in_the_same_second_have_folders_of_their_own(tmp_path)
         for line in arguments
     ]
     ends = [(process.communicate(timeout=300), process.returncode) for process in begun]
-    assert [status for _, status in ends] == [0] * 8, ends
+    assert [status for _, status in ends] == [0] * 4, ends
     folders = list((tmp_path / "runs").iterdir())
     found = sorted(json.loads((f / "config.json").read_text())["settings"]["seed"] for f in folders)
     assert found == list(seeds)
@@ -222,13 +223,13 @@ def test_signals_save_within_the_epoch(tmp_path, number):
 
 
 @pytest.mark.slow
-def test_ten_kills_at_random_moments_and_the_same_weights(call, tmp_path):
+def test_kills_at_random_moments_and_the_same_weights(call, tmp_path):
     from tests.tools.kills import kill_and_resume
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     assert call("train", *LONG, "--output-dir", whole).status == 0
-    kills = kill_and_resume(killed, [*LONG, "--output-dir", str(killed)], kills=10, seed=0, longest=0.5)
-    assert len(kills) >= 3
+    kills = kill_and_resume(killed, [*LONG, "--output-dir", str(killed)], kills=4, seed=0, longest=0.5)
+    assert len(kills) >= 2
     (x, a), (y, b) = (load_checkpoint(f / "last.safetensors") for f in (killed, whole))
     for name in x:
         np.testing.assert_array_equal(x[name], y[name], err_msg=name)

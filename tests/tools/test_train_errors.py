@@ -207,7 +207,12 @@ def test_a_rate_edited_since_the_run_began_is_refused_with_the_option_that_says_
         ({"device": 3}, "device: expected a value like 'auto', found 3"),
         ({"tf32": 1}, "tf32: expected a value like False, found 1"),
         ({"memory_limit": True}, "memory_limit: expected a value like None, found True"),
-        ({"speed": 1}, "unknown option 'speed'; known are save_every, device, memory_limit, tf32, cuda_graph"),
+        (
+            {"speed": 1},
+            "unknown option 'speed'; known are save_every, device, memory_limit, tf32, cuda_graph, arithmetic",
+        ),
+        ({"arithmetic": "int8"}, "arithmetic: expected float32 or exact, found 'int8'"),
+        ({"arithmetic": None}, "arithmetic: expected a value like 'float32', found None"),
         ({"cuda_graph": "yes"}, "cuda_graph: expected auto, on or off, found 'yes'"),
     ],
 )

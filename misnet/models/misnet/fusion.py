@@ -1,5 +1,6 @@
 """Fusion of the two modalities: inside the neuron (Eq. 7, Fig. 6) and before the classifier (Eq. 13, Table 6)."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ from misnet.models.parts.fuse import CrossModalAttention, check_pair
 from snncore import functions as F
 from snncore import nn
 from snncore.firing import Firing
+from snncore.functions.stated import StatedNeuron, counted_here, stated_elsewhere
 from snncore.tape import Tensor, at_timestep
 
 __all__ = [
@@ -19,6 +21,9 @@ __all__ = [
     "make_fusion",
     "reset_membrane",
 ]
+
+
+Pair = tuple[Tensor, Tensor]
 
 
 class ConcatFusion(nn.Module):
@@ -85,7 +90,7 @@ class FusedMLIF(WithAlpha, nn.Neuron):
         u_m[t] = u_m[t] - v_threshold * s_m[t]                              (Eq. 10)
 
     Written with the operations of the tape, since the fusion has weights of its own; with concat fusion it equals
-    `snncore.functions.MLIF`, which is faster (a test holds this).
+    `snncore.functions.MLIF`, which is faster, and costs what that costs (tests hold both).
     stateful: as in `nn.Neuron`; kept are u_a and u_v after their reset, so that the fusion, which has no memory, sees
     at the next call what it would have seen in a longer one.
     o_a, o_v: [T, N, H, W, C]; w_a, w_v: as in MLIF. Returns (s_a, s_v): uint8.
@@ -101,19 +106,29 @@ class FusedMLIF(WithAlpha, nn.Neuron):
 
     def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
         check_pair("FusedMLIF", o_a, o_v)
-        alpha, decay, v_threshold = self.alphas(), self.firing.decay, self.firing.v_threshold
-        currents = [F.Cast(self.dtype)(o) if w is None else o * w for o, w in ((o_a, w_a), (o_v, w_v))]
-        u = self.remembered((o_a, o_v))
-        spikes: list[tuple[Tensor, Tensor]] = []
-        for t in range(o_a.shape[0]):
+        alpha, o, w = self.alphas(), (o_a, o_v), (w_a, w_v)
+        start = self.remembered(o)
+        with stated_elsewhere():
+            trains = self._run(o, w, alpha, start)
+        folds = isinstance(self.fusion, ConcatFusion)
+        known = (None if x is None else x.detach() for x in (*o, *alpha, *w, *start))
+        return StatedNeuron(self.firing, folds=folds)(*trains, *known)
+
+    def _run(self, o: Pair, w: Sequence[Tensor | None], alpha: Pair, u: Sequence[Tensor | None]) -> list[Tensor]:
+        """The equations, in which only the fusion is counted; the spikes of each modality, [T, N, H, W, C]."""
+        decay, v_threshold = self.firing.decay, self.firing.v_threshold
+        currents = [F.Cast(self.dtype)(o_m) if w_m is None else o_m * w_m for o_m, w_m in zip(o, w, strict=True)]
+        spikes: list[list[Tensor]] = []
+        for t in range(o[0].shape[0]):
             with at_timestep(t):
                 charged = [c[t] if v is None else v * decay + c[t] for v, c in zip(u, currents, strict=True)]
-                fused = self.fusion(charged[0] * alpha[0], charged[1] * alpha[1])
-                s = [self.fire(f - v_threshold) for f in fused]
-                u = [reset_membrane(h, s_m, self.firing) for h, s_m in zip(charged, s, strict=True)]
-            spikes.append((s[0], s[1]))
+                scaled = charged[0] * alpha[0], charged[1] * alpha[1]
+                with counted_here():
+                    fused = self.fusion(*scaled)
+                spikes.append([self.fire(f - v_threshold) for f in fused])
+                u = [reset_membrane(h, s_m, self.firing) for h, s_m in zip(charged, spikes[-1], strict=True)]
         self.remember(u)
-        return F.Stack(0)(*(s[0] for s in spikes)), F.Stack(0)(*(s[1] for s in spikes))
+        return [F.Stack(0)(*train) for train in zip(*spikes, strict=True)]
 
 
 class SingleLIF(WithAlpha):

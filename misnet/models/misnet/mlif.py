@@ -9,6 +9,7 @@ from misnet.models.misnet.fusion import FusedMLIF, SingleLIF, check_pair, make_f
 from snncore import functions as F
 from snncore import nn
 from snncore.firing import Firing
+from snncore.functions.stated import StatedNeuron, stated_elsewhere
 from snncore.tape import Tensor, at_timestep
 
 __all__ = [
@@ -66,7 +67,10 @@ class CurrentLIF(nn.Module):
         self.neuron = neuron
 
     def forward(self, o: Tensor, w: Tensor | None = None) -> Tensor:
-        return self.neuron(F.Cast(self.dtype)(o) if w is None else o * w)
+        start = self.neuron.remembered((o,))[0] if self.neuron.stateful else None
+        with stated_elsewhere():
+            s = self.neuron(F.Cast(self.dtype)(o) if w is None else o * w)
+        return stated(s, o, w, start, self.neuron.firing, "LIF")
 
 
 class FusedSpikes(nn.Module):
@@ -109,10 +113,14 @@ class RaisedLIF(nn.Neuron):
         self.fire = F.Fire(firing.surrogate)
 
     def forward(self, o: Tensor, w: Tensor | None = None) -> Tensor:
+        (start,) = self.remembered((o,))
+        with stated_elsewhere():
+            s = self._run(o, w, start)
+        return stated(s, o, w, start, self.firing)
+
+    def _run(self, o: Tensor, w: Tensor | None, u: Tensor | None) -> Tensor:
         c = F.Cast(self.dtype)(o) if w is None else o * w
         threshold = Tensor(self.threshold.data) if isinstance(self.threshold, nn.Buffer) else self.threshold
-        u: Tensor | None
-        (u,) = self.remembered((o,))
         spikes: list[Tensor] = []
         for t in range(o.shape[0]):
             with at_timestep(t):
@@ -121,6 +129,12 @@ class RaisedLIF(nn.Neuron):
                 u = reset_membrane(h, spikes[-1], self.firing)
         self.remember((u,))
         return F.Stack(0)(*spikes)
+
+
+def stated(s: Tensor, o: Tensor, w: Tensor | None, u: Tensor | None, firing: Firing, name: str = "MLIF") -> Tensor:
+    """Return the spikes s of a neuron without alpha on o * w, with what it costs stated; u: its membrane before."""
+    known = [None if x is None else x.detach() for x in (w, u)]
+    return StatedNeuron(firing, name)(s, o.detach(), None, *known)  # type: ignore[no-any-return]
 
 
 class SecondThreshold(nn.Module):

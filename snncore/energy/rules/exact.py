@@ -2,6 +2,8 @@
 
 from snncore.energy.prices import Prices
 from snncore.energy.reading import Reading
+from snncore.energy.rules.exact_choices import hang_choices
+from snncore.energy.rules.unread import counted
 from snncore.opcount import Ops
 from snncore.opcount.columns import COLUMNS
 
@@ -21,6 +23,8 @@ def read_exact(ops: Ops, prices: Prices) -> Reading:
     A division is priced as a multiplication. Leaves out: memory, the backward pass, picking, assigning and gating
     (no arithmetic), and exponentials unless the table prices them (`extra` then says how many there were).
     Wrong where: hardware does not add a graded event in one operation (see `ac_graded_by_value`), or cannot fold.
+    The figure is one reading: every zero of analog input is multiplied, at every timestep of a static input too, and
+    what average pooling makes of spikes is analog. `low_mj` and `high_mj` hold the others (`snncore.energy.CHOICES`).
     """
     reading = Reading("exact")
     layers = ops.layers()
@@ -42,9 +46,10 @@ def read_exact(ops: Ops, prices: Prices) -> Reading:
                     unpriced += row.get(name, 0)
                 else:
                     reading.charge(layer, _part(name), row.get(name, 0), price)
+        hang_choices(reading, layer, row, prices, training)
     if unpriced:
         reading.extra["unpriced_special"] = unpriced
-        reading.notes.append(f"{unpriced:,} exponentials and sigmoids have no price in {prices.name}")
+        reading.notes.append(f"no price in {prices.name} for exponentials and sigmoids: {counted(unpriced, ops)}")
     return reading
 
 

@@ -20,6 +20,8 @@ def read_rate_times_dense(ops: Ops, prices: Prices) -> Reading:
     Wrong where: spikes at borders reach fewer outputs than the mean says; graded input (0, 1, 2) is a rate that may
     exceed 1; analog input (average pooling, the heads) is taken for accumulations, though it must be multiplied.
     The rule's authors write of convolutions: a first layer that is linear is read like one, and a note says so.
+    A first layer counts at every timestep, though its input may be one image for all of them: most authors count it
+    once, `low_mj` says what that gives.
     Source: Liu et al. 2025, Section 4.4, "converting FLOPs into energy units" after Attention-SNN (Yao et al. 2023),
     whose supplement gives this form. `extra`: `first_mac`, the multiply-accumulates of the first layers; `dense_ac`,
     the dense operations behind `ac`; `mean_rate`, ac / dense_ac.
@@ -38,6 +40,8 @@ def read_rate_times_dense(ops: Ops, prices: Prices) -> Reading:
                 reading.mac += macs
                 reading.charge(call.layer, "mac", macs, prices.mac)
                 first += macs if begins else 0
+                again = facts.repeated / facts.cells if begins else 0
+                reading.hang("static", call.layer, -macs * again * prices.mac)
                 if not begins:
                     negative.append(call)
                 elif facts.kind != "conv":

@@ -29,7 +29,7 @@ def read_syops(ops: Ops, prices: Prices) -> Reading:
         if facts.kind in ("conv", "linear"):
             co = facts.channels[1]
             dense = facts.out_size // max(1, co) * facts.weights
-            dense += (facts.out_size if facts.kind == "conv" else co) if facts.bias else 0
+            dense += (facts.out_size if facts.kind == "conv" else co * facts.calls) if facts.bias else 0
         elif facts.kind == "batch_norm":
             dense = 2 * facts.in_size
         elif facts.kind == "pool":

@@ -7,7 +7,7 @@ from snncore.opcount import Call, Ops
 from snncore.opcount.columns import COLUMNS
 from snncore.opcount.cost import KINDS
 
-__all__ = ["listed", "note_silent_memory", "note_unread"]
+__all__ = ["counted", "listed", "note_silent_memory", "note_unread"]
 
 READ_BY_FACTS = ("synapse", "dense", "neuron")
 COMPUTING = tuple(name for name, column in COLUMNS.items() if column.price)
@@ -35,9 +35,19 @@ def note_silent_memory(reading: Reading, ops: Ops) -> None:
         reading.notes.append(f"memory not in these figures, because no bytes are stated: {listed(silent)}")
 
 
+def counted(number: int, ops: Ops) -> str:
+    """A number of all samples as words: for one sample, if it is known how many there are."""
+    if not ops.samples:
+        return f"{number:,}"
+    each = number / ops.samples
+    return f"{each:,.0f} a sample" if each.is_integer() else f"{each:,.1f} a sample (mean)"
+
+
 def listed(calls: list[Call]) -> str:
     """Calls by name of their operation and number, such as `3 calls of Conv (in a, b), 1 call of Twice (in c)`."""
-    numbers = Counter(call.function for call in calls)
+    numbers: Counter[str] = Counter()
+    for call in calls:
+        numbers[call.function] += call.times
     words = []
     for name, number in numbers.items():
         layers = list(dict.fromkeys(call.layer for call in calls if call.function == name))

@@ -1,14 +1,10 @@
-"""Counting events of bytes: by 64-byte masks, eight bytes at a time (`count_words`), or pixel by pixel.
-
-Counts by weight run in one thread: they take a tenth of a millisecond, less than what waking others costs.
-"""
+"""Counting events of bytes: by 64-byte masks (`count_masks`), or pixel by pixel."""
 
 import numpy as np
 
 from snncore.kernels import reference
 from snncore.kernels.cpu.compiled import compiled
-from snncore.kernels.cpu.count_words import BLOCK, count_pair, in_words, weigh_words
-from snncore.kernels.cpu.events import count_values
+from snncore.kernels.cpu.count_masks import count_flat, count_pair, weigh_masks
 from snncore.kernels.reference.count import check_it_fits
 
 __all__ = ["flat_events", "pair_events", "weighted_events"]
@@ -26,10 +22,8 @@ def weighted_events(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
     if x.shape[-1] >= CHUNK:  # the compiled loop adds one pixel's channels in 32 bits
         parts = (x[..., i : i + CHUNK - 1].copy() for i in range(0, x.shape[-1], CHUNK - 1))
         return np.sum([weighted_events(part, weight) for part in parts], axis=0)
-    if in_words(x) and x.shape[-1] <= 8 * BLOCK and (binary := weigh_words(x, weight)) is not None:
-        plain = np.zeros((2, 3, len(x)), np.int64)
-        plain[:, 0] = binary.T
-        return plain
+    if x.shape[-1] % 64 == 0:
+        return weigh_masks(x, weight)
     counts = np.zeros((len(x), 2, 3), np.int64)
     count_by_weight(x, weight, counts)
     return np.ascontiguousarray(counts.transpose(1, 2, 0))
@@ -41,14 +35,13 @@ def flat_events(x: np.ndarray) -> np.ndarray:
         x = x.view("uint8")
     if x.dtype != np.uint8 or not x.flags.c_contiguous or x.size == 0:
         return reference.flat_events(x)
-    counts = np.empty((3, len(x)), np.int64)
-    count_values(x, counts)
-    return counts
+    return count_flat(x)
 
 
 def pair_events(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Events of a and b [cells, n], as `reference.pair_events`."""
-    return count_pair(a, b) if in_words(a, b) else reference.pair_events(a, b)
+    bytes_both = all(x.dtype == np.uint8 and x.flags.c_contiguous and x.size > 0 for x in (a, b))
+    return count_pair(a, b) if bytes_both else reference.pair_events(a, b)
 
 
 @compiled(inline=True)

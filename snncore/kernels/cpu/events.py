@@ -57,40 +57,6 @@ def count_images(x: np.ndarray, totals: np.ndarray, largest: np.ndarray) -> None
         totals[m], largest[m] = total, most
 
 
-@compiled(parallel=True)
-def count_values(x: np.ndarray, counts: np.ndarray) -> None:
-    """Of x, uint8 [cells, n]: counts [3, cells] as `kernels.count.flat_events` has them."""
-    cells, n = x.shape
-    source = x.ctypes.data
-    for m in prange(cells):
-        events, graded, above = np.int64(0), np.int64(0), np.int64(0)
-        whole = n - n % 64
-        for start in range(0, whole, 64):
-            address = source + m * n + start
-            mask = bytes_above(address, np.uint8(0))
-            if mask == np.uint64(0):
-                continue
-            events += bits_set(mask)
-            mask = bytes_above(address, np.uint8(1))
-            level = 1
-            while mask != np.uint64(0):  # rare: binary spikes have none
-                found = bits_set(mask)
-                above += found
-                if level == 1:
-                    graded += found
-                level += 1
-                if level == 255:
-                    break
-                mask = bytes_above(address, np.uint8(level))
-        for i in range(whole, n):
-            value = np.int64(x[m, i])
-            events += value > 0
-            if value > 1:
-                graded += 1
-                above += value - 1
-        counts[0, m], counts[1, m], counts[2, m] = events - graded, graded, graded + above
-
-
 def look_at(x: np.ndarray) -> Spikes:
     """Count the spikes [M, H, W, C], and copy them where 64 bytes cannot be read at the last pixel."""
     x = np.ascontiguousarray(x)

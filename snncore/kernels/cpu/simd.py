@@ -15,7 +15,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-FLOAT, INT32, INT64 = ir.FloatType(), ir.IntType(32), ir.IntType(64)
+FLOAT, DOUBLE, INT32, INT64 = ir.FloatType(), ir.DoubleType(), ir.IntType(32), ir.IntType(64)
 
 
 def _has_avx512() -> bool:
@@ -36,7 +36,11 @@ def const(value: int) -> ir.Constant:
 
 
 def _zeros(vector: ir.VectorType) -> ir.Constant:
-    return ir.Constant(vector, [0.0] * vector.count)
+    return ir.Constant(vector, [0 if isinstance(vector.element, ir.IntType) else 0.0] * vector.count)
+
+
+def _add(b: ir.IRBuilder, vector: ir.VectorType) -> Callable:
+    return b.add if isinstance(vector.element, ir.IntType) else b.fadd
 
 
 def _loader(b: ir.IRBuilder, vector: ir.VectorType) -> Callable:
@@ -48,7 +52,7 @@ def _storer(b: ir.IRBuilder, vector: ir.VectorType) -> Callable:
 
 
 def _fma(b: ir.IRBuilder, vector: ir.VectorType) -> ir.Function:
-    name = f"llvm.fma.v{vector.count}f32"
+    name = f"llvm.fma.v{vector.count}{vector.element.intrinsic_name}"
     return b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(vector, [vector] * 3), name)
 
 
@@ -77,25 +81,27 @@ def _counted_loop(b: ir.IRBuilder, start: ir.Value, stop: ir.Value, state: Seque
     return results
 
 
-def make_gather(width: int, taps: int) -> Callable:
+def make_gather(width: int, taps: int, element: ir.Type = FLOAT) -> Callable:
     """Return gather(dst, dst_step, base, base_step, index, n): for k in range(taps), over n int32 byte offsets
 
     dst[k * dst_step][0:width] += sum over i of (base + k * base_step + index[i])[0:width]
+
+    element: FLOAT or INT32.
     """
-    vector = ir.VectorType(FLOAT, width)
+    vector = ir.VectorType(element, width)
 
     @intrinsic
     def gather(typing, dst, dst_step, base, base_step, index, n):
         def generate(context, b, signature, args):
             dst, dst_step, base, base_step, index, n = args
-            load, store = _loader(b, vector), _storer(b, vector)
+            load, store, add = _loader(b, vector), _storer(b, vector), _add(b, vector)
             offsets = b.inttoptr(index, INT32.as_pointer())
             places = [b.add(dst, b.mul(dst_step, const(k))) for k in range(taps)]
             bases = [b.add(base, b.mul(base_step, const(k))) for k in range(taps)]
 
             def add_row(i, sums):
                 offset = b.sext(b.load(b.gep(offsets, [i])), INT64)
-                return [b.fadd(total, load(b.add(start, offset))) for total, start in zip(sums, bases, strict=True)]
+                return [add(total, load(b.add(start, offset))) for total, start in zip(sums, bases, strict=True)]
 
             sums = _counted_loop(b, const(0), n, [load(place) for place in places], add_row)
             for total, place in zip(sums, places, strict=True):
@@ -107,29 +113,29 @@ def make_gather(width: int, taps: int) -> Callable:
     return gather
 
 
-def make_row_of_three(width: int) -> Callable:
+def make_row_of_three(width: int, element: ir.Type = FLOAT) -> Callable:
     """Return row(dst, dst_step, slab, slab_step, index, pointers, n): n pixels under a window 3 wide, padded by 1.
 
         dst[j * dst_step][0:width] += sum over kx = 0, 1, 2 and over i in list j + kx - 1 of
                                       (slab + kx * slab_step + index[i])[0:width]
 
     with list c = index[pointers[c] : pointers[c + 1]]. The sums of three neighbouring pixels stay in registers while
-    the columns go by, so that an offset is read once for its three taps.
+    the columns go by, so that an offset is read once for its three taps. element: FLOAT or INT32.
     """
-    vector = ir.VectorType(FLOAT, width)
+    vector = ir.VectorType(element, width)
 
     @intrinsic
     def row(typing, dst, dst_step, slab, slab_step, index, pointers, n):
         def generate(context, b, signature, args):
             dst, dst_step, slab, slab_step, index, pointers, n = args
-            load, store = _loader(b, vector), _storer(b, vector)
+            load, store, add = _loader(b, vector), _storer(b, vector), _add(b, vector)
             offsets, ends = (b.inttoptr(a, INT32.as_pointer()) for a in (index, pointers))
             slabs = [b.add(slab, b.mul(slab_step, const(k))) for k in range(3)]
 
             def add_event(i, sums):
                 offset = b.sext(b.load(b.gep(offsets, [b.sext(i, INT64)])), INT64)
                 rows = [load(b.add(start, offset)) for start in slabs]  # kx = 0 feeds the pixel to the right
-                return [b.fadd(total, w) for total, w in zip(sums, reversed(rows), strict=True)]
+                return [add(total, w) for total, w in zip(sums, reversed(rows), strict=True)]
 
             def add_column(c, state):
                 left, here, start = state  # the sums of pixels c - 1 and c, and where list c starts
@@ -153,12 +159,13 @@ def make_row_of_three(width: int) -> Callable:
     return row
 
 
-def make_gemm_tile(rows: int, width: int, accumulate: bool = False) -> Callable:
+def make_gemm_tile(rows: int, width: int, accumulate: bool = False, element: ir.Type = FLOAT) -> Callable:
     """Return tile(c, c_step, a, a_step, w, w_step, k): c[rows, width] = a[rows, k] @ w[k, width], steps in bytes.
 
-    With `accumulate` the product is added to c.
+    Each sum goes from the first of the k terms to the last. With `accumulate` the product is added to c.
+    element: FLOAT or DOUBLE.
     """
-    vector = ir.VectorType(FLOAT, width)
+    vector = ir.VectorType(element, width)
 
     @intrinsic
     def tile(typing, c, c_step, a, a_step, w, w_step, k):
@@ -166,7 +173,7 @@ def make_gemm_tile(rows: int, width: int, accumulate: bool = False) -> Callable:
             c, c_step, a, a_step, w, w_step, k = args
             load, store = _loader(b, vector), _storer(b, vector)
             fma = _fma(b, vector)
-            starts = [b.inttoptr(b.add(a, b.mul(a_step, const(i))), FLOAT.as_pointer()) for i in range(rows)]
+            starts = [b.inttoptr(b.add(a, b.mul(a_step, const(i))), element.as_pointer()) for i in range(rows)]
             lanes = ir.Constant(ir.VectorType(INT32, width), [0] * width)
             undefined = ir.Constant(vector, ir.Undefined)
 
@@ -255,3 +262,79 @@ def float_bits(typing, x):
         return b.bitcast(args[0], INT32)
 
     return types.int32(types.float32), generate
+
+
+def make_mix(width: int) -> Callable:
+    """Return mix(state, source, n): state[0:width] = (state ^ source[i]) * 16777619, over n rows of `width` uint32."""
+    vector = ir.VectorType(INT32, width)
+
+    @intrinsic
+    def mix(typing, state, source, n):
+        def generate(context, b, signature, args):
+            state, source, n = args
+            load, store = _loader(b, vector), _storer(b, vector)
+            prime = ir.Constant(vector, [16777619] * width)
+
+            def add_row(i, states):
+                row = load(b.add(source, b.mul(i, const(4 * width))))
+                return [b.mul(b.xor(states[0], row), prime)]
+
+            store(_counted_loop(b, const(0), n, [load(state)], add_row)[0], state)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 3), generate
+
+    return mix
+
+
+def _has_vnni() -> bool:
+    """Whether there are 512-bit dot products of bytes; asked as `_has_avx512` asks."""
+    name, features = (getattr(numba.config, key) for key in ("CPU_NAME", "CPU_FEATURES"))
+    if name or features is not None:
+        return "+avx512vnni" in (features or "")
+    return AVX512 and bool(llvm.get_host_cpu_features().get("avx512vnni", False))
+
+
+VNNI = _has_vnni()
+"""Whether `make_dot_tile` can be compiled here."""
+
+
+def make_dot_tile(rows: int, registers: int) -> Callable:
+    """Return tile(c, c_step, a, a_step, w, k): int32 c[rows, n] = a[rows, k, 4] . w[k, n, 4], n = 16 * registers.
+
+    a: uint8, w: int8, products of four bytes at a time, without saturation; the steps are in bytes.
+    """
+    vector = ir.VectorType(INT32, 16)
+    name = "llvm.x86.avx512.vpdpbusd.512"
+
+    @intrinsic
+    def tile(typing, c, c_step, a, a_step, w, k):
+        def generate(context, b, signature, args):
+            c, c_step, a, a_step, w, k = args
+            load, store = _loader(b, vector), _storer(b, vector)
+            dot = b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(vector, [vector] * 3), name)
+            starts = [b.inttoptr(b.add(a, b.mul(a_step, const(i))), INT32.as_pointer()) for i in range(rows)]
+            lanes = ir.Constant(ir.VectorType(INT32, 16), [0] * 16)
+            undefined = ir.Constant(vector, ir.Undefined)
+
+            def add_four(i, sums):
+                at = b.add(w, b.mul(const(64 * registers), i))
+                weights = [load(b.add(at, const(64 * j))) for j in range(registers)]
+                found = []
+                for row, start in enumerate(starts):
+                    four = b.load(b.gep(start, [i]), align=1)
+                    spread = b.shuffle_vector(
+                        b.insert_element(undefined, four, ir.Constant(INT32, 0)), undefined, lanes
+                    )
+                    for j in range(registers):
+                        found.append(b.call(dot, [sums[row * registers + j], spread, weights[j]]))
+                return found
+
+            sums = _counted_loop(b, const(0), k, [_zeros(vector)] * (rows * registers), add_four)
+            for i, total in enumerate(sums):
+                store(total, b.add(b.add(c, b.mul(c_step, const(i // registers))), const(64 * (i % registers))))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 6), generate
+
+    return tile

@@ -29,6 +29,7 @@ from snncore.kernels.reference.broadcast import sum_to
 from snncore.kernels.reference.clif import clif_backward, clif_forward
 from snncore.kernels.reference.conv import conv_backward_input, conv_backward_weight, conv_forward
 from snncore.kernels.reference.count import flat_events, pair_events, weighted_events
+from snncore.kernels.reference.exact import exact_conv_forward, exact_grouped_conv_forward, exact_linear_forward
 from snncore.kernels.reference.grouped_conv import (
     grouped_conv_backward_input,
     grouped_conv_backward_weight,
@@ -56,6 +57,9 @@ __all__ = [
     "conv_backward_input",
     "conv_backward_weight",
     "conv_forward",
+    "exact_conv_forward",
+    "exact_grouped_conv_forward",
+    "exact_linear_forward",
     "flat_events",
     "grouped_conv_backward_input",
     "grouped_conv_backward_weight",

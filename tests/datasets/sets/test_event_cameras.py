@@ -3,10 +3,15 @@
 import numpy as np
 import pytest
 
-from misnet.datasets import DataError
+from misnet.datasets import DataError, Subset
 from misnet.datasets.batching.batches import BatchIterator
+from misnet.datasets.prepared.cache import open_cache
+from misnet.datasets.prepared.decoding import Request
+from misnet.datasets.prepared.preparing import prepare
 from misnet.datasets.sets.event_cameras import CIFAR10_CLASSES, GESTURES, clip_frames, find_cifar10_dvs, find_gestures
 from misnet.datasets.sets.event_vision import Cifar10Dvs, Dvs128Gesture
+from snncore import Tensor, count_ops, nn, no_grad
+from snncore.energy import apply_rule
 from tests.datasets.tiny_events import aedat2_bytes, aedat3_bytes
 
 
@@ -144,3 +149,43 @@ def test_a_damaged_recording_stops_or_is_left_out(tmp_path):
 def test_options_out_of_range_are_refused(gestures_dir, options, message):
     with pytest.raises(ValueError, match=message):
         Dvs128Gesture("train", data_dir=gestures_dir, **options)
+
+
+@pytest.mark.parametrize(("values", "size"), [("binary", 16), ("count", 128)])
+def test_frames_of_integers_stay_so_through_cache_and_batches_and_are_accumulated(gestures_dir, tmp_path, values, size):
+    """The first convolution of a network then counts events, and no dense multiply-accumulates."""
+    options = {"values": values, "polarity": False}
+    asked = Request("dvs128-gesture", str(gestures_dir), 2, size, 0, options)
+    prepare(tmp_path / "cache", asked)
+    direct = Dvs128Gesture("train", data_dir=gestures_dir, timesteps=2, size=size, **options)
+    cached = open_cache(tmp_path / "cache", "train", "dvs128-gesture", 2, size, 0, options)
+    assert direct.events == cached.events == Subset(direct, [0]).events == ("visual",)
+    for a, b in zip(direct, cached, strict=True):
+        assert a[0].dtype == b[0].dtype == np.uint8
+        np.testing.assert_array_equal(a[0], b[0])
+    batch = next(iter(BatchIterator(cached, 2, shuffle=False).epoch(0)))
+    x = batch.streams["visual"]
+    assert x.dtype == np.uint8
+    with no_grad(), count_ops(samples=2) as ops:
+        nn.Conv2d(1, 3, 1, rng=np.random.default_rng(0))(Tensor(x))
+    found = ops.totals()
+    assert (found["mac"], found["ac_binary"] + found["ac_graded"]) == (0, 3 * int((x > 0).sum()))
+    assert apply_rule("paper", ops).mac == 0
+
+
+def test_a_batch_of_larger_counts_gets_a_wider_type(gestures_dir):
+    data = Dvs128Gesture("train", data_dir=gestures_dir, timesteps=2, size=128, values="count")
+    first, second = data[0], data[1]
+    kept = {0: first, 1: (second[0].astype(np.uint16) + 300, second[1])}
+    data.__class__ = type("Larger", (Dvs128Gesture,), {"__getitem__": lambda self, i: kept[i]})
+    for order, dtype in (([0, 1], np.uint16), ([1, 0], np.uint16), ([0], np.uint8)):
+        (batch,) = BatchIterator(Subset(data, order), 2, shuffle=False).epoch(0)
+        x = batch.streams["visual"]
+        assert x.dtype == dtype
+        for j, i in enumerate(order):
+            np.testing.assert_array_equal(x[:, j], kept[i][0])
+    kept[1] = (second[0].astype(np.float32) + 0.5, second[1])
+    for order in ([0, 1], [1, 0]):
+        (batch,) = BatchIterator(Subset(data, order), 2, shuffle=False).epoch(0)
+        assert batch.streams["visual"].dtype == np.float32
+        np.testing.assert_array_equal(batch.streams["visual"][:, order.index(1)], kept[1][0])

@@ -59,6 +59,7 @@ def test_values_as_logarithms_and_as_ones(folder):
     audio, video, _ = load(folder, values="binary")[3]
     for x in (audio, video):
         assert set(np.unique(x)) == {0, 1}
+        assert x.dtype == np.uint8
 
 
 def test_a_crop_shows_the_digit_at_the_scale_of_the_sensor(folder):
@@ -67,6 +68,25 @@ def test_a_crop_shows_the_digit_at_the_scale_of_the_sensor(folder):
     crop = load(folder, values="count")[3][1]
     assert crop.sum() == 200  # scale 04 is cut to 32 x 32, which holds all of this digit's events
     assert crop.max() >= 2
+
+
+@pytest.mark.parametrize(
+    ("options", "whole"),
+    [
+        ({"values": "log", "size": 32}, ()),
+        ({"values": "binary", "size": 20}, ("audio", "visual")),
+        ({"values": "count", "size": 32, "scale": 4}, ("visual",)),  # a crop of 8 x 4 pixels
+        ({"values": "count", "size": 64, "crop": False}, ("audio",)),  # the channels of the cochlea
+        ({"values": "count", "size": 128, "crop": False}, ("visual",)),
+        ({"values": "count", "size": 20}, ()),
+    ],
+)
+def test_counts_that_are_whole_come_as_integers_and_averages_as_floats(folder, options, whole):
+    data = load(folder, **options)
+    assert data.events == whole
+    for name, x in zip(data.streams, data[3][:2], strict=True):
+        assert x.dtype == (np.uint8 if name in whole else np.float32), name
+        assert x.flags.c_contiguous
 
 
 def test_the_first_part_alone(folder):

@@ -60,6 +60,8 @@ def test_memory_price_is_linear_between_sizes(tmp_path, capacity, price):
         ("add = 0.5", "add = -0.5", r"\[operation\] add: expected a finite number of at least 0, found -0.5"),
         ("mul = 1.5", "mul = 'x'", r"\[operation\] mul: .* found 'x'"),
         ("mul = 1.5", "mul = inf", r"\[operation\] mul: expected a finite number"),
+        ("mul = 1.5", "mul = 1.5\nbits = 0", "bits: expected a finite number of at least 1, found 0"),
+        ("mul = 1.5", "mul = 1.5\nbits = 7.5", "bits: expected a whole number, found 7.5"),
         ("mul = 1.5", "mul = true", r"\[operation\] mul: expected a finite number"),
         ("[operation]", "[operations]", r"expected a section \[operation\], found None"),
         ("source", "sources", "expected a text 'source', found None"),
@@ -80,7 +82,7 @@ def test_bad_tables_name_the_file_and_the_price(tmp_path, old, new, message):
 
 
 def test_unknown_names_and_missing_files():
-    with pytest.raises(PriceError, match=r"expected one of horowitz-45nm-fp32, .*found 'horowitz'"):
+    with pytest.raises(PriceError, match=r"expected one of horowitz-45nm-fp16, .*found 'horowitz'"):
         load_prices("horowitz")
     with pytest.raises(PriceError, match="no such price table"):
         load_prices("nowhere/none.toml")

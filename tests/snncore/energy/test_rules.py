@@ -127,7 +127,7 @@ def test_exponentials_are_not_priced_unless_the_table_does():
         F.Softmax()(np.ones((2, 3)))
     reading = apply_rule("exact", ops)
     assert reading.extra["unpriced_special"] == 6
-    assert "6 exponentials" in reading.notes[0]
+    assert reading.notes == ["no price in horowitz-45nm-fp32 for exponentials and sigmoids: 6"]
 
 
 @pytest.mark.parametrize("name", RULES)
@@ -140,3 +140,10 @@ def test_every_rule_says_what_it_counts_leaves_out_and_where_that_is_wrong(name)
 def test_an_unknown_rule_is_refused():
     with pytest.raises(ValueError, match=r"rule: expected one of exact, .*found 'guess'"):
         apply_rule("guess", run())
+
+
+@pytest.mark.parametrize(("samples", "said"), [(2, "6 a sample"), (4, "3 a sample"), (None, "12")])
+def test_notes_count_for_one_sample_as_the_figures_beside_them_do(samples, said):
+    with count_ops(samples=samples) as ops:
+        F.Softmax()(np.ones((1, samples or 2, 12 // (samples or 2)), np.float32))
+    assert apply_rule("exact", ops).notes == [f"no price in horowitz-45nm-fp32 for exponentials and sigmoids: {said}"]

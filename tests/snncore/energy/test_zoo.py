@@ -13,10 +13,14 @@ from tests.snncore.opcount.networks import ZOO, made
 
 
 def check_not_negative(reading):
-    """Assert that no figure of a reading is below 0, or not a number."""
+    """Assert that no figure of a reading is below 0, or not a number, and that it lies in its bracket."""
     figures = [reading.mac, reading.ac, reading.energy_mj, *reading.by_layer().values(), *reading.by_part().values()]
     figures += [price for parts in reading.pj.values() for price in parts.values()]
     figures += [value for value in reading.extra.values() if isinstance(value, int | float)]
+    figures += [reading.low_mj, reading.high_mj]
+    assert reading.low_mj <= reading.energy_mj <= reading.high_mj, reading.rule
+    for choice, of_layers in reading.hanging.items():
+        assert -reading.energy_mj * 1e9 * (1 + 1e-12) <= sum(of_layers.values()), (reading.rule, choice)
     wrong = [value for value in figures if not 0 <= value < math.inf]
     assert wrong == [], f"{reading.rule}: {wrong}"
 
@@ -26,6 +30,14 @@ def test_the_check_finds_a_negative_layer_in_a_positive_sum():
     reading.charge("a", "ac", 100, 1.0)
     reading.charge("b", "ac", -1, 1.0)
     with pytest.raises(AssertionError, match="wrong: "):
+        check_not_negative(reading)
+
+
+def test_the_check_finds_a_reading_that_spares_more_than_there_is():
+    reading = Reading("wrong")
+    reading.charge("a", "ac", 100, 1.0)
+    reading.hang("zeros", "a", -101.0)
+    with pytest.raises(AssertionError, match="zeros"):
         check_not_negative(reading)
 
 
@@ -79,12 +91,31 @@ def test_analog_input_below_zero_has_no_rate(rng):
     assert "because they get analog input below 0: 1 call of Linear" in resformer.notes[0]
 
 
-def test_negative_events_are_refused():
-    with (
-        pytest.raises(CostError, match="events: expected integers of at least 0, found -1 in an array of int8"),
-        count_ops(),
-    ):
-        F.Linear()(np.array([[1, -1, 0]], np.int8), np.ones((3, 2), np.float32))
+TERNARY = np.array([[[[[1], [-1]], [[0], [1]]]]], np.int8)  # [T, N, H, W, C]
+ONES = np.ones_like(TERNARY)
+
+
+@pytest.mark.parametrize(
+    "run",
+    [
+        lambda: F.Linear()(TERNARY, np.ones((1, 2), np.float32)),
+        lambda: F.Conv2d(1, 1)(TERNARY, np.ones((3, 3, 1, 2), np.float32)),
+        lambda: F.AvgPool2d(2)(TERNARY),
+        lambda: F.GlobalAvgPool()(TERNARY),
+        lambda: F.Sum(0)(TERNARY),
+        lambda: F.SEW()(ONES, TERNARY),
+        lambda: F.Add()(TERNARY, ONES),
+        lambda: F.MatMul()(ONES.swapaxes(-1, -2), TERNARY),
+        lambda: F.MatMul()(TERNARY, ONES.swapaxes(-1, -2)),
+        lambda: F.MLIF()(TERNARY, ONES, *[np.ones((), np.float32)] * 2),
+    ],
+)
+def test_signed_spikes_are_refused_as_integers(run):
+    message = (
+        "events: expected integers of at least 0, found -1 in an array of int8; signed spikes are counted as floats"
+    )
+    with pytest.raises(CostError, match=message), count_ops():
+        run()
 
 
 class Depthwise(Function):

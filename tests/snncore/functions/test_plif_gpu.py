@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snncore import Tensor
+from snncore import Tensor, count_ops
 from snncore.context import changed
 from snncore.functions import PLIF
 from snncore.surrogate import Sigmoid
@@ -50,3 +50,15 @@ def test_spikes_and_gradients_are_those_of_the_cpu(rng, monkeypatch, surrogate, 
         np.testing.assert_array_equal(on_gpu, s)
     np.testing.assert_allclose(gc_on_gpu, gc, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(gw_on_gpu, gw, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("w", "shifts"), [(0.0, 4 * 33), (-0.4, 0)])
+def test_a_decay_that_stays_there_is_known_to_the_counting(rng, w, shifts):
+    """A learned decay of exactly a half is a shift, and no other, whatever the settings say."""
+    c = rng.normal(0.4, 1, (5, 33)).astype(np.float32)
+    with double.installed() as cupy, count_ops() as ops:
+        PLIF()(Tensor(cupy.asarray(c)), Tensor(cupy.asarray(np.array([w], np.float32))))
+    with count_ops() as here:
+        PLIF()(Tensor(c), Tensor(np.array([w], np.float32)))
+    assert ops.totals() == here.totals()
+    assert ops.totals()["leak_shift"] == shifts

@@ -9,7 +9,7 @@ from snncore import BackendError
 from snncore.functions import LIF
 from snncore.kernels import choice as choice_module
 from snncore.kernels import cpu, kernels_for, reference
-from snncore.kernels.choice import kernel_choice, use_kernels
+from snncore.kernels.choice import arithmetic, arithmetic_choice, kernel_choice, use_kernels
 
 
 @pytest.mark.parametrize(
@@ -57,3 +57,27 @@ def test_kernels_that_are_none_are_refused_with_what_is_expected(monkeypatch, ch
     monkeypatch.setenv("SNNCORE_KERNELS", choice)
     with pytest.raises(BackendError, match=f"SNNCORE_KERNELS: expected one of auto, .*reference.*, found {choice!r}"):
         LIF()(np.ones((2, 1)))
+
+
+def test_the_arithmetic_is_that_of_the_thread_or_else_of_the_variable(monkeypatch):
+    monkeypatch.delenv("SNNCORE_ARITHMETIC", raising=False)
+    assert arithmetic_choice() == "float32"
+    monkeypatch.setenv("SNNCORE_ARITHMETIC", "exact")
+    assert arithmetic_choice() == "exact"
+    elsewhere = []
+    with arithmetic("float32"):
+        thread = threading.Thread(target=lambda: elsewhere.append(arithmetic_choice()))
+        thread.start()
+        thread.join()
+        assert arithmetic_choice() == "float32"
+        with arithmetic(None):
+            assert arithmetic_choice() == "exact"
+    assert elsewhere == ["exact"]
+
+
+def test_an_arithmetic_that_is_none_is_refused(monkeypatch):
+    with pytest.raises(BackendError, match=r"arithmetic: expected one of float32, exact, found 'int8'"):
+        arithmetic("int8")
+    monkeypatch.setenv("SNNCORE_ARITHMETIC", "Exact")
+    with pytest.raises(BackendError, match=r"SNNCORE_ARITHMETIC: expected one of float32, exact, found 'Exact'"):
+        arithmetic_choice()

@@ -34,7 +34,15 @@ def test_rule_exact_charges_each_priced_column(name):
 
 
 def test_what_scales_is_no_layer_with_weights_nor_a_neuron():
-    assert {COLUMNS[name].group for name in SCALING} == {"arithmetic", "batch norm", "memory", "mlif", "pooling"}
+    assert {COLUMNS[name].group for name in SCALING} == {
+        "arithmetic",
+        "batch norm",
+        "bias",
+        "memory",
+        "mlif",
+        "pooling",
+    }
+    assert "bias_add" not in SCALING
 
 
 def test_a_wrong_name_is_answered_with_the_nearest():

@@ -1,0 +1,56 @@
+"""How far the figure of a rule depends on how the run is read: as plain values, and as text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from snncore.energy import CHOICES, Reading
+
+__all__ = ["bracket", "bracket_lines", "otherwise"]
+
+
+def bracket(reading: Reading, samples: int) -> dict[str, Any]:
+    """Return the lowest and the highest energy of one sample, and by reading what it changes, as JSON can hold them.
+
+    change: share of the energy of the rule, below 0 where the reading spares something. Without readings the ends are
+    the figure itself.
+    """
+    whole = reading.energy_mj / samples
+    return {
+        "low_mj_per_sample": reading.low_mj / samples,
+        "high_mj_per_sample": reading.high_mj / samples,
+        "readings": {
+            name: {
+                "change": share,
+                "change_mj_per_sample": share * whole,
+                "title": CHOICES[name].title,
+                "text": CHOICES[name].text,
+                "source": CHOICES[name].source,
+            }
+            for name, share in reading.shares().items()
+        },
+    }
+
+
+def bracket_lines(report: dict[str, Any]) -> list[str]:
+    """For each rule with readings: the range of one sample, and a line a reading with the share that hangs on it.
+
+    report: of `misnet.audit.report.report`.
+    """
+    lines = []
+    for name, rule in report["rules"].items():
+        found = rule["bracket"]
+        if not found["readings"]:
+            continue
+        low, high = found["low_mj_per_sample"], found["high_mj_per_sample"]
+        figure = rule["per_sample"]["energy_mj"]
+        between = f"between {low:.4f} and {high:.4f} if read otherwise; each reading alone:"
+        lines.append(f"{name}: {figure:.4f} mJ a sample, {between}")
+        wide = max(len(of["title"]) for of in found["readings"].values())
+        lines += [f"  {of['title'].ljust(wide)}  {of['change']:+9.2%}" for of in found["readings"].values()]
+    return lines
+
+
+def otherwise(rule: Mapping[str, Any]) -> str:
+    """Return low to high in mJ for one sample, of a rule of a report; nothing if no reading changes its figure."""
+    low, high = (rule["bracket"][f"{end}_mj_per_sample"] for end in ("low", "high"))
+    return "" if low == high else f"{low:.4g} to {high:.4g}"

@@ -1,0 +1,41 @@
+"""What an audit is about, whatever brought it: a network that ran, a layer table, recorded spikes."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from snncore import Ops
+
+__all__ = ["Subject"]
+
+
+@dataclass
+class Subject:
+    """Counts, and what a reader must know to have them again.
+
+    title: one line on network, size, timesteps and data. ops: what was counted, over `ops.samples` samples.
+    timesteps: of one sample; 0 for a network without time. network: its settings, as JSON can hold them.
+    weights: words on where they come from, trained or not. parameters: how many, None if that is not known.
+    data: name, split, fingerprint, or whatever else says which inputs ran.
+    warnings: what could not be counted or read, in words; printed before the figures.
+    training: a training step of the same network, counted apart, if it was asked for.
+    high: where rates are known within bounds alone, the counts at the upper ends; `ops` is then that at the lower.
+    trained: whether the weights were, None if nobody knows. weights_sha256: of their file.
+    run: how they were trained, of `misnet.audit.provenance.training_of`.
+    accuracy: of each head on the samples that were counted, shares of 1, the verdict first. device: that counted.
+    """
+
+    title: str
+    ops: Ops
+    timesteps: int
+    network: dict[str, Any] = field(default_factory=dict)
+    weights: str = ""
+    parameters: int | None = None
+    data: dict[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    training: Ops | None = None
+    high: Ops | None = None
+    trained: bool | None = None
+    weights_sha256: str = ""
+    run: dict[str, Any] = field(default_factory=dict)
+    accuracy: dict[str, float] = field(default_factory=dict)
+    device: str = "cpu"

@@ -1,0 +1,160 @@
+"""A PyTorch network of anybody as the subject of an audit: `FILE.py:make_model`, run on inputs from a file."""
+
+import hashlib
+import runpy
+import traceback
+from contextlib import suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from misnet.audit.provenance import sha256_of
+from misnet.audit.subject import Subject
+from snncore import CostError
+
+__all__ = ["SourceError", "load_inputs", "load_model", "torch_subject"]
+
+SUFFIXES = (".npy", ".npz", ".pt")
+
+
+class SourceError(Exception):
+    """A file that holds no network, or inputs that it does not take; the message names the file."""
+
+
+def torch_subject(
+    file: Path,
+    function: str,
+    inputs: Path,
+    timesteps: int = 0,
+    layout: str | None = None,
+    outer_loop: bool = False,
+    batch_size: int = 32,
+) -> Subject:
+    """Count the network that `function` of `file` makes, in evaluation mode, on all samples of `inputs`.
+
+    layout, outer_loop: see `snncore.audit_torch`. batch_size: samples at a time. What is not counted is among the
+    warnings of the subject. Raises SourceError; ImportError, which says what to install, without PyTorch.
+    """
+    import snncore
+
+    audit_torch = snncore.audit_torch  # before the file is run, so that a missing PyTorch is said first
+    model = load_model(file, function).eval()
+    arrays = load_inputs(inputs)
+    batches = _cut(arrays, inputs, timesteps, layout, batch_size)
+    try:
+        ops = audit_torch(model, batches, timesteps, layout=layout, outer_loop=outer_loop, strict=False, details=False)
+    except (ValueError, CostError) as error:
+        raise SourceError(f"{inputs}: {error}") from None
+    except Exception as error:  # whatever the code of the network raises
+        shapes = ", ".join(str(x.shape) for x in batches[0])
+        raise SourceError(f"{inputs}: {type(model).__name__} failed on inputs of shape {shapes}: {error}") from error
+    name = f"{type(model).__name__} of {file.name}:{function}"
+    return Subject(
+        title=f"{name}, T={timesteps}, on {inputs.name}" if timesteps else f"{name}, on {inputs.name}",
+        ops=ops,
+        timesteps=timesteps,
+        network={
+            "file": str(file),
+            "function": function,
+            "sha256": sha256_of(file),
+            "modules": repr(model),
+            "versions": _versions(),
+        },
+        weights=f"as {file.name}:{function} made them (seed 0, if it draws any)",
+        parameters=sum(p.numel() for p in model.parameters()),
+        data={"name": inputs.name, "shapes": [list(x.shape) for x in arrays], "fingerprint": sha256_of(inputs)},
+        warnings=list(ops.notes),
+        weights_sha256=_sha256_of_weights(model),
+    )
+
+
+def load_model(file: Path, function: str) -> Any:
+    """Run a Python file and call a function of it that returns a torch.nn.Module; raises SourceError."""
+    import torch
+
+    try:
+        names = runpy.run_path(str(file.resolve()))
+    except OSError as error:
+        raise SourceError(f"{file}: {error.strerror}") from None
+    except Exception as error:
+        line = traceback.extract_tb(error.__traceback__)[-1].lineno
+        raise SourceError(f"{file}: running it failed at line {line}: {type(error).__name__}: {error}") from error
+    torch.manual_seed(0)  # weights that the function does not load are the same each time
+    make = names.get(function)
+    if not callable(make):
+        others = [name for name, value in names.items() if callable(value) and not name.startswith("_")]
+        raise SourceError(f"{file}: expected a function {function}, found {', '.join(others) or 'no function'}")
+    try:
+        model = make()
+    except Exception as error:
+        raise SourceError(f"{file}: {function}() failed: {type(error).__name__}: {error}") from error
+    if not isinstance(model, torch.nn.Module):
+        raise SourceError(f"{file}: expected {function}() to return a torch.nn.Module, found {type(model).__name__}")
+    return model
+
+
+def load_inputs(file: Path) -> list[Any]:
+    """Arrays of a .npy, .npz or .pt file, one for each argument of the network, in their order; raises SourceError."""
+    if file.suffix not in SUFFIXES:
+        raise SourceError(f"{file}: expected inputs in {', '.join(SUFFIXES)}")
+    try:
+        if file.suffix == ".pt":
+            import torch
+
+            found = torch.load(file, map_location="cpu", weights_only=True)
+            values = list(found.values()) if isinstance(found, dict) else found
+            values = [values] if torch.is_tensor(values) else list(values)
+            arrays = [x.numpy() for x in values]
+        elif file.suffix == ".npz":
+            with np.load(file, allow_pickle=False) as stored:
+                arrays = [stored[name] for name in stored.files]
+        else:
+            arrays = [np.load(file, allow_pickle=False)]
+    except OSError as error:
+        raise SourceError(f"{file}: {error.strerror or error}") from None
+    except Exception as error:
+        raise SourceError(f"{file}: expected arrays, found {type(error).__name__}: {error}") from None
+    for x in arrays:
+        if not isinstance(x, np.ndarray) or x.ndim == 0 or x.dtype.kind not in "biuf":
+            raise SourceError(f"{file}: expected arrays of numbers with axes, found {getattr(x, 'shape', type(x))}")
+    if not arrays:
+        raise SourceError(f"{file}: expected at least one array, found none")
+    return arrays
+
+
+def _cut(arrays: list[Any], file: Path, timesteps: int, layout: str | None, size: int) -> list[tuple[Any, ...]]:
+    """Batches of at most `size` samples, cut along their axis."""
+    first = arrays[0]
+    layout = layout or ("TN" if timesteps and first.ndim > 1 and len(first) == timesteps else "N")
+    axis = layout.index("N")
+    counts = {x.shape[axis] if x.ndim > axis else None for x in arrays}
+    if len(counts) != 1 or None in counts:
+        raise SourceError(
+            f"{file}: expected one number of samples, found shapes {[x.shape for x in arrays]} ({layout})"
+        )
+    samples = counts.pop()
+    if "T" in layout and timesteps and first.shape[layout.index("T")] != timesteps:
+        raise SourceError(f"{file}: expected {timesteps} timesteps in layout {layout}, found shape {first.shape}")
+    starts = range(0, samples, size)
+    return [tuple(x.take(range(i, min(i + size, samples)), axis) for x in arrays) for i in starts]
+
+
+def _sha256_of_weights(model: Any) -> str:
+    """SHA-256 over names, types, shapes and values of all parameters and buffers that a checkpoint would hold."""
+    digest = hashlib.sha256()
+    for name, x in model.state_dict().items():
+        if hasattr(x, "detach"):
+            digest.update(f"{name} {x.dtype} {tuple(x.shape)}\n".encode())
+            digest.update(x.detach().cpu().float().contiguous().numpy().tobytes() if x.numel() else b"")
+    return digest.hexdigest()
+
+
+def _versions() -> dict[str, str]:
+    """Versions of the libraries that ran the network, as far as they are installed."""
+    found = {}
+    for name in ("torch", "spikingjelly", "snntorch"):
+        with suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found

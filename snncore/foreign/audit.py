@@ -1,0 +1,168 @@
+"""Exact operation counts of a PyTorch network, a SpikingJelly or an snnTorch one, while it runs on real inputs."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import torch
+
+from snncore.foreign.neurons import Neuron
+from snncore.foreign.peers import reset
+from snncore.foreign.recorder import LayoutError, Recorder
+from snncore.foreign.trail import Trail
+from snncore.foreign.watch import watched
+from snncore.opcount.cost import CostError
+from snncore.opcount.ops import Ops
+
+__all__ = ["TorchOps", "audit_torch"]
+
+LAYOUTS = ("TN", "NT", "N")
+
+
+class TorchOps(Ops):
+    """Counts of a network of others. notes: what was not counted, or was read in another way, in words."""
+
+    def __init__(self, samples: int | None = None, timesteps: int | None = None, details: bool = True) -> None:
+        super().__init__(samples, timesteps, details)
+        self.notes: list[str] = []
+
+
+def audit_torch(
+    model: Any,
+    inputs: Any,
+    timesteps: int | None = None,
+    samples: int | None = None,
+    *,
+    layout: str | None = None,
+    outer_loop: bool = False,
+    run: Callable[..., Any] | None = None,
+    neurons: Mapping[type, Neuron | Callable[[Any], Neuron]] | None = None,
+    strict: bool = True,
+    details: bool = True,
+) -> TorchOps:
+    """Count every operation of a PyTorch network on real inputs: what `count_ops` gives for the same network here.
+
+        ops = audit_torch(net, frames, timesteps=4)  # frames [T, N, C, H, W]
+        ops.totals()["ac_binary"], apply_rule("exact", ops).energy_mj
+
+    model: a torch module, of SpikingJelly or snnTorch if you like. It runs as it is, in training or evaluation mode,
+    without gradients; its buffers are put back and its neurons put to rest before and after.
+    inputs: a tensor or array, or a tuple of them for several arguments; a list or generator is of batches, each of
+    either kind, whose samples are added. Floats are analog values. Integers and bits are events: the network gets them
+    as floats, but for int64, which may be indices.
+    timesteps: T of each sample; 0 or None for a network without time. samples: N of a batch; read off the inputs.
+    layout: the first axes of the inputs: "TN", "NT" (samples first) or "N" (no time: repeated inside, or none).
+    Without it, an input of at least two axes whose first has T entries is "TN".
+    outer_loop: call the network once for each timestep, on x[t] of inputs [T, N, ...], else on the same x.
+    run: what to call instead of `model(*inputs)`, as run(model, *inputs), if the loop over time is another one.
+    neurons: by class, what a neuron of your own does: a `snncore.foreign.Neuron`, or a function that makes one of a
+    module. Without it its operations are counted one by one, and what it compares is spikes.
+    details: False keeps less of many batches, see `snncore.Ops`.
+
+    Integers from a neuron are events, whatever float type they have, through views, concatenation, residual additions
+    and max pooling; all else is analog. Layers are named by their paths in the network.
+    Raises CostError, naming module, type, operation and shapes, if something runs whose cost is not known; with
+    strict=False the counts leave it out and `notes` of what is returned name it. ValueError for a wrong argument.
+    """
+    if not isinstance(model, torch.nn.Module):
+        raise ValueError(f"model: expected a torch.nn.Module, found {type(model).__name__}")
+    if layout not in (None, *LAYOUTS):
+        raise ValueError(f"layout: expected one of {', '.join(LAYOUTS)}, found {layout!r}")
+    for name, value in (("timesteps", timesteps), ("samples", samples)):
+        if value is not None and (not isinstance(value, int) or value < 0):
+            raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")
+    if outer_loop and not timesteps:
+        raise ValueError("outer_loop: expected timesteps of at least 1 as well")
+    ops = TorchOps(None, timesteps, details)
+    ops.batches = 0
+    left_out: dict[str, int] = {}
+    alone = torch.is_tensor(inputs) or isinstance(inputs, tuple | np.ndarray | str) or not isinstance(inputs, Iterable)
+    for batch in [inputs] if alone else inputs:
+        tensors = tuple(_tensor(x) for x in (batch if isinstance(batch, tuple) else (batch,)))
+        axes = layout or _layout(tensors[0], timesteps)
+        count = _samples(tensors[0], axes, samples)
+        part = Ops(count, timesteps)
+        rec = Recorder(Trail([*model.parameters(), *model.buffers()], timesteps, count), type(model).__name__)
+        tensors = tuple(_as_the_network_takes_it(model, rec, x, axes) for x in tensors)
+        try:
+            with torch.no_grad(), _at_rest(model), watched(model, rec, neurons):
+                _call(model, rec, tensors, timesteps, axes, outer_loop, run)
+        except LayoutError as error:
+            raise ValueError(str(error)) from None
+        rec.finish(part, timesteps)
+        ops.extend(part)
+        for text, n in (*rec.notes.items(), *((_named(*key), n) for key, n in rec.uncounted.items())):
+            left_out[text] = left_out.get(text, 0) + n
+        if strict and rec.uncounted:
+            raise CostError("not counted: " + "; ".join(_named(*key) for key in rec.uncounted))
+    ops.notes = [text if n == 1 else f"{text}: {n} calls" for text, n in left_out.items()]
+    return ops
+
+
+def _call(
+    model: Any, rec: Recorder, tensors: tuple, timesteps: int | None, layout: str, outer_loop: bool, run: Any
+) -> None:
+    call = run or (lambda network, *inputs: network(*inputs))
+    if not outer_loop:
+        call(model, *tensors)
+        return
+    for t in range(timesteps or 0):
+        rec.step = t
+        call(model, *(_at(x, t, layout) for x in tensors))
+
+
+def _at(x: Any, t: int, layout: str) -> Any:
+    if layout == "N":
+        return x
+    return x[t] if layout == "TN" else x[:, t]
+
+
+@contextmanager
+def _at_rest(model: Any) -> Iterator[None]:
+    """Put neurons to rest before and after the block, and buffers back to what they were."""
+    reset(model)
+    kept = [(buffer, buffer.clone()) for buffer in model.buffers()]
+    try:
+        yield
+    finally:
+        for buffer, before in kept:
+            buffer.copy_(before)
+        reset(model)
+
+
+def _tensor(x: Any) -> Any:
+    if torch.is_tensor(x):
+        return x.detach()
+    if isinstance(x, np.ndarray):
+        return torch.from_numpy(x)
+    raise ValueError(
+        f"inputs: expected a tensor or array, a tuple of them or a list of batches, found {type(x).__name__}"
+    )
+
+
+def _as_the_network_takes_it(model: Any, rec: Recorder, x: Any, layout: str) -> Any:
+    """x on the device of the network, in its float type if it is events; tell the trail what x is."""
+    own = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
+    events = not x.is_floating_point() and x.dtype != torch.int64
+    made = x.to(own.device, own.dtype) if events else x.to(own.device)
+    rec.trail.take(made, layout, events)
+    return made
+
+
+def _layout(x: Any, timesteps: int | None) -> str:
+    return "TN" if timesteps and x.ndim >= 2 and x.shape[0] == timesteps else "N"
+
+
+def _samples(x: Any, layout: str, told: int | None) -> int:
+    """Number of samples of an input; ValueError if its axes do not fit what was told."""
+    if x.ndim < len(layout):
+        raise ValueError(f"inputs: expected at least {len(layout)} axes ({layout}), found shape {tuple(x.shape)}")
+    found = int(x.shape[layout.index("N")])
+    if told is not None and told != found:
+        raise ValueError(f"inputs: expected {told} samples in layout {layout}, found shape {tuple(x.shape)}")
+    return found
+
+
+def _named(path: str, kind: str, operation: str, shapes: str) -> str:
+    return f"{operation} in {path} ({kind}) on {shapes}"

@@ -1,0 +1,78 @@
+"""Functions of others of one array, entry by entry, and the larger of two, stated as those of the engine."""
+
+from typing import Any
+
+import torch
+
+from snncore import functions as F
+from snncore.context import changed
+from snncore.foreign.pointwise import axes_of
+from snncore.foreign.recorder import Recorder
+from snncore.functions.arithmetic import elementwise
+from snncore.opcount.cost import OpCount
+
+__all__ = ["RULES"]
+
+
+def one(*columns: str, keeps: bool = False, name: str = "") -> Any:
+    """Rule for a function of one array that costs one operation of each column an entry. keeps: spikes stay spikes."""
+
+    def rule(rec: Recorder, y: Any, x: Any, *settings: Any, **more: Any) -> None:
+        axes = rec.trail.axes(x)
+        theirs = rec.trail.laid(y, True, axes)
+        cost = OpCount()
+        for column in columns:
+            with changed("samples", rec.trail.samples), changed("leading", theirs.leading):
+                cost = cost + elementwise(theirs.array, column)
+        handed = rec.count(cost, (theirs.array,), (), theirs.leading, [x], name or "Elementwise")
+        rec.made(y, keeps and rec.trail.of(x).events, handed, axes)
+
+    return rule
+
+
+def larger(rec: Recorder, y: Any, a: Any, b: Any) -> None:
+    """aten.maximum and minimum: a comparison an entry; of two spike trains they make one."""
+    axes = axes_of(rec, y, [a, b])
+    theirs = rec.trail.laid(y, True, axes)
+    with changed("samples", rec.trail.samples), changed("leading", theirs.leading):
+        cost = elementwise(theirs.array, "elem_compare")
+    outside = rec.count(cost, (), (), theirs.leading, [a, b], "Maximum")
+    rec.made(y, rec.trail.of(a).events and rec.trail.of(b).events, outside, axes)
+
+
+def power(rec: Recorder, y: Any, x: Any, exponent: Any) -> None:
+    """aten.pow with a number."""
+    if torch.is_tensor(exponent) or torch.is_tensor(x) is False:
+        return rec.name("pow of an array by an array", [v for v in (x, exponent) if torch.is_tensor(v)])
+    axes = rec.trail.axes(x)
+    theirs = rec.trail.laid(y, True, axes)
+    outside = rec.count(F.Power(exponent), (theirs.array,), (theirs.array,), theirs.leading, [x])
+    rec.made(y, False, outside, axes)
+
+
+SPECIAL = "exp expm1 log log2 log10 log1p tanh sigmoid sqrt sin cos tan asin acos atan erf sinh cosh softplus"
+RULES: dict[str, Any] = {
+    "pow": power,
+    "relu": one("elem_compare", keeps=True, name="ReLU"),
+    "relu6": one("elem_compare", "elem_compare", name="ReLU6"),
+    "hardtanh": one("elem_compare", "elem_compare", name="Hardtanh"),
+    "clamp": one("elem_compare", "elem_compare", keeps=True, name="Clamp"),
+    "clamp_min": one("elem_compare", keeps=True, name="Clamp"),
+    "clamp_max": one("elem_compare", keeps=True, name="Clamp"),
+    "leaky_relu": one("elem_compare", "elem_mul", name="LeakyReLU"),
+    "elu": one("elem_compare", "special", "elem_add", name="ELU"),
+    "silu": one("special", "elem_mul", name="SiLU"),
+    "gelu": one("special", "elem_mul", "elem_mul", "elem_add", name="GELU"),
+    "neg": one("elem_mul", name="Mul"),
+    "abs": one("elem_compare", keeps=True, name="Abs"),
+    "sign": one("elem_compare", name="Sign"),
+    "round": one("elem_compare", keeps=True, name="Round"),
+    "floor": one("elem_compare", keeps=True, name="Floor"),
+    "ceil": one("elem_compare", keeps=True, name="Ceil"),
+    "reciprocal": one("elem_div", name="Div"),
+    "rsqrt": one("special", "elem_div", name="Rsqrt"),
+    "maximum": larger,
+    "minimum": larger,
+    **{name: one("elem_compare", name="Compare") for name in ("eq", "ne")},
+    **{name: one("special", name=name.capitalize()) for name in SPECIAL.split()},
+}

@@ -1,0 +1,131 @@
+"""What is known of the tensors of a network of others: which hold spikes, which are input, which axes are samples."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from torch.multiprocessing.reductions import StorageWeakRef
+
+from snncore.foreign.axes import Axes, Laid, guessed, laid
+
+__all__ = ["Known", "Trail", "as_events"]
+
+
+@dataclass
+class Known:
+    """What is known of a storage, and so of all views of it.
+
+    events: it holds spikes, whatever their type. outside: input, moved, added and scaled at most. blank: zeros that
+    were just made. product: a layer with weights made it and has added no bias. inverted: it is 1 - s of spikes s.
+    averaged, repeated: as in `snncore.opcount.origin.Origin`. axes: of each view, by its place.
+    """
+
+    alive: StorageWeakRef
+    events: bool = False
+    outside: bool = False
+    blank: bool = False
+    product: bool = False
+    inverted: bool = False
+    averaged: bool = False
+    repeated: Any = None
+    axes: dict[tuple, Axes] = field(default_factory=dict)
+
+
+class Trail:
+    """Follows the tensors of one run by their storages, so that a view needs no thought.
+
+    parameters: what no operation may take for input. timesteps, samples: for tensors whose axes nobody told.
+    """
+
+    def __init__(self, parameters: Iterable[Any], timesteps: int | None, samples: int | None) -> None:
+        self.parameters = {_storage(p) for p in parameters}
+        self.timesteps, self.samples = timesteps, samples
+        self.storages: dict[int, Known] = {}
+        self.inputs: set[int] = set()
+
+    def is_parameter(self, x: Any) -> bool:
+        """Whether x is a parameter or buffer of the network, or a view of one."""
+        return _storage(x) in self.parameters
+
+    def is_input(self, x: Any) -> bool:
+        """Whether x is what the network was called with, or a view of it."""
+        return _storage(x) in self.inputs
+
+    def of(self, x: Any) -> Known:
+        """What is known of x. A tensor that nobody made here is input: events if its type says so, bool or integer."""
+        key = _storage(x)
+        known = self.storages.get(key)
+        if known is None or known.alive.expired():
+            known = Known(StorageWeakRef(x.untyped_storage()), _is_integer(x), outside=True)
+            self.storages[key] = known
+            if len(self.storages) % 4096 == 0:  # a weak reference keeps a few bytes of a storage that is gone
+                self.storages = {k: v for k, v in self.storages.items() if not v.alive.expired()}
+        return known
+
+    def mark(self, y: Any, events: bool, outside: bool, axes: Axes | None, **more: Any) -> None:
+        """Say what an operation made. `axes` None: nobody knows, they are read off the shape."""
+        known = Known(StorageWeakRef(y.untyped_storage()), events or _is_integer(y), outside, **more)
+        self.storages[_storage(y)] = known
+        if axes is not None:
+            known.axes[_place(y)] = axes
+
+    def axes(self, x: Any) -> Axes:
+        """Which axes of x are time and samples."""
+        told = self.of(x).axes.get(_place(x))
+        return guessed(x.shape, self.timesteps, self.samples) if told is None else told
+
+    def follow(self, x: Any, axes: Axes | None) -> None:
+        """Say which axes a view has."""
+        if axes is not None:
+            self.of(x).axes[_place(x)] = axes
+
+    def take(self, x: Any, layout: str, events: bool = False) -> None:
+        """Say that x is an input, and what its first axes are. events: it holds events, whatever its type."""
+        self.of(x).events |= events
+        self.inputs.add(_storage(x))
+        if x.ndim >= len(layout):
+            self.follow(x, guessed(x.shape, self.timesteps, self.samples, layout))
+
+    def array(self, x: Any, analog: bool = False) -> np.ndarray:
+        """x as the engine has it: spikes as the narrowest unsigned integers, all else as floats."""
+        values = x.detach().cpu()
+        if values.dtype == torch.bfloat16:
+            values = values.float()
+        found = values.numpy()
+        known = self.of(x)
+        if not analog and (known.events or _is_integer(x)):
+            as_integers = as_events(found)
+            if as_integers is not None:
+                return as_integers
+        return found if found.dtype.kind == "f" else found.astype(np.float32)
+
+    def laid(self, x: Any, analog: bool = False, axes: Axes | None = None) -> Laid:
+        """The array of x with time and samples first."""
+        return laid(self.array(x, analog), self.axes(x) if axes is None else axes)
+
+
+def as_events(x: np.ndarray) -> np.ndarray | None:
+    """x as unsigned integers, the narrowest that hold it; None if it holds anything else."""
+    if x.dtype == bool:
+        return x.view(np.uint8)
+    if x.size == 0:
+        return x.astype(np.uint8)
+    low, high = x.min(), x.max()
+    if not 0 <= low <= high < 2**32:
+        return None
+    made = x.astype(np.min_scalar_type(int(high)))
+    return made if x.dtype.kind in "ui" or np.array_equal(made, x) else None
+
+
+def _is_integer(x: Any) -> bool:
+    return not (x.dtype.is_floating_point or x.dtype.is_complex)
+
+
+def _storage(x: Any) -> int:
+    return x.untyped_storage()._cdata
+
+
+def _place(x: Any) -> tuple[Sequence[int], Sequence[int], int]:
+    return tuple(x.shape), x.stride(), x.storage_offset()

@@ -1,0 +1,66 @@
+"""Which kernel sums exactly: all give the same bits, so that the choice is one of speed.
+
+| input                                | kernel                                              |
+| ------------------------------------ | --------------------------------------------------- |
+| spikes, density < `BREAK_EVEN`       | `exact_event`: lists of events, 32-bit integers     |
+| other spikes, AVX-512 VNNI           | `exact_digits`: dot products of bytes               |
+| other spikes; analog input           | `exact_dense`: im2col, register tile of float64     |
+
+SNNCORE_KERNELS=event or dense forces one of them for spikes wherever it can run; event lists need sums that fit 32
+bits, as those of spikes up to 2 always do. Other types, and weights that are not ordinary, go to the reference.
+"""
+
+import math
+
+import numpy as np
+
+from snncore.kernels import reference
+from snncore.kernels.cpu import exact_dense, exact_digits, exact_event
+from snncore.kernels.cpu.conv import Pair, worth_listing
+from snncore.kernels.cpu.conv_event import width_of
+from snncore.kernels.cpu.events import look_at
+from snncore.kernels.cpu.exact_weights import Packed, kept, pack_for_events, pack_for_tiles
+
+BREAK_EVEN = 0.9 if exact_digits.VNNI else 1.5
+"""Density (sum of values over entries) from which the dense kernel is faster (docs/exact.md)."""
+PIXELS = 64  # rows of a linear layer that count as one image of a convolution
+
+
+def exact_conv_forward(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarray:
+    """y [M, Ho, Wo, Co] as `reference.exact_conv_forward`."""
+    y = _sums(x, w, stride, padding)
+    return reference.exact_conv_forward(x, w, stride, padding) if y is None else y
+
+
+def exact_linear_forward(x: np.ndarray, w: np.ndarray) -> np.ndarray:
+    """y [..., Co] as `reference.exact_linear_forward`: a convolution with one tap."""
+    rows = math.prod(x.shape[:-1])
+    width = math.gcd(rows, PIXELS)
+    y = _sums(x.reshape(rows // max(1, width), 1, width, x.shape[-1]), w[None, None], (1, 1), (0, 0))
+    return reference.exact_linear_forward(x, w) if y is None else y.reshape(*x.shape[:-1], w.shape[1])
+
+
+def _sums(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarray | None:
+    """Return y [M, Ho, Wo, Co], or None where no compiled kernel can."""
+    kernel, channels_out = w.shape[:2], w.shape[3]
+    if not (x.size and w.size) or x.dtype not in (np.uint8, np.float32):
+        return None
+    spiking = x.dtype == np.uint8
+    if spiking:
+        spikes = look_at(x)
+        if worth_listing(spikes, BREAK_EVEN):
+            width = width_of(channels_out)
+            packed = kept(w, ("events", width), lambda w: pack_for_events(w, width))
+            if packed is None:
+                return None
+            if exact_event.fits(spikes, packed):
+                return exact_event.conv_forward(spikes, packed, channels_out, kernel[1], stride, padding)
+        if exact_digits.VNNI and w.size // channels_out <= exact_digits.DEEPEST:
+            found = kept(w, ("digits",), exact_digits.pack)
+            return None if found is None else exact_digits.conv_forward(x, found, kernel, stride, padding)
+    found = kept(w, ("tiles", spiking), lambda w: _pack_for_tiles(w, spiking))
+    return None if found is None else exact_dense.conv_forward(x, found, kernel, stride, padding)
+
+
+def _pack_for_tiles(w: np.ndarray, spiking: bool) -> Packed | None:
+    return pack_for_tiles(w, exact_dense.COLUMNS, spiking)

@@ -1,0 +1,107 @@
+"""What of a layer with weights could be left out: zeros of its input, zeros among its weights, repeated timesteps."""
+
+from typing import Any
+
+import numpy as np
+
+from snncore.backend import Array, array_module, asnumpy
+from snncore.opcount.cost import Value, exact_sum, times
+from snncore.opcount.events import Events, Pair, entries, tap_places
+from snncore.opcount.origin import Origin
+
+__all__ = ["effective_facts", "met_zeros", "spared_columns", "zeros_of_conv", "zeros_of_linear"]
+
+
+def zeros_of_linear(w: Array) -> np.ndarray | None:
+    """How many weights of w [Ci, Co] that are exactly zero each entry of x meets: int64 [Ci], None if none is zero."""
+    return None if w.all() else asnumpy((w == 0).sum(axis=1)).astype(np.int64)
+
+
+def zeros_of_conv(
+    w: Array, size: Pair, channels: int, stride: Pair, padding: Pair = (0, 0), dilation: Pair = (1, 1)
+) -> np.ndarray | None:
+    """How many weights that are exactly zero each entry of an image meets: int64 [H, W, Ci], None if none is zero.
+
+    w: [kh, kw, Ci / groups, Co]. channels: Ci.
+    """
+    if w.all():
+        return None
+    kh, kw, depth, co = w.shape
+    groups = channels // depth
+    zeros = asnumpy(w == 0).reshape(kh, kw, depth, groups, co // groups).sum(axis=-1)  # [kh, kw, depth, groups]
+    of_channel = zeros.swapaxes(-1, -2).reshape(kh, kw, channels)  # channel g * depth + k is k of group g
+    rows, cols = (tap_places(*axis) for axis in zip(size, (kh, kw), stride, padding, dilation, strict=True))
+    met: np.ndarray = np.einsum("ah,bw,abc->hwc", rows, cols, of_channel)
+    return met
+
+
+def met_zeros(x: Array, lead: tuple[int, ...], zeros: np.ndarray | None) -> Value:
+    """Weights of zero that the entries of x [*lead, ...] which are not zero meet, in each cell.
+
+    zeros: of each entry of the last axes of x. Sums are exact: each is far below 2^53.
+    """
+    if zeros is None or x.size == 0:
+        return 0
+    xp = array_module(x)
+    weight = xp.asarray(zeros.ravel().astype(np.float64))
+    cells = (x != 0).reshape(max(1, int(np.prod(lead))), -1, weight.size)  # [cells, M, K]
+    counts = np.array([int(cell.sum(axis=0, dtype=np.float64) @ weight) for cell in cells], np.int64)
+    return int(counts.sum()) if lead == () else counts.reshape(lead)
+
+
+def spared_columns(
+    x: Array,
+    lead: tuple[int, ...],
+    dense: int,
+    reached: Events,
+    zeros: np.ndarray | None,
+    met: Value,
+    repeated: np.ndarray | None,
+    origin: Origin,
+    biases: int,
+) -> dict[str, Any]:
+    """Columns that say of the operations of a layer with weights which of them another reading leaves out.
+
+    dense: multiply-accumulates of a cell. reached: accumulations of each cell. zeros: weights of zero that each entry
+    meets (`zeros_of_conv`). met: those that entries which are not zero meet (`met_zeros`). repeated: cells that repeat
+    the timestep before. biases: additions of a bias, of a cell.
+    """
+    done: Value = reached.ones + reached.graded
+    left: Value = done - met
+    again: Value = 0
+    if repeated is not None:
+        again = repeated.astype(np.int64)
+        left = left * (1 - again)
+    columns: dict[str, Any] = {"add_repeated": again * biases}
+    if x.dtype.kind != "f":
+        return columns | {"ac_repeated": done * again, "ac_zero_weight": met, "ac_spared": done - left}
+    columns |= {"mac_zero": dense - done, "mac_spared": dense - left, "mac_repeated": times(again, dense)}
+    if zeros is not None:
+        columns["mac_zero_weight"] = entries(x.shape, lead) // max(1, zeros.size) * int(zeros.sum())
+    if origin.averaged:
+        columns |= {"mac_averaged": dense, "mac_averaged_nonzero": done, "mac_averaged_left": left}
+    return columns
+
+
+def effective_facts(
+    x: Array, lead: tuple[int, ...], seen: Events, reached: Events, met: Value, unit: bool
+) -> dict[str, Any]:
+    """The fields `effective` and `effective_unit` of `snncore.opcount.cost.Facts`.
+
+    seen, reached: events of each cell, and what they reach. met: as of `spared_columns`. unit: all of x is -1, 0 or 1.
+    """
+    done = reached.ones + reached.graded - met
+    effective = exact_sum(done, lead)
+    if unit or len(lead) < 2:
+        return {"effective": effective, "effective_unit": effective if unit else 0}
+    if x.dtype.kind != "f":
+        good = np.broadcast_to(np.asarray(seen.graded), lead).sum(axis=1) == 0
+    else:
+        good = np.array([_is_unit(step) for step in x])
+    steps = np.broadcast_to(np.asarray(done, object), lead).sum(axis=1)
+    return {"effective": effective, "effective_unit": int(sum(steps[good].tolist()))}
+
+
+def _is_unit(x: Array) -> bool:
+    """Whether all of x is -1, 0 or 1; a few entries are looked at first, as analog input shows itself soon."""
+    return all(bool(((part == 0) | (part == 1) | (part == -1)).all()) for part in (x.reshape(-1)[:64], x))

@@ -1,0 +1,136 @@
+"""`tools/audit.py --torch`: a network out of a file, inputs out of another, and what is wrong with either."""
+
+import json
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="the extra peers is not installed")
+pytest.importorskip("spikingjelly", reason="the extra peers is not installed")
+
+from snncore import audit_torch  # noqa: E402
+from tests.tools.command_line import ROOT, make_caller  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+NETWORK = """
+import torch
+from spikingjelly.activation_based import functional, layer, neuron
+
+def make_model():
+    net = torch.nn.Sequential(layer.Linear(6, 5), neuron.IFNode(), layer.Linear(5, 3))
+    functional.set_step_mode(net, "m")
+    return net
+
+def steps():
+    return torch.nn.Sequential(torch.nn.Linear(6, 5), neuron.IFNode(), torch.nn.Linear(5, 3))
+
+def number():
+    return 3
+
+def broken():
+    raise RuntimeError("no weights")
+
+def cumulative():
+    class Sum(torch.nn.Module):
+        def forward(self, x):
+            return x.cumsum(0)
+    return Sum()
+"""
+
+
+@pytest.fixture
+def audit(monkeypatch, capsys, tmp_path):
+    """Run the tool in a folder with net.py and inputs of several kinds."""
+    x = np.random.default_rng(0).normal(0.5, 2, (4, 7, 6)).astype(np.float32)  # [T, N, 6]
+    (tmp_path / "net.py").write_text(NETWORK)
+    (tmp_path / "wrong.py").write_text("import nowhere")
+    np.save(tmp_path / "x.npy", x)
+    np.savez(tmp_path / "x.npz", x=x)
+    torch.save(torch.from_numpy(x), tmp_path / "x.pt")
+    np.save(tmp_path / "narrow.npy", x[..., :5])
+    np.save(tmp_path / "text.npy", np.array(["a"]))
+    (tmp_path / "damaged.npz").write_bytes(b"PK\x03\x04 no archive")
+    (tmp_path / "x.csv").write_text("1,2")
+    monkeypatch.chdir(tmp_path)
+    call = make_caller(monkeypatch, capsys)
+    return lambda *arguments: call("audit", "--torch", *arguments)
+
+
+def read():
+    return json.loads(Path("a.json").read_text())
+
+
+def test_the_same_inputs_from_every_kind_of_file_in_any_batches(audit):
+    found = []
+    for name, size in (("x.npy", 7), ("x.npz", 2), ("x.pt", 3)):
+        options = ("--inputs", name, "--steps", 4, "--batch-size", size, "--json", "a.json", "--rule", "exact")
+        result = audit("net.py:make_model", *options)
+        assert (result.status, result.err) == (0, "")
+        found.append(read())
+    assert "Sequential of net.py:make_model, T=4, on x.pt: 7 samples, 53 parameters" in result.out
+    for column, n in found[0]["totals"].items():
+        assert column == "weight_bytes_once" or found[1]["totals"][column] == found[2]["totals"][column] == n
+    assert found[0]["samples"] == 7
+    assert found[0]["totals"]["mac"] == 4 * 7 * 30
+    assert 0 < found[0]["totals"]["ac_binary"] == 3 * found[0]["totals"]["spikes"]
+    assert len(found[0]["data"]["fingerprint"]) == len(found[0]["network"]["sha256"]) == 64
+
+
+def test_once_for_each_timestep(audit):
+    options = ("--inputs", "x.npy", "--steps", 4, "--json", "a.json", "--rule", "exact")
+    assert audit("net.py:steps", *options, "--outer-loop").status == 0
+    assert read()["totals"]["mac"] == 4 * 7 * 30
+
+
+def test_what_is_not_counted_is_a_warning_before_the_figures(audit):
+    result = audit("net.py:cumulative", "--inputs", "x.npy", "--rule", "exact")
+    assert result.status == 0
+    assert result.out.index("warning: cumsum in Sum (Sum) on (4, 7, 6)") < result.out.index("rule ")
+
+
+WRONG = {
+    "net.py:make --inputs x.npy": (1, "net.py: expected a function make, found make_model, steps, number"),
+    "net.py:number --inputs x.npy": (1, "net.py: expected number() to return a torch.nn.Module, found int"),
+    "net.py:broken --inputs x.npy": (1, "net.py: broken() failed: RuntimeError: no weights"),
+    "wrong.py:make --inputs x.npy": (1, "wrong.py: running it failed at line 1: ModuleNotFoundError: No module named"),
+    "none.py:make --inputs x.npy": (1, "none.py: No such file or directory"),
+    "net.py:make_model --inputs y.npy": (1, "y.npy: No such file or directory"),
+    "net.py:make_model --inputs x.csv": (1, "x.csv: expected inputs in .npy, .npz, .pt"),
+    "net.py:make_model --inputs text.npy": (1, "text.npy: expected arrays of numbers with axes, found (1,)"),
+    "net.py:make_model --inputs damaged.npz": (1, "damaged.npz: expected arrays, found BadZipFile"),
+    "net.py:make_model --inputs narrow.npy --steps 4": (
+        1,
+        "narrow.npy: Sequential failed on inputs of shape (4, 7, 5): mat1 and mat2 shapes cannot be multiplied (28x5",
+    ),
+    "net.py:make_model --inputs x.npy --steps 3": (1, "takes an input of 4 timesteps, shape (4, 7, 5), expected 3"),
+    "net.py:make_model --inputs x.npy --steps 3 --layout TN": (1, "expected 3 timesteps in layout TN, found shape"),
+    "net.py:make_model --inputs x.npy --device cuda": (2, "--device: a PyTorch network is audited on the CPU"),
+    "net.py --inputs x.npy": (2, "--torch: expected FILE.py:FUNCTION"),
+    "net.py:make_model": (2, "--torch: expected --inputs FILE as well"),
+    "net.py:make_model --inputs x.npy --layout HW": (2, "--layout: expected one of TN, NT, N for --torch, found 'HW'"),
+    "net.py:make_model --inputs x.npy --outer-loop": (2, "--steps: expected a whole number of at least 1, found None"),
+}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_what_is_wrong_is_said_with_the_name_of_the_file(audit, line):
+    status, words = WRONG[line]
+    result = audit(*line.split())
+    assert result.status == status
+    assert words in result.err
+    assert "Traceback" not in result.err
+
+
+@pytest.mark.parametrize(("name", "layout", "steps"), [("spikingjelly", "TN", 4), ("snntorch", "N", 5)])
+def test_the_examples_make_networks_that_are_counted_whole(name, layout, steps):
+    pytest.importorskip("snntorch", reason="the extra peers is not installed")
+    names = runpy.run_path(str(ROOT / "examples" / f"audit_{name}.py"))
+    names["make_model"].__globals__["EPOCHS"] = 0
+    x = names["X"][:2].expand(steps, -1, -1, -1, -1) if layout == "TN" else names["X"][:2]
+    ops = audit_torch(names["make_model"]().eval(), x, timesteps=steps, layout=layout)
+    assert (ops.samples, ops.notes) == (2, [])
+    assert ops.totals()["mac"] == 2 * steps * (22 * 22 * 8 if layout == "TN" else 64 * 64)
+    assert ops.unresolved("mac") == ops.unresolved("mac", by="sample") == 0

@@ -1,0 +1,89 @@
+"""tools/audit.py on networks that are not here: layer tables, recorded spikes, graphs; what it prints and refuses."""
+
+import json
+
+import numpy as np
+import pytest
+
+TABLE = "name,kind,in_channels,out_channels,size,rate,recording\na,conv,2,4,6,{r},s\nb,lif,4,,6x6,{r},t\n"
+
+
+@pytest.fixture
+def table(tmp_path):
+    file = tmp_path / "net.csv"
+    file.write_text(TABLE.format(r="10 - 20 %"))
+    return file
+
+
+def test_a_table_by_its_rates(call, table, tmp_path):
+    found = tmp_path / "a.json"
+    result = call("audit", "--layers", table, "--steps", "5", "--json", found)
+    assert (result.status, result.err) == (0, "")
+    report = json.loads(found.read_text())
+    dense = 5 * 16 * 16 * 2 * 4  # five timesteps, 5 + 6 + 5 taps a side inside the image
+    ends = [end["totals"]["ac_binary"] for end in (report, report["high"])]
+    assert ends == [round(0.1 * dense), round(0.2 * dense)]
+    assert report["timesteps"] == 5
+    assert "firing rate 0.1000 to 0.2000" in result.out
+
+
+def test_recordings_set_the_timesteps(call, table, tmp_path):
+    rng = np.random.default_rng(0)
+    s, t = rng.random((5, 2, 2, 6, 6)) < 0.3, rng.random((5, 2, 4, 6, 6)) < 0.1
+    np.savez(tmp_path / "s.npz", s=s, t=t)
+    found = tmp_path / "a.json"
+    result = call(
+        "audit",
+        "--layers",
+        table,
+        "--spikes",
+        tmp_path / "s.npz",
+        "--layout",
+        "tnchw",
+        "--rule",
+        "exact",
+        "--json",
+        found,
+    )
+    assert (result.status, result.err) == (0, "")
+    report = json.loads(found.read_text())
+    assert (report["timesteps"], report["samples"], report["totals"]["spikes"]) == (5, 2, int(t.sum()))
+    assert report["totals"]["events_in"] == int(s.sum())
+    assert "high" not in report
+
+
+def test_the_template_is_written_once_and_reads(call, tmp_path):
+    file = tmp_path / "mine.csv"
+    assert call("audit", "--layers-template", file).status == 0
+    again = call("audit", "--layers-template", file)
+    assert (again.status, "expected a new file" in again.err) == (2, True)
+    result = call("audit", "--layers", file, "--rule", "exact")
+    assert (result.status, result.err) == (0, "")
+    assert "the table has no timesteps: T=4 is taken" in result.out
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (["--rate", "0.1"], 2, "--rate: expected --layers or --nir beside it, found none"),
+        (["--spikes", "s.npz"], 2, "--spikes: expected --layers beside it, found none"),
+        (["--layers", "TABLE", "--layout", "TNC"], 2, "--layout: expected --spikes FILE.npz beside it"),
+        (["--layers", "TABLE", "--rate", "1.3"], 2, "expected a share of at most 1"),
+        (["--layers", "TABLE", "--steps", "0"], 2, "expected a whole number of at least 1, found '0'"),
+        (["--layers", "TABLE", "--nir", "g.nir"], 2, "expected one network, found --layers, --nir"),
+        (["--layers", "TABLE", "--variant", "XS"], 2, "expected one network, found --layers, --variant"),
+        (["--layers", "none.csv"], 1, "none.csv"),
+        (["--layers", "TABLE", "--spikes", "none.npz"], 1, "none.npz"),
+        (["--layers", "WRONG"], 1, "wrong.csv, line 2, column kind: expected one of"),
+        (["--nir", "g.nir", "--nir-dt", "0"], 2, "expected seconds above 0, such as 1e-3, found '0'"),
+        (["--nir", "g.nir", "--nir-dt", "1e-3"], 2, "--nir-dt: expected --inputs FILE.npy beside it"),
+        (["--nir", "g.nir", "--inputs", "x.npy", "--rate", "1"], 2, "also found --rate"),
+    ],
+)
+def test_wrong_use_and_wrong_files(call, table, tmp_path, options, status, words):
+    (tmp_path / "wrong.csv").write_text("name,kind\na,b\n")
+    files = {"TABLE": table, "WRONG": tmp_path / "wrong.csv"}
+    result = call("audit", *(files.get(option, option) for option in options))
+    assert result.status == status
+    assert words in result.err
+    assert "Traceback" not in result.err
