@@ -52,6 +52,18 @@ def test_recordings_set_the_timesteps(call, table, tmp_path):
     assert "high" not in report
 
 
+@pytest.mark.parametrize(("n", "words"), [(slice(0), "found 5 timesteps of 0 samples"), (slice(2), "found nan")])
+def test_recordings_of_nothing_and_of_no_number_are_refused_by_file(call, table, tmp_path, n, words):
+    s, t = np.zeros((5, 2, 2, 6, 6)), np.zeros((5, 2, 4, 6, 6))
+    t[4, 1] = np.nan
+    np.savez(tmp_path / "s.npz", s=s[:, n], t=t[:, n])
+    found = tmp_path / "a.json"
+    result = call("audit", "--layers", table, "--spikes", tmp_path / "s.npz", "--layout", "TNCHW", "--json", found)
+    assert (result.status, result.out, found.exists()) == (1, "", False)
+    assert f"{tmp_path / 's.npz'}, array " in result.err
+    assert words in result.err
+
+
 def test_the_template_is_written_once_and_reads(call, tmp_path):
     file = tmp_path / "mine.csv"
     assert call("audit", "--layers-template", file).status == 0

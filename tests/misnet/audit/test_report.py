@@ -12,6 +12,7 @@ from misnet.audit.html_page import page
 from misnet.audit.report import calibrate, count_batches, dense_operations, report
 from misnet.audit.subject import Subject
 from misnet.audit.text import layer_table, rule_table
+from misnet.datasets import DataError
 from misnet.models.misnet.config import preset
 from misnet.paper.contradictions import between_tables, energy_scaling
 from snncore.energy import RULES, apply_rule, load_prices
@@ -52,6 +53,13 @@ def test_dense_operations_by_shape_equal_those_of_a_run(switches):
         k: ops.totals()[k] for k in ("dense_mac", "dense_mac_padded")
     }
     assert 2 * static["first_padded"] == apply_rule("paper", ops).extra["first_mac"]
+
+
+def test_no_sample_is_no_subject(audited):
+    config, model, _, _ = audited
+    nothing = count_batches(model, [])
+    with pytest.raises(DataError, match=r"^noise: expected at least one sample, found none$"):
+        Subject("a network", nothing, config.timesteps, data={"name": "noise"})
 
 
 def test_dense_operations_of_the_public_code():
