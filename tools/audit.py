@@ -38,6 +38,7 @@ from misnet.paper.text import paper_lines
 from misnet.tools.compare import expand
 from misnet.tools.naming import Parser, called
 from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
+from misnet.tools.outputs import check_outputs, write_outputs
 from misnet.tools.parts import PARTS
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import (
@@ -55,7 +56,7 @@ from misnet.training.folder import read_config
 from misnet.training.totals import count_correct
 from snncore.backend import Array
 from snncore.energy import DEFAULT_TABLE, ON_REQUEST, OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
-from snncore.files import json_bytes, replace_file
+from snncore.files import json_bytes
 
 CALIBRATION = 32  # training samples whose batch statistics a network with fresh weights gets
 
@@ -238,10 +239,12 @@ def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str,
     readings = {name: apply_rule(name, subject.ops, prices[name]) for name in names}
     found = report(subject, readings, prices, command_line())
     given = [load_prices(args.prices)] if args.prices else []
-    found["baselines"] = baselines(subject.ops, subject.timesteps, given)
+    ends = [f"at the {end} ends of the rates, given or assumed" for end in ("lower", "upper")]
+    told = ends[0] if subject.high is not None else "by the given rates" if subject.by_rates else ""
+    found["baselines"] = baselines(subject.ops, subject.timesteps, given, told)
     found["price_tables"] |= price_values([*map(load_prices, PRECISIONS), *given])
     if subject.high is not None:
-        found["baselines"]["high"] = baselines(subject.high, subject.timesteps, given)
+        found["baselines"]["high"] = baselines(subject.high, subject.timesteps, given, ends[1])
     beside = baseline_lines(found["baselines"])
     if subject.training is not None:
         found["training_step"] = training_report(subject.training, load_prices(args.prices or DEFAULT_TABLE))
@@ -249,7 +252,9 @@ def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str,
     about: list[str] = []
     if claims:
         spreads = {name: rule.get("spread") for name, rule in found["rules"].items()}
-        found["claims"] = check_claims(claims, subject.ops, readings, prices, spreads, subject.high)
+        found["claims"] = check_claims(
+            claims, subject.ops, readings, prices, spreads, subject.high, by_rates=subject.by_rates
+        )
         about = [line for checked in found["claims"] for line in claim_lines(checked)]
         about.append(f"this audit: {subject.title}; a claim for")
         about.append("other inputs needs a run on them: operations grow with the pixels, rates differ by data")
@@ -265,7 +270,8 @@ def main() -> None:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     found: dict[str, Any] = {}
     shown: list[str] = []
-    files: dict[Path, bytes] = {}
+    files: dict[str, bytes] = {}
+    check_outputs(vars(args))
     try:
         date_of(os.environ)
     except ValueError as error:  # said before anything is counted
@@ -275,16 +281,15 @@ def main() -> None:
         if args.runs:
             found = audit_runs(args, switches)
             shown += run_lines(found)
-            files |= {
-                path: make(found).encode() for path, make in ((args.html, runs_page), (args.latex, runs_latex)) if path
-            }
+            makers = (("html", runs_page), ("latex", runs_latex))
+            files |= {name: make(found).encode() for name, make in makers if vars(args)[name]}
         elif named or args.html or args.latex or not args.paper:
             found, lines, about = audit(args, switches)
             shown += [*lines, *(["", *about] if about else []), "", *made_lines(found)]
             if args.html:
-                files[args.html] = page(found["title"], found, about).encode()
+                files["html"] = page(found["title"], found, about).encode()
             if args.latex:
-                files[args.latex] = latex_table(found).encode()
+                files["latex"] = latex_table(found).encode()
         if args.paper:
             prices = load_prices(args.prices or DEFAULT_TABLE)
             rows = printed_energies(prices, switches.get("preset", "paper"))
@@ -293,12 +298,11 @@ def main() -> None:
     except PriceError as error:
         raise UsageError(f"--prices: {error}") from None
     if args.json:
-        files[args.json] = json_bytes(found)
-    for path, content in files.items():
-        replace_file(path, content)
+        files["json"] = json_bytes(found)
+    write_outputs(files, vars(args))
     print("\n".join(shown))
-    for path in files:
-        print(f"\nwrote {path}")
+    for name in files:
+        print(f"\nwrote {vars(args)[name]}")
 
 
 if __name__ == "__main__":

@@ -85,6 +85,7 @@ def recorded_subject(
         parameters=parameters(low),
         data={"name": spikes.name, "recorded": [row.name for row in exact if names[row.name][0]]},
         warnings=words,
+        by_rates=not used,
     )
 
 
