@@ -198,3 +198,20 @@ def test_every_kind_of_network_has_finite_figures(name):
 def test_public_figures_are_those_of_their_sources():
     assert [one["rate"] for one in PUBLIC] == [0.057, 0.064, 0.0599]
     assert "2409.08290v4" in PUBLIC[0]["source"]
+
+
+def test_what_rates_tell_is_not_said_to_be_measured():
+    found = baselines(spiking(), T, [MINE], "at the upper ends of the rates, given or assumed")
+    first, second, *_ = break_even_line(found)
+    assert first == "at the upper ends of the rates, given or assumed:"
+    assert second.startswith("this network would fire at ")
+    assert break_even_line(baselines(spiking(), T, [MINE]))[0].startswith("this network fires at ")
+
+
+def test_a_rate_beside_none_at_all_reads_as_one_sentence():
+    found = baselines(spiking(first=True), T, [MINE])
+    quantised = next(one for one in found["others"] if one["kind"] == "quantised")
+    quantised["break_even_arithmetic"] = {"rate": 0.842, "why": None}
+    assert break_even_line(found)[1].endswith(
+        "it is, with memory dearer even without a single spike, and without memory as dear at 84.2 %;"
+    )
