@@ -44,9 +44,11 @@ def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:  # KeyboardInterrupt too
+    except BaseException as error:  # KeyboardInterrupt too
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError):  # said of the file that was asked for
+            error.filename, error.filename2 = str(path), None
         raise
     # The rename itself lasts once the folder is on disk; some systems cannot sync a folder.
     with suppress(OSError):

@@ -15,49 +15,33 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from misnet.audit.baselines import PRECISIONS, baselines
-from misnet.audit.baselines_text import baseline_lines
-from misnet.audit.claims import Claim, check_claims, parse_claim
-from misnet.audit.claims_text import claim_lines
+from misnet.audit.claims import Claim, parse_claim
 from misnet.audit.html_page import page
 from misnet.audit.latex import latex_table
-from misnet.audit.provenance import date_of, price_values, sha256_of, training_of
-from misnet.audit.report import calibrate, count_batches, report
+from misnet.audit.provenance import date_of
 from misnet.audit.runs import check_trainings, run_lines, runs_latex, side_by_side
 from misnet.audit.runs_page import runs_page
-from misnet.audit.subject import Subject
-from misnet.audit.text import audit_lines, made_lines
-from misnet.audit.training_step import count_training_step, training_lines, training_report
-from misnet.datasets import BatchIterator
-from misnet.models.contract import Scores, sizes, take
+from misnet.audit.text import made_lines
+from misnet.audit.whole import whole
 from misnet.models.options import add_model_options, first_look, option_of, split
-from misnet.models.registry import DEFAULT, build
+from misnet.models.registry import DEFAULT
 from misnet.paper.conventions import rates_by_convention
 from misnet.paper.energies import printed_energies
 from misnet.paper.text import paper_lines
 from misnet.tools.compare import expand
 from misnet.tools.naming import Parser, called
-from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
+from misnet.tools.outputs import check_outputs, write_outputs
 from misnet.tools.parts import PARTS
-from misnet.tools.settings import check_settings
+from misnet.tools.subjects import subject_of, ways_of
 from misnet.tools.toolkit import (
     UsageError,
     add_arithmetic_option,
     add_data_options,
-    arithmetic_from,
-    device_of,
-    progress,
     run_tool,
 )
-from misnet.tools.train import make_optimizer
 from misnet.tools.ways import WAYS
-from misnet.training.folder import read_config
-from misnet.training.totals import count_correct
-from snncore.backend import Array
-from snncore.energy import DEFAULT_TABLE, ON_REQUEST, OWN_TABLES, RULES, TABLES, PriceError, apply_rule, load_prices
-from snncore.files import json_bytes, replace_file
-
-CALIBRATION = 32  # training samples whose batch statistics a network with fresh weights gets
+from snncore.energy import DEFAULT_TABLE, ON_REQUEST, OWN_TABLES, RULES, TABLES, PriceError, load_prices
+from snncore.files import json_bytes
 
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
@@ -133,81 +117,6 @@ def chosen_rules(text: str) -> list[str]:
     return names
 
 
-def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
-    """Run a network of ours over its data and count: a trained one, or one with fresh weights."""
-    given = vars(args)
-    device = device_of(args.device)
-    sha256, run, right = "", {}, dict[str, int]()
-
-    def tally(scores: Scores, labels: Array) -> None:
-        for head, n in count_correct(scores, labels).items():
-            right[head] = right.get(head, 0) + int(n)
-
-    if args.run_dir:
-        if extra := sorted({*switches} | ({"model"} & {*given})):
-            raise UsageError(f"RUN_DIR: the run sets the network; also found {', '.join(map(option_of, extra))}")
-        model, data = trained_network(args.run_dir, args.checkpoint, args.split, given)
-        weights = f"{args.run_dir / args.checkpoint}.safetensors"
-        sha256 = sha256_of(Path(weights))
-        content = read_config(args.run_dir / "config.json")
-        run, settings = training_of(args.run_dir, content, args.checkpoint), check_settings(content["settings"])
-    else:
-        settings = check_settings({k: v for k, v in given.items() if k in DATA_SETTINGS})
-        name = given.get("model", DEFAULT)
-        config, (data, train) = new_config(name, switches, switches, settings, args.split, "train")
-        model = build(name, config)
-        *streams, labels = take(model, next(iter(BatchIterator(train, CALIBRATION).epoch(0))))
-        calibrate(model, *streams)
-        weights = f"fresh weights (seed 0), batch statistics of {len(labels)} training samples; not trained"
-    model.to(device)
-    config = model.config
-    batches = BatchIterator(data, args.batch_size, shuffle=False)
-    shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
-    with arithmetic_from(given, device, args.run_dir):
-        ops = count_batches(model, shown, device, tally)
-    subject = Subject(
-        title=f"{config.title}, {sizes(config)}, T={config.timesteps}, on {data.name} ({args.split})",
-        ops=ops,
-        timesteps=config.timesteps,
-        network=config.to_dict(),
-        weights=weights,
-        parameters=model.count_parameters(),
-        data={"name": data.name, "split": args.split, "fingerprint": data.fingerprint()},
-        trained=bool(args.run_dir),
-        weights_sha256=sha256,
-        run=run,
-        accuracy={head: n / max(1, len(data)) for head, n in right.items()},
-        device=device,
-    )
-    if args.training_step:  # last, since it changes the running statistics
-        batch = next(iter(BatchIterator(data, args.batch_size, shuffle=False).epoch(0)))
-        subject.training = count_training_step(model, batch, make_optimizer(settings, model), device)
-    return subject
-
-
-def ways_of(args: argparse.Namespace) -> list[str]:
-    """Return the names of the ways that the command line asks for."""
-    return [name for name in WAYS if vars(args).get(name) is not None]
-
-
-def subject_of(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
-    """Count by the one way that was asked for: one of `WAYS`, or a network of ours."""
-    asked = ways_of(args)
-    for option in {option for way in WAYS.values() for option in way.beside if vars(args).get(option) is not None}:
-        if not any(option in WAYS[name].beside for name in asked):
-            ways = " or ".join(f"--{name}" for name, way in WAYS.items() if option in way.beside)
-            raise UsageError(
-                f"--{option.replace('_', '-')}: expected {ways} beside it, found {', '.join(asked) or 'none'}"
-            )
-    ours = [option_of(name) for name in (*switches, *(("model",) if "model" in vars(args) else ()))]
-    found = [*(["RUN_DIR"] if args.run_dir else []), *(f"--{name}" for name in asked), *(ours if asked else [])]
-    if asked and len(found) > 1:
-        raise UsageError(f"--{asked[0]}: expected one network, found {', '.join(found)}")
-    if asked and args.training_step:
-        raise UsageError(f"--training-step: expected a network of this package, found --{asked[0]}")
-    return WAYS[asked[0]].subject(args) if asked else run_subject(args, switches)
-
-
 def command_line() -> str:
     """Return the command that runs, as it can be typed."""
     return f"{called('audit')} {shlex.join(sys.argv[1:])}".strip()
@@ -234,26 +143,8 @@ def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str,
     names = chosen_rules(args.rule)
     prices = {name: load_prices(args.prices or OWN_TABLES.get(name, DEFAULT_TABLE)) for name in names}
     claims = claims_of(args.claim)
-    subject = subject_of(args, switches)
-    readings = {name: apply_rule(name, subject.ops, prices[name]) for name in names}
-    found = report(subject, readings, prices, command_line())
-    given = [load_prices(args.prices)] if args.prices else []
-    found["baselines"] = baselines(subject.ops, subject.timesteps, given)
-    found["price_tables"] |= price_values([*map(load_prices, PRECISIONS), *given])
-    if subject.high is not None:
-        found["baselines"]["high"] = baselines(subject.high, subject.timesteps, given)
-    beside = baseline_lines(found["baselines"])
-    if subject.training is not None:
-        found["training_step"] = training_report(subject.training, load_prices(args.prices or DEFAULT_TABLE))
-        beside += ["", *training_lines(found["training_step"])]
-    about: list[str] = []
-    if claims:
-        spreads = {name: rule.get("spread") for name, rule in found["rules"].items()}
-        found["claims"] = check_claims(claims, subject.ops, readings, prices, spreads, subject.high)
-        about = [line for checked in found["claims"] for line in claim_lines(checked)]
-        about.append(f"this audit: {subject.title}; a claim for")
-        about.append("other inputs needs a run on them: operations grow with the pixels, rates differ by data")
-    return found, [*audit_lines(found), "", *beside], about
+    own = load_prices(args.prices) if args.prices else None
+    return whole(subject_of(args, switches), prices, claims, command_line(), own)
 
 
 def main() -> None:
@@ -265,7 +156,8 @@ def main() -> None:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     found: dict[str, Any] = {}
     shown: list[str] = []
-    files: dict[Path, bytes] = {}
+    files: dict[str, bytes] = {}
+    check_outputs(vars(args))
     try:
         date_of(os.environ)
     except ValueError as error:  # said before anything is counted
@@ -275,16 +167,15 @@ def main() -> None:
         if args.runs:
             found = audit_runs(args, switches)
             shown += run_lines(found)
-            files |= {
-                path: make(found).encode() for path, make in ((args.html, runs_page), (args.latex, runs_latex)) if path
-            }
+            makers = (("html", runs_page), ("latex", runs_latex))
+            files |= {name: make(found).encode() for name, make in makers if vars(args)[name]}
         elif named or args.html or args.latex or not args.paper:
             found, lines, about = audit(args, switches)
             shown += [*lines, *(["", *about] if about else []), "", *made_lines(found)]
             if args.html:
-                files[args.html] = page(found["title"], found, about).encode()
+                files["html"] = page(found["title"], found, about).encode()
             if args.latex:
-                files[args.latex] = latex_table(found).encode()
+                files["latex"] = latex_table(found).encode()
         if args.paper:
             prices = load_prices(args.prices or DEFAULT_TABLE)
             rows = printed_energies(prices, switches.get("preset", "paper"))
@@ -293,12 +184,11 @@ def main() -> None:
     except PriceError as error:
         raise UsageError(f"--prices: {error}") from None
     if args.json:
-        files[args.json] = json_bytes(found)
-    for path, content in files.items():
-        replace_file(path, content)
+        files["json"] = json_bytes(found)
+    write_outputs(files, vars(args))
     print("\n".join(shown))
-    for path in files:
-        print(f"\nwrote {path}")
+    for name in files:
+        print(f"\nwrote {vars(args)[name]}")
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ from misnet.audit.layers_table import read_table, table_text
 from misnet.audit.nir_graph import graph_rows, read_graph
 from misnet.audit.nir_network import DT, graph_subject
 from misnet.audit.spikes import recorded_subject
+from misnet.audit.spikes_file import LAYOUTS, is_layout
 from misnet.audit.subject import Subject
 from misnet.datasets import DataError
 from misnet.tools.toolkit import UsageError
@@ -81,6 +82,8 @@ def layers_subject(args: argparse.Namespace) -> Subject:
     """Count the table of --layers, by its rates or from the recordings of --spikes."""
     if args.layout and not args.spikes:
         raise UsageError("--layout: expected --spikes FILE.npz beside it, found none")
+    if not is_layout(args.layout or ""):
+        raise UsageError(f"--layout: expected {LAYOUTS}, found {args.layout!r}")
     try:
         rows = read_table(args.layers)
         if args.spikes:

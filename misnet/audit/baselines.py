@@ -60,7 +60,7 @@ def break_even(spiking: Callable[[float], float], other: float, most: float) -> 
     return high
 
 
-def baselines(ops: Ops, timesteps: int, tables: Sequence[Prices] = ()) -> dict[str, Any]:
+def baselines(ops: Ops, timesteps: int, tables: Sequence[Prices] = (), told: str = "") -> dict[str, Any]:
     """Return the network beside networks that do not spike, for one sample, as JSON can hold it.
 
     tables: prices beyond those of PRECISIONS. `spiking`: this network at each price table. `others`: the same layers,
@@ -68,6 +68,7 @@ def baselines(ops: Ops, timesteps: int, tables: Sequence[Prices] = ()) -> dict[s
     of 8. Of each: energy without and with memory; `ratio`, how many times as much the spiking network takes at the same
     prices, with memory; and the firing rate at which both cost the same, if the spikes of all layers are scaled alike:
     `rate`, or None and a `why`. The rate is that of the neurons, or of the inputs where no neuron was counted.
+    told: what rates `ops` was counted by, in words, where none of them was measured.
     """
     layers, bits, quiet = layers_of(ops, timesteps), activation_bits(timesteps), silent(ops)
     samples, (rate, rate_of) = max(1, ops.samples or 1), _rate(ops)
@@ -106,7 +107,7 @@ def baselines(ops: Ops, timesteps: int, tables: Sequence[Prices] = ()) -> dict[s
                     "break_even": _break_even(whole, held, rate),
                 }
             )
-    return found | {"rate": rate, "rate_of": rate_of, "public": [dict(one) for one in PUBLIC]}
+    return found | {"rate": rate, "rate_of": rate_of, "rate_told": told, "public": [dict(one) for one in PUBLIC]}
 
 
 def _rate(ops: Ops) -> tuple[float | None, str]:

@@ -36,13 +36,21 @@ def break_even_line(found: Mapping[str, Any]) -> list[str]:
     if quantised is None or not found["rate"]:
         return ["break-even: no spike was counted, and so no rate can be compared"]
     even, plain = quantised["break_even"], quantised["break_even_arithmetic"]
-    with_memory, alone = (_in_words(one) for one in (even, plain))
     network = f"the quantised network of {quantised['bits']}-bit activations"
-    lines = [
-        f"this network fires at {100 * found['rate']:.3g} % (of {found['rate_of']} and timesteps), break-even with",
-        f"{network} is {with_memory}, with memory ({alone} without);",
-        f"with memory, this network takes {quantised['ratio']:.3g} times the energy of that one",
-    ]
+    fires = f"this network fires at {100 * found['rate']:.3g} % (of {found['rate_of']} and timesteps)"
+    told = [f"{found['rate_told']}:"] if found.get("rate_told") else []
+    if told:
+        fires = fires.replace("fires", "would fire", 1)
+    if even["rate"] is not None and plain["rate"] is not None:
+        with_memory, alone = (f"at {100 * one['rate']:.3g} %" for one in (even, plain))
+        lines = [*told, f"{fires}, break-even with", f"{network} is {with_memory}, with memory ({alone} without);"]
+    else:
+        with_memory, alone = (_in_words(one) for one in (even, plain))
+        both = f"with memory {with_memory}, and without memory {alone}"
+        if with_memory == alone:
+            both = f"with memory and without, {alone}"
+        lines = [*told, f"{fires}; beside", f"{network} it is, {both};"]
+    lines.append(f"with memory, this network takes {quantised['ratio']:.3g} times the energy of that one")
     lines.append("public analyses, which price the routing of spikes too:")
     lines += [f"  {100 * one['rate']:.3g} % at T={one['timesteps']}: {one['source']}" for one in found["public"]]
     return lines
@@ -56,4 +64,4 @@ def break_even_words(even: Mapping[str, Any]) -> str:
 
 
 def _in_words(even: Mapping[str, Any]) -> str:
-    return f"at {100 * even['rate']:.3g} %" if even["rate"] is not None else f"at no rate: {even['why']}"
+    return f"as dear at {100 * even['rate']:.3g} %" if even["rate"] is not None else even["why"]

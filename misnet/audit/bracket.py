@@ -3,9 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from misnet.audit.figures import ENERGY_UNITS, energy_unit, figure
 from snncore.energy import CHOICES, Reading
 
-__all__ = ["bracket", "bracket_lines", "otherwise"]
+__all__ = ["bracket", "bracket_lines", "otherwise", "unit_of"]
 
 
 def bracket(reading: Reading, samples: int) -> dict[str, Any]:
@@ -36,18 +37,25 @@ def bracket_lines(report: dict[str, Any]) -> list[str]:
 
     report: of `misnet.audit.report.report`.
     """
+    unit = unit_of(report)
     lines = []
     for name, rule in report["rules"].items():
         found = rule["bracket"]
         if not found["readings"]:
             continue
-        low, high = found["low_mj_per_sample"], found["high_mj_per_sample"]
-        figure = rule["per_sample"]["energy_mj"]
-        between = f"between {low:.4f} and {high:.4f} if read otherwise; each reading alone:"
-        lines.append(f"{name}: {figure:.4f} mJ a sample, {between}")
+        all_mj = rule["per_sample"]["energy_mj"], found["low_mj_per_sample"], found["high_mj_per_sample"]
+        own, low, high = (figure(mj / ENERGY_UNITS[unit]) for mj in all_mj)
+        between = f"between {low} and {high} if read otherwise; each reading alone:"
+        lines.append(f"{name}: {own} {unit} a sample, {between}")
         wide = max(len(of["title"]) for of in found["readings"].values())
         lines += [f"  {of['title'].ljust(wide)}  {of['change']:+9.2%}" for of in found["readings"].values()]
     return lines
+
+
+def unit_of(report: Mapping[str, Any]) -> str:
+    """Return the unit in which the energies of the rules of a report are printed."""
+    rules = report.get("high", report)["rules"]  # where rates have bounds, the report at their upper ends
+    return energy_unit(rule["per_sample"]["energy_mj"] for rule in rules.values())
 
 
 def otherwise(rule: Mapping[str, Any]) -> str:

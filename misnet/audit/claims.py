@@ -19,6 +19,8 @@ ENERGY = {"J": 1e3, "mJ": 1.0, "nJ": 1e-6, "pJ": 1e-9} | {f"{letter}J": 1e-3 for
 PREFIX = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 NUMBER = r"(?P<digits>[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE](?P<power>[-+]?[0-9]{1,6}))?"
 OPERATIONS = re.compile(r"([kMGT]?)\s*((?i:SOPs?|SyOps?|SynOps?|ACs?))")
+MULTIPLY = re.compile(r"[kMGT]?\s*(?i:MACs?)")
+"""MAC in one word: nobody who writes it means mega-accumulations."""
 EXPECTED = (
     "a positive, finite number and a unit, of energy (J, mJ, uJ, nJ, pJ, such as 1.32mJ) or of accumulations "
     "(SOPs, SyOps or AC, such as '3.1 GSOPs'), for one sample; or rate=0.12, or rate=12%"
@@ -58,6 +60,11 @@ def parse_claim(text: str) -> Claim:
         kind, factor = "rate", 0.01 if rate[3] else 1.0
     else:
         unit = re.sub(r"\s*(?:/|\bper\b)\s*(?:sample|image|input|inference)$", "", found[3])
+        if MULTIPLY.fullmatch(unit):
+            raise ValueError(
+                f"expected energy or accumulations; found {text!r}: MAC is a multiply-accumulate, and no rule counts a "
+                "spike as one (a million accumulations are written 'M AC' or MSOPs)"
+            )
         operations = OPERATIONS.fullmatch(unit)
         if unit not in ENERGY and not operations:
             raise wrong
@@ -100,6 +107,7 @@ def check_claims(
     prices: Mapping[str, Prices],
     spreads: Mapping[str, Mapping[str, float] | None] | None = None,
     high: Ops | None = None,
+    by_rates: bool = False,
 ) -> list[dict[str, Any]]:
     """Return for each claim what it implies and a verdict by rule, as plain values that JSON can hold.
 
@@ -108,11 +116,12 @@ def check_claims(
     most. spreads: the energies of the samples by rule, `std`, `least` and `most` in mJ. Of a rule without them only the
     mean over the samples is known: what of it depends on spikes is taken to vary as the accumulations of a sample do.
     A claim is compared as it was rounded: 1.3 mJ is anything from 1.25 to 1.35. high: where rates are known within
-    bounds alone, the counts at the upper ends; `ops` has those at the lower.
+    bounds alone, the counts at the upper ends; `ops` has those at the lower. by_rates: no sample ran, and a claim is
+    `within` if it is what the rates give.
     """
     if high is not None:
         above = {name: apply_rule(name, high, prices[name]) for name in readings}
-        both = (check_claims(claims, *of, prices) for of in ((ops, readings), (high, above)))
+        both = (check_claims(claims, *of, prices, by_rates=by_rates) for of in ((ops, readings), (high, above)))
         return [_between(*pair) for pair in zip(*both, strict=True)]
     samples = max(1, ops.samples or 1)
     prices = {"paper": next(iter(prices.values())), **prices}
@@ -139,6 +148,7 @@ def check_claims(
                 "kind": claim.kind,
                 "value": claim.value,
                 "unit": claim.unit,
+                "by_rates": by_rates,
                 "verdicts": _by_verdict(rules),
                 "rules": rules,
                 "rate": _implied(claim, ops, read["paper"], prices["paper"], samples),

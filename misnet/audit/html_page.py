@@ -7,6 +7,7 @@ from typing import Any
 
 from misnet.audit.bracket import otherwise
 from misnet.audit.citation import bibtex
+from misnet.audit.figures import figure
 from misnet.audit.html_beside import beside_section, claims_section
 from misnet.audit.html_parts import Markup, document, note, pairs, prose, section, table
 from misnet.audit.html_tables import (
@@ -72,6 +73,11 @@ def answer(name: str, rule: Mapping[str, Any]) -> str:
     return f"{energy(rule)} mJ for one sample by rule {name}{more}"
 
 
+def _firing(rate: float | None) -> str:
+    """Return the firing rate in words; nothing where there are no neurons."""
+    return "" if rate is None else f"; firing rate {figure(rate)} spikes per neuron and timestep"
+
+
 def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
     """Return the page. report: of `misnet.audit.report.report`. claim: lines about a claim, if there is one."""
     parameters = "" if report["parameters"] is None else f", {report['parameters']:,} parameters"
@@ -88,11 +94,7 @@ def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
         note(untrained, "loud") if report.get("trained") is False else "",
         *(note(f"Warning: {text}", "loud") for text in report["warnings"]),
         note(answer(rule, report["rules"][rule]), "answer"),
-        note(
-            f"{samples_words(report)}, T={report['timesteps']}{parameters}; firing rate "
-            f"{report['firing_rate']:.4f} spikes per neuron and timestep",
-            "",
-        ),
+        note(f"{samples_words(report)}, T={report['timesteps']}{parameters}{_firing(report['firing_rate'])}", ""),
         origin(report),
         rules_section(report),
         beside_section(report),

@@ -172,11 +172,12 @@ def counts_section(report: Mapping[str, Any]) -> str:
         for name in COLUMNS
         if (n := report["totals"][name])
     ]
+    of = "as the rates tell it" if report.get("by_rates") else f"the mean of {samples:,}"
     unpriced = ", ".join(f"{name} {n:,.1f}" for name, n in report.get("unpriced_per_sample", {}).items())
     return section(
         "Exact counts",
         note(
-            f"For one sample, the mean of {samples:,}; the JSON file has the exact integers over all of them. A column "
+            f"For one sample, {of}; the JSON file has the exact integers over all of them. A column "
             "that is another reading of one above is never added to it."
         ),
         table(("column", "group", "for one sample", "what", "another reading of"), rows, tall=True),

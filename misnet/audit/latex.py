@@ -7,6 +7,7 @@ from typing import Any
 
 from misnet.audit.bracket import otherwise
 from misnet.audit.ends import span
+from misnet.audit.figures import COUNT_UNITS, count_unit, figure
 from misnet.audit.provenance import samples_words, training_words
 
 __all__ = ["escape", "latex_table"]
@@ -59,9 +60,10 @@ def caption_of(report: Mapping[str, Any]) -> str:
     prices = "; ".join(f"{table} for {', '.join(names)}" for table, names in used.items())
     accuracy = ", ".join(f"{head} {100 * share:.2f} %" for head, share in report.get("accuracy", {}).items())
     steps = f"T={report['timesteps']}"
+    of = "as the rates tell it, no samples" if report.get("by_rates") else f"mean of {samples_words(report)}"
     sentences = [
         f"Operations and energy of one sample: {report['title']}",
-        f"{'' if steps in report['title'] else f'{steps}; '}mean of {samples_words(report)}",
+        f"{'' if steps in report['title'] else f'{steps}; '}{of}",
         *([f"Weights: {words}"] if (words := training_words(report)) else []),
         *([f"Accuracy on the same samples: {accuracy}"] if accuracy else []),
         f"MAC: multiply-accumulates, AC: accumulations, by each rule; sd: over the samples. Prices: {prices}",
@@ -73,18 +75,22 @@ def caption_of(report: Mapping[str, Any]) -> str:
 def latex_table(report: Mapping[str, Any]) -> str:
     """Return the table; the document needs the packages booktabs and textcomp."""
     above = report.get("high", report)["rules"]  # where rates have bounds, the report at their upper ends
-    rows = []
+    dense, rows = report["dense"], []
+    most = [dense["mac_per_sample"], *(rule["per_sample"][kind] for rule in above.values() for kind in ("mac", "ac"))]
+    unit = count_unit(most)
+
+    def count(n: float) -> str:
+        return figure(n / COUNT_UNITS[unit], 3).replace(",", "")
+
     for name, rule in report["rules"].items():
         ends = rule["per_sample"], above[name]["per_sample"]
-        counts = [span(*(f"{end[kind] / 1e6:.3f}" for end in ends)) for kind in ("mac", "ac")]
+        counts = [span(*(count(end[kind]) for end in ends)) for kind in ("mac", "ac")]
         deviation = (rule.get("spread") or {}).get("std")
         energies = [span(*(f"{end['energy_mj']:.4g}" for end in ends)), otherwise(rule)]
         rows.append([name, *counts, *energies, "" if deviation is None else f"{deviation:.4g}"])
-    dense = report["dense"]
-    rows.append(
-        ["dense network", f"{dense['mac_per_sample'] / 1e6:.3f}", "0", f"{dense['energy_mj_per_sample']:.4g}", "", ""]
-    )
-    heading = ["rule", "MAC (M)", "AC (M)", "energy (mJ)", "read otherwise (mJ)", "sd (mJ)"]
+    rows.append(["dense network", count(dense["mac_per_sample"]), "0", f"{dense['energy_mj_per_sample']:.4g}", "", ""])
+    of_counts = [f"{kind} ({unit})" if unit else kind for kind in ("MAC", "AC")]
+    heading = ["rule", *of_counts, "energy (mJ)", "read otherwise (mJ)", "sd (mJ)"]
     return tabular(heading, rows, caption_of(report), "tab:audit", report["provenance"], rule_after=len(rows) - 1)
 
 

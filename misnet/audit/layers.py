@@ -115,4 +115,5 @@ def table_subject(
         parameters=parameters(low),
         data={"name": path.name},
         warnings=words,
+        by_rates=True,
     )

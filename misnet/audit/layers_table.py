@@ -18,6 +18,8 @@ def read_table(path: Path) -> list[Row]:
     if not lines:
         raise TableError(f"{path}: expected a heading and a line for each layer, found neither")
     (line, heading), *body = lines
+    while heading and not heading[-1].strip():  # columns without a name behind the last, as spreadsheets write them
+        heading = heading[:-1]
     names = [cell.strip().lower().replace(" ", "_") for cell in heading]
     _check_heading(path, line, heading, names)
     rows: list[Row] = []

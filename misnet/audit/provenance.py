@@ -112,6 +112,8 @@ def price_values(tables: Iterable[Prices]) -> dict[str, Any]:
 def samples_words(report: Mapping[str, Any]) -> str:
     """Return how many samples were counted."""
     n = report["samples"]
+    if report.get("by_rates"):
+        return "no samples"
     return "samples unknown" if n is None else f"{n:,} sample{'' if n == 1 else 's'}"
 
 

@@ -98,7 +98,8 @@ def figures(reports: Sequence[Mapping[str, Any]]) -> list[Row]:
     rules = [name for name in reports[0]["rules"] if all(name in report["rules"] for report in reports)]
     percent = [[None if (x := r["accuracy"].get(head)) is None else 100 * x for r in reports] for head in heads]
     rows: list[Row] = [(f"accuracy {head} (%)", of, 2) for head, of in zip(heads, percent, strict=True)]
-    rows.append(("firing rate", [report["firing_rate"] for report in reports], 4))
+    rates = [report["firing_rate"] for report in reports]
+    rows += [("firing rate", rates, 4)] if any(rate is not None for rate in rates) else []  # of neurons, if any
     for name in rules:
         rows.append((f"{name} (mJ)", [r["rules"][name]["per_sample"]["energy_mj"] for r in reports], None))
     return rows

@@ -85,6 +85,7 @@ def recorded_subject(
         parameters=parameters(low),
         data={"name": spikes.name, "recorded": [row.name for row in exact if names[row.name][0]]},
         warnings=words,
+        by_rates=not used,
     )
 
 
@@ -103,24 +104,30 @@ def _with_cells(
     rows: Sequence[Row], names: dict[str, tuple[str | None, str | None]], recordings: Recordings, timesteps: int | None
 ) -> tuple[list[Row], int]:
     """Give each row the timesteps of its recording; return the rows and the number of samples of all recordings."""
-    first: tuple[str, int] | None = None
-    longest = 0
-    made = []
+    cells: dict[tuple[str, str], tuple[int, int]] = {}  # what the headings say, before any array is read
     for row in rows:
         for name in filter(None, names[row.name]):
-            t, n = recordings.cells(row, name)
-            first = first or (name, n)
-            if n != first[1]:
-                raise recordings.fail(row, name, f"{first[1]} samples as in {first[0]}", f"{n} samples")
-            due = row.timesteps or timesteps
-            if due is not None and t != due:
-                raise recordings.fail(row, name, f"{due} timesteps by the table or --steps", f"{t} timesteps")
-            row = replace(row, timesteps=t)
-            longest = max(longest, t)
-        made.append(row)
-    return [row if row.timesteps else replace(row, timesteps=timesteps or longest or None) for row in made], (
-        first[1] if first else 1
-    )
+            cells[row.name, name] = recordings.cells(row, name)
+            if 0 in cells[row.name, name]:
+                found = "{} timesteps of {} samples".format(*cells[row.name, name])
+                raise recordings.fail(row, name, "at least one timestep and one sample", found)
+    if not cells:
+        return [row if row.timesteps else replace(row, timesteps=timesteps) for row in rows], 1
+    (_, first), (_, samples) = next(iter(cells.items()))
+    network: tuple[int, str] | None = None if timesteps is None else (timesteps, "by --steps")
+    for row in rows:
+        due = (row.timesteps, "by the table") if row.timesteps else None
+        for name in filter(None, names[row.name]):
+            t, n = cells[row.name, name]
+            if n != samples:
+                raise recordings.fail(row, name, f"{samples} samples as in {first}", f"{n} samples")
+            if row.timesteps is None:
+                due = network = network or (t, f"as in {name}, or a line that says its own (column timesteps)")
+            if due is not None and t != due[0]:
+                raise recordings.fail(row, name, f"{due[0]} timesteps {due[1]}", f"{t} timesteps")
+    # Without --steps, lines that say nothing run as long as the recordings of such lines, or the longest of all.
+    whole = network[0] if network else max(t for t, _ in cells.values())
+    return [row if row.timesteps else replace(row, timesteps=whole) for row in rows], samples
 
 
 def _whole(row: Row, names: tuple[str | None, str | None]) -> bool:

@@ -9,10 +9,18 @@ import numpy as np
 
 from misnet.audit.layers_row import Row, TableError, Values
 
-__all__ = ["Recordings"]
+__all__ = ["LAYOUTS", "Recordings", "is_layout"]
 
 AXES = {"conv": "TNHWC", "matmul": "TNGLC"}
 """Axes of an input as the engine has them: G heads, L rows or tokens; of other kinds by the size of the row."""
+
+LAYOUTS = "axes such as TNHWC, TNCHW or TNF, each once"
+
+
+def is_layout(text: str) -> bool:
+    """Whether a text is an order of axes, or empty."""
+    axes = text.upper()
+    return not set(axes) - set("TNHWCFLG") and len({*axes}) == len(axes) and "T" in (axes or "T")
 
 
 class Recordings:
@@ -25,12 +33,8 @@ class Recordings:
 
     def __init__(self, path: Path, layout: str = "") -> None:
         self.path, self.layout = path, layout.upper()
-        if (
-            set(self.layout) - set("TNHWCFLG")
-            or len({*self.layout}) != len(self.layout)
-            or "T" not in (self.layout or "T")
-        ):
-            raise TableError(f"--layout: expected axes such as TNHWC, TNCHW or TNF, each once, found {layout!r}")
+        if not is_layout(layout):
+            raise TableError(f"--layout: expected {LAYOUTS}, found {layout!r}")
         self.known: tuple[str, np.ndarray] | None = None  # the last that was read
         try:
             with zipfile.ZipFile(path) as file:

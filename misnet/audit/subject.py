@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from misnet.datasets import DataError
 from snncore import Ops
 
 __all__ = ["Subject"]
@@ -22,6 +23,7 @@ class Subject:
     trained: whether the weights were, None if nobody knows. weights_sha256: of their file.
     run: how they were trained, of `misnet.audit.provenance.training_of`.
     accuracy: of each head on the samples that were counted, shares of 1, the verdict first. device: that counted.
+    by_rates: the counts are those of rates that somebody told, and of no sample that ran.
     """
 
     title: str
@@ -39,3 +41,9 @@ class Subject:
     run: dict[str, Any] = field(default_factory=dict)
     accuracy: dict[str, float] = field(default_factory=dict)
     device: str = "cpu"
+    by_rates: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse a subject of no sample at all, whatever brought it: nothing can be said of one."""
+        if self.ops.samples == 0:
+            raise DataError(f"{self.data.get('name') or self.title}: expected at least one sample, found none")

@@ -4,8 +4,9 @@ import textwrap
 from collections.abc import Sequence
 from typing import Any
 
-from misnet.audit.bracket import bracket_lines
+from misnet.audit.bracket import bracket_lines, unit_of
 from misnet.audit.ends import span
+from misnet.audit.figures import COUNT_UNITS, ENERGY_UNITS, count_unit, figure, largest_unit
 from misnet.audit.provenance import maker_lines, origin_lines, price_lines, samples_words
 from snncore.opcount.columns import COLUMNS
 
@@ -28,27 +29,38 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     return lines
 
 
-def millions(count: float) -> str:
-    """A count in millions."""
-    return f"{count / 1e6:,.3f}"
+def in_unit(name: str, unit: str) -> str:
+    """A heading with the unit of its column, if it has one."""
+    return f"{name} ({unit})" if unit else name
 
 
 def rule_table(report: dict[str, Any]) -> list[str]:
     """Rules side by side, for one sample."""
-    rows = [("rule", "MAC (M)", "AC (M)", "energy (mJ)", "sd", "least", "most", "prices")]
     above = report.get("high", report)["rules"]  # where rates have bounds, the report at their upper ends
+    dense, unit = report["dense"], unit_of(report)
+    most = [dense["mac_per_sample"], *(rule["per_sample"][kind] for rule in above.values() for kind in ("mac", "ac"))]
+    of_counts = count_unit(most)
+
+    def count(n: float) -> str:
+        return figure(n / COUNT_UNITS[of_counts], 3)
+
+    def energy(mj: float) -> str:
+        return figure(mj / ENERGY_UNITS[unit])
+
+    heading = (*(in_unit(name, of_counts) for name in ("MAC", "AC")), in_unit("energy", unit))
+    rows = [("rule", *heading, "sd", "least", "most", "prices")]
     for name, rule in report["rules"].items():
-        one, top, of = rule["per_sample"], above[name]["per_sample"], rule.get("spread") or {}
-        counts = [span(millions(one[kind]), millions(top[kind])) for kind in ("mac", "ac")]
-        energy = span(f"{one['energy_mj']:.4f}", f"{top['energy_mj']:.4f}")
-        known = of.get("std") is not None  # of one sample there is none
-        spread = (f"{of[key]:.4f}" if known else "" for key in ("std", "least", "most"))
-        rows.append((name, *counts, energy, *spread, rule["prices"]))
-    dense = report["dense"]
+        one, top = rule["per_sample"], above[name]["per_sample"]
+        counts = [span(count(one[kind]), count(top[kind])) for kind in ("mac", "ac")]
+        spread, wide = rule.get("spread") or {}, above[name].get("spread") or {}
+        known = spread.get("std") is not None  # of one sample there is none
+        of_samples = [energy(of[key]) for of, key in ((spread, "std"), (spread, "least"), (wide, "most")) if known]
+        cells = span(energy(one["energy_mj"]), energy(top["energy_mj"])), *(of_samples or [""] * 3)
+        rows.append((name, *counts, *cells, rule["prices"]))
     prices = next(iter(report["rules"].values()))["prices"]
-    rows.append(("dense network", millions(dense["mac_per_sample"]), "0.000", _mj(dense, ""), "", "", "", prices))
-    step = millions(dense["mac_per_sample_and_timestep"])
-    rows.append(("dense, one timestep", step, "0.000", _mj(dense, "_and_timestep"), "", "", "", prices))
+    for name, suffix in (("dense network", ""), ("dense, one timestep", "_and_timestep")):
+        cells = count(dense[f"mac_per_sample{suffix}"]), count(0), energy(dense[f"energy_mj_per_sample{suffix}"])
+        rows.append((name, *cells, "", "", "", prices))
     notes = [f"{name}: {note}" for name, rule in report["rules"].items() for note in rule["notes"]]
     if unpriced := report.get("unpriced_per_sample"):
         named = ", ".join(f"{n:,.1f} {name}" for name, n in unpriced.items())
@@ -59,35 +71,46 @@ def rule_table(report: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _mj(dense: dict[str, Any], suffix: str) -> str:
-    return f"{dense[f'energy_mj_per_sample{suffix}']:.4f}"
-
-
 def layer_table(report: dict[str, Any]) -> list[str]:
     """A line for each layer that computes, for one sample."""
-    samples = max(1, report["samples"])
     rule = "exact" if "exact" in report["rules"] else next(iter(report["rules"]))
-    heading = ("layer", "input rate", "dense MAC (M)", "MAC (M)", "AC binary (M)", "AC graded (M)", "neuron ops (M)")
-    rows = [(*heading, "firing rate", f"{rule} (mJ)")]
-    for line, above in zip(report["layers"], report.get("high", report)["layers"], strict=True):
-        low, top = _layer_cells(line, samples, rule), _layer_cells(above, samples, rule)
+    above = report.get("high", report)["layers"]
+    samples = max(1, report["samples"] or 1)
+    ends = [[_layer_figures(line, samples, rule) for line in of] for of in (report["layers"], above)]
+    most = [figures for figures in ends[1] if figures]
+    of_counts = count_unit(max(counts) for _, counts, _, _ in most)
+    unit = largest_unit(energy for _, _, _, energy in most)
+    heading = [in_unit(name, of_counts) for name in ("dense MAC", "MAC", "AC binary", "AC graded", "neuron ops")]
+    rows = [("layer", "input rate", *heading, "firing rate", in_unit(rule, unit))]
+    for line, *of in zip(report["layers"], *ends, strict=True):
+        low, top = (_layer_cells(figures, COUNT_UNITS[of_counts], ENERGY_UNITS[unit]) for figures in of)
         if low or top:
             cells = zip(low or [""] * len(top), top or [""] * len(low), strict=True)
             rows.append((line["layer"], *(span(a or "0", b or "0") if a or b else "" for a, b in cells)))
     return table(rows)
 
 
-def _layer_cells(line: dict[str, Any], samples: int, rule: str) -> list[str]:
-    """Cells of a layer beside its name; none if it computes nothing."""
+LayerFigures = tuple[float | None, list[float], float | None, float]
+"""Input rate, counts and firing rate of a layer, and its energy in mJ."""
+
+
+def _layer_figures(line: dict[str, Any], samples: int, rule: str) -> LayerFigures | None:
+    """Figures of a layer, for one sample; None if it computes nothing."""
     counts, energy = line["counts"], line["energy_mj_per_sample"].get(rule, 0)
     neuron = sum(counts.get(name, 0) for name in NEURON_OPS)
     synapse = [counts.get(name, 0) for name in ("dense_mac", "mac", "ac_binary", "ac_graded")]
     if not (energy or any(synapse) or neuron):
+        return None
+    return line.get("input_rate"), [n / samples for n in (*synapse, neuron)], line.get("firing_rate"), energy
+
+
+def _layer_cells(figures: LayerFigures | None, count: float, energy: float) -> list[str]:
+    """Cells of a layer beside its name, in units of so many operations and so many mJ; none if it computes nothing."""
+    if figures is None:
         return []
-    rate = f"{line['input_rate']:.4f}" if "input_rate" in line else ""
-    firing = f"{line['firing_rate']:.4f}" if "firing_rate" in line else ""
-    millions_of = [millions(n / samples) if n else "" for n in (*synapse, neuron)]
-    return [rate, *millions_of, firing, f"{energy:.3g}"]
+    rate, counts, firing, mj = figures
+    rates = ["" if x is None else figure(x) for x in (rate, firing)]
+    return [rates[0], *(figure(n / count, 3) if n else "" for n in counts), rates[1], f"{mj / energy:.3g}"]
 
 
 def audit_lines(report: dict[str, Any]) -> list[str]:
@@ -97,7 +120,7 @@ def audit_lines(report: dict[str, Any]) -> list[str]:
         f"{report['title']}: {samples_words(report)}{parameters}",
         *(f"{name}: {text}" for name, text in origin_lines(report)),
         *(f"warning: {text}" for text in report["warnings"]),
-        f"firing rate {_firing(report)}; counts and energies below are for one sample (all timesteps)",
+        f"{_firing(report)}counts and energies below are for one sample (all timesteps)",
         "",
         *layer_table(report),
         "input rate: entries of the input that are not zero, of all; firing rate: spikes a neuron and timestep",
@@ -122,4 +145,6 @@ def wrapped(text: str) -> list[str]:
 
 
 def _firing(report: dict[str, Any]) -> str:
-    return span(*(f"{end['firing_rate']:.4f}" for end in (report, report.get("high", report))))
+    """The firing rate, where there are neurons that have one."""
+    rates = [end["firing_rate"] for end in (report, report.get("high", report))]
+    return "" if None in rates else f"firing rate {span(*map(figure, rates))}; "

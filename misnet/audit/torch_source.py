@@ -119,6 +119,10 @@ def load_inputs(file: Path) -> list[Any]:
     for x in arrays:
         if not isinstance(x, np.ndarray) or x.ndim == 0 or x.dtype.kind not in "biuf":
             raise SourceError(f"{file}: expected arrays of numbers with axes, found {getattr(x, 'shape', type(x))}")
+        if x.dtype.kind == "f" and not np.isfinite(x).all():
+            raise SourceError(f"{file}: expected finite numbers, found {x[~np.isfinite(x)][0]}")
+        if not x.size:
+            raise SourceError(f"{file}: expected at least one sample, found an array of shape {x.shape}")
     if not arrays:
         raise SourceError(f"{file}: expected at least one array, found none")
     return arrays

@@ -52,6 +52,18 @@ def test_recordings_set_the_timesteps(call, table, tmp_path):
     assert "high" not in report
 
 
+@pytest.mark.parametrize(("n", "words"), [(slice(0), "found 5 timesteps of 0 samples"), (slice(2), "found nan")])
+def test_recordings_of_nothing_and_of_no_number_are_refused_by_file(call, table, tmp_path, n, words):
+    s, t = np.zeros((5, 2, 2, 6, 6)), np.zeros((5, 2, 4, 6, 6))
+    t[4, 1] = np.nan
+    np.savez(tmp_path / "s.npz", s=s[:, n], t=t[:, n])
+    found = tmp_path / "a.json"
+    result = call("audit", "--layers", table, "--spikes", tmp_path / "s.npz", "--layout", "TNCHW", "--json", found)
+    assert (result.status, result.out, found.exists()) == (1, "", False)
+    assert f"{tmp_path / 's.npz'}, array " in result.err
+    assert words in result.err
+
+
 def test_the_template_is_written_once_and_reads(call, tmp_path):
     file = tmp_path / "mine.csv"
     assert call("audit", "--layers-template", file).status == 0
@@ -87,3 +99,58 @@ def test_wrong_use_and_wrong_files(call, table, tmp_path, options, status, words
     assert result.status == status
     assert words in result.err
     assert "Traceback" not in result.err
+
+
+def test_a_heading_may_end_in_columns_without_a_name(call, table):
+    heading, *lines = table.read_text().splitlines()
+    table.write_text("\n".join([f"{heading},,", *(f"{line},," for line in lines)]) + "\n")
+    assert call("audit", "--layers", table, "--rule", "exact").status == 0
+    table.write_text("\n".join([f"{heading},,", *(f"{line},,7" for line in lines)]) + "\n")
+    result = call("audit", "--layers", table)
+    assert (result.status, "line 2: expected 7 cells as in the heading, found 9" in result.err) == (1, True)
+
+
+def test_outputs_are_files_of_their_own_and_are_seen_to_before_anything_is_counted(call, tmp_path, monkeypatch):
+    file, folder = tmp_path / "a.json", tmp_path / "no" / "a.html"
+    uncounted = ("audit", "--layers", tmp_path / "none.csv")  # never read
+    for options, status, words in (
+        (("--json", file, "--html", tmp_path / "x" / ".." / "a.json"), 2, "--html: expected a file of its own, found"),
+        (("--latex", tmp_path / "none.csv"), 2, "none.csv, which is that of --layers"),
+        (("--nir-table", file, "--json", file), 2, "which is that of --json"),
+        (("--html", folder), 1, f"--html: expected a file in a folder that exists, found {folder}"),
+        (("--json", tmp_path), 1, f"--json: expected a file to write, found the folder {tmp_path}"),
+    ):
+        result = call(*uncounted, *options)
+        assert (result.status, result.out) == (status, "")
+        assert words in result.err
+        assert ".tmp" not in result.err
+    monkeypatch.setattr("misnet.tools.outputs.os.access", lambda path, mode: path != tmp_path)
+    result = call(*uncounted, "--json", file)
+    assert (result.status, result.err) == (
+        1,
+        f"error: --json: expected a file in a folder that can be written to, found {file}\n",
+    )
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_layout_that_is_none_is_wrong_usage(call, table):
+    result = call("audit", "--layers", table, "--spikes", "s.npz", "--layout", "TNCHZ")
+    assert (result.status, result.err) == (
+        2,
+        "error: --layout: expected axes such as TNHWC, TNCHW or TNF, each once, found 'TNCHZ'\n",
+    )
+
+
+def test_a_template_that_cannot_be_written_is_named_as_it_was_asked_for(call, tmp_path):
+    result = call("audit", "--layers-template", tmp_path / "no" / "mine.csv")
+    assert (result.status, ".tmp" in result.err) == (1, False)
+    assert str(tmp_path / "no" / "mine.csv") in result.err
+
+
+def test_of_recordings_without_neurons_no_firing_rate_is_said(call, tmp_path):
+    (tmp_path / "n.csv").write_text("name,kind,in_channels,out_channels\na,linear,6,5\n")
+    np.savez(tmp_path / "s.npz", a=np.eye(6, dtype=np.uint8)[None])  # [T, N, 6]: one event a sample
+    result = call("audit", "--layers", tmp_path / "n.csv", "--spikes", tmp_path / "s.npz", "--rule", "exact")
+    assert (result.status, "firing rate 0" in result.out) == (0, False)
+    line = next(line for line in result.out.splitlines() if line.startswith("exact "))
+    assert line.split()[1:-1] == ["0.000", "5.000", "4.5000", "0.0000", "4.5000", "4.5000"]  # 5 x 0.9 pJ

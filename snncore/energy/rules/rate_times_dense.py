@@ -18,7 +18,8 @@ def read_rate_times_dense(ops: Ops, prices: Prices) -> Reading:
     with analog input below 0, whose mean is no rate; a note names it.
     Leaves out: batch normalisation, neurons, alpha and W, pooling, residual additions, biases, memory.
     Wrong where: spikes at borders reach fewer outputs than the mean says; graded input (0, 1, 2) is a rate that may
-    exceed 1; analog input (average pooling, the heads) is taken for accumulations, though it must be multiplied.
+    exceed 1; analog input (average pooling, the heads) is taken for accumulations, though it must be multiplied. Where
+    that input is no mean of spikes either, as in a network that does not spike, a note names the layers.
     The rule's authors write of convolutions: a first layer that is linear is read like one, and a note says so.
     A first layer counts at every timestep, though its input may be one image for all of them: most authors count it
     once, `low_mj` says what that gives.
@@ -30,6 +31,7 @@ def read_rate_times_dense(ops: Ops, prices: Prices) -> Reading:
     dense = first = 0
     linear: list[Call] = []
     negative: list[Call] = []
+    plain: list[Call] = []
     for call in ops.calls:
         for facts in call.cost.facts:
             if facts.kind not in WEIGHTED:
@@ -47,6 +49,8 @@ def read_rate_times_dense(ops: Ops, prices: Prices) -> Reading:
                 elif facts.kind != "conv":
                     linear.append(call)
                 continue
+            if not (facts.spikes or call.cost.totals().get("mac_averaged")):
+                plain.append(call)
             dense += macs
             acs = macs * facts.value_sum / max(1, facts.in_size)
             reading.ac += acs
@@ -58,6 +62,10 @@ def read_rate_times_dense(ops: Ops, prices: Prices) -> Reading:
     if negative:
         reading.notes.append(
             f"counted as multiply-accumulates, because the mean of analog input below 0 is no rate: {listed(negative)}"
+        )
+    if plain:
+        reading.notes.append(
+            f"counted as accumulations at the mean of their input, though that is no spikes: {listed(plain)}"
         )
     note_unread(reading, ops)
     reading.extra = {"first_mac": first, "dense_ac": dense, "mean_rate": reading.ac / max(1, dense)}

@@ -108,7 +108,11 @@ def test_an_analog_first_layer_runs_at_every_timestep_and_once_in_the_other_netw
     assert mine["arithmetic_mj"] * 1e9 == pytest.approx(24 * 3 + 45, rel=1e-12)
     assert mine["energy_mj"] * 1e9 == pytest.approx(24 * 3 + 45 + 2 * 12 + 2 * 2 * 3 + 15 + 17, rel=1e-12)
     assert quantised["break_even"] == {"rate": None, "why": DEARER}
-    assert "at no rate: dearer even without a single spike" in " ".join(break_even_line(found))
+    fires, beside, _, *_ = break_even_line(found)
+    assert fires.endswith("(of neurons and timesteps); beside")
+    assert beside == (
+        "the quantised network of 2-bit activations it is, with memory and without, dearer even without a single spike;"
+    )
     assert "always dearer" in "\n".join(baseline_lines(found))
 
 
@@ -194,3 +198,20 @@ def test_every_kind_of_network_has_finite_figures(name):
 def test_public_figures_are_those_of_their_sources():
     assert [one["rate"] for one in PUBLIC] == [0.057, 0.064, 0.0599]
     assert "2409.08290v4" in PUBLIC[0]["source"]
+
+
+def test_what_rates_tell_is_not_said_to_be_measured():
+    found = baselines(spiking(), T, [MINE], "at the upper ends of the rates, given or assumed")
+    first, second, *_ = break_even_line(found)
+    assert first == "at the upper ends of the rates, given or assumed:"
+    assert second.startswith("this network would fire at ")
+    assert break_even_line(baselines(spiking(), T, [MINE]))[0].startswith("this network fires at ")
+
+
+def test_a_rate_beside_none_at_all_reads_as_one_sentence():
+    found = baselines(spiking(first=True), T, [MINE])
+    quantised = next(one for one in found["others"] if one["kind"] == "quantised")
+    quantised["break_even_arithmetic"] = {"rate": 0.842, "why": None}
+    assert break_even_line(found)[1].endswith(
+        "it is, with memory dearer even without a single spike, and without memory as dear at 84.2 %;"
+    )

@@ -276,3 +276,35 @@ def test_a_network_without_spikes_and_one_sample():
         assert {*found["verdicts"]} == {*VERDICTS}
         assert all(of["sd"] is None for of in found["rules"].values())
         claim_lines(found)
+
+
+@pytest.mark.parametrize("text", ["46464 MAC", "0.3 GMAC", "3 MACs", "2 kMACs per sample", "1 mac", "5 G MACs"])
+def test_multiply_accumulates_are_no_accumulations(text):
+    with pytest.raises(ValueError, match=r"MAC is a multiply-accumulate.*written 'M AC'"):
+        parse_claim(text)
+
+
+def told(text, ops, high=None):
+    readings = {"paper": apply_rule("paper", ops)}
+    (found,) = check_claims([parse_claim(text)], ops, readings, {"paper": load_prices()}, high=high, by_rates=True)
+    return "\n".join(claim_lines(found))
+
+
+def test_a_claim_beside_rates_speaks_of_no_samples(ops):
+    """15 accumulations of a sample by the mean of 2 and 4 events of 5 outputs; at the upper end as many again."""
+    only = told("15 AC", ops)
+    assert "within under paper: what the rates give, as it was rounded" in only
+    assert "implied / told rate: 1" in only
+    assert "mean input rate told: 0.375" in only  # 6 events of 16 places
+    assert "above under paper: more than the rates give; true of other spikes" in told("30 AC", ops)
+    both = told("15 AC", ops, ops)
+    assert "within under paper: between the lower and the upper ends of the rates" in both
+    assert "less than the rates give at their lower ends" in told("5 AC", ops, ops)
+    for text in (only, both):
+        assert "of any sample" not in text
+        assert "over the samples" not in text
+        assert "measured" not in text
+
+
+def test_the_rate_that_was_measured_is_named(ops):
+    assert "  mean input rate measured: 0.375\n" in "\n".join(claim_lines(check("15 AC", ops, "paper"))) + "\n"

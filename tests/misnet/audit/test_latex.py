@@ -62,12 +62,13 @@ def test_the_table_has_the_figures_and_a_caption_that_says_of_what():
     exact = found["rules"]["exact"]
     one, spread = exact["per_sample"], exact["spread"]
     low, high = (exact["bracket"][f"{end}_mj_per_sample"] for end in ("low", "high"))
-    counts = f"{one['mac'] / 1e6:.3f} & {one['ac'] / 1e6:.3f}"
+    counts = f"{one['mac'] / 1e3:.3f} & {one['ac'] / 1e3:.3f}"  # of a small network, in thousands
+    assert "rule & MAC (k) & AC (k) & energy (mJ)" in text
     energies = f"{one['energy_mj']:.4g} & {low:.4g} to {high:.4g} & {spread['std']:.4g}"
     assert f"exact & {counts} & {energies} \\\\" in text
     found["high"] = make_report()
     found["high"]["rules"]["exact"]["per_sample"]["mac"] *= 2
-    assert f"exact & {one['mac'] / 1e6:.3f} to {2 * one['mac'] / 1e6:.3f} & " in latex_table(found)
+    assert f"exact & {one['mac'] / 1e3:.3f} to {2 * one['mac'] / 1e3:.3f} & " in latex_table(found)
     caption = re.search(r"\\caption\{(.*)\}\n", text)[1]
     for words in (
         "T=3",

@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from misnet import MISNet
+from misnet.audit.bracket import unit_of
 from misnet.audit.claims import check_claims, parse_claim
 from misnet.audit.claims_text import claim_lines
+from misnet.audit.figures import ENERGY_UNITS
 from misnet.audit.html_page import page
 from misnet.audit.report import calibrate, count_batches, dense_operations, report
 from misnet.audit.subject import Subject
 from misnet.audit.text import layer_table, rule_table
+from misnet.datasets import DataError
 from misnet.models.misnet.config import preset
 from misnet.paper.contradictions import between_tables, energy_scaling
 from snncore.energy import RULES, apply_rule, load_prices
@@ -52,6 +55,13 @@ def test_dense_operations_by_shape_equal_those_of_a_run(switches):
         k: ops.totals()[k] for k in ("dense_mac", "dense_mac_padded")
     }
     assert 2 * static["first_padded"] == apply_rule("paper", ops).extra["first_mac"]
+
+
+def test_no_sample_is_no_subject(audited):
+    config, model, _, _ = audited
+    nothing = count_batches(model, [])
+    with pytest.raises(DataError, match=r"^noise: expected at least one sample, found none$"):
+        Subject("a network", nothing, config.timesteps, data={"name": "noise"})
 
 
 def test_dense_operations_of_the_public_code():
@@ -137,7 +147,8 @@ def test_text_and_page_show_what_was_found(audited):
     config, _, ops, readings = audited
     found = report(Subject("a network", ops, config.timesteps), readings, {name: load_prices() for name in readings})
     text = "\n".join(rule_table(found) + layer_table(found))
-    assert f"{readings['exact'].energy_mj / 7:.4f}" in text
+    unit = ENERGY_UNITS[unit_of(found)]
+    assert f"{readings['exact'].energy_mj / 7 / unit:.4f}" in text
     assert "stages.0.cells.0.mlif" in text
     shown = page("a <title>", found, ["claim & all"])
     assert "a &lt;title&gt;" in shown
@@ -156,7 +167,9 @@ def test_text_and_page_show_what_was_found(audited):
     ],
 )
 def test_neuron_operations_leave_no_column_out(switches, columns, monkeypatch):
-    monkeypatch.setattr("misnet.audit.text.millions", lambda count: f"{4 * count:.0f}")  # of all 4 samples, all digits
+    whole = lambda n, places=4: f"{4e6 * n:.0f}"  # noqa: E731  # of all 4 samples, all digits
+    monkeypatch.setattr("misnet.audit.text.figure", whole)
+    monkeypatch.setattr("misnet.audit.text.count_unit", lambda counts: "M")
     config = tiny_config(v_threshold=0.3, mlif_v_threshold=0.3, **switches)
     ops = count_batches(shaken(MISNet(config)).eval(), Batches(config, 4, 4, shuffle=False).epoch(0))
     assert all(ops.totals()[name] > 0 for name in columns)

@@ -153,7 +153,7 @@ def test_half_a_residual_recorded(tmp_path, recorded):
         ("sum", lambda x: x * 0.25, "0 to 255 (or values: analog), found 0.5"),
         ("sum", lambda x: np.where(x, np.nan, 0), "found nan"),
         ("s1", lambda x: x[:, :2], "expected 3 samples as in data, found 2 samples"),
-        ("s3", lambda x: x[:3], "expected 4 timesteps by the table or --steps, found 3 timesteps"),
+        ("s3", lambda x: x[:3], "expected 4 timesteps by --steps, found 3 timesteps"),
         ("s3", lambda x: x[..., :2], "expected TNHWC (4, 3, 3, 3, 4), found (4, 3, 3, 3, 2)"),
         ("s3", lambda x: x[0, 0, 0], "expected axes TNHWC, found an array of shape (3, 4)"),
         ("s3", lambda x: x.astype("U1"), "expected numbers, found type <U1"),
@@ -168,6 +168,42 @@ def test_a_recording_that_does_not_fit_is_refused_by_name(tmp_path, recorded, na
     assert words in str(error.value)
     assert str(tmp_path / "s.npz") in str(error.value)
     assert f"array {name}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"s3": slice(3)}, "array s3, for 3 (line 5): expected 4 timesteps as in data, or a line that says its own"),
+        ({"data": slice(3)}, "array s1, for 1 (line 3): expected 3 timesteps as in data"),
+        ({"s7": slice(2), "sum": slice(2)}, "array sum, for 6 (line 7): expected 4 timesteps as in data"),
+        ({"s1": slice(0)}, "array s1, for 1 (line 3): expected at least one timestep and one sample, found 0"),
+    ],
+)
+def test_recordings_of_other_lengths_are_refused_unless_their_line_says_so(tmp_path, recorded, change, words):
+    _, trains = recorded
+    cut = {name: x[change.get(name, slice(None))] for name, x in trains.items()}
+    with pytest.raises(TableError) as error:
+        subject_of(tmp_path, cut)
+    assert words in str(error.value)
+
+
+def test_a_line_with_timesteps_of_its_own_may_be_shorter(tmp_path, recorded):
+    """The head runs on the first 2 of 4 timesteps; what it counts is what it counted in these."""
+    ops, trains = recorded
+    heading, *lines = TABLE.format(r="").splitlines()
+    table = "\n".join([f"{heading},timesteps", *(f"{x},{'2' if x[0] in '67' else ''}" for x in lines)])
+    cut = {name: x[:2] if name in ("sum", "s7") else x for name, x in trains.items()}
+    found = subject_of(tmp_path, cut, table).ops
+    assert found.by_timestep("ac_graded", "6") == ops.by_timestep("ac_graded", "6")[:2]
+    assert found.totals("3")["spikes"] == ops.totals("3")["spikes"]
+    with pytest.raises(TableError, match="expected 2 timesteps by the table, found 4 timesteps"):
+        subject_of(tmp_path, {**cut, "s7": trains["s7"]}, table)
+
+
+def test_recordings_of_no_sample_are_refused(tmp_path, recorded):
+    _, trains = recorded
+    with pytest.raises(TableError, match=r"s\.npz, array data, for 0 \(line 2\): .*found 4 timesteps of 0 samples"):
+        subject_of(tmp_path, {name: x[:, :0] for name, x in trains.items()})
 
 
 def test_other_faults(tmp_path, recorded):

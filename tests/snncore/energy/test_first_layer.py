@@ -104,3 +104,15 @@ def test_a_module_of_a_rule_can_be_imported_by_its_name():
     assert exact.__name__ == "snncore.energy.rules.exact"
     assert lemaire.read_lemaire is RULES["lemaire"]
     assert not set(vars(rules)) & {"paper"}
+
+
+def test_values_that_are_no_spikes_are_named(rng):
+    """Of a network that does not spike the rule charges accumulations all the same, and says of which layers."""
+    plain = nn.Sequential(nn.Linear(6, 4, rng=rng), nn.ReLU(), nn.Linear(4, 2, rng=rng))
+    found = read(plain, Tensor(inputs(rng, T, N, 6)), "paper")
+    note = "counted as accumulations at the mean of their input, though that is no spikes: 1 call of Linear (in 2)"
+    assert (found.extra["dense_ac"], found.notes[-1]) == (T * N * 4 * 2, note)
+    layers = nn.Conv2d(1, 4, 3, 1, 1, rng=rng), nn.LIF(v_threshold=0.1), nn.AvgPool2d(2), nn.Flatten()
+    spiking = nn.Sequential(*layers, nn.Linear(16, 2, rng=rng))
+    found = read(spiking, Tensor(inputs(rng, T, N, 4, 4, 1)), "paper")
+    assert not any("no spikes" in note for note in found.notes)  # of a mean of spikes

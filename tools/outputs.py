@@ -1,0 +1,49 @@
+"""The files that an audit writes, seen to before anything is counted: each of its own, where it can be written."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from misnet.datasets import DataError
+from misnet.models.options import option_of
+from misnet.tools.toolkit import UsageError
+from snncore.energy import TABLES
+from snncore.files import replace_file
+
+__all__ = ["check_outputs", "write_outputs"]
+
+OUTPUTS = ("json", "html", "latex", "nir_table")
+INPUTS = ("layers", "spikes", "nir", "inputs", "prices")
+
+
+def check_outputs(given: Mapping[str, Any]) -> None:
+    """Raise UsageError for an output that is another one, or an input; DataError where a file cannot be written.
+
+    given: the parsed options, by name.
+    """
+    inputs = {name: Path(given[name]) for name in INPUTS if given.get(name) and given[name] not in TABLES}
+    known = {path.resolve(): option_of(name) for name, path in inputs.items()}
+    for name in OUTPUTS:
+        path = given.get(name)
+        if path is None:
+            continue
+        option = option_of(name)
+        if other := known.get(path.resolve()):
+            raise UsageError(f"{option}: expected a file of its own, found {path}, which is that of {other}")
+        known[path.resolve()] = option
+        if path.is_dir():
+            raise DataError(f"{option}: expected a file to write, found the folder {path}")
+        if not path.parent.is_dir():
+            raise DataError(f"{option}: expected a file in a folder that exists, found {path}")
+        if not os.access(path.parent, os.W_OK):
+            raise DataError(f"{option}: expected a file in a folder that can be written to, found {path}")
+
+
+def write_outputs(contents: Mapping[str, bytes], given: Mapping[str, Any]) -> None:
+    """Write the files by name of their option; DataError, which names option and file, where that fails."""
+    for name, content in contents.items():
+        try:
+            replace_file(given[name], content)
+        except OSError as error:
+            raise DataError(f"{option_of(name)}: {given[name]}: {error.strerror or error}") from None

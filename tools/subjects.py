@@ -1,0 +1,101 @@
+"""What an audit is asked to be of: a network of ours that runs over its data, or one of the ways from elsewhere."""
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from misnet.audit.provenance import sha256_of, training_of
+from misnet.audit.report import calibrate, count_batches
+from misnet.audit.subject import Subject
+from misnet.audit.training_step import count_training_step
+from misnet.datasets import BatchIterator
+from misnet.models.contract import Scores, sizes, take
+from misnet.models.options import option_of
+from misnet.models.registry import DEFAULT, build
+from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
+from misnet.tools.settings import check_settings
+from misnet.tools.toolkit import UsageError, arithmetic_from, device_of, progress
+from misnet.tools.train import make_optimizer
+from misnet.tools.ways import WAYS
+from misnet.training.folder import read_config
+from misnet.training.totals import count_correct
+from snncore.backend import Array
+
+__all__ = ["run_subject", "subject_of", "ways_of"]
+
+CALIBRATION = 32  # training samples whose batch statistics a network with fresh weights gets
+
+
+def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
+    """Run a network of ours over its data and count: a trained one, or one with fresh weights."""
+    given = vars(args)
+    device = device_of(args.device)
+    sha256, run, right = "", {}, dict[str, int]()
+
+    def tally(scores: Scores, labels: Array) -> None:
+        for head, n in count_correct(scores, labels).items():
+            right[head] = right.get(head, 0) + int(n)
+
+    if args.run_dir:
+        if extra := sorted({*switches} | ({"model"} & {*given})):
+            raise UsageError(f"RUN_DIR: the run sets the network; also found {', '.join(map(option_of, extra))}")
+        model, data = trained_network(args.run_dir, args.checkpoint, args.split, given)
+        weights = f"{args.run_dir / args.checkpoint}.safetensors"
+        sha256 = sha256_of(Path(weights))
+        content = read_config(args.run_dir / "config.json")
+        run, settings = training_of(args.run_dir, content, args.checkpoint), check_settings(content["settings"])
+    else:
+        settings = check_settings({k: v for k, v in given.items() if k in DATA_SETTINGS})
+        name = given.get("model", DEFAULT)
+        config, (data, train) = new_config(name, switches, switches, settings, args.split, "train")
+        model = build(name, config)
+        *streams, labels = take(model, next(iter(BatchIterator(train, CALIBRATION).epoch(0))))
+        calibrate(model, *streams)
+        weights = f"fresh weights (seed 0), batch statistics of {len(labels)} training samples; not trained"
+    model.to(device)
+    config = model.config
+    batches = BatchIterator(data, args.batch_size, shuffle=False)
+    shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
+    with arithmetic_from(given, device, args.run_dir):
+        ops = count_batches(model, shown, device, tally)
+    subject = Subject(
+        title=f"{config.title}, {sizes(config)}, T={config.timesteps}, on {data.name} ({args.split})",
+        ops=ops,
+        timesteps=config.timesteps,
+        network=config.to_dict(),
+        weights=weights,
+        parameters=model.count_parameters(),
+        data={"name": data.name, "split": args.split, "fingerprint": data.fingerprint()},
+        trained=bool(args.run_dir),
+        weights_sha256=sha256,
+        run=run,
+        accuracy={head: n / max(1, len(data)) for head, n in right.items()},
+        device=device,
+    )
+    if args.training_step:  # last, since it changes the running statistics
+        batch = next(iter(BatchIterator(data, args.batch_size, shuffle=False).epoch(0)))
+        subject.training = count_training_step(model, batch, make_optimizer(settings, model), device)
+    return subject
+
+
+def ways_of(args: argparse.Namespace) -> list[str]:
+    """Return the names of the ways that the command line asks for."""
+    return [name for name in WAYS if vars(args).get(name) is not None]
+
+
+def subject_of(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
+    """Count by the one way that was asked for: one of `WAYS`, or a network of ours."""
+    asked = ways_of(args)
+    for option in {option for way in WAYS.values() for option in way.beside if vars(args).get(option) is not None}:
+        if not any(option in WAYS[name].beside for name in asked):
+            ways = " or ".join(f"--{name}" for name, way in WAYS.items() if option in way.beside)
+            raise UsageError(
+                f"--{option.replace('_', '-')}: expected {ways} beside it, found {', '.join(asked) or 'none'}"
+            )
+    ours = [option_of(name) for name in (*switches, *(("model",) if "model" in vars(args) else ()))]
+    found = [*(["RUN_DIR"] if args.run_dir else []), *(f"--{name}" for name in asked), *(ours if asked else [])]
+    if asked and len(found) > 1:
+        raise UsageError(f"--{asked[0]}: expected one network, found {', '.join(found)}")
+    if asked and args.training_step:
+        raise UsageError(f"--training-step: expected a network of this package, found --{asked[0]}")
+    return WAYS[asked[0]].subject(args) if asked else run_subject(args, switches)
