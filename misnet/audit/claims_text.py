@@ -39,9 +39,7 @@ def claim_words(checked: Mapping[str, Any]) -> list[str]:
 def claim_rows(checked: Mapping[str, Any]) -> list[tuple[str, ...]]:
     """Return the heading and a row for each rule: what was claimed beside what was measured and what can be."""
     found = _found(checked)
-    rows: list[tuple[str, ...]] = [
-        ("rule", f"claimed / {found}", found, "sd", "min", "max", "no spike", "all firing")
-    ]
+    rows: list[tuple[str, ...]] = [("rule", f"claimed / {found}", found, "sd", "min", "max", "no spike", "all firing")]
     for name, of in checked["rules"].items():
         figures = (of["ratio"], of["measured"], of["sd"], of["min"], of["max"], of["no_spike"], of["all_firing"])
         rows.append((name, *(number(x) for x in figures)))

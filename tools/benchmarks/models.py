@@ -10,34 +10,30 @@ Fresh networks hardly fire, which is kind to kernels that skip zeros: --gain mul
 normalisation, and the column `spikes` says what share of the neurons fires then.
 """
 
+import argparse
+import importlib
+import json
 import os
+import statistics
+import sys
+import time
+import types
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
-THREADS = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-if __name__ == "__main__":
-    os.environ.update(dict.fromkeys(THREADS, "1"))  # before anything that starts threads is imported
+import numpy as np
 
-import argparse  # noqa: E402
-import importlib  # noqa: E402
-import json  # noqa: E402
-import statistics  # noqa: E402
-import sys  # noqa: E402
-import time  # noqa: E402
-import types  # noqa: E402
-import warnings  # noqa: E402
-from collections.abc import Callable  # noqa: E402
-from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
-
-import numpy as np  # noqa: E402
-
-from misnet.models.options import model_config  # noqa: E402
-from misnet.models.registry import build, config_class  # noqa: E402
-from misnet.training.step import Totals, train_step  # noqa: E402
-from snncore import Tensor, nn, no_grad, observe  # noqa: E402
-from snncore.optim import SGD  # noqa: E402
+from misnet.models.options import model_config
+from misnet.models.registry import build, config_class
+from misnet.training.step import Totals, train_step
+from snncore import Tensor, nn, no_grad, observe
+from snncore.optim import SGD
 
 MODELS = ("sew-resnet18", "spiking-resnet18", "spikformer", "spike-driven-transformer", "spikingresformer-ti")
 LR, MOMENTUM = 1e-3, 0.9
+THREADS = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 class Ours:
@@ -201,6 +197,9 @@ def main() -> None:
     parser.add_argument("--gain", type=float, default=1.0, help="factor on the scales of batch normalisation")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every time that was measured")
     given = parser.parse_args()
+    if any(os.environ.get(name) != "1" for name in THREADS):  # libraries read these when they are imported: begin again
+        os.environ.update(dict.fromkeys(THREADS, "1"))
+        os.execv(sys.executable, [sys.executable, "-m", "misnet.tools.benchmarks.models", *sys.argv[1:]])
     try:
         torch = importlib.import_module("torch")
         importlib.import_module("spikingjelly")

@@ -5,7 +5,7 @@ from unittest import mock
 import numba
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snncore.kernels import cpu, reference
@@ -70,6 +70,7 @@ def test_a_linear_layer_is_the_references(rows, ci, co, largest, kernels, analog
     np.testing.assert_array_equal(y, reference.exact_linear_forward(x, w))
 
 
+@settings(max_examples=max(1, settings().max_examples // 2))
 @given(layers(), st.booleans(), CHOICES, st.integers(0, 3))
 def test_a_sum_does_not_depend_on_the_other_images(layer, analog, kernels, cut):
     x, w, stride, padding = layer
