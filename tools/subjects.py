@@ -6,9 +6,9 @@ from typing import Any
 
 from misnet.audit.provenance import sha256_of, training_of
 from misnet.audit.report import calibrate, count_batches
-from misnet.audit.subject import Subject
+from misnet.audit.subject import NoSampleError, Subject
 from misnet.audit.training_step import count_training_step
-from misnet.datasets import BatchIterator
+from misnet.datasets import BatchIterator, DataError
 from misnet.models.contract import Scores, sizes, take
 from misnet.models.options import option_of
 from misnet.models.registry import DEFAULT, build
@@ -98,4 +98,7 @@ def subject_of(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
         raise UsageError(f"--{asked[0]}: expected one network, found {', '.join(found)}")
     if asked and args.training_step:
         raise UsageError(f"--training-step: expected a network of this package, found --{asked[0]}")
-    return WAYS[asked[0]].subject(args) if asked else run_subject(args, switches)
+    try:
+        return WAYS[asked[0]].subject(args) if asked else run_subject(args, switches)
+    except NoSampleError as error:
+        raise DataError(str(error)) from None

@@ -34,7 +34,8 @@ def break_even_line(found: Mapping[str, Any]) -> list[str]:
     """Return the line on the quantised network that carries as much, and the figures of others to compare it with."""
     quantised = next((one for one in found["others"] if one["kind"] == "quantised"), None)
     if quantised is None or not found["rate"]:
-        return ["break-even: no spike was counted, and so no rate can be compared"]
+        told = f"{found['rate_told']}, " if found.get("rate_told") else ""
+        return [f"break-even: {told}no spike was counted, and so no rate can be compared"]
     even, plain = quantised["break_even"], quantised["break_even_arithmetic"]
     network = f"the quantised network of {quantised['bits']}-bit activations"
     fires = f"this network fires at {100 * found['rate']:.3g} % (of {found['rate_of']} and timesteps)"

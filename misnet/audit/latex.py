@@ -60,13 +60,14 @@ def caption_of(report: Mapping[str, Any]) -> str:
     prices = "; ".join(f"{table} for {', '.join(names)}" for table, names in used.items())
     accuracy = ", ".join(f"{head} {100 * share:.2f} %" for head, share in report.get("accuracy", {}).items())
     steps = f"T={report['timesteps']}"
-    of = "as the rates tell it, no samples" if report.get("by_rates") else f"mean of {samples_words(report)}"
+    of = "By the rates that were told, of no samples" if report.get("by_rates") else f"mean of {samples_words(report)}"
+    deviation = "" if report.get("by_rates") else "; sd: over the samples"
     sentences = [
         f"Operations and energy of one sample: {report['title']}",
         f"{'' if steps in report['title'] else f'{steps}; '}{of}",
         *([f"Weights: {words}"] if (words := training_words(report)) else []),
         *([f"Accuracy on the same samples: {accuracy}"] if accuracy else []),
-        f"MAC: multiply-accumulates, AC: accumulations, by each rule; sd: over the samples. Prices: {prices}",
+        f"MAC: multiply-accumulates, AC: accumulations, by each rule{deviation}. Prices: {prices}",
         f"snncore {report['provenance']['versions']['snncore']}",
     ]
     return " ".join(f"{escape(text)}." for text in sentences)

@@ -3,10 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from misnet.datasets import DataError
 from snncore import Ops
 
-__all__ = ["Subject"]
+__all__ = ["NoSampleError", "Subject"]
+
+
+class NoSampleError(ValueError):
+    """A subject of no sample at all; the message names what there was none in."""
 
 
 @dataclass
@@ -45,5 +48,5 @@ class Subject:
 
     def __post_init__(self) -> None:
         """Refuse a subject of no sample at all, whatever brought it: nothing can be said of one."""
-        if self.ops.samples == 0:
-            raise DataError(f"{self.data.get('name') or self.title}: expected at least one sample, found none")
+        if self.ops.samples == 0 and not any(self.ops.told.values()):  # samples may have run, and nothing been counted
+            raise NoSampleError(f"{self.data.get('name') or self.title}: expected at least one sample, found none")

@@ -1,9 +1,14 @@
 """tools/audit.py on networks that are not here: layer tables, recorded spikes, graphs; what it prints and refuses."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+
+from misnet.audit.subject import Subject
+from misnet.tools.ways import WAYS
+from snncore import Ops
 
 TABLE = "name,kind,in_channels,out_channels,size,rate,recording\na,conv,2,4,6,{r},s\nb,lif,4,,6x6,{r},t\n"
 
@@ -154,3 +159,11 @@ def test_of_recordings_without_neurons_no_firing_rate_is_said(call, tmp_path):
     assert (result.status, "firing rate 0" in result.out) == (0, False)
     line = next(line for line in result.out.splitlines() if line.startswith("exact "))
     assert line.split()[1:-1] == ["0.000", "5.000", "4.5000", "0.0000", "4.5000", "4.5000"]  # 5 x 0.9 pJ
+
+
+def test_nothing_that_was_counted_is_no_success_whatever_the_way(call, table, monkeypatch):
+    """A way in that brings no sample ends with status 1 and the name of what held none."""
+    way = replace(WAYS["layers"], subject=lambda args: Subject("a", Ops(0), 1, data={"name": "none.npy"}))
+    monkeypatch.setitem(WAYS, "layers", way)
+    result = call("audit", "--layers", table)
+    assert (result.status, result.err) == (1, "error: none.npy: expected at least one sample, found none\n")

@@ -87,8 +87,8 @@ def test_a_table_by_rates_has_neither_samples_nor_a_rate_of_neurons_that_are_not
     assert lines[0].endswith("by the rates of the table: no samples, 45 parameters")
     assert "counts and energies below are for one sample (all timesteps)" in lines
     for text in ("\n".join(lines), page("t", found), latex_table(found)):
-        assert not re.search(r"\b1 samples?\b|firing rate [0-9]|mean of", text)
-    assert "as the rates tell it, no samples." in latex_table(found)
+        assert not re.search(r"\b1 samples?\b|firing rate [0-9]|mean of|over the samples", text)
+    assert ". By the rates that were told, of no samples." in latex_table(found)
     fires = report_of(tmp_path, HEADING + "n,lif,5,,,,50 %\n")
     assert "firing rate 0.5000; counts" in "\n".join(audit_lines(fires))
 

@@ -12,9 +12,8 @@ from misnet.audit.claims_text import claim_lines
 from misnet.audit.figures import ENERGY_UNITS
 from misnet.audit.html_page import page
 from misnet.audit.report import calibrate, count_batches, dense_operations, report
-from misnet.audit.subject import Subject
+from misnet.audit.subject import NoSampleError, Subject
 from misnet.audit.text import layer_table, rule_table
-from misnet.datasets import DataError
 from misnet.models.misnet.config import preset
 from misnet.paper.contradictions import between_tables, energy_scaling
 from snncore.energy import RULES, apply_rule, load_prices
@@ -60,7 +59,7 @@ def test_dense_operations_by_shape_equal_those_of_a_run(switches):
 def test_no_sample_is_no_subject(audited):
     config, model, _, _ = audited
     nothing = count_batches(model, [])
-    with pytest.raises(DataError, match=r"^noise: expected at least one sample, found none$"):
+    with pytest.raises(NoSampleError, match=r"^noise: expected at least one sample, found none$"):
         Subject("a network", nothing, config.timesteps, data={"name": "noise"})
 
 
