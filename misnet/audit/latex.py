@@ -60,7 +60,7 @@ def caption_of(report: Mapping[str, Any]) -> str:
     prices = "; ".join(f"{table} for {', '.join(names)}" for table, names in used.items())
     accuracy = ", ".join(f"{head} {100 * share:.2f} %" for head, share in report.get("accuracy", {}).items())
     steps = f"T={report['timesteps']}"
-    of = "By the rates that were told, of no samples" if report.get("by_rates") else f"mean of {samples_words(report)}"
+    of = "By the rates that were told, of no samples" if report.get("by_rates") else f"Mean of {samples_words(report)}"
     deviation = "" if report.get("by_rates") else "; sd: over the samples"
     sentences = [
         f"Operations and energy of one sample: {report['title']}",
