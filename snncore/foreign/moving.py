@@ -81,6 +81,8 @@ def move(rec: Recorder, name: str, args: tuple, made: list[Any]) -> None:
             _join(rec, name, list(x), y, *args[1:])
             continue
         known, axes = rec.trail.of(x), rec.trail.axes(x)
+        if name in ("select", "unbind") and rec.trail.is_input(x) and axes[:1] and axes[0] == (("T", len(x)),):
+            rec.looped |= set(range(len(x))) if name == "unbind" else {args[2] % len(x)} if not args[1] else set()
         after = MOVES[name](axes, y, *args[1:])
         if after is not None and name in ("expand", "repeat") and _now_over_time(x, y, axes, rec.trail.timesteps):
             after = ((("T", len(y)),), *after[1:])

@@ -10,7 +10,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from snncore.foreign.axes import Axes, Laid, guessed, laid
 
-__all__ = ["Known", "Trail", "as_events"]
+__all__ = ["Known", "Trail", "as_events", "as_numpy", "small_whole"]
 
 
 @dataclass
@@ -90,10 +90,7 @@ class Trail:
 
     def array(self, x: Any, analog: bool = False) -> np.ndarray:
         """x as the engine has it: spikes as the narrowest unsigned integers, all else as floats."""
-        values = x.detach().cpu()
-        if values.dtype == torch.bfloat16:
-            values = values.float()
-        found = values.numpy()
+        found = as_numpy(x)
         known = self.of(x)
         if not analog and (known.events or _is_integer(x)):
             as_integers = as_events(found)
@@ -106,17 +103,31 @@ class Trail:
         return laid(self.array(x, analog), self.axes(x) if axes is None else axes)
 
 
+def as_numpy(x: Any) -> np.ndarray:
+    """The entries of a tensor; of a float type that NumPy lacks as float32."""
+    values = x.detach().cpu().resolve_conj().resolve_neg()
+    lacks = values.dtype.is_floating_point and values.dtype not in (torch.float16, torch.float32, torch.float64)
+    return (values.float() if lacks else values).numpy()
+
+
 def as_events(x: np.ndarray) -> np.ndarray | None:
     """x as unsigned integers, the narrowest that hold it; None if it holds anything else."""
     if x.dtype == bool:
         return x.view(np.uint8)
     if x.size == 0:
         return x.astype(np.uint8)
-    low, high = x.min(), x.max()
+    low, high = float(x.min()), float(x.max())  # float16 would not hold the bound
     if not 0 <= low <= high < 2**32:
         return None
     made = x.astype(np.min_scalar_type(int(high)))
     return made if x.dtype.kind in "ui" or np.array_equal(made, x) else None
+
+
+def small_whole(x: np.ndarray) -> int | None:
+    """The largest entry of x if all are whole numbers from 0 to 255, else None."""
+    if x.size == 0 or not 0 <= float(x.min()) <= float(x.max()) <= 255 or not np.array_equal(x, np.rint(x)):
+        return None
+    return int(x.max())
 
 
 def _is_integer(x: Any) -> bool:
