@@ -87,6 +87,7 @@ def audit_torch(
     ops.batches = 0
     left_out: dict[str, int] = {}
     whole: dict[str, int | None] = {}
+    rounded: dict[str, int] = {}
     given = Inputs(model, events)
     shape: tuple[int, ...] = ()
     for tensors, axes in _batches(inputs, layout, timesteps, samples):
@@ -102,6 +103,7 @@ def audit_torch(
         ops.layout, ops.confirmed = axes, ops.confirmed or rec.confirmed
         shape = shape or tuple(tensors[0].shape)
         ops.extend(part)
+        rounded |= {path: max(top, rounded.get(path, 0)) for path, top in rec.rounded.items()}
         for text, n in (*rec.notes.items(), *((_named(*key), n) for key, n in rec.uncounted.items())):
             left_out[text] = left_out.get(text, 0) + n
         if strict and rec.uncounted:
@@ -110,9 +112,11 @@ def audit_torch(
     unsure = None if layout or not shape else doubt(shape, ops.layout, timesteps, ops.confirmed)
     ops.notes += [text for text in (unsure, given.note()) if text]
     ops.notes += [WHOLE.format(path=path, top=top) for path, top in whole.items() if top]
+    ops.notes += [ROUNDED.format(path=path, top=top) for path, top in rounded.items()]
     return ops
 
 
+ROUNDED = "{path} gets whole numbers from 0 to {top} that were made by rounding or a sign: counted as events (AC)"
 WHOLE = "{path} gets only whole numbers from 0 to {top} that no neuron made: counted as analog values (MAC)"
 
 

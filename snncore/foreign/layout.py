@@ -40,4 +40,5 @@ def doubt(shape: Sequence[int], layout: str, timesteps: int | None, confirmed: b
         other = "NT"
     if not other:
         return None
-    return f"inputs of shape {shape} were read as {reading(shape, layout)}; {reading(shape, other)}, fits as well: say which"
+    also = f"{reading(shape, other)}, fits as well: say which"
+    return f"inputs of shape {shape} were read as {reading(shape, layout)}; {also}"

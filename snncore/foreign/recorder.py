@@ -54,7 +54,10 @@ class Recorder:
         self.step: int | None = None
         self.in_time = False  # a neuron went through the axis that is taken for time
         self.looped: set[int] = set()  # entries of the first axis of an input that the network took one by one
-        self.whole: dict[str, int | None] = {}
+        self.whole: dict[
+            str, int | None
+        ] = {}  # by layer: the largest of the whole numbers that it got as analog values
+        self.rounded: dict[str, int] = {}  # by layer: the largest of the rounded numbers that it got as events
 
     @property
     def path(self) -> str:
@@ -150,6 +153,8 @@ class Recorder:
 
     def weigh(self, x: Any, array: np.ndarray) -> None:
         """Remember what a layer with weights gets as analog values, if that could be events."""
+        if array.dtype.kind != "f" and self.trail.of(x).rounded and array.any():
+            self.rounded[self.path] = max(int(array.max()), self.rounded.get(self.path, 0))
         if array.dtype.kind != "f" or self.trail.of(x).outside or self.trail.of(x).averaged:
             return
         top = None if self.whole.get(self.path, 0) is None else small_whole(array)

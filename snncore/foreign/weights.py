@@ -81,7 +81,7 @@ def _linear(rec: Recorder, y: Any, x: Any, w: Any, b: Any) -> None:
     axes = rec.trail.axes(x)
     rec.check_feature(x, x.ndim - 1, axes[-1])
     axes = (*axes[:-1], *plain(x.shape[-1:]))
-    ours = laid(rec.trail.array(x), axes)
+    ours = laid(rec.trail.array(x, zeros=True), axes)
     rec.weigh(x, ours.array)
     out = (*axes[:-1], *plain(y.shape[-1:]))
     arrays = (ours.array, rec.trail.array(w, analog=True), None if b is None else rec.trail.array(b, analog=True))
@@ -117,7 +117,7 @@ def with_bias(rec: Recorder, y: Any, b: Any, x: Any, w: Any, **scales: Any) -> N
 
 def _channels_last(rec: Recorder, x: Any) -> Any:
     """x [M, C, ...] with its cells first and its channels last."""
-    ours = laid(rec.trail.array(x), rec.batch_axes(x))
+    ours = laid(rec.trail.array(x, zeros=True), rec.batch_axes(x))
     spatial = x.ndim - 2
     return ours._replace(array=np.moveaxis(ours.array, -spatial - 1, -1))
 
