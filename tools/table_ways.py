@@ -64,13 +64,14 @@ def add_layers(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--layout",
         metavar="AXES",
-        help="of the arrays of --spikes: TNHWC (default), TNCHW, TNF, ...; without N for one; of those of --torch: TN, NT or N",
+        help="of the arrays of --spikes: TNHWC (default), TNCHW, TNF, ...; without N for one; "
+        "of the inputs of --torch: TN (time first), NT or N (default: TN if it fits)",
     )
     group.add_argument(
         "--steps",
         type=steps_of,
         metavar="T",
-        help=f"timesteps of the network, where the table has none (default: {STEPS}); with --torch: of the network (default: none)",
+        help=f"timesteps of the network, where the table has none (default: {STEPS}); with --torch: (default: none)",
     )
     group.add_argument(
         "--rate", type=rate_of, metavar="R", help="of layers without one: 0.13, 13%% or 0.1-0.3 (default: 0 to 1)"

@@ -25,7 +25,7 @@ def add_torch(group: argparse._ArgumentGroup) -> None:
         "--events": {
             "action": argparse.BooleanOptionalAction,
             "default": None,
-            "help": "float inputs of --torch are events, whole numbers; --no-events: integers are handed over as they are",
+            "help": "float inputs of --torch are events, whole numbers; --no-events: integers stay as they are",
         },
         "--outer-loop": {
             "action": "store_true",

@@ -37,8 +37,9 @@ def torch_subject(
 ) -> Subject:
     """Count the network that `function` of `file` makes, in evaluation mode, on all samples of `inputs`.
 
-    layout, outer_loop, events: see `snncore.audit_torch`. batch_size: samples at a time. What is not counted is among the
-    warnings of the subject. Raises SourceError; ImportError, which says what to install, without PyTorch.
+    layout, outer_loop, events: see `snncore.audit_torch`; a layout that is not told is chosen for all samples at once.
+    batch_size: samples at a time. Floats get the float type of the network. What is not counted is among the warnings
+    of the subject. Raises SourceError; ImportError, which says what to install, without PyTorch.
     """
     import snncore
 
@@ -47,29 +48,30 @@ def torch_subject(
 
     with _beside(file):
         model = load_model(file, function).eval()
-        arrays = load_inputs(inputs)
+        arrays = [_in_float_type_of(model, x) for x in load_inputs(inputs)]
         shapes = [tuple(x.shape) for x in arrays]
+        more: list[str] = []
+
+        def count(axes: str) -> Any:
+            batches = _cut(arrays, inputs, timesteps, axes, batch_size)
+            options: dict[str, Any] = {"outer_loop": outer_loop, "events": events, "strict": False, "details": False}
+            return audit_torch(model, batches, timesteps, layout=axes, **options)
+
         axes = layout or chosen(shapes[:1], timesteps)
-        options = {"outer_loop": outer_loop, "events": events, "strict": False, "details": False}
-        more = []
         try:
             try:
-                ops = audit_torch(
-                    model, _cut(arrays, inputs, timesteps, axes, batch_size), timesteps, layout=axes, **options
-                )
+                ops = count(axes)
             except WrongLayout:
                 if layout or axes != "TN":
                     raise
                 axes = "N"  # the network itself says that the first axis is not time
                 more.append(f"inputs of shape {shapes[0]} were read as {reading(shapes[0], axes)}")
-                ops = audit_torch(
-                    model, _cut(arrays, inputs, timesteps, axes, batch_size), timesteps, layout=axes, **options
-                )
+                ops = count(axes)
         except (ValueError, CostError) as error:
             raise SourceError(f"{inputs}: {error}") from None
         except (Exception, SystemExit) as error:  # whatever the code of the network raises
             found = ", ".join(map(str, shapes))
-            what = _words(error)
+            what = f"SystemExit: {error}" if isinstance(error, SystemExit) else str(error)
             raise SourceError(f"{inputs}: {type(model).__name__} failed on inputs of shape {found}: {what}") from error
     unsure = None if layout else doubt(shapes[0], axes, timesteps, ops.confirmed)
     more += [f"{unsure}, with --layout"] if unsure else []
@@ -173,14 +175,17 @@ def _beside(file: Path) -> Iterator[None]:
             sys.path.remove(folder)
 
 
-def _words(error: BaseException) -> str:
-    return f"SystemExit: {error}" if isinstance(error, SystemExit) else str(error)
+def _in_float_type_of(model: Any, x: Any) -> Any:
+    """A tensor of x; floats in the float type of the network."""
+    from snncore.foreign.inputs import tensor
+
+    made = tensor(x)
+    own = next((p.dtype for p in model.parameters() if p.is_floating_point()), made.dtype)
+    return made.to(own) if made.is_floating_point() else made
 
 
 def _cut(arrays: list[Any], file: Path, timesteps: int, layout: str, size: int) -> list[tuple[Any, ...]]:
     """Batches of at most `size` samples, cut along their axis."""
-    from snncore.foreign.inputs import tensor
-
     first = arrays[0]
     axis = layout.index("N")
     counts = {x.shape[axis] if x.ndim > axis else None for x in arrays}
@@ -194,8 +199,7 @@ def _cut(arrays: list[Any], file: Path, timesteps: int, layout: str, size: int) 
             f"{file}: expected {timesteps} timesteps in layout {layout}, found shape {tuple(first.shape)}"
         )
     starts = range(0, samples, size)
-    tensors = [tensor(x) for x in arrays]
-    return [tuple(x.narrow(axis, i, min(size, samples - i)).contiguous().clone() for x in tensors) for i in starts]
+    return [tuple(x.narrow(axis, i, min(size, samples - i)).contiguous().clone() for x in arrays) for i in starts]
 
 
 def _sha256_of_weights(model: Any) -> str:

@@ -32,6 +32,12 @@ class TorchOps(Ops):
         self.notes: list[str] = []
         self.layout = ""
         self.confirmed = False
+        self.ran = samples or 0
+
+    @property
+    def samples(self) -> int:
+        """Number of samples that ran, whether anything of them was counted or not."""
+        return self.ran
 
 
 def audit_torch(
@@ -91,6 +97,11 @@ def audit_torch(
     given = Inputs(model, events)
     shape: tuple[int, ...] = ()
     for tensors, axes in _batches(inputs, layout, timesteps, samples):
+        if ops.layout == "TN" != axes:
+            raise ValueError(
+                f"inputs: the first batch was read as TN, and one of shape {tuple(tensors[0].shape)} does not fit; "
+                "say layout"
+            )
         axes = ops.layout or axes
         try:
             part, rec = _run(model, given, tensors, axes, timesteps, samples, (outer_loop, run, neurons), whole)
@@ -103,6 +114,7 @@ def audit_torch(
         ops.layout, ops.confirmed = axes, ops.confirmed or rec.confirmed
         shape = shape or tuple(tensors[0].shape)
         ops.extend(part)
+        ops.ran += part.told[0] or 0
         rounded |= {path: max(top, rounded.get(path, 0)) for path, top in rec.rounded.items()}
         for text, n in (*rec.notes.items(), *((_named(*key), n) for key, n in rec.uncounted.items())):
             left_out[text] = left_out.get(text, 0) + n
@@ -123,7 +135,7 @@ WHOLE = "{path} gets only whole numbers from 0 to {top} that no neuron made: cou
 def _batches(
     inputs: Any, layout: str | None, timesteps: int | None, samples: int | None
 ) -> Iterator[tuple[tuple, str]]:
-    """(tensors, layout) of each batch; the layout is one for all. ValueError if a later batch does not fit it."""
+    """(tensors, layout) of each batch: that which was told, or which fits: all batches of a list, each of others."""
     alone = torch.is_tensor(inputs) or isinstance(inputs, tuple | np.ndarray | str) or not isinstance(inputs, Iterable)
     batches: Iterable[Any] = [inputs] if alone else inputs
     made = (tuple(map(tensor, batch if isinstance(batch, tuple) else (batch,))) for batch in batches)
@@ -132,15 +144,8 @@ def _batches(
         axes = layout or chosen([x[0].shape for x in known], timesteps, samples)
         yield from ((x, axes) for x in known)
         return
-    axes = layout or ""
     for x in made:
-        found = layout or chosen([x[0].shape], timesteps, samples)
-        if axes == "TN" != found:
-            raise ValueError(
-                f"inputs: the first batch was read as TN, and one of shape {tuple(x[0].shape)} does not fit; say layout"
-            )
-        axes = axes or found
-        yield x, axes
+        yield x, layout or chosen([x[0].shape], timesteps, samples)
 
 
 def _run(

@@ -47,7 +47,9 @@ class Inputs:
             if events and top is None:
                 raise ValueError(f"inputs: expected events, whole numbers from 0 to 255, found others, shape {shape}")
             self.top = None if top is None or self.top is None else max(self.top, top)
-        elif events and bool((x < 0).any()):
+        elif events and x.dtype != torch.bool and bool((x < 0).any()):
+            if self.events:
+                raise ValueError(f"inputs: expected events, whole numbers of at least 0, found {int(x.min())}")
             events = False  # signed integers are numbers
         made = x.to(self.own.device, self.own.dtype) if events or self._is_number(x) else x.to(self.own.device)
         rec.trail.take(made, layout, events)
@@ -59,7 +61,7 @@ class Inputs:
 
     def note(self) -> str | None:
         """What to say of float inputs that could be events."""
-        return ANALOG.format(top=self.top) if self.top and not self.events else None
+        return ANALOG.format(top=self.top) if self.top and self.events is None else None
 
 
 def tensor(x: Any) -> Any:

@@ -64,7 +64,9 @@ class Operations(TorchDispatchMode):
         results = [y for y in (made if isinstance(made, tuple | list) else (made,)) if torch.is_tensor(y)]
         tensors = [x for x in args if torch.is_tensor(x)]
         moved = name in MADE or name in MOVES or name in ("copy", "cat", "stack")
-        if not moved and any(x.is_complex() for x in (*tensors, *results)):
+        if any(x.layout != torch.strided for x in (*tensors, *results)):
+            self.unknown(name, "sparse", tensors, [y for y in results if y.layout == torch.strided])
+        elif not moved and any(x.is_complex() for x in (*tensors, *results)):
             self.unknown(name, "complex", tensors, results)
         elif name in MADE:
             make(rec, name, args, results)
@@ -108,7 +110,8 @@ def written(func: Any, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
     for i, argument in enumerate(func._schema.arguments):
         if argument.alias_info is not None and argument.alias_info.is_write:
             value = kwargs.get(argument.name, args[i] if i < len(args) else None)
-            found += [x for x in (value if isinstance(value, list | tuple) else [value]) if torch.is_tensor(x)]
+            both = value if isinstance(value, list | tuple) else [value]
+            found += [x for x in both if isinstance(x, torch.Tensor) and x.layout == torch.strided]
     return found
 
 

@@ -48,7 +48,8 @@ def _unknown(axes: Axes, y: Any, *_: Any) -> None:
 
 
 SAME = """slice split split_with_sizes unsafe_split unsafe_split_with_sizes clone detach alias lift_fresh _to_copy copy
-contiguous index_select gather flip roll constant_pad_nd tril triu upsample_nearest1d upsample_nearest2d
+contiguous index_select gather flip roll constant_pad_nd channel_shuffle
+native_channel_shuffle tril triu upsample_nearest1d upsample_nearest2d
 upsample_nearest3d reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d"""
 ELSEWHERE = "as_strided index unfold diagonal pixel_shuffle pixel_unshuffle embedding im2col take"
 MOVES: dict[str, Callable[..., Axes | None]] = {

@@ -37,7 +37,7 @@ def add(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None:
 
 
 def _gives_back(rec: Recorder, x: Any, other: Any) -> bool:
-    """Whether x is s - other of spikes s, so that x + other is s but for the last digits (a straight-through gradient)."""
+    """Whether x is s - other of spikes s, so that x + other is s but for the last digits (straight-through)."""
     if not (torch.is_tensor(x) and torch.is_tensor(other)):
         return False
     minus = rec.trail.of(x).minus
