@@ -65,13 +65,14 @@ def add_layers(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--layout",
         metavar="AXES",
-        help="of the arrays of --spikes: TNHWC (default), TNCHW, TNF, ...; without N for one",
+        help="of the arrays of --spikes: TNHWC (default), TNCHW, TNF, ...; without N for one; "
+        "of the inputs of --torch: TN (time first), NT or N (default: TN if it fits)",
     )
     group.add_argument(
         "--steps",
         type=steps_of,
         metavar="T",
-        help=f"timesteps of the network, where the table has none (default: {STEPS})",
+        help=f"timesteps of the network, where the table has none (default: {STEPS}); with --torch: (default: none)",
     )
     group.add_argument(
         "--rate", type=rate_of, metavar="R", help="of layers without one: 0.13, 13%% or 0.1-0.3 (default: 0 to 1)"
@@ -120,7 +121,12 @@ def add_nir(group: argparse._ArgumentGroup) -> None:
         "--nir-table", type=Path, metavar="FILE.csv", help="with --nir: write its layers as a table for --layers"
     )
     with suppress(argparse.ArgumentError):  # of another way
-        group.add_argument("--inputs", type=Path, metavar="FILE.npy", help="data to run on: [T, N, ...]")
+        group.add_argument(
+            "--inputs",
+            type=Path,
+            metavar="FILE.npy",
+            help="data to run on: [T, N, ...]; with --torch: .npy, .npz or .pt",
+        )
 
 
 def nir_subject(args: argparse.Namespace) -> Subject:

@@ -19,9 +19,14 @@ def add_torch(group: argparse._ArgumentGroup) -> None:
     """Add --torch and what goes with it; what another way has declared already is shared."""
     kinds: dict[str, dict[str, Any]] = {
         "--torch": {"metavar": "FILE.py:FUNCTION", "help": "a PyTorch network: what a function of a file returns"},
-        "--inputs": {"type": Path, "metavar": "FILE", "help": "what it runs on: .npy, .npz or .pt, all samples"},
-        "--steps": {"type": int, "metavar": "T", "help": "timesteps of the network (default: none)"},
+        "--inputs": {"type": Path, "metavar": "FILE", "help": "what --torch runs on: .npy, .npz or .pt, all samples"},
+        "--steps": {"type": int, "metavar": "T", "help": "timesteps of the network of --torch (default: none)"},
         "--layout": {"metavar": "AXES", "help": "of the inputs: TN (time first), NT or N (default: TN if it fits)"},
+        "--events": {
+            "action": argparse.BooleanOptionalAction,
+            "default": None,
+            "help": "float inputs of --torch are events, whole numbers; --no-events: integers stay as they are",
+        },
         "--outer-loop": {
             "action": "store_true",
             "default": None,
@@ -49,7 +54,7 @@ def torch_way(args: argparse.Namespace) -> Subject:
         raise UsageError(f"--steps: expected a whole number of at least 1, found {args.steps}")
     try:
         return torch_subject(
-            Path(file), function, args.inputs, steps, args.layout, bool(args.outer_loop), args.batch_size
+            Path(file), function, args.inputs, steps, args.layout, bool(args.outer_loop), args.batch_size, args.events
         )
     except ImportError as error:
         raise UsageError(f"--torch: {error}") from None

@@ -2,8 +2,10 @@
 
 import hashlib
 import runpy
+import sys
 import traceback
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -31,28 +33,51 @@ def torch_subject(
     layout: str | None = None,
     outer_loop: bool = False,
     batch_size: int = 32,
+    events: bool | None = None,
 ) -> Subject:
     """Count the network that `function` of `file` makes, in evaluation mode, on all samples of `inputs`.
 
-    layout, outer_loop: see `snncore.audit_torch`. batch_size: samples at a time. What is not counted is among the
-    warnings of the subject. Raises SourceError; ImportError, which says what to install, without PyTorch.
+    layout, outer_loop, events: see `snncore.audit_torch`; a layout that is not told is chosen for all samples at once.
+    batch_size: samples at a time. Floats get the float type of the network. What is not counted is among the warnings
+    of the subject. Raises SourceError; ImportError, which says what to install, without PyTorch.
     """
     import snncore
 
     audit_torch = snncore.audit_torch  # before the file is run, so that a missing PyTorch is said first
-    model = load_model(file, function).eval()
-    arrays = load_inputs(inputs)
-    batches = _cut(arrays, inputs, timesteps, layout, batch_size)
-    try:
-        ops = audit_torch(model, batches, timesteps, layout=layout, outer_loop=outer_loop, strict=False, details=False)
-    except (ValueError, CostError) as error:
-        raise SourceError(f"{inputs}: {error}") from None
-    except Exception as error:  # whatever the code of the network raises
-        shapes = ", ".join(str(x.shape) for x in batches[0])
-        raise SourceError(f"{inputs}: {type(model).__name__} failed on inputs of shape {shapes}: {error}") from error
+    from snncore.foreign.layout import WrongLayout, chosen, doubt, reading
+
+    with _beside(file):
+        model = load_model(file, function).eval()
+        arrays = [_in_float_type_of(model, x) for x in load_inputs(inputs)]
+        shapes = [tuple(x.shape) for x in arrays]
+        more: list[str] = []
+
+        def count(axes: str) -> Any:
+            batches = _cut(arrays, inputs, timesteps, axes, batch_size)
+            options: dict[str, Any] = {"outer_loop": outer_loop, "events": events, "strict": False, "details": False}
+            return audit_torch(model, batches, timesteps, layout=axes, **options)
+
+        axes = layout or chosen(shapes[:1], timesteps)
+        try:
+            try:
+                ops = count(axes)
+            except WrongLayout:
+                if layout or axes != "TN":
+                    raise
+                axes = "N"  # the network itself says that the first axis is not time
+                more.append(f"inputs of shape {shapes[0]} were read as {reading(shapes[0], axes)}")
+                ops = count(axes)
+        except (ValueError, CostError) as error:
+            raise SourceError(f"{inputs}: {error}") from None
+        except (Exception, SystemExit) as error:  # whatever the code of the network raises
+            found = ", ".join(map(str, shapes))
+            what = f"SystemExit: {error}" if isinstance(error, SystemExit) else str(error)
+            raise SourceError(f"{inputs}: {type(model).__name__} failed on inputs of shape {found}: {what}") from error
+    unsure = None if layout else doubt(shapes[0], axes, timesteps, ops.confirmed)
+    more += [f"{unsure}, with --layout"] if unsure else []
     name = f"{type(model).__name__} of {file.name}:{function}"
     return Subject(
-        title=f"{name}, T={timesteps}, on {inputs.name}" if timesteps else f"{name}, on {inputs.name}",
+        title=f"{name}, T={timesteps}, on {inputs.name} ({axes})" if timesteps else f"{name}, on {inputs.name}",
         ops=ops,
         timesteps=timesteps,
         network={
@@ -64,8 +89,13 @@ def torch_subject(
         },
         weights=f"as {file.name}:{function} made them (seed 0, if it draws any)",
         parameters=sum(p.numel() for p in model.parameters()),
-        data={"name": inputs.name, "shapes": [list(x.shape) for x in arrays], "fingerprint": sha256_of(inputs)},
-        warnings=list(ops.notes),
+        data={
+            "name": inputs.name,
+            "shapes": [list(x) for x in shapes],
+            "layout": axes,
+            "fingerprint": sha256_of(inputs),
+        },
+        warnings=[*more, *ops.notes],
         weights_sha256=_sha256_of_weights(model),
     )
 
@@ -78,7 +108,7 @@ def load_model(file: Path, function: str) -> Any:
         names = runpy.run_path(str(file.resolve()))
     except OSError as error:
         raise SourceError(f"{file}: {error.strerror}") from None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         line = traceback.extract_tb(error.__traceback__)[-1].lineno
         raise SourceError(f"{file}: running it failed at line {line}: {type(error).__name__}: {error}") from error
     torch.manual_seed(0)  # weights that the function does not load are the same each time
@@ -88,7 +118,7 @@ def load_model(file: Path, function: str) -> Any:
         raise SourceError(f"{file}: expected a function {function}, found {', '.join(others) or 'no function'}")
     try:
         model = make()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise SourceError(f"{file}: {function}() failed: {type(error).__name__}: {error}") from error
     if not isinstance(model, torch.nn.Module):
         raise SourceError(f"{file}: expected {function}() to return a torch.nn.Module, found {type(model).__name__}")
@@ -105,8 +135,7 @@ def load_inputs(file: Path) -> list[Any]:
 
             found = torch.load(file, map_location="cpu", weights_only=True)
             values = list(found.values()) if isinstance(found, dict) else found
-            values = [values] if torch.is_tensor(values) else list(values)
-            arrays = [x.numpy() for x in values]
+            arrays = [values] if torch.is_tensor(values) else list(values)
         elif file.suffix == ".npz":
             with np.load(file, allow_pickle=False) as stored:
                 arrays = [stored[name] for name in stored.files]
@@ -117,32 +146,60 @@ def load_inputs(file: Path) -> list[Any]:
     except Exception as error:
         raise SourceError(f"{file}: expected arrays, found {type(error).__name__}: {error}") from None
     for x in arrays:
-        if not isinstance(x, np.ndarray) or x.ndim == 0 or x.dtype.kind not in "biuf":
+        if not hasattr(x, "ndim") or x.ndim == 0 or not _are_numbers(x):
             raise SourceError(f"{file}: expected arrays of numbers with axes, found {getattr(x, 'shape', type(x))}")
-        if x.dtype.kind == "f" and not np.isfinite(x).all():
-            raise SourceError(f"{file}: expected finite numbers, found {x[~np.isfinite(x)][0]}")
-        if not x.size:
-            raise SourceError(f"{file}: expected at least one sample, found an array of shape {x.shape}")
+        if 0 in x.shape:
+            raise SourceError(
+                f"{file}: expected at least one sample of at least one value, found shape {tuple(x.shape)}"
+            )
     if not arrays:
         raise SourceError(f"{file}: expected at least one array, found none")
     return arrays
 
 
-def _cut(arrays: list[Any], file: Path, timesteps: int, layout: str | None, size: int) -> list[tuple[Any, ...]]:
+def _are_numbers(x: Any) -> bool:
+    """Whether an array or tensor holds bits, integers or floats."""
+    if isinstance(x, np.ndarray):
+        return x.dtype.kind in "biuf"
+    return not (x.is_complex() or x.is_quantized or x.is_sparse)
+
+
+@contextmanager
+def _beside(file: Path) -> Iterator[None]:
+    """Let a file import what lies beside it, as it may where Python runs it."""
+    sys.path.insert(0, folder := str(file.resolve().parent))
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            sys.path.remove(folder)
+
+
+def _in_float_type_of(model: Any, x: Any) -> Any:
+    """A tensor of x; floats in the float type of the network."""
+    from snncore.foreign.inputs import tensor
+
+    made = tensor(x)
+    own = next((p.dtype for p in model.parameters() if p.is_floating_point()), made.dtype)
+    return made.to(own) if made.is_floating_point() else made
+
+
+def _cut(arrays: list[Any], file: Path, timesteps: int, layout: str, size: int) -> list[tuple[Any, ...]]:
     """Batches of at most `size` samples, cut along their axis."""
     first = arrays[0]
-    layout = layout or ("TN" if timesteps and first.ndim > 1 and len(first) == timesteps else "N")
     axis = layout.index("N")
     counts = {x.shape[axis] if x.ndim > axis else None for x in arrays}
     if len(counts) != 1 or None in counts:
         raise SourceError(
-            f"{file}: expected one number of samples, found shapes {[x.shape for x in arrays]} ({layout})"
+            f"{file}: expected one number of samples, found shapes {[tuple(x.shape) for x in arrays]} ({layout})"
         )
     samples = counts.pop()
     if "T" in layout and timesteps and first.shape[layout.index("T")] != timesteps:
-        raise SourceError(f"{file}: expected {timesteps} timesteps in layout {layout}, found shape {first.shape}")
+        raise SourceError(
+            f"{file}: expected {timesteps} timesteps in layout {layout}, found shape {tuple(first.shape)}"
+        )
     starts = range(0, samples, size)
-    return [tuple(x.take(range(i, min(i + size, samples)), axis) for x in arrays) for i in starts]
+    return [tuple(x.narrow(axis, i, min(size, samples - i)).contiguous().clone() for x in arrays) for i in starts]
 
 
 def _sha256_of_weights(model: Any) -> str:

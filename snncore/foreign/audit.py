@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from snncore.foreign.inputs import Inputs, tensor
+from snncore.foreign.layout import LAYOUTS, WrongLayout, chosen, doubt, reading
 from snncore.foreign.neurons import Neuron
 from snncore.foreign.peers import reset
-from snncore.foreign.recorder import LayoutError, Recorder
+from snncore.foreign.recorder import LayoutError, Recorder, StepsError
 from snncore.foreign.trail import Trail
 from snncore.foreign.watch import watched
 from snncore.opcount.cost import CostError
@@ -17,15 +19,25 @@ from snncore.opcount.ops import Ops
 
 __all__ = ["TorchOps", "audit_torch"]
 
-LAYOUTS = ("TN", "NT", "N")
-
 
 class TorchOps(Ops):
-    """Counts of a network of others. notes: what was not counted, or was read in another way, in words."""
+    """Counts of a network of others.
+
+    notes: what was not counted, or was read in another way, in words. layout: that of the inputs, told or chosen.
+    confirmed: the network itself took the first axis of its inputs for time.
+    """
 
     def __init__(self, samples: int | None = None, timesteps: int | None = None, details: bool = True) -> None:
         super().__init__(samples, timesteps, details)
         self.notes: list[str] = []
+        self.layout = ""
+        self.confirmed = False
+        self.ran = samples or 0
+
+    @property
+    def samples(self) -> int:
+        """Number of samples that ran, whether anything of them was counted or not."""
+        return self.ran
 
 
 def audit_torch(
@@ -36,6 +48,7 @@ def audit_torch(
     *,
     layout: str | None = None,
     outer_loop: bool = False,
+    events: bool | None = None,
     run: Callable[..., Any] | None = None,
     neurons: Mapping[type, Neuron | Callable[[Any], Neuron]] | None = None,
     strict: bool = True,
@@ -50,11 +63,13 @@ def audit_torch(
     without gradients; its buffers are put back and its neurons put to rest before and after.
     inputs: a tensor or array, or a tuple of them for several arguments; a list or generator is of batches, each of
     either kind, whose samples are added. Floats are analog values. Integers and bits are events: the network gets them
-    as floats, but for int64, which may be indices.
+    as floats, but for int64 if it has an embedding, where they are indices.
     timesteps: T of each sample; 0 or None for a network without time. samples: N of a batch; read off the inputs.
     layout: the first axes of the inputs: "TN", "NT" (samples first) or "N" (no time: repeated inside, or none).
-    Without it, an input of at least two axes whose first has T entries is "TN".
+    Without it, inputs of at least two axes of which the first has T entries in every batch are "TN", unless the
+    network takes an axis for something else; `notes` say it where another reading fits as well.
     outer_loop: call the network once for each timestep, on x[t] of inputs [T, N, ...], else on the same x.
+    events: True if float inputs are events too, whole numbers from 0 to 255; False to hand integers over as they are.
     run: what to call instead of `model(*inputs)`, as run(model, *inputs), if the loop over time is another one.
     neurons: by class, what a neuron of your own does: a `snncore.foreign.Neuron`, or a function that makes one of a
     module. Without it its operations are counted one by one, and what it compares is spikes.
@@ -77,27 +92,86 @@ def audit_torch(
     ops = TorchOps(None, timesteps, details)
     ops.batches = 0
     left_out: dict[str, int] = {}
-    alone = torch.is_tensor(inputs) or isinstance(inputs, tuple | np.ndarray | str) or not isinstance(inputs, Iterable)
-    for batch in [inputs] if alone else inputs:
-        tensors = tuple(_tensor(x) for x in (batch if isinstance(batch, tuple) else (batch,)))
-        axes = layout or _layout(tensors[0], timesteps)
-        count = _samples(tensors[0], axes, samples)
-        part = Ops(count, timesteps)
-        rec = Recorder(Trail([*model.parameters(), *model.buffers()], timesteps, count), type(model).__name__)
-        tensors = tuple(_as_the_network_takes_it(model, rec, x, axes) for x in tensors)
+    whole: dict[str, int | None] = {}
+    rounded: dict[str, int] = {}
+    given = Inputs(model, events)
+    shape: tuple[int, ...] = ()
+    for tensors, axes in _batches(inputs, layout, timesteps, samples):
+        if ops.layout == "TN" != axes:
+            raise ValueError(
+                f"inputs: the first batch was read as TN, and one of shape {tuple(tensors[0].shape)} does not fit; "
+                "say layout"
+            )
+        axes = ops.layout or axes
         try:
-            with torch.no_grad(), _at_rest(model), watched(model, rec, neurons):
-                _call(model, rec, tensors, timesteps, axes, outer_loop, run)
+            part, rec = _run(model, given, tensors, axes, timesteps, samples, (outer_loop, run, neurons), whole)
         except LayoutError as error:
-            raise ValueError(str(error)) from None
-        rec.finish(part, timesteps)
+            if layout or ops.batches or axes != "TN":
+                raise WrongLayout(str(error)) from None
+            axes = "N"  # the network itself says that its first axis is not time
+            part, rec = _run(model, given, tensors, axes, timesteps, samples, (outer_loop, run, neurons), whole)
+            left_out[f"inputs of shape {tuple(tensors[0].shape)} were read as {reading(tensors[0].shape, axes)}"] = 1
+        ops.layout, ops.confirmed = axes, ops.confirmed or rec.confirmed
+        shape = shape or tuple(tensors[0].shape)
         ops.extend(part)
+        ops.ran += part.told[0] or 0
+        rounded |= {path: max(top, rounded.get(path, 0)) for path, top in rec.rounded.items()}
         for text, n in (*rec.notes.items(), *((_named(*key), n) for key, n in rec.uncounted.items())):
             left_out[text] = left_out.get(text, 0) + n
         if strict and rec.uncounted:
             raise CostError("not counted: " + "; ".join(_named(*key) for key in rec.uncounted))
     ops.notes = [text if n == 1 else f"{text}: {n} calls" for text, n in left_out.items()]
+    unsure = None if layout or not shape else doubt(shape, ops.layout, timesteps, ops.confirmed)
+    ops.notes += [text for text in (unsure, given.note()) if text]
+    ops.notes += [WHOLE.format(path=path, top=top) for path, top in whole.items() if top]
+    ops.notes += [ROUNDED.format(path=path, top=top) for path, top in rounded.items()]
     return ops
+
+
+ROUNDED = "{path} gets whole numbers from 0 to {top} that were made by rounding or a sign: counted as events (AC)"
+WHOLE = "{path} gets only whole numbers from 0 to {top} that no neuron made: counted as analog values (MAC)"
+
+
+def _batches(
+    inputs: Any, layout: str | None, timesteps: int | None, samples: int | None
+) -> Iterator[tuple[tuple, str]]:
+    """(tensors, layout) of each batch: that which was told, or which fits: all batches of a list, each of others."""
+    alone = torch.is_tensor(inputs) or isinstance(inputs, tuple | np.ndarray | str) or not isinstance(inputs, Iterable)
+    batches: Iterable[Any] = [inputs] if alone else inputs
+    made = (tuple(map(tensor, batch if isinstance(batch, tuple) else (batch,))) for batch in batches)
+    if isinstance(batches, list):
+        known = list(made)
+        axes = layout or chosen([x[0].shape for x in known], timesteps, samples)
+        yield from ((x, axes) for x in known)
+        return
+    for x in made:
+        yield x, layout or chosen([x[0].shape], timesteps, samples)
+
+
+def _run(
+    model: Any,
+    given: Inputs,
+    tensors: tuple,
+    axes: str,
+    timesteps: int | None,
+    samples: int | None,
+    how: tuple[bool, Any, Any],
+    whole: dict[str, int | None],
+) -> tuple[Ops, Recorder]:
+    """Count one batch. whole: by layer, the largest of the whole numbers that it got as analog values, if all were."""
+    outer_loop, run, neurons = how
+    count = _samples(tensors[0], axes, samples)
+    part = Ops(count, timesteps)
+    rec = Recorder(Trail([*model.parameters(), *model.buffers()], timesteps, count), type(model).__name__)
+    rec.whole = whole
+    tensors = tuple(given.take(rec, x, axes) for x in tensors)
+    try:
+        with torch.no_grad(), _at_rest(model), watched(model, rec, neurons):
+            _call(model, rec, tensors, timesteps, axes, outer_loop, run)
+    except StepsError as error:
+        raise ValueError(str(error)) from None
+    rec.finish(part, timesteps)
+    return part, rec
 
 
 def _call(
@@ -129,29 +203,6 @@ def _at_rest(model: Any) -> Iterator[None]:
         for buffer, before in kept:
             buffer.copy_(before)
         reset(model)
-
-
-def _tensor(x: Any) -> Any:
-    if torch.is_tensor(x):
-        return x.detach()
-    if isinstance(x, np.ndarray):
-        return torch.from_numpy(x)
-    raise ValueError(
-        f"inputs: expected a tensor or array, a tuple of them or a list of batches, found {type(x).__name__}"
-    )
-
-
-def _as_the_network_takes_it(model: Any, rec: Recorder, x: Any, layout: str) -> Any:
-    """x on the device of the network, in its float type if it is events; tell the trail what x is."""
-    own = next((p for p in model.parameters() if p.is_floating_point()), torch.zeros(()))
-    events = not x.is_floating_point() and x.dtype != torch.int64
-    made = x.to(own.device, own.dtype) if events else x.to(own.device)
-    rec.trail.take(made, layout, events)
-    return made
-
-
-def _layout(x: Any, timesteps: int | None) -> str:
-    return "TN" if timesteps and x.ndim >= 2 and x.shape[0] == timesteps else "N"
 
 
 def _samples(x: Any, layout: str, told: int | None) -> int:

@@ -14,8 +14,14 @@ from snncore.opcount.cost import OpCount
 __all__ = ["RULES"]
 
 
-def one(*columns: str, keeps: bool = False, name: str = "") -> Any:
-    """Rule for a function of one array that costs one operation of each column an entry. keeps: spikes stay spikes."""
+KEPT = ("rounded", "near")
+
+
+def one(*columns: str, keeps: bool = False, rounds: bool = False, name: str = "") -> Any:
+    """Rule for a function of one array that costs one operation of each column an entry.
+
+    keeps: spikes stay spikes. rounds: whole numbers come, which are events if none is below 0.
+    """
 
     def rule(rec: Recorder, y: Any, x: Any, *settings: Any, **more: Any) -> None:
         axes = rec.trail.axes(x)
@@ -25,7 +31,11 @@ def one(*columns: str, keeps: bool = False, name: str = "") -> Any:
             with changed("samples", rec.trail.samples), changed("leading", theirs.leading):
                 cost = cost + elementwise(theirs.array, column)
         handed = rec.count(cost, (theirs.array,), (), theirs.leading, [x], name or "Elementwise")
-        rec.made(y, keeps and rec.trail.of(x).events, handed, axes)
+        known = rec.trail.of(x)
+        if rounds:
+            rec.made(y, True, handed, axes, rounded=known.rounded or not known.events)
+        else:
+            rec.made(y, keeps and known.events, handed, axes, **{n: keeps and getattr(known, n) for n in KEPT})
 
     return rule
 
@@ -65,10 +75,10 @@ RULES: dict[str, Any] = {
     "gelu": one("special", "elem_mul", "elem_mul", "elem_add", name="GELU"),
     "neg": one("elem_mul", name="Mul"),
     "abs": one("elem_compare", keeps=True, name="Abs"),
-    "sign": one("elem_compare", name="Sign"),
-    "round": one("elem_compare", keeps=True, name="Round"),
-    "floor": one("elem_compare", keeps=True, name="Floor"),
-    "ceil": one("elem_compare", keeps=True, name="Ceil"),
+    "sign": one("elem_compare", rounds=True, name="Sign"),
+    "round": one("elem_compare", rounds=True, name="Round"),
+    "floor": one("elem_compare", rounds=True, name="Floor"),
+    "ceil": one("elem_compare", rounds=True, name="Ceil"),
     "reciprocal": one("elem_div", name="Div"),
     "rsqrt": one("special", "elem_div", name="Rsqrt"),
     "maximum": larger,

@@ -9,7 +9,7 @@ from snncore import functions as F
 from snncore.foreign.axes import Axes, kept, laid
 from snncore.foreign.recorder import Recorder
 
-__all__ = ["RULES", "adaptive_average", "dropout"]
+__all__ = ["RULES", "adaptive_average", "dropout", "instance_norm"]
 
 
 def batch_norm(rec: Recorder, y: Any, x: Any, w: Any, b: Any, mean: Any, var: Any, training: bool, *rest: Any) -> None:
@@ -153,6 +153,12 @@ def dropout(rec: Recorder, y: Any, x: Any, p: float = 0.5, training: bool = True
     ours, theirs = rec.trail.laid(x), rec.trail.laid(y, True, rec.trail.axes(x))
     outside = rec.count(F.Dropout(p), (ours.array,), (theirs.array,), ours.leading, [x])
     rec.made(y, False, outside, rec.trail.axes(x))
+
+
+def instance_norm(rec: Recorder, y: Any, x: Any, *rest: Any, **settings: Any) -> None:
+    """F.instance_norm, which has no cost here: torch runs it as a batch normalisation of N * C channels."""
+    rec.name("instance_norm", [x])
+    rec.made(y, False, False, rec.trail.axes(x))
 
 
 def _images(rec: Recorder, x: Any, y: Any, analog: bool) -> Any:

@@ -14,8 +14,9 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from snncore.foreign import curves, layers, pointwise, weights
-from snncore.foreign.moving import MADE, MOVES, make, move, write
+from snncore.foreign.moving import MOVES, move
 from snncore.foreign.recorder import Recorder
+from snncore.foreign.writing import MADE, WRITES, make, overwrite, write
 
 __all__ = ["Calls", "Operations"]
 
@@ -44,34 +45,56 @@ class Operations(TorchDispatchMode):
         in_place = name.endswith("_") and not name.startswith("__") and args and torch.is_tensor(args[0])
         name = name.rstrip("_") if in_place else name
         with rec.silent():
-            if in_place and name not in MADE and name not in FREE and name != "copy":
+            given = args
+            into = [] if name in ("copy", *FREE) else [(x, rec.trail.of(x)) for x in written(func, args, kwargs)]
+            if in_place and into:
                 before = args[0].clone()
                 known = rec.trail.of(args[0])
-                rec.made(before, known.events, known.outside, rec.trail.axes(args[0]), product=known.product)
-                made = func(*args, **kwargs)
-                self.seen(name, (before, *args[1:]), kwargs, made)
-                return made
+                rec.made(before, known.events, known.outside, rec.trail.axes(args[0]), **known.carried())
+                given = (before, *args[1:])
             made = func(*args, **kwargs)
-            self.seen(name, args, kwargs, made)
+            self.seen(name, given, {k: v for k, v in kwargs.items() if k != "out"}, made, bool(into))
+            for x, known in into:
+                rec.trail.settle(x, known)
         return made
 
-    def seen(self, name: str, args: tuple, kwargs: dict[str, Any], made: Any) -> None:
+    def seen(self, name: str, args: tuple, kwargs: dict[str, Any], made: Any, writes: bool) -> None:
         """Count one operation, follow it, or name it."""
         rec = self.rec
         results = [y for y in (made if isinstance(made, tuple | list) else (made,)) if torch.is_tensor(y)]
-        if name in MADE:
-            make(rec, name, results)
+        tensors = [x for x in args if torch.is_tensor(x)]
+        moved = name in MADE or name in MOVES or name in ("copy", "cat", "stack")
+        if any(x.layout != torch.strided for x in (*tensors, *results)):
+            self.unknown(name, "sparse", tensors, [y for y in results if y.layout == torch.strided])
+        elif not moved and any(x.is_complex() for x in (*tensors, *results)):
+            self.unknown(name, "complex", tensors, results)
+        elif name in MADE:
+            make(rec, name, args, results)
         elif name == "copy" and torch.is_tensor(args[0]):
             write(rec, args[0], args[1])
+        elif (
+            name in WRITES
+            and "reduce" not in kwargs
+            and overwrite(rec, name, _in_order(name, args, kwargs), results[0])
+        ):
+            return
         elif name in MOVES or name in ("cat", "stack"):
             move(rec, name, args, results)
         elif name in RULES:
             self.asked(RULES[name], name, args, {k: v for k, v in kwargs.items() if k != "dtype"}, results[0])
-        elif name in FREE or not any(y.dtype.is_floating_point for y in results):  # also arithmetic of indices
-            for y in results:
+        elif name in FREE or (not any(y.dtype.is_floating_point for y in results) and (results or not writes)):
+            if any(word in name for word in ("mm", "conv", "linear", "matmul")):
+                return self.unknown(name, "", tensors, results)
+            for y in results:  # also arithmetic of indices
                 rec.made(y, False, False, None)
         else:
-            rec.name(name, [x for x in args if torch.is_tensor(x)])
+            self.unknown(name, "", tensors, results)
+
+    def unknown(self, name: str, kind: str, tensors: list[Any], results: list[Any]) -> None:
+        """Name an operation that is not counted; nothing is known of what it made."""
+        self.rec.name(f"{kind} {name}".strip(), tensors)
+        for y in results:
+            self.rec.made(y, False, False, None)
 
     def asked(self, rule: Any, name: str, args: tuple, kwargs: dict[str, Any], y: Any) -> None:
         """Ask a rule; name the operation if it is of a form that the rule does not know."""
@@ -79,6 +102,23 @@ class Operations(TorchDispatchMode):
             rule(self.rec, y, *args, **kwargs)
         except (AttributeError, IndexError, TypeError, ValueError) as error:
             self.rec.name(f"{name} ({error})", [x for x in args if torch.is_tensor(x)])
+
+
+def written(func: Any, args: tuple, kwargs: dict[str, Any]) -> list[Any]:
+    """The tensors into which an operation writes, as its signature says."""
+    found: list[Any] = []
+    for i, argument in enumerate(func._schema.arguments):
+        if argument.alias_info is not None and argument.alias_info.is_write:
+            value = kwargs.get(argument.name, args[i] if i < len(args) else None)
+            both = value if isinstance(value, list | tuple) else [value]
+            found += [x for x in both if isinstance(x, torch.Tensor) and x.layout == torch.strided]
+    return found
+
+
+def _in_order(name: str, args: tuple, kwargs: dict[str, Any]) -> tuple:
+    """args with what is written among them, whether it was named or not."""
+    place = WRITES[name]
+    return args if place is None or len(args) > place else (*args, *kwargs.values())
 
 
 class Calls(TorchFunctionMode):
@@ -99,6 +139,10 @@ class Calls(TorchFunctionMode):
             return func(*args, **kwargs)
         with self.rec.silent():
             made = func(*args, **kwargs)
+            if any(torch.is_tensor(x) and x.is_complex() for x in (*args, *kwargs.values())):
+                self.rec.name(f"complex {func.__name__}", [x for x in args if torch.is_tensor(x)])
+                self.rec.made(made, False, False, None)
+                return made
             rule(self.rec, made, *args, **{NAMES.get(k, k): v for k, v in kwargs.items() if k != "_stacklevel"})
         return made
 
@@ -107,6 +151,7 @@ WHOLE: dict[Any, Callable[..., None]] = {
     TF.linear: weights.linear,
     TF.adaptive_avg_pool1d: layers.adaptive_average,
     TF.adaptive_avg_pool2d: layers.adaptive_average,
+    TF.instance_norm: layers.instance_norm,
     TF.dropout: layers.dropout,
     TF.dropout1d: layers.dropout,
     TF.dropout2d: layers.dropout,

@@ -1,14 +1,12 @@
-"""Operations of torch that move entries, or make new ones, and compute nothing: what is known of x follows to y."""
+"""Operations of torch that move entries and compute nothing: what is known of x follows to y."""
 
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 from snncore.foreign.axes import Axes, kept, plain, viewed
 from snncore.foreign.recorder import Recorder
 
-__all__ = ["MADE", "MOVES", "make", "move", "write"]
+__all__ = ["MOVES", "move"]
 
 
 def _reshaped(axes: Axes, y: Any, *_: Any) -> Axes | None:
@@ -50,7 +48,8 @@ def _unknown(axes: Axes, y: Any, *_: Any) -> None:
 
 
 SAME = """slice split split_with_sizes unsafe_split unsafe_split_with_sizes clone detach alias lift_fresh _to_copy copy
-contiguous index_select gather flip roll constant_pad_nd tril triu masked_fill upsample_nearest1d upsample_nearest2d
+contiguous index_select gather flip roll constant_pad_nd channel_shuffle
+native_channel_shuffle tril triu upsample_nearest1d upsample_nearest2d
 upsample_nearest3d reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d"""
 ELSEWHERE = "as_strided index unfold diagonal pixel_shuffle pixel_unshuffle embedding im2col take"
 MOVES: dict[str, Callable[..., Axes | None]] = {
@@ -65,13 +64,6 @@ MOVES: dict[str, Callable[..., Axes | None]] = {
 }
 """By name: the axes of y, from those of x and the settings. What x holds, spikes or not, y holds too."""
 
-MADE = frozenset(
-    """zeros zeros_like new_zeros ones ones_like new_ones empty empty_like new_empty empty_strided new_empty_strided
-    full full_like new_full arange linspace scalar_tensor rand rand_like randn randn_like randint randint_like randperm
-    eye normal uniform bernoulli fill zero random exponential""".split()  # noqa: SIM905
-)
-"""What makes entries of nothing, or of chance."""
-
 
 def move(rec: Recorder, name: str, args: tuple, made: list[Any]) -> None:
     """Follow what is known of the first tensor, or of all that are joined, to what was made of it."""
@@ -81,14 +73,15 @@ def move(rec: Recorder, name: str, args: tuple, made: list[Any]) -> None:
             _join(rec, name, list(x), y, *args[1:])
             continue
         known, axes = rec.trail.of(x), rec.trail.axes(x)
+        if name in ("select", "unbind") and rec.trail.is_input(x) and axes[:1] and axes[0] == (("T", len(x)),):
+            rec.looped |= set(range(len(x))) if name == "unbind" else {args[2] % len(x)} if not args[1] else set()
         after = MOVES[name](axes, y, *args[1:])
         if after is not None and name in ("expand", "repeat") and _now_over_time(x, y, axes, rec.trail.timesteps):
             after = ((("T", len(y)),), *after[1:])
         if y.untyped_storage()._cdata == x.untyped_storage()._cdata:
             rec.trail.follow(y, after)
         else:
-            more = {"averaged": known.averaged, "repeated": known.repeated}
-            rec.made(y, known.events, known.outside, after, blank=known.blank, product=known.product, **more)
+            rec.made(y, known.events, known.outside, after, **known.carried())
 
 
 def _now_over_time(x: Any, y: Any, axes: Axes, timesteps: int | None) -> bool:
@@ -100,30 +93,13 @@ def _now_over_time(x: Any, y: Any, axes: Axes, timesteps: int | None) -> bool:
 def _join(rec: Recorder, name: str, xs: list[Any], y: Any, axis: int = 0) -> None:
     """cat and stack: of spike trains alone, or with zeros, comes one."""
     known = [rec.trail.of(x) for x in xs]
-    events = any(k.events for k in known) and all(k.events or k.blank for k in known)
+    events = any(k.events for k in known) and all(k.counts for k in known)
     axes = rec.trail.axes(xs[0])
     if name == "stack":
         axis %= y.ndim
         times = len(xs) == rec.trail.timesteps and axis == 0
         axes = (*axes[:axis], (("T" if times else "", len(xs)),), *axes[axis:])
-    more = {"blank": all(k.blank for k in known), "averaged": all(k.averaged or k.events for k in known)}
+    more = {"blank": all(k.blank for k in known), "whole": all(k.counts for k in known)}
+    more |= {"rounded": any(k.rounded for k in known), "near": any(k.near for k in known)}
+    more |= {"averaged": all(k.averaged or k.events for k in known)}
     rec.made(y, events, all(k.outside for k in known), kept(axes, y.shape), **more)
-
-
-def make(rec: Recorder, name: str, made: list[Any]) -> None:
-    """Mark what was made of nothing: zeros may become spikes, random bits are."""
-    for y in made:
-        rec.made(y, name == "bernoulli", True, None, blank=name.removeprefix("new_").startswith("zero"))
-
-
-def write(rec: Recorder, into: Any, x: Any) -> None:
-    """copy_: into a part of an array, which holds spikes as long as nothing else was written into it."""
-    there, new = rec.trail.of(into), rec.trail.of(x)
-    whole = into.numel() * into.element_size() == into.untyped_storage().nbytes()
-    there.events = (new.events and (there.events or there.blank or whole)) or (there.events and new.blank and not whole)
-    there.blank = there.blank and new.blank
-    there.outside = new.outside and (there.outside or whole)
-    there.product, there.repeated = False, None
-    there.averaged = new.averaged and (there.averaged or there.blank or whole)
-    if into.dtype == torch.bool:
-        there.events = True

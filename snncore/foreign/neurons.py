@@ -9,8 +9,8 @@ import torch
 
 from snncore import functions as F
 from snncore.foreign.axes import Axes, Laid
-from snncore.foreign.recorder import LayoutError, Recorder
-from snncore.foreign.trail import as_events
+from snncore.foreign.recorder import LayoutError, Recorder, StepsError
+from snncore.foreign.trail import as_events, as_numpy
 from snncore.functions.lif import charged_entries, neuron_lead
 from snncore.opcount.cost import OpCount, times
 from snncore.opcount.events import entries
@@ -118,10 +118,11 @@ class Neurons:
         """Before the forward of a neuron: keep its currents, and see whether it has a membrane."""
         x = args[0] if args else next(iter(kwargs.values()))
         told = self.rec.trail.timesteps
-        if neuron.several_steps and told is not None and len(x) != told:
-            raise LayoutError(
+        if neuron.several_steps and len(x) != (told or None):
+            expected = f"expected {told}" if told else f"and none were told: say timesteps={len(x)} (--steps {len(x)})"
+            raise StepsError(
                 f"timesteps: {self.rec.path} ({type(module).__name__}) takes an input of {len(x)} timesteps, shape "
-                f"{tuple(x.shape)}, expected {told}"
+                f"{tuple(x.shape)}, {expected}"
             )
         first = id(module) not in self.called
         self.called.add(id(module))
@@ -135,9 +136,22 @@ class Neurons:
         else:
             carried = not first and not neuron.several_steps
         axes = self.rec.trail.axes(x)
+        if neuron.several_steps:
+            self._check_time(x, axes)
         if neuron.several_steps and all(role != "T" for axis in axes for role, _ in axis):
             axes = ((("T", len(x)),), *axes[1:])  # its first axis is time, whatever was known
         self.open.append((module, neuron, self.rec.trail.laid(x, True, axes), carried, axes))
+
+    def _check_time(self, x: Any, axes: Axes) -> None:
+        """Raise LayoutError if an axis behind the first of what a neuron takes through time was told to be time."""
+        times = [i for i, axis in enumerate(axes) if any(role == "T" and n > 1 for role, n in axis)]
+        if times[:1] == [0]:
+            self.rec.in_time = True
+        elif times:
+            raise LayoutError(
+                f"layout: {self.rec.path} goes through the first axis of {tuple(x.shape)}, but axis {times[0]} was "
+                "taken for timesteps; say layout='N', 'TN' or 'NT'"
+            )
 
     def leave(self, output: Any) -> None:
         """After it: count the call, and mark its spikes."""
@@ -146,7 +160,7 @@ class Neurons:
         spikes = outputs[0]
         for y in outputs[1:]:
             self.rec.made(y, False, False, axes if len(axes) == y.ndim else None)
-        values = spikes.detach().cpu().numpy()
+        values = as_numpy(spikes)
         found = as_events(values)
         if found is None:
             whole = bool((values == np.round(values)).all())

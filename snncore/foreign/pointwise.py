@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from snncore import functions as F
 from snncore.foreign.axes import Axes, Laid, laid, plain
 from snncore.foreign.recorder import Recorder
 from snncore.foreign.trail import as_events
+from snncore.foreign.writing import is_whole
 from snncore.opcount.cost import OpCount
 
 __all__ = ["RULES", "axes_of"]
@@ -27,7 +29,29 @@ def add(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None:
             cost = OpCount(bias_add=y.numel(), once={"weight_bytes_once": bias.numel() * bias.element_size()})
             rec.count(cost, (), (), 0, [x], "Bias")
             return rec.made(y, False, False, axes)
+    again = any(_gives_back(rec, x, other) for x, other in ((a, b), (b, a)))
     _two(F.Add)(rec, y, a, b)
+    if again:
+        known = rec.trail.of(y)
+        known.events = known.near = True
+
+
+def _gives_back(rec: Recorder, x: Any, other: Any) -> bool:
+    """Whether x is s - other of spikes s, so that x + other is s but for the last digits (straight-through)."""
+    if not (torch.is_tensor(x) and torch.is_tensor(other)):
+        return False
+    minus = rec.trail.of(x).minus
+    return minus is not None and minus == StorageWeakRef(other.untyped_storage())
+
+
+def subtract(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None:
+    """a - alpha b."""
+    if alpha != 1:
+        return _two(F.Sub, F.Mul)(rec, y, a, b)
+    spikes = rec.trail.of(a).events
+    _two(F.Sub)(rec, y, a, b)
+    if spikes and torch.is_tensor(b):
+        rec.trail.of(y).minus = StorageWeakRef(b.untyped_storage())
 
 
 def multiply(rec: Recorder, y: Any, a: Any, b: Any) -> None:
@@ -41,7 +65,7 @@ def _unchanged(rec: Recorder, y: Any, a: Any, b: Any, neutral: int) -> bool:
     for x, number in ((a, b), (b, a)):
         if torch.is_tensor(x) and not torch.is_tensor(number) and number == neutral:
             known = rec.trail.of(x)
-            rec.made(y, known.events, known.outside, rec.trail.axes(x), averaged=known.averaged)
+            rec.made(y, known.events, known.outside, rec.trail.axes(x), **known.carried() | {"product": False})
             return True
     return False
 
@@ -88,15 +112,15 @@ def subtract_from(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None
 def selected(rec: Recorder, y: Any, condition: Any, a: Any, b: Any) -> None:
     """aten.where: an entry is picked, nothing is computed. Of spikes, zeros or whole numbers come spikes."""
     tensors = [x for x in (a, b) if torch.is_tensor(x)]
-    events = all(_is_whole(x) if x.ndim == 0 else rec.trail.of(x).events or rec.trail.of(x).blank for x in tensors)
-    of_constants = all(x.ndim == 0 for x in tensors)  # the condition alone says what comes
+    events = all(is_whole(x) if x.ndim == 0 else rec.trail.of(x).counts for x in tensors)
+    of_constants = all(x.ndim == 0 or _is_constant(rec, x) for x in tensors)  # the condition alone says what comes
     outside = rec.trail.of(condition).outside if of_constants else all(rec.trail.of(x).outside for x in tensors)
     rec.made(y, events, outside, axes_of(rec, y, [condition, *tensors]))
 
 
-def _is_whole(x: Any) -> bool:
-    value = float(x)
-    return value >= 0 and value.is_integer()
+def _is_constant(rec: Recorder, x: Any) -> bool:
+    known = rec.trail.of(x)
+    return not known.events and known.counts
 
 
 def fire(rec: Recorder, y: Any, x: Any, *threshold: Any) -> None:
@@ -146,7 +170,7 @@ def axes_of(rec: Recorder, y: Any, sources: list[Any]) -> Axes:
 
 RULES: dict[str, Any] = {
     "add": add,
-    "sub": _two(F.Sub),
+    "sub": subtract,
     "rsub": subtract_from,
     "mul": multiply,
     "div": _two(F.Div),

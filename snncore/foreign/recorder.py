@@ -10,18 +10,22 @@ import numpy as np
 
 from snncore.context import changed
 from snncore.foreign.axes import Axes, plain
-from snncore.foreign.trail import Known, Trail
+from snncore.foreign.trail import Known, Trail, small_whole
 from snncore.opcount.columns import SCALING
 from snncore.opcount.cost import OpCount
 from snncore.opcount.ops import Call, Ops
 from snncore.opcount.origin import UNKNOWN, Origin, averages
 from snncore.tape import Function
 
-__all__ = ["Handed", "LayoutError", "Recorder"]
+__all__ = ["Handed", "LayoutError", "Recorder", "StepsError"]
 
 
 class LayoutError(Exception):
     """The first axes of an input are not what was told of them."""
+
+
+class StepsError(Exception):
+    """The network runs another number of timesteps than was told."""
 
 
 class Handed(NamedTuple):
@@ -48,11 +52,22 @@ class Recorder:
         self.before: dict[tuple[str, str], tuple[int | None, Any]] = {}  # by layer and operation: step, input then
         self.quiet = 0
         self.step: int | None = None
+        self.in_time = False  # a neuron went through the axis that is taken for time
+        self.looped: set[int] = set()  # entries of the first axis of an input that the network took one by one
+        self.whole: dict[
+            str, int | None
+        ] = {}  # by layer: the largest of the whole numbers that it got as analog values
+        self.rounded: dict[str, int] = {}  # by layer: the largest of the rounded numbers that it got as events
 
     @property
     def path(self) -> str:
         """Path of the module that is running, the type of the network outside of all."""
         return (self.running[-1][0] if self.running else "") or self.root
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether the network itself took the first axis of its inputs for time."""
+        return self.in_time or len(self.looped) == (self.trail.timesteps or -1)
 
     @contextmanager
     def silent(self) -> Any:
@@ -122,13 +137,28 @@ class Recorder:
         """
         axes = self.trail.axes(x)
         for i, axis in enumerate(axes[1:], 1):
-            if i < x.ndim and x.shape[i] > 1 and any(role for role, _ in axis) and self.trail.is_input(x):
-                raise LayoutError(
-                    f"layout: axis {i} of the input {tuple(x.shape)} was taken for "
-                    f"{'samples' if axis[0][0] == 'N' else 'timesteps'}, but {self.path} takes it for features; "
-                    "say layout='N', 'TN' or 'NT'"
-                )
+            if i < x.ndim:
+                self.check_feature(x, i, axis)
         return (axes[0], *plain(x.shape[1:])) if x.ndim > 1 else axes
+
+    def check_feature(self, x: Any, place: int, axis: Any) -> None:
+        """Raise LayoutError if an axis of an input that a layer takes for features was told to be another."""
+        roles = {role for role, n in axis if role == "N" or (role and n > 1)}
+        if roles and self.trail.is_input(x):
+            raise LayoutError(
+                f"layout: axis {place} of the input {tuple(x.shape)} was taken for "
+                f"{'samples' if 'N' in roles else 'timesteps'}, but {self.path} takes it for features; "
+                "say layout='N', 'TN' or 'NT'"
+            )
+
+    def weigh(self, x: Any, array: np.ndarray) -> None:
+        """Remember what a layer with weights gets as analog values, if that could be events."""
+        if array.dtype.kind != "f" and self.trail.of(x).rounded and array.any():
+            self.rounded[self.path] = max(int(array.max()), self.rounded.get(self.path, 0))
+        if array.dtype.kind != "f" or self.trail.of(x).outside or self.trail.of(x).averaged:
+            return
+        top = None if self.whole.get(self.path, 0) is None else small_whole(array)
+        self.whole[self.path] = None if top is None else max(top, self.whole.get(self.path) or 0)
 
     def made(self, y: Any, events: bool, handed: "Handed | bool", axes: Axes | None, **more: Any) -> None:
         """Say what an operation made. handed: what `count` returned, or only whether it is still input."""

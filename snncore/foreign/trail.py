@@ -10,7 +10,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 
 from snncore.foreign.axes import Axes, Laid, guessed, laid
 
-__all__ = ["Known", "Trail", "as_events"]
+__all__ = ["Known", "Trail", "as_events", "as_numpy", "small_whole"]
 
 
 @dataclass
@@ -18,19 +18,35 @@ class Known:
     """What is known of a storage, and so of all views of it.
 
     events: it holds spikes, whatever their type. outside: input, moved, added and scaled at most. blank: zeros that
-    were just made. product: a layer with weights made it and has added no bias. inverted: it is 1 - s of spikes s.
-    averaged, repeated: as in `snncore.opcount.origin.Origin`. axes: of each view, by its place.
+    were just made, or room for what is written. whole: constants that are whole numbers of at least 0. rounded: events
+    that were rounded. near: events but for the last digits. minus: it is events less what lies in that storage.
+    product: a layer with weights made it and has added no bias. inverted: it is 1 - s of spikes s. averaged, repeated:
+    as in `snncore.opcount.origin.Origin`. axes: of each view, by its place.
     """
 
     alive: StorageWeakRef
     events: bool = False
     outside: bool = False
     blank: bool = False
+    whole: bool = False
+    rounded: bool = False
+    near: bool = False
+    minus: StorageWeakRef | None = None
     product: bool = False
     inverted: bool = False
     averaged: bool = False
     repeated: Any = None
     axes: dict[tuple, Axes] = field(default_factory=dict)
+
+    @property
+    def counts(self) -> bool:
+        """Whether it holds whole numbers of at least 0, as far as is known."""
+        return self.events or self.blank or self.whole
+
+    def carried(self) -> dict[str, Any]:
+        """What holds of the same entries elsewhere, but for events, outside and axes."""
+        names = ("blank", "whole", "rounded", "near", "product", "averaged", "repeated")
+        return {name: getattr(self, name) for name in names}
 
 
 class Trail:
@@ -71,6 +87,18 @@ class Trail:
         if axes is not None:
             known.axes[_place(y)] = axes
 
+    def settle(self, y: Any, before: Known) -> None:
+        """After something was written into y: add what is known of the rest of its storage, or forget all."""
+        now = self.of(y)
+        if now is before:  # nobody followed it
+            now = self.storages[_storage(y)] = Known(before.alive, _is_integer(y))
+        elif y.numel() * y.element_size() != y.untyped_storage().nbytes():
+            now.events, now.whole = now.events and before.counts, now.counts and before.counts
+            now.blank, now.outside = now.blank and before.blank, now.outside and before.outside
+            now.rounded, now.near = now.rounded or before.rounded, now.near or before.near
+            now.product, now.repeated, now.minus = False, None, None
+        now.axes = before.axes | now.axes
+
     def axes(self, x: Any) -> Axes:
         """Which axes of x are time and samples."""
         told = self.of(x).axes.get(_place(x))
@@ -88,22 +116,41 @@ class Trail:
         if x.ndim >= len(layout):
             self.follow(x, guessed(x.shape, self.timesteps, self.samples, layout))
 
-    def array(self, x: Any, analog: bool = False) -> np.ndarray:
-        """x as the engine has it: spikes as the narrowest unsigned integers, all else as floats."""
-        values = x.detach().cpu()
-        if values.dtype == torch.bfloat16:
-            values = values.float()
-        found = values.numpy()
+    def array(self, x: Any, analog: bool = False, zeros: bool = False) -> np.ndarray:
+        """x as the engine has it: spikes as the narrowest unsigned integers, all else as floats.
+
+        zeros: so are zeros that were just made.
+        """
+        found = as_numpy(x)
         known = self.of(x)
-        if not analog and (known.events or _is_integer(x)):
-            as_integers = as_events(found)
-            if as_integers is not None:
+        if not analog and (known.events or (zeros and known.blank) or _is_integer(x)):
+            as_integers = as_events(_rounded(found) if known.near else found)
+            if as_integers is not None and self._fits(known, as_integers):
                 return as_integers
         return found if found.dtype.kind == "f" else found.astype(np.float32)
+
+    def _fits(self, known: Known, x: np.ndarray) -> bool:
+        """Whether the entries are what was believed of them."""
+        if known.rounded:
+            return int(x.max(initial=0)) <= 255
+        return known.events or not known.blank or not x.any()
 
     def laid(self, x: Any, analog: bool = False, axes: Axes | None = None) -> Laid:
         """The array of x with time and samples first."""
         return laid(self.array(x, analog), self.axes(x) if axes is None else axes)
+
+
+def as_numpy(x: Any) -> np.ndarray:
+    """The entries of a tensor; of a float type that NumPy lacks as float32."""
+    values = x.detach().cpu().resolve_conj().resolve_neg()
+    lacks = values.dtype.is_floating_point and values.dtype not in (torch.float16, torch.float32, torch.float64)
+    return (values.float() if lacks else values).numpy()
+
+
+def _rounded(x: np.ndarray) -> np.ndarray:
+    """x rounded where it is a whole number but for the last digits, as what is subtracted and added again."""
+    whole = np.rint(x)
+    return whole if np.abs(x - whole).max(initial=0) < 1e-3 else x
 
 
 def as_events(x: np.ndarray) -> np.ndarray | None:
@@ -112,11 +159,18 @@ def as_events(x: np.ndarray) -> np.ndarray | None:
         return x.view(np.uint8)
     if x.size == 0:
         return x.astype(np.uint8)
-    low, high = x.min(), x.max()
+    low, high = float(x.min()), float(x.max())  # float16 would not hold the bound
     if not 0 <= low <= high < 2**32:
         return None
     made = x.astype(np.min_scalar_type(int(high)))
     return made if x.dtype.kind in "ui" or np.array_equal(made, x) else None
+
+
+def small_whole(x: np.ndarray) -> int | None:
+    """The largest entry of x if all are whole numbers from 0 to 255, else None."""
+    if x.size == 0 or not 0 <= float(x.min()) <= float(x.max()) <= 255 or not np.array_equal(x, np.rint(x)):
+        return None
+    return int(x.max())
 
 
 def _is_integer(x: Any) -> bool:

@@ -22,6 +22,7 @@ def convolution(
     if x.ndim not in (3, 4) or x.ndim != w.ndim:
         return rec.name("convolution", [x, w])
     ours, theirs = _channels_last(rec, x), _channels_last(rec, y)
+    rec.weigh(x, ours.array)
     weight = rec.trail.array(w, analog=True)
     weight = weight.transpose(*range(2, w.ndim), 1, 0) if not transposed else weight.transpose(*range(2, w.ndim), 0, 1)
     bias = None if b is None else rec.trail.array(b, analog=True)
@@ -77,10 +78,11 @@ def linear(rec: Recorder, y: Any, x: Any, w: Any, b: Any = None) -> None:
 
 def _linear(rec: Recorder, y: Any, x: Any, w: Any, b: Any) -> None:
     """y = x @ w + b with weights w [Ci, Co], of the network itself or made by it."""
-    known = rec.trail.of(x)
     axes = rec.trail.axes(x)
+    rec.check_feature(x, x.ndim - 1, axes[-1])
     axes = (*axes[:-1], *plain(x.shape[-1:]))
-    ours = laid(rec.trail.array(x) if not known.blank else np.zeros(x.shape, np.uint8), axes)
+    ours = laid(rec.trail.array(x, zeros=True), axes)
+    rec.weigh(x, ours.array)
     out = (*axes[:-1], *plain(y.shape[-1:]))
     arrays = (ours.array, rec.trail.array(w, analog=True), None if b is None else rec.trail.array(b, analog=True))
     theirs = laid(rec.trail.array(y, analog=True), out)
@@ -97,6 +99,10 @@ def product(rec: Recorder, y: Any, a: Any, b: Any) -> None:
     inner = plain(a.shape[-2:])
     left = laid(rec.trail.array(a), (*first[:-2], *inner))
     right = laid(rec.trail.array(b), (*first[:-2], *plain(b.shape[-2:])))  # b has the cells of a
+    if left.array.dtype.kind == right.array.dtype.kind == "f":  # if one holds spikes, it accumulates the other
+        for x, array in ((a, left.array), (b, right.array)):
+            if not rec.trail.is_parameter(x):
+                rec.weigh(x, array)
     made = laid(rec.trail.array(y, analog=True), (*first[:-2], *plain(y.shape[-2:])))
     outside = rec.count(F.MatMul(), (left.array, right.array), (made.array,), left.leading, [a, b])
     rec.made(y, False, outside, axes)
@@ -111,7 +117,7 @@ def with_bias(rec: Recorder, y: Any, b: Any, x: Any, w: Any, **scales: Any) -> N
 
 def _channels_last(rec: Recorder, x: Any) -> Any:
     """x [M, C, ...] with its cells first and its channels last."""
-    ours = laid(rec.trail.array(x), rec.batch_axes(x))
+    ours = laid(rec.trail.array(x, zeros=True), rec.batch_axes(x))
     spatial = x.ndim - 2
     return ours._replace(array=np.moveaxis(ours.array, -spatial - 1, -1))
 

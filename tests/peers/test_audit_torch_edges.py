@@ -302,8 +302,8 @@ UNCOUNTED = {
 def test_what_cannot_be_counted_is_named_with_module_type_and_shape(name):
     word = "convolution" if name == "conv3d" else name
     with pytest.raises(CostError, match=rf"not counted: {word}.* in Made \(Made\) on \("):
-        count(UNCOUNTED[name])
-    ops = count(UNCOUNTED[name], strict=False)
+        count(UNCOUNTED[name], layout="TN")
+    ops = count(UNCOUNTED[name], strict=False, layout="TN")
     assert len(ops.notes) == 1
     assert ops.notes[0].startswith(word)
 
@@ -369,7 +369,7 @@ WRONG = {
     "inputs: expected a tensor or array": lambda: audit_torch(own_network(), "x"),
     r"expected 3 samples in layout TN, found shape \(4, 2, 6\)": lambda: audit_torch(own_network(), X, 4, 3),
     "axis 1 of the input .* was taken for samples, but Conv2d takes it for features; say layout='N'": lambda: (
-        audit_torch(nn.Conv2d(3, 2, 1), torch.ones(4, 3, 5, 5), 4)
+        audit_torch(nn.Conv2d(3, 2, 1), torch.ones(4, 3, 5, 5), 4, layout="TN")
     ),
     r"fire \(IFNode\) takes an input of 4 timesteps, shape \(4, 2, 6\), expected 3": lambda: audit_torch(
         Made(WAYS["plain"]), X, 3

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +34,21 @@ def number():
 def broken():
     raise RuntimeError("no weights")
 
+def leave():
+    raise SystemExit(3)
+
+def static():
+    class Repeated(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.fire = torch.nn.Linear(6, 8), neuron.IFNode(step_mode="m")
+        def forward(self, x):
+            return self.fire(self.first(x).unsqueeze(0).repeat(4, 1, 1))
+    return Repeated()
+
+def dense():
+    return torch.nn.Linear(6, 5)
+
 def cumulative():
     class Sum(torch.nn.Module):
         def forward(self, x):
@@ -51,6 +67,19 @@ def audit(monkeypatch, capsys, tmp_path):
     np.savez(tmp_path / "x.npz", x=x)
     torch.save(torch.from_numpy(x), tmp_path / "x.pt")
     np.save(tmp_path / "narrow.npy", x[..., :5])
+    np.save(tmp_path / "flat.npy", x.reshape(28, 6)[:10])
+    np.save(tmp_path / "four.npy", x[0, :4])
+    np.save(tmp_path / "bits.npy", (x[0] > 0.5).astype(np.float32))
+    np.save(tmp_path / "none.npy", x[0, :0])
+    np.save(tmp_path / "nan.npy", np.full_like(x, np.nan))
+    torch.save(torch.from_numpy(x[0]).bfloat16(), tmp_path / "short.pt")
+    torch.save(torch.from_numpy(x[0]).requires_grad_(), tmp_path / "graded.pt")
+    (tmp_path / "beside.py").write_text("WIDTH = 6")
+    (tmp_path / "later.py").write_text("")
+    (tmp_path / "uses.py").write_text(
+        "import torch, beside\n\nclass Late(torch.nn.Linear):\n    def forward(self, x):\n        import later\n"
+        "        return super().forward(x)\n\ndef make():\n    return Late(beside.WIDTH, 5)\n"
+    )
     np.save(tmp_path / "text.npy", np.array(["a"]))
     np.save(tmp_path / "nan.npy", np.where(x > 2, np.nan, x))
     np.save(tmp_path / "empty.npy", x[:, :0])
@@ -72,7 +101,7 @@ def test_the_same_inputs_from_every_kind_of_file_in_any_batches(audit):
         result = audit("net.py:make_model", *options)
         assert (result.status, result.err) == (0, "")
         found.append(read())
-    assert "Sequential of net.py:make_model, T=4, on x.pt: 7 samples, 53 parameters" in result.out
+    assert "Sequential of net.py:make_model, T=4, on x.pt (TN): 7 samples, 53 parameters" in result.out
     for column, n in found[0]["totals"].items():
         assert column == "weight_bytes_once" or found[1]["totals"][column] == found[2]["totals"][column] == n
     assert found[0]["samples"] == 7
@@ -87,6 +116,39 @@ def test_once_for_each_timestep(audit):
     assert read()["totals"]["mac"] == 4 * 7 * 30
 
 
+@pytest.mark.parametrize(("name", "size"), [("flat.npy", 32), ("flat.npy", 6), ("flat.npy", 4), ("four.npy", 32)])
+def test_a_layout_is_one_for_all_batches(audit, name, size):
+    result = audit("net.py:static", "--inputs", name, "--steps", 4, "--json", "a.json", "--batch-size", size)
+    samples = 10 if name == "flat.npy" else 4
+    assert (result.status, read()["samples"], read()["totals"]["mac"]) == (0, samples, 48 * samples)
+    assert f"Repeated of net.py:static, T=4, on {name} (N): {samples} samples" in result.out
+    assert read()["data"]["layout"] == "N"
+    assert ("warning: inputs of shape (4, 6) were read as N, 4 samples" in result.out) == (name == "four.npy")
+
+
+def test_events_of_type_float_are_declared(audit):
+    bits = int(np.load("bits.npy").sum())
+    found = {}
+    for option in ((), ("--events",), ("--no-events",)):
+        result = audit("net.py:dense", "--inputs", "bits.npy", "--json", "a.json", "--rule", "exact", *option)
+        assert ("--events of tools/audit.py" in result.out) == (option == ())
+        found[option] = read()["totals"]["ac_binary"], read()["totals"]["mac"]
+    assert found == {(): (0, 7 * 30), ("--events",): (5 * bits, 0), ("--no-events",): (0, 7 * 30)}
+
+
+@pytest.mark.parametrize("name", ["short.pt", "graded.pt"])
+def test_tensors_of_other_kinds_are_taken(audit, name):
+    result = audit("net.py:dense", "--inputs", name, "--json", "a.json", "--rule", "exact")
+    assert (result.status, read()["totals"]["mac"], read()["samples"]) == (0, 7 * 30, 7)
+
+
+def test_a_file_may_import_what_lies_beside_it(audit):
+    before = sys.path.copy()
+    assert audit("uses.py:make", "--inputs", "bits.npy", "--json", "a.json", "--rule", "exact").status == 0
+    assert read()["totals"]["mac"] == 7 * 30
+    assert sys.path == before
+
+
 def test_what_is_not_counted_is_a_warning_before_the_figures(audit):
     result = audit("net.py:cumulative", "--inputs", "x.npy", "--rule", "exact")
     assert result.status == 0
@@ -96,6 +158,11 @@ def test_what_is_not_counted_is_a_warning_before_the_figures(audit):
 WRONG = {
     "net.py:make --inputs x.npy": (1, "net.py: expected a function make, found make_model, steps, number"),
     "net.py:number --inputs x.npy": (1, "net.py: expected number() to return a torch.nn.Module, found int"),
+    "net.py:leave --inputs x.npy": (1, "net.py: leave() failed: SystemExit: 3"),
+    "net.py:dense --inputs none.npy": (1, "none.npy: expected at least one sample of at least one value, found shape"),
+    "net.py:dense --inputs nan.npy": (1, "nan.npy: inputs: expected numbers, found NaN in shape (4, 7, 6)"),
+    "net.py:make_model --inputs x.npy": (1, "takes an input of 4 timesteps, shape (4, 7, 5), and none were told: say"),
+    "net.py:dense --inputs x.npy --events": (1, "x.npy: inputs: expected events, whole numbers from 0 to 255, found"),
     "net.py:broken --inputs x.npy": (1, "net.py: broken() failed: RuntimeError: no weights"),
     "wrong.py:make --inputs x.npy": (1, "wrong.py: running it failed at line 1: ModuleNotFoundError: No module named"),
     "none.py:make --inputs x.npy": (1, "none.py: No such file or directory"),
