@@ -30,6 +30,7 @@ def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
     """Run a network of ours over its data and count: a trained one, or one with fresh weights."""
     given = vars(args)
     device = device_of(args.device)
+    summing = arithmetic_from(given, device, args.run_dir)
     sha256, run, right = "", {}, dict[str, int]()
 
     def tally(scores: Scores, labels: Array) -> None:
@@ -56,7 +57,7 @@ def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
     config = model.config
     batches = BatchIterator(data, args.batch_size, shuffle=False)
     shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
-    with arithmetic_from(given, device, args.run_dir):
+    with summing:
         ops = count_batches(model, shown, device, tally)
     subject = Subject(
         title=f"{config.title}, {sizes(config)}, T={config.timesteps}, on {data.name} ({args.split})",
