@@ -20,7 +20,7 @@ T, N, SHAPE = 5, 3, (2, 6, 5)
 
 def test_without_the_package_it_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "nir", None)
-    with pytest.raises(TableError, match=r"the package nir \(pip install 'snncore\[nir\]'\), found none"):
+    with pytest.raises(TableError, match=r'needs the package nir.*pip install -e "\.\[nir\]"'):
         read_graph(tmp_path / "g.nir")
 
 
