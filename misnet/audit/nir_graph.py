@@ -53,7 +53,9 @@ def read_graph(path: Path) -> Graph:
     try:
         import nir
     except ModuleNotFoundError:
-        raise TableError('--nir needs the package nir, which is not installed; install it with: pip install -e ".[nir]"') from None
+        raise TableError(
+            '--nir needs the package nir, which is not installed; install it with: pip install -e ".[nir]"'
+        ) from None
     if not path.is_file():
         raise TableError(f"{path}: expected a file of NIR, found no such file")
     try:

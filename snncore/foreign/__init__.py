@@ -16,7 +16,9 @@ def __getattr__(name: str) -> Any:
     try:
         import torch as torch
     except ImportError as error:
-        raise ImportError('audit_torch needs PyTorch, which is not installed; install it with: pip install -e ".[torch]"') from error
+        raise ImportError(
+            'audit_torch needs PyTorch, which is not installed; install it with: pip install -e ".[torch]"'
+        ) from error
     from snncore.foreign import audit, neurons
 
     return getattr(neurons if name == "Neuron" else audit, name)
