@@ -28,7 +28,8 @@ class Origin(NamedTuple):
 UNKNOWN = Origin()
 
 AVERAGING = frozenset(("pool_add", "pool_mul", "pool_mul_averaged", "pool_compare", "elem_mul", "w_select", "w_mul"))
-BYTES = ("analog_read_bytes", "analog_write_bytes", "spike_read_bytes", "spike_write_bytes")
+BYTES = frozenset(("analog_read_bytes", "analog_write_bytes", "spike_read_bytes", "spike_write_bytes"))
+PASSING = AVERAGING | BYTES
 
 
 def known_origin() -> Origin:
@@ -43,11 +44,11 @@ def averages(names: set[str], kinds: set[str], given: Sequence[tuple[Array, bool
     A factor must be one number, which can move into the weights that come after it. What else adds (a shift, another
     branch) may leave no zero a zero, and ends it.
     """
-    if not (names <= AVERAGING.union(BYTES) or kinds == {"reduction"}):
+    if not (names <= PASSING or kinds == {"reduction"}):
         return False
     spikes = [averaged or x.dtype.kind != "f" for x, averaged in given]
     factors = all(good or x.size == 1 for good, (x, _) in zip(spikes, given, strict=True))
-    return factors and (any(spikes) if names <= set(BYTES) else spikes.count(True) == 1)
+    return factors and (any(spikes) if names <= BYTES else spikes.count(True) == 1)
 
 
 def repeated_cells(x: Array, lead: tuple[int, ...], origin: Origin) -> np.ndarray | None:
