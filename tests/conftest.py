@@ -1,8 +1,8 @@
 """How many examples property tests draw, and which: `SNNCORE_EXAMPLES` names one of three profiles.
 
-- `default`: 25 examples, others at each run; the seed is printed, and `--hypothesis-seed` repeats a run.
+- `default`: 15 examples, others at each run; the seed is printed, and `--hypothesis-seed` repeats a run.
 - `nightly`: 2,000 examples; a test that wants more or fewer says how many times `settings().max_examples`.
-- `repeatable`: the same 25 at each run.
+- `repeatable`: the same 15 at each run.
 """
 
 import os
@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, core, settings
 from snncore import manual_seed
 
 PROFILES = {
-    "default": {"max_examples": 25},
+    "default": {"max_examples": 15},
     "nightly": {"max_examples": 2000},
-    "repeatable": {"max_examples": 25, "derandomize": True},
+    "repeatable": {"max_examples": 15, "derandomize": True},
 }
 NAME = os.environ.get("SNNCORE_EXAMPLES", "default")
 

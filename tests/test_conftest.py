@@ -34,7 +34,7 @@ def examples(folder, *options, profile=None, test=TEST):
 def test_each_run_draws_others(tmp_path):
     one, _ = examples(tmp_path)
     two, _ = examples(tmp_path)
-    assert len(one) == len(two) == 25
+    assert len(one) == len(two) == 15
     assert one != two
 
 
@@ -49,7 +49,7 @@ def test_the_seed_is_printed_where_a_failure_is_read_and_repeats_it(tmp_path):
 def test_the_repeatable_profile_draws_the_same(tmp_path):
     one, two = (examples(tmp_path, profile="repeatable")[0] for _ in range(2))
     assert one == two
-    assert len(one) == 25
+    assert len(one) == 15
 
 
 @pytest.mark.slow
