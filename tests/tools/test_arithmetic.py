@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from misnet.audit import report as audit_report
+from misnet.tools import subjects
 from misnet.training import run, step
 from snncore.kernels.choice import arithmetic_choice
 from tests.tools.test_train import metrics
@@ -14,7 +14,7 @@ from tests.tools.test_train import metrics
 def seen(monkeypatch):
     """The arithmetic of each evaluation and count."""
     found = []
-    for module, name in ((run, "evaluate"), (step, "evaluate"), (audit_report, "count_batches")):
+    for module, name in ((run, "evaluate"), (step, "evaluate"), (subjects, "count_batches")):
         own = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, own=own, **k: found.append(arithmetic_choice()) or own(*a, **k))
     return found
