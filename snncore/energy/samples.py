@@ -5,9 +5,9 @@ import warnings
 import numpy as np
 
 from snncore.energy.prices import Prices
+from snncore.energy.rules.exact import priced_columns
 from snncore.energy.rules.exact_memory import read_exact_memory
 from snncore.opcount import Ops
-from snncore.opcount.columns import COLUMNS
 from snncore.opcount.cost import UnresolvedWarning
 
 __all__ = ["BY_SAMPLE", "energy_by_sample"]
@@ -33,11 +33,10 @@ def energy_by_sample(rule: str, ops: Ops, prices: Prices) -> np.ndarray | None:
     if rule not in BY_SAMPLE or not ops.samples:
         return None
     totals = ops.totals()
-    skipped = ("bn_folded_add",) if totals["bn_stat_add"] else ("bn_mul", "bn_add")
     pj = np.zeros(ops.samples)
-    for name, column in COLUMNS.items():
-        price = getattr(prices, column.price) if column.price else None
-        if price and totals[name] and name not in skipped:
+    for name, kind in priced_columns(bool(totals["bn_stat_add"])).items():
+        price = getattr(prices, kind)
+        if price and totals[name]:
             pj += price * _shares(ops, name, None)
     if rule == "exact-memory":
         for layer, parts in read_exact_memory(ops, prices).pj.items():

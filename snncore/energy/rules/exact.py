@@ -7,11 +7,20 @@ from snncore.energy.rules.unread import counted
 from snncore.opcount import Ops
 from snncore.opcount.columns import COLUMNS
 
-__all__ = ["read_exact"]
+__all__ = ["priced_columns", "read_exact"]
 
 ACCUMULATIONS = ("ac_binary", "ac_graded")
 FOLDED = ("bn_folded_add",)
 UNFOLDED = ("bn_mul", "bn_add")
+
+
+def priced_columns(training: bool) -> dict[str, str]:
+    """Return the columns that are priced, each with the name of its price.
+
+    Batch normalisation is priced as it runs in training, and folded into the weights in evaluation.
+    """
+    skipped = FOLDED if training else UNFOLDED
+    return {name: column.price for name, column in COLUMNS.items() if column.price and name not in skipped}
 
 
 def read_exact(ops: Ops, prices: Prices) -> Reading:
@@ -29,8 +38,7 @@ def read_exact(ops: Ops, prices: Prices) -> Reading:
     reading = Reading("exact")
     layers = ops.layers()
     training = any(row.get("bn_stat_add") for row in layers.values())
-    skipped = FOLDED if training else UNFOLDED
-    priced = {name: column for name, column in COLUMNS.items() if column.price and name not in skipped}
+    priced = priced_columns(training)
     unpriced = 0
     for layer, row in layers.items():
         reading.mac += row.get("mac", 0)
@@ -39,8 +47,8 @@ def read_exact(ops: Ops, prices: Prices) -> Reading:
         reading.charge(layer, "ac", sum(row.get(name, 0) for name in ACCUMULATIONS), prices.add)
         for kind in ("add", "mul", "compare", "special"):
             price = getattr(prices, kind)
-            for name, column in priced.items():
-                if column.price != kind or name in ACCUMULATIONS:
+            for name, priced_as in priced.items():
+                if priced_as != kind or name in ACCUMULATIONS:
                     continue
                 if price is None:
                     unpriced += row.get(name, 0)
