@@ -14,7 +14,7 @@ from snncore import OpCount, Ops
 from snncore.opcount import Call
 from snncore.opcount.cost import WEIGHTED
 
-__all__ = ["ANY", "ENDS", "counted", "parameters", "resolved", "some", "table_subject"]
+__all__ = ["ANY", "counted", "resolved", "some", "subject_between", "table_subject"]
 
 ANY = Rate(Fraction(0), Fraction(1))
 """All that is possible: the rate of a layer that has none."""
@@ -90,6 +90,22 @@ def parameters(ops: Ops) -> int:
     return sum(facts.weights + facts.bias for _, facts in ops.facts() if facts.kind in WEIGHTED)
 
 
+def subject_between(low: Ops, high: Ops, words: Sequence[str], **known: Any) -> Subject:
+    """Return the subject of counts at two ends, which has no higher one where they are alike.
+
+    words: its warnings so far. known: other fields of `Subject`.
+    """
+    same = high is low or (low.totals() == high.totals() and low.facts() == high.facts())
+    return Subject(
+        ops=low,
+        high=None if same else high,
+        timesteps=low.timesteps or 0,
+        parameters=parameters(low),
+        warnings=[*words, *([] if same else [ENDS])],
+        **known,
+    )
+
+
 def table_subject(
     path: Path, rows: Sequence[Row], timesteps: int | None = None, rate: Rate | None = None, source: str = "table"
 ) -> Subject:
@@ -103,17 +119,13 @@ def table_subject(
             f"{len(guessed)} of {len(rows)} layers are counted by a rate: expectations (rate x taps inside the image, "
             "rounded), for spikes as frequent at the borders as elsewhere; two inputs are taken as independent"
         )
-    same = high is low or (low.totals() == high.totals() and low.facts() == high.facts())
-    words += [] if same else [ENDS]
-    return Subject(
+    return subject_between(
+        low,
+        high,
+        words,
         title=f"{path.name}, {len(rows)} layers, T={low.timesteps}, by the rates of the {source}",
-        ops=low,
-        high=None if same else high,
-        timesteps=low.timesteps or 0,
         network={"layers": [row.name for row in rows], "source": str(path)},
         weights="none: the table has shapes and rates",
-        parameters=parameters(low),
         data={"name": path.name},
-        warnings=words,
         by_rates=True,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from misnet.audit.layers import ANY, ENDS, counted, parameters, resolved, some
+from misnet.audit.layers import ANY, counted, resolved, some, subject_between
 from misnet.audit.layers_cost import cost_of, input_shape, other_shape
 from misnet.audit.layers_expected import blend, expected, is_expectation, levels, stated
 from misnet.audit.layers_row import Rate, Row, TableError, Values
@@ -73,18 +73,14 @@ def recorded_subject(
     ]
     if guessed:
         words.append(f"not recorded, counted by a rate (an expectation): {some(guessed)}")
-    same = low is high or (low.totals() == high.totals() and low.facts() == high.facts())
-    words += [] if same else [ENDS]
-    return Subject(
+    return subject_between(
+        low,
+        high,
+        words,
         title=f"{path.name} with the spikes of {spikes.name}, T={low.timesteps}",
-        ops=low,
-        high=None if same else high,
-        timesteps=low.timesteps or 0,
         network={"layers": [row.name for row in rows], "source": str(path), "spikes": str(spikes)},
         weights="none: the table has shapes, the recordings have spikes",
-        parameters=parameters(low),
         data={"name": spikes.name, "recorded": [row.name for row in exact if names[row.name][0]]},
-        warnings=words,
         by_rates=not used,
     )
 
