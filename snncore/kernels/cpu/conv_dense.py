@@ -26,10 +26,26 @@ tile_add = make_gemm_tile(ROWS, COLUMNS, accumulate=True)
 Pair = tuple[int, int]
 
 
+@compiled(inline=True)
+def fill_columns(x, m, first, last, out_width, kernel, stride, padding, columns):
+    """Copy into columns [PIXELS, >= K] the windows of x [M, H, W, Ci] under the output pixels first to last of image m.
+
+    columns holds zeros: what lies on the padding is not written.
+    """
+    _, height, width, channels = x.shape
+    for r in range(first, last):
+        row = columns[r - first]
+        i, j = r // out_width * stride[0] - padding[0], r % out_width * stride[1] - padding[1]
+        for ky in range(max(0, -i), min(kernel[0], height - i)):
+            for kx in range(max(0, -j), min(kernel[1], width - j)):
+                at = (ky * kernel[1] + kx) * channels
+                for c in range(channels):
+                    row[at + c] = x[m, i + ky, j + kx, c]
+
+
 @compiled(parallel=True)
 def multiply_columns(x, w, kernel, stride, padding, out_width, y):
     """y [images, pixels, Co] from x [M, H, W, Ci] and w [blocks, K, COLUMNS], K = kh * kw * Ci."""
-    _, height, width, channels = x.shape
     blocks, deep, _ = w.shape
     images, pixels, channels_out = y.shape
     per_image = (pixels + PIXELS - 1) // PIXELS
@@ -39,14 +55,7 @@ def multiply_columns(x, w, kernel, stride, padding, out_width, y):
         last = min(pixels, first + PIXELS)
         columns = np.zeros((PIXELS, deep), np.float32)
         product = np.empty((PIXELS, COLUMNS), np.float32)
-        for r in range(first, last):
-            row = columns[r - first]
-            i, j = r // out_width * stride[0] - padding[0], r % out_width * stride[1] - padding[1]
-            for ky in range(max(0, -i), min(kernel[0], height - i)):
-                for kx in range(max(0, -j), min(kernel[1], width - j)):
-                    at = (ky * kernel[1] + kx) * channels
-                    for c in range(channels):
-                        row[at + c] = x[m, i + ky, j + kx, c]
+        fill_columns(x, m, first, last, out_width, kernel, stride, padding, columns)
         left, out = columns.ctypes.data, product.ctypes.data
         for block in range(blocks):
             right = weights + block * deep * COLUMNS * FLOAT
@@ -76,7 +85,6 @@ def conv_forward(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> n
 @compiled(parallel=True)
 def multiply_transposed(x, gy, kernel, stride, padding, out_width, gw):
     """gw [chunks, K', blocks, COLUMNS] from x [M, H, W, Ci] and gy [M, pixels, Co]; K' a multiple of ROWS."""
-    _, height, width, channels = x.shape
     images, pixels, channels_out = gy.shape
     chunks, deep, blocks, _ = gw.shape
     per_image = (pixels + PIXELS - 1) // PIXELS
@@ -90,13 +98,7 @@ def multiply_transposed(x, gy, kernel, stride, padding, out_width, gw):
             m, first = item // per_image, item % per_image * PIXELS
             last = min(pixels, first + PIXELS)
             columns[...] = 0
-            for r in range(first, last):
-                i, j = r // out_width * stride[0] - padding[0], r % out_width * stride[1] - padding[1]
-                for ky in range(max(0, -i), min(kernel[0], height - i)):
-                    for kx in range(max(0, -j), min(kernel[1], width - j)):
-                        at = (ky * kernel[1] + kx) * channels
-                        for c in range(channels):
-                            columns[at + c, r - first] = x[m, i + ky, j + kx, c]
+            fill_columns(x, m, first, last, out_width, kernel, stride, padding, columns.T)
             for block in range(blocks):
                 n = min(COLUMNS, channels_out - block * COLUMNS)
                 right[:, n:] = 0

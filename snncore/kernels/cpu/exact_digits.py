@@ -14,7 +14,7 @@ import numpy as np
 from numba import prange
 
 from snncore.kernels.cpu.compiled import compiled
-from snncore.kernels.cpu.conv_dense import PIXELS
+from snncore.kernels.cpu.conv_dense import PIXELS, fill_columns
 from snncore.kernels.cpu.exact_weights import Packed, powers
 from snncore.kernels.cpu.memory import aligned, round_up
 from snncore.kernels.cpu.simd import VNNI, make_dot_tile
@@ -65,7 +65,6 @@ def pack(w: np.ndarray) -> Packed | None:
 @compiled(parallel=True, exact=True)
 def multiply_bytes(x, w, scale, kernel, stride, padding, out_width, y):
     """y [images, pixels, Co] from x [M, H, W, Ci] uint8 and w [blocks, K / 4, LANES, 4]; scale [Co]."""
-    _, height, width, channels = x.shape
     blocks, quarters, _, _ = w.shape
     images, pixels, channels_out = y.shape
     per_image = (pixels + PIXELS - 1) // PIXELS
@@ -75,14 +74,7 @@ def multiply_bytes(x, w, scale, kernel, stride, padding, out_width, y):
         last = min(pixels, first + PIXELS)
         columns = np.zeros((PIXELS, deep), np.uint8)
         product = np.empty((PIXELS, LANES), np.int32)
-        for r in range(first, last):
-            row = columns[r - first]
-            i, j = r // out_width * stride[0] - padding[0], r % out_width * stride[1] - padding[1]
-            for ky in range(max(0, -i), min(kernel[0], height - i)):
-                for kx in range(max(0, -j), min(kernel[1], width - j)):
-                    at = (ky * kernel[1] + kx) * channels
-                    for c in range(channels):
-                        row[at + c] = x[m, i + ky, j + kx, c]
+        fill_columns(x, m, first, last, out_width, kernel, stride, padding, columns)
         left, out = columns.ctypes.data, product.ctypes.data
         for block in range(blocks):
             right = weights + block * quarters * LANES * 4
