@@ -255,6 +255,7 @@ def main() -> int:
     lines = collect(found, {outcome.job.name: outcome for outcome in came})
     page = Page(TITLES[args.name], first_line(args), _command(), lines, comparable)
     place, written = args.output_dir / f"{args.name}-{args.scale}", []
+    place.parent.mkdir(parents=True, exist_ok=True)  # with --page-only nothing has been run there
     for ending, text in ((".md", to_markdown(page)), (".html", to_html(page)), (".json", as_values(page))):
         written.append(place.with_name(place.name + ending))
         write_file(written[-1], text.encode())
