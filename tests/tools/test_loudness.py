@@ -47,7 +47,7 @@ def test_reproducing_says_with_verbose_what_it_runs(call, tmp_path):
         "reproduce",
         "table7",
         "--only",
-        "#1: SEW off, MLIF off, CREMA-D",
+        "#1: SEW off",
         "--page-only",
         "--output-dir",
         tmp_path,
