@@ -61,8 +61,7 @@ class Dropout(Function):
         if x.dtype.kind == "f" or self.scale:
             return mul_cost(x, y, y)
         lead = lead_of(x.shape)
-        binary, graded, _ = events(x, lead)
-        return OpCount(lead, residual_logic=binary + graded)
+        return OpCount(lead, residual_logic=events(x, lead).all)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size)
