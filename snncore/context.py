@@ -63,6 +63,8 @@ class Context(threading.local):
     """The seed of the run, inside `training_step`: what is drawn depends on it, the step and the module alone."""
     train_step: int = 0
     """The number of the step, inside `training_step`."""
+    share: Any = None
+    """This rank's part of the batch that is spread over ranks (`snncore.parallel.Share`); None: all of it is here."""
     process = Process()
 
     def __init__(self) -> None:
