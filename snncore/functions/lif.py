@@ -9,6 +9,7 @@ import numpy as np
 from snncore.backend import Array
 from snncore.firing import Firing, firing_of
 from snncore.functions.checks import check_currents
+from snncore.functions.trace import Trace, lif_trace
 from snncore.opcount.cost import Facts, OpCount, Value, lead_of, times
 from snncore.opcount.events import entries, events, traffic
 from snncore.surrogate import Surrogate
@@ -72,6 +73,10 @@ class LIF(Function):
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         c, v0 = inputs
         return neuron_backward(c, outputs[0], v0 is not None, self.firing)
+
+    def traces(self, inputs: tuple, outputs: tuple) -> tuple[Trace, ...]:
+        c, v0 = inputs
+        return (lif_trace(outputs[0], c, self.firing, v0),)
 
 
 def neuron_lead(shape: tuple[int, ...]) -> tuple[int, ...]:
