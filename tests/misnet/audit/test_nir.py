@@ -8,10 +8,11 @@ import pytest
 
 from misnet.audit.layers_row import Rate, TableError
 from misnet.audit.layers_table import read_table, table_text
-from misnet.audit.nir_graph import graph_rows, read_graph
-from misnet.audit.nir_network import graph_subject, network_of
+from misnet.audit.nir_graph import graph_rows
+from misnet.audit.nir_network import graph_subject
 from snncore import Tensor, no_grad
 from snncore.energy import RULES, apply_rule
+from snncore.interchange import InterchangeError, network_of, read_graph
 from snncore.opcount.columns import COLUMNS
 
 DT = 1e-3
@@ -20,7 +21,7 @@ T, N, SHAPE = 5, 3, (2, 6, 5)
 
 def test_without_the_package_it_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "nir", None)
-    with pytest.raises(TableError, match=r'needs the package nir.*pip install -e "\.\[nir\]"'):
+    with pytest.raises(InterchangeError, match=r'needs the package nir.*pip install -e "\.\[nir\]"'):
         read_graph(tmp_path / "g.nir")
 
 
@@ -186,7 +187,7 @@ def test_what_cannot_run_is_counted_by_rate_and_named(nir, tmp_path):
     ops = graph_subject(path, rate=Rate(1, 1)).ops
     assert ops.totals("li")["compare"] == ops.totals("li")["places"] == 0
     assert ops.totals("li")["leak_mul"] == ops.totals("cuba")["leak_mul"] == 3 * 4
-    with pytest.raises(TableError) as error:
+    with pytest.raises(InterchangeError) as error:
         network_of(read_graph(path))
     for text in (
         "cuba (CubaLIF: the engine has no such layer)",
@@ -215,7 +216,7 @@ def test_sums_and_loops(nir, tmp_path):
     assert any("additions where several nodes meet" in text for text in graph_rows(read_graph(path))[1])
     path = written(nir, tmp_path, nodes, [*edges[:1], *edges[2:3], ("fire", "b"), *edges[3:]])
     assert any("recurrent: fire gets input from later nodes" in text for text in graph_rows(read_graph(path))[1])
-    with pytest.raises(TableError, match=r"fire \(input from later nodes\)"):
+    with pytest.raises(InterchangeError, match=r"fire \(input from later nodes\)"):
         network_of(read_graph(path))
 
 
@@ -233,7 +234,7 @@ def test_files_and_data_that_do_not_fit(nir, tmp_path):
         with pytest.raises(TableError, match=words):
             graph_subject(path, tmp_path / "x.npy")
     path.write_bytes(b"no HDF5")
-    with pytest.raises(TableError, match="expected a file of NIR, found none"):
+    with pytest.raises(InterchangeError, match="expected a file of NIR, found none"):
         read_graph(path)
-    with pytest.raises(TableError, match="found no such file"):
+    with pytest.raises(InterchangeError, match="found no such file"):
         read_graph(tmp_path / "none.nir")
