@@ -84,7 +84,9 @@ def network_of(graph: Graph, dt: float = DT) -> GraphNetwork:
             wrong.append(f"{node.name} ({node.kind}: {error})")
     if wrong:
         raise InterchangeError(f"{graph.path}: expected nodes that the engine can run, found {', '.join(wrong)}")
-    return GraphNetwork(graph, layers).eval()
+    network = GraphNetwork(graph, layers)
+    network.eval()
+    return network
 
 
 def _layer(node: Node, flat: tuple[int, ...] | None, dt: float) -> nn.Module:
@@ -102,7 +104,7 @@ def _layer(node: Node, flat: tuple[int, ...] | None, dt: float) -> nn.Module:
         bias = kind == "Affine" and bool(np.any(data.bias))
         layer = nn.Linear(w.shape[1], w.shape[0], bias=bias)
         layer.weight.data[...] = w.T
-        if bias:
+        if layer.bias is not None:
             layer.bias.data[...] = data.bias
         return layer
     if kind == "Flatten":
@@ -138,7 +140,7 @@ def _neuron(data: Any, kind: str, dt: float) -> nn.Module:
         raise ValueError(f"v_leak {one['v_leak']:g} is not 0")
     decay = 1.0 - dt / one["tau"] if kind == "LIF" else 1.0
     gain = one["r"] * dt / one.get("tau", 1.0)
-    gain = 1.0 if math.isclose(gain, 1.0, rel_tol=1e-12) else gain  # of R = tau / dt, which was rounded
+    gain = 1.0 if math.isclose(gain, 1.0, rel_tol=1e-6) else gain  # R = tau / dt, rounded to float32
     if not math.isfinite(one["v_reset"]):
         raise ValueError(f"v_reset {one['v_reset']:g} is not finite")
     if not 0 <= decay <= 1:

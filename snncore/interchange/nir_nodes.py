@@ -9,6 +9,7 @@ import numpy as np
 
 from snncore.backend import asnumpy
 from snncore.firing import Firing
+from snncore.interchange.error import InterchangeError
 from snncore.interchange.trace import Step, Trace
 
 __all__ = ["Nodes"]
@@ -51,8 +52,24 @@ class Value:
 
 
 @dataclass
+class Layer:
+    """A layer of the network with the nodes that it became, more than one of what was joined along the channels.
+
+    pixels: of each node, as in Value. norm: path of the BatchNorm whose numbers went into the nodes.
+    """
+
+    path: str
+    nodes: list[str] = field(default_factory=list)
+    pixels: list[tuple[int, ...] | None] = field(default_factory=list)
+    norm: str = ""
+
+
+@dataclass
 class Nodes:
-    """The nodes and edges so far, and what could not be written: paths of layers by (kind, reason)."""
+    """The nodes and edges so far, and what could not be written: paths of layers by (kind, reason).
+
+    layers: those with weights and those of neurons, in order.
+    """
 
     nir: Any
     dt: float
@@ -62,6 +79,7 @@ class Nodes:
     edges: list[tuple[str, str]] = field(default_factory=list)
     values: dict[int, Value] = field(default_factory=dict)
     wrong: dict[tuple[str, str], list[str]] = field(default_factory=dict)
+    layers: list["Layer"] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         for k, (name, shape) in enumerate(self.inputs.items()):
@@ -93,8 +111,14 @@ class Nodes:
         self._node(name, self.nir.Output({"output": np.array(first(shape))}, metadata=meta), value.nodes)
 
     def graph(self) -> Any:
-        """Return the graph, whose types NIR itself checks."""
-        return self.nir.NIRGraph(self.made, self.edges, type_check=True)
+        """Return the graph; raises InterchangeError where NIR's own check, which its readers make, refuses it.
+
+        Version 1.0.8 of nir takes every kernel for a square one, and finds other shapes behind those that are none.
+        """
+        try:
+            return self.nir.NIRGraph(self.made, self.edges, type_check=True)
+        except ValueError as error:
+            raise InterchangeError(f"the package nir refuses the graph: {error}") from None
 
     # -- one step --
 
@@ -149,29 +173,29 @@ class Nodes:
         images, w, b = (None if a is None else asnumpy(a) for a in step.arrays)
         assert images is not None
         assert w is not None
-        groups, function, names = images.shape[-1] // w.shape[2], step.function, []
-        if x.parts and groups > 1:
-            raise Refused(REASONS["Concat"])
-        for value, of in self._split(x, w, 2):
+        groups, function = images.shape[-1] // w.shape[2], step.function
+        layer, names = self._layer(step)
+        for value, of in self._split(x, dense(w, groups), 2):
             node = self.nir.Conv2d(
                 input_shape=tuple(int(n) for n in images.shape[-3:-1]),
-                weight=contiguous(of.transpose(3, 2, 0, 1)),  # [Co, Ci / groups, kh, kw]
+                weight=contiguous(of.transpose(3, 2, 0, 1)),  # [Co, Ci, kh, kw]
                 stride=function.stride,
                 padding=function.padding,
                 dilation=function.dilation,
-                groups=groups,
+                groups=1,
                 bias=np.zeros(w.shape[-1], w.dtype) if b is None or names else b.copy(),
             )
             names.append(self._node(step.path, node, value.nodes))
+            layer.pixels.append(None)
         return Value(tuple(names))
 
     def _linear(self, step: Step, x: Value) -> Value:
         features, w, b = (None if a is None else asnumpy(a) for a in step.arrays)
         assert features is not None
         assert w is not None
-        names: list[str] = []
         if features.ndim != 3:
             raise Refused("it runs over pixels or tokens, and no node does; a 1x1 convolution can be written")
+        layer, names = self._layer(step)
         for value, of in self._split(x, w, 0):
             if value.pixels is not None:  # columns in the order of [C, H, W], as NIR flattens
                 of = of.reshape(*value.pixels, -1).transpose(2, 0, 1, 3).reshape(of.shape)
@@ -179,7 +203,13 @@ class Nodes:
             if b is not None and not names:
                 node = self.nir.Affine(node.weight, b.copy())
             names.append(self._node(step.path, node, value.nodes))
+            layer.pixels.append(value.pixels)
         return Value(tuple(names))
+
+    def _layer(self, step: Step) -> tuple[Layer, list[str]]:
+        layer = Layer(step.path)
+        self.layers.append(layer)
+        return layer, layer.nodes
 
     def _fold(self, step: Step, x: Value) -> Value:
         """BN(W x + b) = (g W) x + (beta + g (b - mean)), g = gamma / sqrt(var + eps)."""
@@ -203,6 +233,9 @@ class Nodes:
                     self.made[name] = node = self.nir.Affine(weight, bias)
                 node.bias = bias.astype(weight.dtype)
             node.weight = weight
+        for layer in self.layers:
+            if x.nodes and layer.nodes[:1] == list(x.nodes[:1]):
+                layer.norm = step.path
         return x
 
     def _neuron(self, step: Step, x: Value) -> Value:
@@ -217,7 +250,8 @@ class Nodes:
             tau = self.dt / (1 - firing.decay)
             membrane = {"tau": np.full(shape, tau), "r": np.full(shape, tau / self.dt), "v_leak": np.zeros(shape)}
             node = self.nir.LIF(**membrane, **rest)
-        return Value((self._node(step.path, node, x.nodes),), x.pixels)
+        self._layer(step)[1].append(self._node(step.path, node, x.nodes))
+        return Value((self.layers[-1].nodes[0],), x.pixels)
 
     def _average(self, step: Step, x: Value) -> Value:
         function, images = step.function, step.arrays[0]
@@ -279,6 +313,20 @@ def first(shape: Sequence[int]) -> tuple[int, ...]:
     """A shape with its last axis, the channels, first."""
     *rest, channels = (int(n) for n in shape)
     return (channels, *rest)
+
+
+def dense(w: np.ndarray, groups: int) -> np.ndarray:
+    """Weights [kh, kw, Ci / groups, Co] as those of a convolution without groups, with zeros: [kh, kw, Ci, Co].
+
+    nir 1.0.8 finds the wrong shapes at a convolution in groups, and other readers have none.
+    """
+    if groups == 1:
+        return w
+    ci, co = w.shape[2], w.shape[3] // groups
+    whole = np.zeros((*w.shape[:2], ci * groups, w.shape[3]), w.dtype)
+    for k in range(groups):
+        whole[:, :, k * ci : (k + 1) * ci, k * co : (k + 1) * co] = w[..., k * co : (k + 1) * co]
+    return whole
 
 
 def contiguous(x: np.ndarray) -> np.ndarray:

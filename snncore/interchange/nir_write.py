@@ -17,7 +17,7 @@ from snncore.interchange.nir_nodes import Nodes
 from snncore.interchange.trace import trace_of
 from snncore.nn.module import Module
 
-__all__ = ["to_nir", "write_nir"]
+__all__ = ["nodes_of", "to_nir", "write_nir"]
 
 LISTED = 3  # layers that a message names
 
@@ -30,7 +30,7 @@ def to_nir(network: Module, shapes: Sequence[int] | Mapping[str, Sequence[int]],
 
     The network is run once on zeros and its operations are read off, so it may be any Module, as long as they are:
 
-        Conv2d, GroupedConv2d     Conv2d; a BatchNorm after it goes into its weights and bias
+        Conv2d, GroupedConv2d     Conv2d, with zeros between groups; a BatchNorm after it goes into weights and bias
         Linear                    Affine, or Linear without bias; the same with BatchNorm
         LIF, PLIF, IF             LIF with tau = dt / (1 - decay), R = tau / dt; IF with R = 1 / dt; hard reset only
         AvgPool2d, GlobalAvgPool  AvgPool2d (and Flatten)
@@ -40,7 +40,12 @@ def to_nir(network: Module, shapes: Sequence[int] | Mapping[str, Sequence[int]],
     Weights keep their float type. Raises InterchangeError, naming each layer that NIR cannot express, with the reason,
     or where the package nir is missing.
     """
-    nir = import_nir("writing a graph of NIR")
+    return nodes_of(network, shapes, dt).graph()
+
+
+def nodes_of(network: Module, shapes: Sequence[int] | Mapping[str, Sequence[int]], dt: float = DT) -> Nodes:
+    """Return the nodes of `to_nir` with the layers that they came from; raises what it raises."""
+    nir = import_nir("a graph of NIR")
     if not dt > 0:
         raise ValueError(f"dt: expected seconds above 0, found {dt}")
     named = dict(shapes) if isinstance(shapes, Mapping) else {"input": shapes}
@@ -52,7 +57,7 @@ def to_nir(network: Module, shapes: Sequence[int] | Mapping[str, Sequence[int]],
         nodes.add_output(name, source)
     if nodes.wrong:
         raise InterchangeError(f"a graph of NIR cannot hold {_listed(nodes.wrong)}")
-    return nodes.graph()
+    return nodes
 
 
 def _listed(wrong: Mapping[tuple[str, str], list[str]]) -> str:

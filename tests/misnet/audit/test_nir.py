@@ -14,6 +14,7 @@ from snncore import Tensor, no_grad
 from snncore.energy import RULES, apply_rule
 from snncore.interchange import InterchangeError, network_of, read_graph
 from snncore.opcount.columns import COLUMNS
+from tests.snncore.interchange.simulation import simulate
 
 DT = 1e-3
 T, N, SHAPE = 5, 3, (2, 6, 5)
@@ -55,45 +56,12 @@ def written(nir, tmp_path, nodes, edges=None):
     return path
 
 
-def simulate(nodes, x):
-    """Every node's output over [T, N, ...] in float64: forward Euler as NIR's equations say, one scalar rule a node."""
-    made, y = {}, x.astype(np.float64)
-    for name, node in nodes.items():
-        kind = type(node).__name__
-        if kind == "Conv2d":
-            (sy, sx), (ph, pw), groups = np.broadcast_to(node.stride, 2), np.broadcast_to(node.padding, 2), node.groups
-            padded = np.pad(y, ((0, 0), (0, 0), (0, 0), (ph, ph), (pw, pw)))
-            co, per, kh, kw = node.weight.shape
-            ho, wo = (padded.shape[3] - kh) // sy + 1, (padded.shape[4] - kw) // sx + 1
-            y = np.zeros((*x.shape[:2], co, ho, wo))
-            for k, i, j in np.ndindex(co, ho, wo):
-                first = k // (co // groups) * per
-                window = padded[:, :, first : first + per, i * sy : i * sy + kh, j * sx : j * sx + kw]
-                y[:, :, k, i, j] = (window * node.weight[k]).sum(axis=(2, 3, 4)) + node.bias[k]
-        elif kind in ("LIF", "IF"):
-            v, spikes = np.zeros(y.shape[1:]), np.zeros_like(y)
-            for t, current in enumerate(y):
-                slope = node.r * current if kind == "IF" else (node.v_leak - v + node.r * current) / node.tau
-                v = v + DT * slope
-                spikes[t] = v > node.v_threshold
-                v = np.where(spikes[t] == 1, node.v_reset, v)
-            y = spikes
-        elif kind == "AvgPool2d":
-            y = np.stack([y[..., :3, j : j + 2].mean(axis=(-1, -2), keepdims=True) for j in range(2)], -1)[..., 0, :]
-        elif kind == "Flatten":
-            y = y.reshape(*y.shape[:2], -1)
-        elif kind == "Affine":
-            y = y @ node.weight.T + node.bias
-        made[name] = y
-    return made
-
-
 def test_a_graph_runs_as_its_equations_say(nir, tmp_path):
     rng = np.random.default_rng(3)
     nodes = parts(nir, rng)
     path = written(nir, tmp_path, nodes)
     x = (rng.random((T, N, *SHAPE)) < 0.5).astype(np.uint8)
-    expected = simulate(nodes, x)
+    expected = simulate(nodes, x, DT)
     network = network_of(read_graph(path), DT)
     with no_grad():
         y = network(Tensor(np.ascontiguousarray(np.moveaxis(x, 2, -1))))
@@ -118,7 +86,7 @@ def test_another_dt_is_another_network(nir, tmp_path):
     network = network_of(read_graph(written(nir, tmp_path, nodes)), DT / 2)
     with no_grad():
         y = network(Tensor(np.ascontiguousarray(np.moveaxis(x, 2, -1))))
-    assert (y.data != simulate(nodes, x)["lif3"]).any()
+    assert (y.data != simulate(nodes, x, DT)["lif3"]).any()
 
 
 def test_the_table_of_a_graph_has_the_shapes_of_the_run(nir, tmp_path):
