@@ -42,6 +42,15 @@ from misnet.tools.toolkit import (
 from misnet.tools.ways import WAYS
 from snncore.energy import DEFAULT_TABLE, ON_REQUEST, OWN_TABLES, RULES, TABLES, PriceError, load_prices
 from snncore.files import json_bytes
+from snncore.nearest import nearest_words
+
+EXAMPLES = (
+    ("a trained run, read by every rule", "python tools/audit.py runs/first"),
+    ("a printed figure against it", "python tools/audit.py runs/first --claim 1.32mJ"),
+    ("two rules, a page to cite", "python tools/audit.py runs/first --rule exact,syops --html audit.html"),
+    ("what the shapes of a network cost, untrained", "python tools/audit.py --model spikformer --size 32"),
+    ("a table of layers from a paper", "python tools/audit.py --layers layers.csv --rate 0.1-0.3"),
+)
 
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
@@ -50,6 +59,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         usage="%(prog)s [RUN_DIR | --model NAME] [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     parser.add_argument("run_dir", type=Path, nargs="?", metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
@@ -115,7 +125,9 @@ def chosen_rules(text: str) -> list[str]:
     known = RULES | ON_REQUEST
     for name in names:
         if name not in known:
-            raise UsageError(f"--rule: expected all or some of {', '.join(known)}, found {name!r}")
+            raise UsageError(
+                f"--rule: expected all or some of {', '.join(known)}, found {name!r}{nearest_words(name, known)}"
+            )
     return names
 
 

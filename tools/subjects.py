@@ -94,9 +94,20 @@ def ways_of(args: argparse.Namespace) -> list[str]:
     return [name for name in WAYS if vars(args).get(name) is not None]
 
 
+def _timesteps(t: int) -> int:
+    if t < 1:
+        raise UsageError(f"--timesteps: expected a whole number of at least 1, found {t}")
+    return t
+
+
 def subject_of(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
     """Count by the one way that was asked for: one of `WAYS`, or a network of ours."""
     asked = ways_of(args)
+    if asked and args.steps is None and "timesteps" in switches:  # a switch of ours, elsewhere what --steps says
+        args.steps, switches = (
+            _timesteps(switches["timesteps"]),
+            {k: v for k, v in switches.items() if k != "timesteps"},
+        )
     for option in {option for way in WAYS.values() for option in way.beside if vars(args).get(option) is not None}:
         if not any(option in WAYS[name].beside for name in asked):
             ways = " or ".join(f"--{name}" for name, way in WAYS.items() if option in way.beside)

@@ -7,6 +7,7 @@ from typing import Any
 from snncore.backend import Array
 from snncore.functions.widening import combine_spikes
 from snncore.kernels.count import pair_events
+from snncore.nearest import one_of
 from snncore.opcount.cost import Facts, OpCount, exact_sum, lead_of
 from snncore.opcount.events import check_events, entries, events, traffic
 from snncore.tape import Function
@@ -31,7 +32,7 @@ class SEW(Function):
 
     def __init__(self, connect: str = "add") -> None:
         if connect not in CONNECTS:
-            raise ValueError(f"connect: expected one of {', '.join(CONNECTS)}, found {connect!r}")
+            raise ValueError(f"connect: {one_of(connect, CONNECTS)}")
         self.connect = connect
 
     def forward(self, a: Array, s: Array) -> Array:
