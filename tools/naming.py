@@ -18,6 +18,10 @@ from snncore import __version__
 from snncore.nearest import nearest, nearest_words
 
 COMMANDS = ("train", "evaluate", "compare", "audit", "prepare", "reproduce", "export", "adopt")  # as in pyproject.toml
+STATUSES = (
+    "exit status: 0 done; 1 data, files or a run that are wrong; 2 wrong usage; 130 stopped by Ctrl-C or a signal"
+)
+ALIKE = 0.7  # of options, whose names have more letters in common by chance than other names have
 
 
 def called(name: str) -> str:
