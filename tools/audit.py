@@ -65,7 +65,9 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     parser.add_argument("run_dir", type=Path, nargs="?", metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
     parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
-    parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32); changes no count")
+    parser.add_argument(
+        "--batch-size", type=int, help="samples at a time (default: 32, of small images 128); changes no count"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
     add_arithmetic_option(parser)
     add_loudness_options(parser, "the table of rules and what is said of claims", "what each rule counts")
@@ -166,7 +168,7 @@ def main() -> None:
     parser = make_parser(first_look(None).get("model", DEFAULT))
     others, switches = split(vars(parser.parse_args()))
     args = argparse.Namespace(**others)
-    if args.batch_size < 1:
+    if args.batch_size is not None and args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     found: dict[str, Any] = {}
     shown: list[str] = []

@@ -10,14 +10,15 @@ from misnet.audit.layers import table_subject
 from misnet.audit.layers_cells import parse_rate
 from misnet.audit.layers_row import TEMPLATE, Rate, TableError
 from misnet.audit.layers_table import read_table, table_text
-from misnet.audit.nir_graph import graph_rows, read_graph
-from misnet.audit.nir_network import DT, graph_subject
+from misnet.audit.nir_graph import graph_rows
+from misnet.audit.nir_network import graph_subject
 from misnet.audit.spikes import recorded_subject
 from misnet.audit.spikes_file import LAYOUTS, is_layout
 from misnet.audit.subject import Subject
 from misnet.datasets import DataError
 from misnet.tools.toolkit import UsageError
 from snncore.files import replace_file
+from snncore.interchange import DT, read_graph
 
 __all__ = ["add_layers", "add_nir", "layers_subject", "nir_subject"]
 

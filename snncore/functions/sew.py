@@ -61,8 +61,7 @@ class SEW(Function):
         moved = {name: 2 * size for name, size in traffic(s, lead, "read").items()} | traffic(outputs[0], lead, "write")
         if self.connect == "add":
             return residual_cost("SEW", a, s, outputs[0], lead) + OpCount(lead, **moved)
-        binary, graded, _ = events(s, lead)
-        return OpCount(lead, residual_logic=binary + graded, **moved)
+        return OpCount(lead, residual_logic=events(s, lead).all, **moved)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         if self.connect == "add":
