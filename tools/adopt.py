@@ -35,7 +35,7 @@ from misnet.tools.toolkit import UsageError, add_data_options, run_tool
 from misnet.training.folder import check_class_names, write_config
 from misnet.training.state import State, save_newest
 from snncore.checkpoint import CheckpointError
-from snncore.interchange import DT, InterchangeError
+from snncore.interchange import DT
 
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
@@ -75,19 +75,6 @@ def model_of(arguments: list[str]) -> str:
     return next((name for path in files if (name := says(path).get("model")) in MODELS), DEFAULT)
 
 
-def weights_of(model: Model, name: str, path: Path, arrays: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the arrays of a file as the model takes them, and in words as whose they were read."""
-    if path.suffix == ".npz":
-        own = model.state_dict()
-        lost = [n for n in own if n not in arrays] or [n for n in arrays if n not in own]
-        if lost:
-            raise InterchangeError(
-                f"{path}: expected the arrays of {model.config.title}, found a difference: {lost[0]}"
-            )
-        return arrays, "our own names and layout"
-    return from_state_dict(model, name, arrays, str(path)), f"names and layout of {what_it_is(name)}"
-
-
 def main() -> None:
     """Adopt and print."""
     name = model_of(sys.argv[1:])
@@ -106,8 +93,11 @@ def main() -> None:
     model = build(name, config)
     if path.suffix == ".nir":
         state, words = from_graph(model, path, dt), "a graph of NIR"
+    elif path.suffix == ".npz":
+        state, words = arrays, "our own names and layout"
     else:
-        state, words = weights_of(model, name, path, arrays)
+        words = f"names and layout of {what_it_is(name)}"
+        state = from_state_dict(model, name, arrays, str(path))
     model.load_state_dict(state, str(path))
     origin = {"model": name, "settings": settings, "network": config.to_dict(), "class_names": list(data.class_names)}
     write_folder(folder, model, origin, data)

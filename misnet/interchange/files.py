@@ -67,12 +67,21 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if path.stat().st_size == 0:
         raise InterchangeError(f"{path}: expected a file of weights, found an empty file")
     if path.suffix == ".npz":
-        return _read_npz(path)
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if path.suffix in TORCH_FILES:
-        return _read_torch(path), {}
-    raise InterchangeError(f"{path}: expected a name that ends with one of {', '.join(READ)}")
+        arrays, about = _read_npz(path)
+    elif path.suffix == ".safetensors":
+        arrays, about = _read_safetensors(path)
+    elif path.suffix in TORCH_FILES:
+        arrays, about = _read_torch(path), {}
+    else:
+        raise InterchangeError(f"{path}: expected a name that ends with one of {', '.join(READ)}")
+    for name, x in arrays.items():
+        if x.dtype.kind not in "biuf":
+            raise InterchangeError(f"{path}: {name}: expected numbers, found type {x.dtype}")
+        if not np.isfinite(x).all():
+            raise InterchangeError(
+                f"{path}: {name}: expected finite values, found {int((~np.isfinite(x)).sum())} others"
+            )
+    return arrays, about
 
 
 def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
