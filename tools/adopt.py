@@ -26,7 +26,7 @@ from misnet.interchange.graph import from_graph
 from misnet.interchange.state import from_state_dict, what_it_is
 from misnet.models.contract import Model
 from misnet.models.options import add_model_options, first_look, split
-from misnet.models.registry import DEFAULT, MODELS, build
+from misnet.models.registry import DEFAULT, build
 from misnet.tools.naming import Parser, called
 from misnet.tools.networks import new_config
 from misnet.tools.settings import check_settings
@@ -72,7 +72,7 @@ def model_of(arguments: list[str]) -> str:
     if found := first_look(arguments).get("model"):
         return found
     files = (Path(text) for text in arguments if not text.startswith("-"))
-    return next((name for path in files if (name := says(path).get("model")) in MODELS), DEFAULT)
+    return next((name for path in files if (name := says(path).get("model"))), DEFAULT)
 
 
 def main() -> None:

@@ -112,6 +112,7 @@ def test_what_an_archive_says(run, tmp_path, call):
     call("export", run, "--to", "torch", "-o", tmp_path / "w.safetensors")
     with safe_open(tmp_path / "w.safetensors", "np") as file:
         assert json.loads(file.metadata()["about"]) == said
+        assert file.get_tensor("bn1.num_batches_tracked").shape == ()
 
 
 @pytest.mark.skipif(not HAS_NIR, reason="the extra nir is not installed")
@@ -125,6 +126,9 @@ def test_misnet_cannot_be_a_graph_of_nir_and_the_message_says_why(tmp_path, call
     assert left_in(tmp_path) == ["run"]
     result = call("export", folder, "--to", "torch", "-o", tmp_path / "w.safetensors")
     assert "names and layout of Peer of tools/benchmarks/peer.py" in result.out
+    assert call("adopt", tmp_path / "w.safetensors", "-o", tmp_path / "again", "--limit-eval", "8").status == 0
+    before, after = (load_run(path)[0].state_dict() for path in (folder, tmp_path / "again"))
+    assert all((before[key] == after[key]).all() for key in before)  # alpha too, which has no axes
 
 
 @pytest.mark.skipif(HAS_TORCH, reason="PyTorch is installed")
@@ -158,6 +162,16 @@ def test_options_that_cannot_be_used(run, tmp_path, call, monkeypatch, options, 
     assert left_in(tmp_path) == ["run"]
 
 
+SAYS = {
+    "newer": {"format": 2},
+    "classes": {"class_names": DIGITS[::-1]},
+    "names": {"class_names": [1, 2]},
+    "model": {"model": "perceptron"},
+    "switch": {"network": SEW | {"layers": 3}},
+    "value": {"network": SEW | {"tau": "two"}},
+}
+
+
 def damaged(path, what):
     """The file with one thing wrong."""
     if what == "cut":
@@ -180,11 +194,8 @@ def damaged(path, what):
             arrays["other"] = arrays[key]
         elif what == "about":
             arrays["about"] = np.array("{")
-        elif what == "newer":
-            arrays["about"] = np.array(json.dumps(json.loads(str(arrays["about"])) | {"format": 2}))
-        elif what == "classes":
-            said = json.loads(str(arrays["about"]))
-            arrays["about"] = np.array(json.dumps(said | {"class_names": DIGITS[::-1]}))
+        elif what in SAYS:
+            arrays["about"] = np.array(json.dumps(json.loads(str(arrays["about"])) | SAYS[what]))
         np.savez(path, **arrays)
 
 
@@ -200,6 +211,10 @@ def damaged(path, what):
         ("more", "1 unexpected: other"),
         ("about", "expected its entry 'about' to name model, network and format, found it damaged"),
         ("newer", "expected format 1, found 2: use a newer snncore"),
+        ("names", "expected its entry 'about' to name model, network and format, found it damaged"),
+        ("model", "w.npz: expected weights of one of misnet, sew-resnet18"),
+        ("switch", "w.npz: its entry 'about': unknown switch layers"),
+        ("value", "w.npz: its entry 'about': tau: a value of the wrong type"),
         ("classes", "classes: the run was trained on 9, 8, 7"),
     ],
 )
