@@ -42,6 +42,15 @@ from misnet.tools.toolkit import (
 from misnet.tools.ways import WAYS
 from snncore.energy import DEFAULT_TABLE, ON_REQUEST, OWN_TABLES, RULES, TABLES, PriceError, load_prices
 from snncore.files import json_bytes
+from snncore.nearest import nearest_words
+
+EXAMPLES = (
+    ("a trained run, read by every rule", "python tools/audit.py runs/first"),
+    ("a printed figure against it", "python tools/audit.py runs/first --claim 1.32mJ"),
+    ("two rules, a page to cite", "python tools/audit.py runs/first --rule exact,syops --html audit.html"),
+    ("what the shapes of a network cost, untrained", "python tools/audit.py --model spikformer --size 32"),
+    ("a table of layers from a paper", "python tools/audit.py --layers layers.csv --rate 0.1-0.3"),
+)
 
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
@@ -50,11 +59,14 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         usage="%(prog)s [RUN_DIR | --model NAME] [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     parser.add_argument("run_dir", type=Path, nargs="?", metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
     parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
-    parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32); changes no count")
+    parser.add_argument(
+        "--batch-size", type=int, help="samples at a time (default: 32, of small images 128); changes no count"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
     add_arithmetic_option(parser)
     group = parser.add_argument_group("audit")
@@ -113,7 +125,9 @@ def chosen_rules(text: str) -> list[str]:
     known = RULES | ON_REQUEST
     for name in names:
         if name not in known:
-            raise UsageError(f"--rule: expected all or some of {', '.join(known)}, found {name!r}")
+            raise UsageError(
+                f"--rule: expected all or some of {', '.join(known)}, found {name!r}{nearest_words(name, known)}"
+            )
     return names
 
 
@@ -152,7 +166,7 @@ def main() -> None:
     parser = make_parser(first_look(None).get("model", DEFAULT))
     others, switches = split(vars(parser.parse_args()))
     args = argparse.Namespace(**others)
-    if args.batch_size < 1:
+    if args.batch_size is not None and args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     found: dict[str, Any] = {}
     shown: list[str] = []

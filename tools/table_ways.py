@@ -73,7 +73,7 @@ def add_layers(group: argparse._ArgumentGroup) -> None:
         "--steps",
         type=steps_of,
         metavar="T",
-        help=f"timesteps of the network, where the table has none (default: {STEPS}); with --torch: (default: none)",
+        help=f"the same as --timesteps here: T, where the table has none (default: {STEPS}; with --torch: none)",
     )
     group.add_argument(
         "--rate", type=rate_of, metavar="R", help="of layers without one: 0.13, 13%% or 0.1-0.3 (default: 0 to 1)"

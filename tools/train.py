@@ -51,6 +51,17 @@ from misnet.training.selection import describe_best, describe_early_end
 from snncore.optim import OPTIMIZERS
 from snncore.schedules import Constant, Cosine, Schedule
 
+EXAMPLES = (
+    ("minutes on two cores, nothing to download", "python tools/train.py --variant S --output-dir runs/first"),
+    ("go on with it for ten more epochs", "python tools/train.py --resume runs/first --epochs 15"),
+    ("three seeds, with mean and spread", "python tools/train.py --variant XS --seeds 0,1,2 --output-dir runs/seeds"),
+    (
+        "recorded data, the best epoch chosen by a tenth of the training samples",
+        "python tools/train.py --dataset mnist-fsdd --data-dir DIR --variant XS --val-part 0.1",
+    ),
+    ("another network, with its own switches", "python tools/train.py --model spikformer --timesteps 4"),
+)
+
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     """Return the parser for a model; options not given are absent from the namespace."""
@@ -61,6 +72,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in REGISTRY),
+        examples=EXAMPLES,
     )
     add_data_options(parser)
     group = parser.add_argument_group("training")
