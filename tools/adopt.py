@@ -1,9 +1,5 @@
 """Adopt weights from elsewhere: a run folder that evaluate, audit and export take, and `train --weights` begins from.
 
-    python tools/adopt.py sew18.pt --model sew-resnet18 --streams visual --stem imagenet -o runs/sew18
-    python tools/adopt.py first.npz -o runs/again          # it says itself which network it is of
-    python tools/adopt.py sew.nir --model sew-resnet18 --streams visual -o runs/sew
-
 Weights say nothing of neurons: give the switches of the network that was trained (--neuron, --tau, --v-threshold, ...).
 docs/interchange.md says which files are read, and under which names.
 """
@@ -37,6 +33,12 @@ from misnet.training.state import State, save_newest
 from snncore.checkpoint import CheckpointError
 from snncore.interchange import DT
 
+EXAMPLES = (
+    ("a state dict of PyTorch", "python tools/adopt.py sew18.pt --model sew-resnet18 --streams visual -o runs/sew18"),
+    ("an archive of tools/export.py says which network it is of", "python tools/adopt.py first.npz -o runs/again"),
+    ("a graph of NIR", "python tools/adopt.py sew.nir --model sew-resnet18 --streams visual -o runs/sew"),
+)
+
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     """Return the parser for a model."""
@@ -44,6 +46,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         usage="%(prog)s FILE --model NAME -o RUN_DIR [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     parser.add_argument("file", type=Path, metavar="FILE", help=f"weights to adopt: {', '.join(READ)}")
     parser.add_argument(

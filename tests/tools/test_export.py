@@ -144,12 +144,12 @@ def test_without_pytorch_it_is_named_with_the_way_out(run, tmp_path, call):
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [
-        (("--to", "npz", "-o", "w.pt"), 2, "--output: expected a name that ends with .npz for --to npz, found w.pt"),
+        (("--to", "npz", "-o", "w.pt"), 2, "--file: expected a name that ends with .npz for --to npz, found w.pt"),
         (("--to", "torch", "-o", "w.nir"), 2, "ends with .pt or .pth or .bin or .tar or .safetensors for --to torch"),
         (("--to", "npz", "-o", "w.npz", "--nir-dt", "1"), 2, "--nir-dt: expected --to nir beside it, found --to npz"),
         (("--to", "nir", "-o", "w.nir", "--nir-dt", "0"), 2, "--nir-dt: expected seconds above 0"),
-        (("--to", "npz", "-o", "nowhere/w.npz"), 1, "--output: expected a file in a folder that exists"),
-        (("--to", "npz"), 2, "the following arguments are required: -o/--output"),
+        (("--to", "npz", "-o", "nowhere/w.npz"), 1, "--file: expected a file in a folder that exists"),
+        (("--to", "npz"), 2, "the following arguments are required: -o/--file"),
         (("--to", "onnx", "-o", "w.onnx"), 2, "invalid choice: 'onnx'"),
         (("--to", "npz", "-o", "w.npz", "--checkpoint", "best"), 1, "best.safetensors: cannot be opened"),
     ],
