@@ -111,6 +111,14 @@ class Twice(nn.Module):
         return s + s
 
 
+class Joined(nn.Module):
+    def __init__(self):
+        self.a, self.b = nn.IF(v_reset=0.0), nn.LIF(v_reset=0.0)
+
+    def forward(self, x):
+        return F.SEW("iand")(self.a(x), self.b(x))
+
+
 REFUSED = {
     "0 (LIF: it resets to a value, and a soft reset subtracts": nn.Sequential(nn.LIF()),
     "0 (PLIF: it resets to a value": nn.Sequential(nn.PLIF()),
@@ -119,6 +127,7 @@ REFUSED = {
     "0 (BatchNorm: no convolution or linear layer of its own comes before it": nn.Sequential(nn.BatchNorm(2)),
     "1 (ReLU: no node is without time": nn.Sequential(nn.Conv2d(2, 3), nn.ReLU()),
     "0 (Linear: it runs over pixels or tokens": nn.Sequential(nn.Linear(2, 3)),
+    "(SEW: only the connection add is a sum": Joined(),
     "(Add: the same layer is added twice": Twice(),
 }
 
