@@ -64,7 +64,7 @@ class Branches(nn.Module):
         rng = np.random.default_rng(3)
         self.a = nn.Conv2d(5, 4, 3, padding=1, bias=False, rng=rng)
         self.bn, self.lif = nn.BatchNorm(4), nn.LIF(v_threshold=0.5, v_reset=0.0)
-        self.group = nn.GroupedConv2d(4, 4, 3, padding=1, groups=2, rng=rng)
+        self.group = nn.GroupedConv2d(4, 4, 3, padding=2, dilation=2, groups=2, rng=rng)
         self.more = nn.IF(v_threshold=0.7, v_reset=0.0)
         self.join, self.mean = F.SEW("add"), nn.GlobalAvgPool()
         self.head = nn.Linear(8, 3, rng=rng)
