@@ -21,7 +21,7 @@ from misnet.audit.latex import latex_table
 from misnet.audit.provenance import date_of
 from misnet.audit.runs import check_trainings, run_lines, runs_latex, side_by_side
 from misnet.audit.runs_page import runs_page
-from misnet.audit.text import made_lines
+from misnet.audit.text import brief_lines, made_lines, rule_lines
 from misnet.audit.whole import whole
 from misnet.models.options import add_model_options, first_look, option_of, split
 from misnet.models.registry import DEFAULT
@@ -29,6 +29,7 @@ from misnet.paper.conventions import rates_by_convention
 from misnet.paper.energies import printed_energies
 from misnet.paper.text import paper_lines
 from misnet.tools.compare import expand
+from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose, say
 from misnet.tools.naming import Parser, called
 from misnet.tools.outputs import check_outputs, write_outputs
 from misnet.tools.parts import PARTS
@@ -69,6 +70,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
     add_arithmetic_option(parser)
+    add_loudness_options(parser, "the table of rules and what is said of claims", "what each rule counts")
     group = parser.add_argument_group("audit")
     group.add_argument(
         "--rule",
@@ -185,7 +187,9 @@ def main() -> None:
             files |= {name: make(found).encode() for name, make in makers if vars(args)[name]}
         elif named or args.html or args.latex or not args.paper:
             found, lines, about = audit(args, switches)
-            shown += [*lines, *(["", *about] if about else []), "", *made_lines(found)]
+            lines = brief_lines(found) if is_quiet() else lines
+            shown += [*lines, *(["", *about] if about else []), *([] if is_quiet() else ["", *made_lines(found)])]
+            shown += rule_lines(list(found["rules"])) if is_verbose() else []
             if args.html:
                 files["html"] = page(found["title"], found, about).encode()
             if args.latex:
@@ -202,7 +206,7 @@ def main() -> None:
     write_outputs(files, vars(args))
     print("\n".join(shown))
     for name in files:
-        print(f"\nwrote {vars(args)[name]}")
+        say(f"\nwrote {vars(args)[name]}")
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ at every level, and what goes into files does not depend on it.
 import argparse
 from typing import Any
 
-__all__ = ["NORMAL", "QUIET", "VERBOSE", "add_loudness_options", "is_quiet", "is_verbose", "reset", "say"]
+__all__ = ["NORMAL", "QUIET", "VERBOSE", "add_loudness_options", "is_quiet", "is_verbose", "no_bar", "reset", "say"]
 
 QUIET, NORMAL, VERBOSE = -1, 0, 1
 _level = NORMAL
@@ -47,6 +47,11 @@ def is_quiet() -> bool:
 def is_verbose() -> bool:
     """Whether --verbose was given."""
     return _level == VERBOSE
+
+
+def no_bar() -> bool | None:
+    """What tqdm's `disable` takes: True with --quiet, None otherwise: no bar where standard error is no terminal."""
+    return True if is_quiet() else None
 
 
 def say(line: str) -> None:

@@ -31,6 +31,7 @@ from misnet.datasets.prepared.preview import draw_preview
 from misnet.datasets.prepared.summary import EXAMPLES as SHOWN
 from misnet.datasets.prepared.summary import grouped, is_missing, write_all
 from misnet.datasets.registry import REGISTRY, data_splits
+from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose, no_bar, say
 from misnet.tools.naming import Parser, called
 from misnet.tools.toolkit import (
     DATA,
@@ -77,6 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     how.add_argument("--timesteps", type=int, default=4, help="timesteps T (default: 4)")
     how.add_argument("--seed", type=int, default=0, help="of what the data set draws, such as pairs (default: 0)")
     add_data_option(how)
+    add_loudness_options(parser, "the last line of a check and what a cache holds", "every fault of --check, not a few")
     parser.add_argument(
         "--jobs",
         type=int,
@@ -105,7 +107,7 @@ class Bars:
         if split != self.split:
             self.close()
             self.split = split
-            self.bar = tqdm(total=total, initial=done, desc=f"{self.verb} {split}", unit="sample", disable=None)
+            self.bar = tqdm(total=total, initial=done, desc=f"{self.verb} {split}", unit="sample", disable=no_bar())
         self.bar.update(done - self.bar.n)
 
     def close(self) -> None:
@@ -126,7 +128,7 @@ def report_text(report: Report) -> str:
     if report.notes:
         lines += ["", *(f"note: {printable(note)}" for note in report.notes)]
     for title, sentences in sections(report):
-        lines += grouped(title, sentences)
+        lines += grouped(title, sentences, len(sentences) if is_verbose() else SHOWN)
     lines += [f"\nwarning: {printable(warning)}" for warning in report.warnings]
     if report.problems:
         counts = [f"{len(found)} {title}" for title, found in sections(report)[:3] if found]
@@ -152,7 +154,7 @@ def keep_all(report: Report) -> None:
     except OSError as error:
         print(f"{path}: cannot be written ({error.strerror})")
     else:
-        print(f"all of it: {path}")
+        say(f"all of it: {path}")
 
 
 def summary(folder: Path, manifest: Manifest, decoded: int, seconds: float, jobs: int) -> str:
@@ -165,6 +167,8 @@ def summary(folder: Path, manifest: Manifest, decoded: int, seconds: float, jobs
         f"{folder}: {', '.join(f'{n} {split}' for split, n in kept.items())} samples of {manifest.dataset}, "
         f"{size:.1f} MiB" + (f", {len(skipped)} left out" if skipped else "")
     )
+    if is_quiet():
+        return lines[-1]
     if decoded:
         lines.append(
             f"decoded {decoded} samples in {seconds:.1f} s: {decoded / seconds:.1f} samples/s, {jobs} processes"
@@ -225,7 +229,8 @@ def main() -> int:
             bars = Bars("checking")
             report = check(request, jobs=args.jobs, advance=bars)
             bars.close()
-            print(report_text(report))
+            text = report_text(report)
+            print(text.splitlines()[-1] if is_quiet() else text)
             keep_all(report)
             if report.problems:
                 return DATA

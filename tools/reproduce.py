@@ -25,6 +25,7 @@ from misnet.paper.grid import QUICK_SETTINGS, SCALES, SMALL_SCALE, TITLES, Cell,
 from misnet.paper.jobs import Job, JobError, Outcome, finished_jobs, run_jobs
 from misnet.paper.pages import Line, Page, as_values, to_html, to_markdown
 from misnet.paper.paired import base_of
+from misnet.tools.loudness import add_loudness_options, is_verbose, say
 from misnet.tools.naming import Parser, called
 from misnet.tools.paper_figures import FIGURES, draw
 from misnet.tools.seeds import seeds_of
@@ -83,6 +84,7 @@ def make_parser() -> argparse.ArgumentParser:
     folders = "run folders to draw fig7, fig8 or fig9 of; trains nothing"
     parser.add_argument("--runs", type=Path, nargs="+", metavar="RUN", help=folders)
     parser.add_argument("--sample", type=int, default=0, metavar="K", help="test sample of fig8 and fig9 (default: 0)")
+    add_loudness_options(parser, "the page", "the command line of every run")
     page = "write the page of the runs that are done, naming those that are not; run nothing"
     parser.add_argument("--page-only", action="store_true", help=page)
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and for how long; run nothing")
@@ -224,16 +226,19 @@ def main() -> int:
             names = list(map(str, args.runs))
         return _draw(args, args.runs, names, args.name)
     found = chosen(args)
-    print(first_line(args))
+    say(first_line(args))
     if args.dry_run:
         print("\n".join(dry_run(found, args)))
         return 0
     jobs = list({job.name: job for of_cell in found for job in of_cell.jobs}.values())
+    if is_verbose():
+        for job in jobs:
+            print(f"{args.output_dir / 'cells' / job.name}: {called('train')} {shlex.join(job.train)}")
     try:
         if args.page_only:
             came = finished_jobs(jobs, args.output_dir / "cells")
         else:
-            came = run_jobs(jobs, args.output_dir / "cells", args.jobs, lambda line: print(line, flush=True))
+            came = run_jobs(jobs, args.output_dir / "cells", args.jobs, say)
     except JobError as error:
         raise UsageError(f"--output-dir: {error}") from None
     except KeyboardInterrupt:
@@ -250,6 +255,7 @@ def main() -> int:
     lines = collect(found, {outcome.job.name: outcome for outcome in came})
     page = Page(TITLES[args.name], first_line(args), _command(), lines, comparable)
     place, written = args.output_dir / f"{args.name}-{args.scale}", []
+    place.parent.mkdir(parents=True, exist_ok=True)  # with --page-only nothing has been run there
     for ending, text in ((".md", to_markdown(page)), (".html", to_html(page)), (".json", as_values(page))):
         written.append(place.with_name(place.name + ending))
         write_file(written[-1], text.encode())

@@ -23,6 +23,7 @@ from misnet.models.config import ModelConfig
 from misnet.models.contract import Model, sizes
 from misnet.models.options import add_model_options, first_look, split
 from misnet.models.registry import DEFAULT, build
+from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose
 from misnet.tools.naming import Parser, called
 from misnet.tools.networks import new_config
 from misnet.tools.parts import Parts
@@ -45,6 +46,7 @@ from misnet.tools.toolkit import (
 )
 from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock, make_new_folder
+from misnet.training.machine import machine
 from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, write_config
 from misnet.training.selection import describe_best, describe_early_end
@@ -74,6 +76,8 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in REGISTRY),
         examples=EXAMPLES,
     )
+    more = "the settings, the switches of the network and the software versions in force"
+    add_loudness_options(parser, "what the run reached", more)
     add_data_options(parser)
     group = parser.add_argument_group("training")
     group.add_argument("--recipe", choices=tuple(RECIPES), help="default: Adam, lr 2e-3, cosine; paper: SGD 0.9, 1e-3")
@@ -211,7 +215,7 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     except ValueError as error:
         raise UsageError(str(error)) from None
     folder = make_folder(given, settings, config)
-    journal = Journal(folder)
+    journal = Journal(folder, quiet=is_quiet())
 
     def in_order(part: str) -> Prefetch:
         return Prefetch(BatchIterator(parts[part], settings["batch_size"], shuffle=False))
@@ -258,6 +262,9 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
             f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
             f"{device}{memory}; writing {folder}"
         )
+        if is_verbose():
+            for name, values in {"settings": settings, "network": config.to_dict(), "machine": machine()}.items():
+                journal.log(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}")
         return train_to_the_end(run, journal, stop or StopRequest())
 
 
@@ -299,7 +306,7 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
         return STOPPED
     if run.epoch < run.epochs:
         journal.log(f"ended early: {describe_early_end(run.rows, run.patience, run.epochs)}")
-    journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}")
+    journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}", result=True)
     journal.log(f"look closer with: {called('evaluate')} {folder}")
     return 0
 

@@ -14,7 +14,7 @@ from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose, sa
 from misnet.tools.naming import COMMANDS, STATUSES, Parser, called
 from snncore import __version__
 
-TOOLS = (*COMMANDS, "bench", "reference")
+TOOLS = (*COMMANDS, "bench", "costs", "reference")
 SYNONYMS = {
     "--batch": "--batch-size",
     "--lr-rate": "--lr",
