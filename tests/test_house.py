@@ -19,16 +19,17 @@ FORBIDDEN = {
     "snncore/functions": {"misnet", "snncore.nn", "snncore.optim"},
     "misnet": {SETS, TOOLS},
     "misnet/models": {TRAINING, AUDIT, PAPER},
-    "misnet/training": {AUDIT, PAPER},
+    "misnet/training": {AUDIT, PAPER, "misnet.visual"},
     "misnet/interchange": {TRAINING, AUDIT, PAPER},
+    "misnet/visual": {AUDIT, PAPER},
     "misnet/audit": {PAPER},
     "datasets": {MODELS, TRAINING, AUDIT, PAPER, TOOLS},
     "tests/snncore": {"misnet", "tests.misnet", "tests.tools", "tests.datasets"},
 }
 CONTRACT = {f"misnet.models.{name}" for name in ("config", "contract", "options", "registry", "summary")}
 """What may be known of models where any model is to work; every other module there is a model."""
-ANY_MODEL = ("misnet/models", "misnet/training", "misnet/audit", "misnet/interchange") + tuple(
-    f"tools/{name}.py" for name in ("train", "evaluate", "audit", "settings", "toolkit", "networks")
+ANY_MODEL = ("misnet/models", "misnet/training", "misnet/visual", "misnet/audit", "misnet/interchange") + tuple(
+    f"tools/{name}.py" for name in ("train", "evaluate", "visualize", "audit", "settings", "toolkit", "networks")
 )
 
 

@@ -243,6 +243,7 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
 
     def after_epoch() -> None:
         journal.curves(run.rows, model.heads)
+        journal.weights(run.epoch, model)
         journal.epoch_done(run.epochs - run.epoch)
 
     run.after_epoch = after_epoch
@@ -251,6 +252,7 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
             check_is_free(folder)  # nobody can begin one now
             run.save()  # before config.json, so that whatever has one can go on
             write_config(folder, settings, choice.model, config, data, parts["train"].class_names, **recorded)
+            journal.weights(0, model)
         elif not take_up(run, journal, given, recorded, data):
             return 0
         samples = "pairs" if len(model.streams) == 2 else "samples"

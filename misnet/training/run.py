@@ -6,6 +6,7 @@
     previous.safetensors  the one before, to fall back to if last is damaged
     best.safetensors      weights of the epoch with the best accuracy, in validation if there is any, else in the test
     curves.png            loss, accuracy and firing rate by epoch
+    weights.csv           value or root mean square of each parameter at the start and after each epoch
     run.log               the lines that were printed, with times
 
 Everything is replaced in one step, so that no file is ever half-written. Batch order depends on (seed, epoch), what
