@@ -110,19 +110,16 @@ for text in ("60 nJ", "95 nJ", "60 k SOPs"):
 #
 # ## A mean is not a digit
 #
-# Work depends on the input. The mean over the test set hides that, and a paper that shows one number does too.
+# Work depends on the input: a brighter digit drives more neurons over the threshold. A mean over the test set hides
+# that, and so does a paper that prints one number.
 
 # %%
 by_digit = energy_by_sample("exact", ops, prices["exact"]) * 1e6  # [360], nJ
 print(f"mean {by_digit.mean():.1f} nJ, least {by_digit.min():.1f}, most {by_digit.max():.1f}")
 
-figure, axes = plt.subplots(figsize=(5, 2.8), num="Energy of each test digit by the rule exact; ones and eights apart")
-bins = np.linspace(by_digit.min(), by_digit.max(), 25)
-axes.hist(by_digit, bins, color="0.8", label="all digits")
-for digit, colour in ((1, "#0072B2"), (8, "#D55E00")):
-    axes.hist(by_digit[labels[test] == digit], bins, histtype="step", lw=2, color=colour, label=f"digit {digit}")
-axes.set(xlabel="nJ a digit", ylabel="digits")
-axes.legend(fontsize=8)
+figure, axes = plt.subplots(figsize=(5, 2.8), num="Energy of each test digit by the rule exact, against its brightness")
+axes.plot(x.mean(axis=(1, 2, 3)), by_digit, "o", ms=3, alpha=0.6, color="#0072B2")
+axes.set(xlabel="mean gray value of the digit", ylabel="nJ a digit")
 plt.show()
 
 # %% [markdown]

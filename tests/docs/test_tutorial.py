@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numba
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -35,9 +36,18 @@ def judged(name):
     return next(output.printed for output in reversed(outputs) if output.printed)
 
 
-@pytest.mark.parametrize("name", build.CHAPTERS)
-def test_a_page_is_what_its_script_prints(name, monkeypatch):
+@pytest.fixture(autouse=True)
+def at_the_root_with_one_thread(monkeypatch):
+    """One thread: the networks are small, and two threads wait for each other where other tests run beside."""
     monkeypatch.chdir(ROOT)
+    threads = numba.get_num_threads()
+    numba.set_num_threads(1)
+    yield
+    numba.set_num_threads(threads)
+
+
+@pytest.mark.parametrize("name", build.CHAPTERS)
+def test_a_page_is_what_its_script_prints(name):
     cells = build.cells_of(build.source_of(name))
     now = build.page(name, cells, build.run(name, cells))
     assert build.stable(now) == build.stable((TUTORIAL / f"{name}.md").read_text(encoding="utf-8"))
@@ -93,15 +103,13 @@ def test_a_chapter_runs_as_a_script():
         ("6_audit", "right\n"),
     ],
 )
-def test_a_solution_satisfies_the_judge_which_the_page_does_not(name, says, monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_a_solution_satisfies_the_judge_which_the_page_does_not(name, says):
     assert judged(name) == says
     assert says not in (TUTORIAL / f"{name}.md").read_text(encoding="utf-8").rpartition("## Exercise")[2]
 
 
 @pytest.mark.slow
-def test_the_solution_of_chapter_5_halves_the_accumulations(monkeypatch):
-    monkeypatch.chdir(ROOT)
+def test_the_solution_of_chapter_5_halves_the_accumulations():
     accumulations, accuracy = re.fullmatch(r"(\d+) accumulations a digit, ([\d.]+)%\n", judged("5_network")).groups()
     page = (TUTORIAL / "5_network.md").read_text(encoding="utf-8")
     assert int(accumulations) < 0.5 * int(re.search(r"(\d+) accumulations a digit", page)[1])
