@@ -12,8 +12,8 @@
 # ```
 #
 # `c` is the current, `h` the membrane before it fires, `s` the spike, `v` the membrane after the reset. This is the
-# *leaky integrate-and-fire* neuron, LIF. Its `decay` is often given as a time constant `tau`, in timesteps: `decay =
-# 1 - 1 / tau`, so `tau = 2` keeps half of the membrane from one step to the next.
+# *leaky integrate-and-fire* neuron, LIF. Its `decay` is often given as a time constant `tau`, in timesteps:
+# `decay = 1 - 1 / tau`, so `tau = 2` keeps half of the membrane from one step to the next.
 #
 # Here it is in NumPy, with a constant current of 0.6.
 
@@ -83,9 +83,10 @@ plt.show()
 # %% [markdown]
 # ## How often it fires
 #
-# A neuron that leaks has a current below which it never fires. With a constant current the membrane settles at `h = c
-# / (1 - decay)`, which is `2 c` here; so nothing happens below `c = 0.5`. Without leak (`decay = 1`, the *IF* neuron)
-# every current fires in the end, and the rate is the current itself: the neuron counts.
+# A neuron that leaks has a current below which it never fires. With a constant current the membrane settles at
+# `h = c / (1 - decay)`, which is `2 c` here; so nothing happens below `c = 0.5`. Without leak (`decay = 1`, the *IF*
+# neuron) every positive current makes it fire in the end, and up to 1 the rate is the current itself: the neuron
+# counts.
 #
 # The reset matters too. The *soft* reset above subtracts the threshold and keeps what was over it. A *hard* reset
 # sets the membrane to a fixed value and forgets the rest. `v_reset=0.0` chooses it.

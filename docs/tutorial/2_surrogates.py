@@ -17,8 +17,8 @@ for c in (0.60, 0.61, 0.62, 0.70, 0.71):
 
 # %% [markdown]
 # Stairs: flat, and then a jump. The way out is a *surrogate gradient*. Forward, the neuron fires as before. Backward,
-# one pretends that the step had been a smooth one, `p(x)`, and takes its derivative `g(x)`, with `x = h -
-# v_threshold`. For the sigmoid with slope 4:
+# one pretends that the step had been a smooth one, `p(x)`, and takes its derivative `g(x)`, with
+# `x = h - v_threshold`. For the sigmoid with slope 4:
 #
 # ```
 # s = step(x)                        what the neuron does
@@ -44,17 +44,18 @@ plt.show()
 # ## Backwards through time
 #
 # The membrane at step t depends on that of step t-1, so the chain rule runs backwards through all timesteps
-# (*backpropagation through time*, BPTT). Given `gs[t]`, the gradient of the loss by each spike, we want `gc[t]`, that
-# by each current. Write down what depends on what:
+# (*backpropagation through time*, BPTT). Given `gs[t]`, the gradient of the loss with respect to each spike, we want
+# `gc[t]`, that with respect to each current. Call `gv[t]` that with respect to the membrane after the reset. Then the
+# three equations of the neuron, read backwards, are
 #
 # ```
-# h[t] = decay * v[t-1] + c[t]          so  gc[t] = gh[t]  and  gv[t-1] = decay * gh[t]
-# s[t] = step(h[t] - v_threshold)       so  gh[t] gets  (gradient by s[t]) * g(h[t] - v_threshold)
-# v[t] = h[t] - v_threshold * s[t]      so  gh[t] gets  gv[t],  and the gradient by s[t] gets  -v_threshold * gv[t]
+# by_spike[t] = gs[t] - v_threshold * gv[t]             what reaches s[t]: from the loss, and through the reset
+# gc[t] = by_spike[t] * g(h[t] - v_threshold) + gv[t]   what reaches h[t], and with it c[t]: through s[t], and v[t]
+# gv[t-1] = decay * gc[t]                               what reaches the step before; after the last step gv is 0
 # ```
 #
-# Walk from the last step to the first and collect. In `snncore` an operation is a class with a `forward` and a
-# `backward`; it works on plain arrays.
+# Walk from the last step to the first. In `snncore` an operation is a class with a `forward` and a `backward`; it
+# works on plain arrays.
 
 # %%
 DECAY, THRESHOLD, SURROGATE = 0.5, 1.0, Sigmoid(4.0)
@@ -89,7 +90,7 @@ c = Tensor(current, requires_grad=True)
 HandmadeLIF()(c).sum().backward()
 theirs = Tensor(current, requires_grad=True)
 nn.LIF(tau=2.0)(theirs).sum().backward()
-print("gradient of the number of spikes by the current:")
+print("gradient of the number of spikes with respect to the current:")
 print(c.grad.round(4))
 print("as snncore's?", np.allclose(c.grad, theirs.grad, rtol=0, atol=1e-12))
 
@@ -201,7 +202,7 @@ class LearnsDecay(Function):
         return gc, gdecay
 
 
-print("gradient by c and by decay:", verdict(LearnsDecay(), [current, np.array(0.5)]))
+print("with respect to c and decay:", verdict(LearnsDecay(), [current, np.array(0.5)]))
 
 # %% [markdown]
 # When it says `passes`, you have written the heart of the *PLIF* neuron (Fang et al., ICCV 2021).

@@ -67,8 +67,8 @@ print("visual spikes that changed:", (s_v2 != s_v).sum())
 # %%
 leaf_a, leaf_v = Tensor(o_a, requires_grad=True), Tensor(o_v, requires_grad=True)
 mlif(leaf_a, leaf_v, alpha, alpha)[1].sum().backward()  # [1]: the visual spikes
-print(f"gradient by vision: {np.count_nonzero(leaf_v.grad)} of {leaf_v.size} entries are not zero")
-print(f"gradient by sound : {np.count_nonzero(leaf_a.grad)} of {leaf_a.size}")
+print(f"with respect to vision: {np.count_nonzero(leaf_v.grad)} of {leaf_v.size} entries are not zero")
+print(f"with respect to sound : {np.count_nonzero(leaf_a.grad)} of {leaf_a.size}")
 
 # %% [markdown]
 # **Write it without fusion.** `alpha u >= v_threshold` is the same as `u >= v_threshold / alpha`. So each modality is
@@ -158,8 +158,8 @@ plt.show()
 #
 # Build the simplest neuron that does couple: the visual membrane also gets `k` times the audio spike of the same
 # step. The skeleton below uses operations of the tape, so its backward comes for free. Put the coupling in. Two
-# judges: the gradient by sound must not be zero, and it must be right (`check_gradients`, relaxed, by sound and by
-# vision).
+# judges: the gradient with respect to sound must not be zero, and it must be right (`check_gradients` in relaxed
+# mode, for sound and vision).
 
 # %%
 

@@ -97,7 +97,7 @@ def test_a_chapter_runs_as_a_script():
     ("name", "says"),
     [
         ("1_neuron", "leak_mul   right\ncharge_add right\ncompare    right\nreset_add  right\n"),
-        ("2_surrogates", "gradient by c and by decay: passes\n"),
+        ("2_surrogates", "with respect to c and decay: passes\n"),
         ("3_events", "right\n"),
         ("4_mlif", "passes\n"),
         ("6_audit", "right\n"),
@@ -162,3 +162,18 @@ def test_blank_lines_comments_and_docstrings_are_no_code():
         '"""One\n\ntwo."""\n\nimport math  # yes\n\n\n# no\ndef f(\n    x,\n):\n    """No."""\n    return """a\nb"""\n'
     )
     assert compare.lines_of_code(source) == 6
+
+
+def test_a_chapter_that_is_not_there_is_refused(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["build.py", "7_more"])
+    with pytest.raises(SystemExit) as ended:
+        build.main()
+    assert ended.value.code == 2
+    assert "CHAPTER: expected one of 1_neuron, " in capsys.readouterr().err
+
+
+def test_a_picture_is_saved_and_shown_on_the_page(tmp_path):
+    cells = build.cells_of("# %%\nimport matplotlib.pyplot as plt\n\nplt.figure('A line').add_subplot()\nplt.show()\n")
+    outputs = build.run("x", cells, tmp_path)
+    assert "![A line](pictures/x-1.png)" in build.page("x", cells, outputs)
+    assert [file.name for file in tmp_path.iterdir()] == ["x-1.png"]
