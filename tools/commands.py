@@ -18,6 +18,7 @@ def command(name: str) -> Callable[[], None]:
 train = command("train")
 evaluate = command("evaluate")
 compare = command("compare")
+report = command("report")
 audit = command("audit")
 prepare = command("prepare")
 reproduce = command("reproduce")

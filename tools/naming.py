@@ -21,6 +21,7 @@ COMMANDS = (  # as in pyproject.toml
     "train",
     "evaluate",
     "compare",
+    "report",
     "visualize",
     "audit",
     "prepare",

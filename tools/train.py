@@ -13,7 +13,7 @@ import math
 import shlex
 import sys
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ from misnet.tools.toolkit import (
 from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock, make_new_folder
 from misnet.training.machine import machine
+from misnet.training.loggers import Loggers, makers_of
 from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, write_config
 from misnet.training.selection import describe_best, describe_early_end
@@ -137,6 +138,12 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         metavar="TIME",
         help="save within epochs too, after 90s, 10min, 2h (default: 10min); 0: after each epoch alone",
     )
+    run.add_argument(
+        "--log",
+        metavar="NAMES",
+        help="tell others each epoch too, with commas: tensorboard (into RUN_DIR/tensorboard), or a function of your "
+        "own as MODULE:FUNCTION or FILE.py:FUNCTION, see docs/reports.md",
+    )
     run.add_argument("--config", metavar="FILE", help="start from the config.json of another run; options override it")
     add_model_options(parser, model)
     return parser
@@ -195,6 +202,10 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     """
     choice = gather(given, switches)
     options = process_options(given)
+    try:
+        makers = makers_of(options["log"])
+    except ValueError as error:
+        raise UsageError(f"--log: {error}") from None
     device = device_from(options)
     summing = arithmetic_from(options, device)
     settings = choice.settings
@@ -216,6 +227,7 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         raise UsageError(str(error)) from None
     folder = make_folder(given, settings, config)
     journal = Journal(folder, quiet=is_quiet())
+    loggers = Loggers(makers, journal.warn)
 
     def in_order(part: str) -> Prefetch:
         return Prefetch(BatchIterator(parts[part], settings["batch_size"], shuffle=False))
@@ -244,10 +256,11 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     def after_epoch() -> None:
         journal.curves(run.rows, model.heads)
         journal.weights(run.epoch, model)
+        loggers(run.rows[-1])
         journal.epoch_done(run.epochs - run.epoch)
 
     run.after_epoch = after_epoch
-    with FolderLock(folder), summing:
+    with FolderLock(folder), summing, closing(loggers):
         if "resume" not in given:
             check_is_free(folder)  # nobody can begin one now
             run.save()  # before config.json, so that whatever has one can go on
@@ -255,6 +268,7 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
             journal.weights(0, model)
         elif not take_up(run, journal, given, recorded, data):
             return 0
+        loggers.begin(folder, run.rows)
         samples = "pairs" if len(model.streams) == 2 else "samples"
         words = {"train": "training", "val": "validation", "test": "test"}
         *most, last = [f"{len(found)} {words[part]}" for part, found in parts.items()]
