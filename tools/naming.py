@@ -7,7 +7,7 @@ from pathlib import Path
 
 from misnet._checkout import IS_CHECKOUT
 
-COMMANDS = ("train", "evaluate", "compare", "audit", "prepare", "reproduce")  # as in pyproject.toml
+COMMANDS = ("train", "evaluate", "predict", "compare", "audit", "prepare", "reproduce")  # as in pyproject.toml
 
 
 def called(name: str) -> str:

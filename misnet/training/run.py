@@ -242,7 +242,8 @@ class Run:
         self.warned = sorted(set(self.warned) | set(found))
         if better:
             weights = {f"model/{name}": x for name, x in self.model.state_dict().items()}
-            save_checkpoint(self.folder / "best.safetensors", weights, {"epoch": self.epoch, "row": row})
+            said = {"epoch": self.epoch, "row": row, "origin": self.origin}
+            save_checkpoint(self.folder / "best.safetensors", weights, said)
         self.save()
         self._write_metrics()
         self.log(describe(row, self.epochs))
