@@ -107,7 +107,7 @@ class Answer:
 def main() -> int:
     """Predict, write and print, and return the exit status: 1 if a clip could not be used."""
     parser = make_parser()
-    args = parser.parse_args()
+    args = parser.parse_intermixed_args()  # options may stand between run and clips
     if args.weights is None and not args.places:
         parser.error("expected a run folder or a checkpoint, and clips")
     place, names = (args.weights, args.places) if args.weights else (args.places[0], args.places[1:])
