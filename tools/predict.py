@@ -142,7 +142,8 @@ def main() -> int:
         from misnet.predicting.picture import clip_picture  # Matplotlib takes half a second
 
         answer = answers[0]
-        title = f"{answer.asked.name}: {names_of[answer.verdict.label]} ({model.config.title})"
+        shown = " + ".join(Path(part).name for part in answer.asked.name.split(" + "))
+        title = f"{shown}: {names_of[answer.verdict.label]} ({model.config.title})"
         files["picture"] = clip_picture(title, answer.inputs, answer.verdict, names_of, model.heads)
     write_outputs(files, vars(args))
     print("\n".join(lines_of(answers, model, source, args.full or len(asked) == 1)))

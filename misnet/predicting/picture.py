@@ -94,4 +94,6 @@ def _compared(
     axes.axhline(0, color="black", linewidth=0.8)
     axes.set_title("which modality decides", fontsize=9)
     axes.grid(axis="y", alpha=0.3)
-    axes.legend(fontsize=7)
+    axes.legend(
+        fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False
+    )  # bars fill the axes
