@@ -73,9 +73,10 @@ def kind_of(path: Path) -> str:
     if suffix in SPIKE_SUFFIXES:
         raise DataError(f"{path}: expected the name of a recording in it too, as in {path}:woman-ae-a-3")
     kind = next((kind for kind, suffixes in SUFFIXES.items() if suffix in suffixes), None)
-    if kind is None or not path.exists():
-        what = "no such file" if not path.exists() else f"found a file that ends in {path.suffix or 'nothing'}"
-        raise DataError(f"{path}: {what}; expected {READ}")
+    if not path.exists():
+        raise DataError(f"{path}: no such file or folder")
+    if kind is None:
+        raise DataError(f"{path}: found a file that ends in {path.suffix or 'nothing'}; expected {READ}")
     return kind
 
 

@@ -44,7 +44,7 @@ FAMILIES = (
         MediaDataset,
         media_streams,
         {
-            "audio": Part("a sound (.wav, ...), or a video with one", ("sound", "video")),
+            "audio": Part("a sound (.wav, ...) or a video with one", ("sound", "video")),
             "visual": Part("an image, a folder of frames or a video", ("image", "frames", "video")),
         },
     ),
@@ -109,16 +109,16 @@ def load_clip(clip: Clip, reading: Reading, class_names: Collection[str]) -> One
 def _check_parts(clip: Clip, reading: Reading, parts: Mapping[str, Part]) -> None:
     """Raise DataError unless all files are of kinds that the set reads, and there is one for each stream it takes."""
     there = {"audio": clip.heard_as, "visual": clip.seen_as}
-    taken = f"a run on {reading.name}, whose network takes {' and '.join(reading.needed)}"
+    taken = f"for a run on {reading.name}, whose network takes {' and '.join(reading.needed)}"
+    words = " and ".join(parts[name].words for name in reading.needed if name in parts)
     for stream, kind in there.items():
-        part = parts.get(stream, Part("nothing to be heard", ()))
-        if kind and kind not in part.kinds:
-            raise DataError(f"{clip.name}: found {_a(kind)}; expected {part.words}, for {taken}")
+        if kind and (stream not in parts or kind not in parts[stream].kinds):
+            raise DataError(f"{clip.name}: found {_a(kind)}; expected {words}, {taken}")
     for stream in reading.needed:
         if not there.get(stream):
             found = " and ".join(_a(kind) for kind in there.values() if kind)
-            expected = parts[stream].words if stream in parts else f"the stream {stream}, which no file is read as"
-            raise DataError(f"{clip.name}: found {found} alone; expected {expected} too, for {taken}")
+            more = f"{parts[stream].words} too" if stream in parts else f"the stream {stream}, which no file is read as"
+            raise DataError(f"{clip.name}: found {found} alone; expected {more}, {taken}")
 
 
 def _a(kind: str) -> str:

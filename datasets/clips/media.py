@@ -9,6 +9,7 @@ from misnet.datasets.base import DataError
 from misnet.datasets.clips.finding import Clip
 from misnet.datasets.clips.reading import Reading
 from misnet.datasets.media.sources import FrameFolder, Pixels, Sound, Still, Video, Vision
+from misnet.datasets.media.tracks import opened
 from misnet.datasets.sets.crema_d import CremaD
 from misnet.datasets.sets.media import MediaDataset, Sample
 
@@ -24,6 +25,13 @@ def media_streams(kind: type[MediaDataset], clip: Clip, reading: Reading) -> dic
     sound: Sound | _Silence = _Silence() if clip.heard is None else reading.sound(clip)
     if clip.seen_as == "video" and clip.heard == clip.seen and "audio" not in reading.needed:
         sound = _Silence()  # a silent film will do
+    elif clip.heard_as == "video" and clip.heard is not None:
+        with opened(clip.heard) as container:
+            if not any(stream.type == "audio" for stream in container.streams):
+                raise DataError(
+                    f"{clip.heard}: found no sound track, expected one; a sound file of the same name beside it "
+                    f"({clip.heard.stem}.wav) is taken too"
+                )
     data = _OneSample(kind, Sample(0, sound, _vision(clip, reading), _key(kind, clip)), reading)  # type: ignore[arg-type]
     audio, visual, _ = data[0]
     there = {"audio": None if isinstance(sound, _Silence) else audio, "visual": None if clip.seen is None else visual}

@@ -92,7 +92,7 @@ def _compared(
         axes.bar(places, scores[list(best)], wide, color=colour, hatch=hatch, edgecolor="white", label=name)
     axes.set_xticks(range(len(best)), [class_names[k] for k in best])
     axes.axhline(0, color="black", linewidth=0.8)
-    axes.set_title("which modality decides", fontsize=9)
+    axes.set_title("which modality decides" if verdict.silenced else "scores", fontsize=9)
     axes.grid(axis="y", alpha=0.3)
     axes.legend(
         fontsize=8, loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3, frameon=False

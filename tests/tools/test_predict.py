@@ -190,8 +190,8 @@ def test_clips_that_the_run_cannot_take(folder_run, call, tmp_path):
     for file, message in (
         ("a.wav", "found a sound alone; expected an image, a folder of frames or a video too"),
         ("a.mp4", "cannot be decoded"),
-        ("missing.mp4", "no such file; expected a video"),
-        ("a.bin", "found events; expected an image, a folder of frames or a video, for a run on folder"),
+        ("missing.mp4", "no such file or folder"),
+        ("a.bin", "found events; expected a sound (.wav, ...) or a video with one and an image, a folder"),
     ):
         result = call("predict", folder_run / "run", tmp_path / file)
         assert result.status == 1

@@ -71,7 +71,7 @@ def test_spikes_are_named_in_their_file(tmp_path):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("missing.mp4", "missing.mp4: no such file; expected a video"),
+        ("missing.mp4", "missing.mp4: no such file or folder"),
         ("a.docx", "a.docx: found a file that ends in .docx; expected a video (.mp4, .mkv, ...), a sound"),
         ("README", "README: found a file that ends in nothing; expected"),
         ("empty", "empty: found nothing in it that is read; expected"),
