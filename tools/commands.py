@@ -17,6 +17,7 @@ def command(name: str) -> Callable[[], None]:
 
 train = command("train")
 evaluate = command("evaluate")
+predict = command("predict")
 compare = command("compare")
 report = command("report")
 audit = command("audit")

@@ -20,6 +20,7 @@ from snncore.nearest import nearest, nearest_words
 COMMANDS = (  # as in pyproject.toml
     "train",
     "evaluate",
+    "predict",
     "compare",
     "report",
     "visualize",

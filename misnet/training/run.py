@@ -275,7 +275,8 @@ class Run:
         self.warned = sorted(set(self.warned) | set(found))
         if better and self.comm.rank == 0:
             weights = {f"model/{name}": x for name, x in self.model.state_dict().items()}
-            save_checkpoint(self.folder / "best.safetensors", weights, {"epoch": self.epoch, "row": row})
+            said = {"epoch": self.epoch, "row": row, "origin": self.origin}
+            save_checkpoint(self.folder / "best.safetensors", weights, said)
         self.save()
         if self.comm.rank > 0:
             return
