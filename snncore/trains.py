@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module, asnumpy
+from snncore.firing import Firing
 from snncore.functions.trace import Membranes, Trace
 
 __all__ = ["MonitorError", "Piece", "Record"]
@@ -86,6 +87,12 @@ class Record:
     def margin(self) -> np.ndarray:
         """What is at least 0 where the neuron fires: the charge less the threshold, or what a fusion made of it."""
         return self._join("margin", [[self._margin(piece) for piece in run] for run in self._runs])
+
+    @property
+    def firing(self) -> Firing | None:
+        """The settings of the neuron, its surrogate among them; None if its membranes were not recorded."""
+        traces = [piece.trace for run in self._runs for piece in run]
+        return traces[0].firing if traces and traces[0] is not None else None
 
     @property
     def threshold(self) -> float | None:

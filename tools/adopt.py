@@ -1,9 +1,5 @@
 """Adopt weights from elsewhere: a run folder that evaluate, audit and export take, and `train --weights` begins from.
 
-    python tools/adopt.py sew18.pt --model sew-resnet18 --streams visual --stem imagenet -o runs/sew18
-    python tools/adopt.py first.npz -o runs/again          # it says itself which network it is of
-    python tools/adopt.py sew.nir --model sew-resnet18 --streams visual -o runs/sew
-
 Weights say nothing of neurons: give the switches of the network that was trained (--neuron, --tau, --v-threshold, ...).
 docs/interchange.md says which files are read, and under which names.
 """
@@ -26,7 +22,7 @@ from misnet.interchange.graph import from_graph
 from misnet.interchange.state import from_state_dict, what_it_is
 from misnet.models.contract import Model
 from misnet.models.options import add_model_options, first_look, split
-from misnet.models.registry import DEFAULT, MODELS, build
+from misnet.models.registry import DEFAULT, build
 from misnet.tools.naming import Parser, called
 from misnet.tools.networks import new_config
 from misnet.tools.settings import check_settings
@@ -35,7 +31,13 @@ from misnet.tools.toolkit import UsageError, add_data_options, run_tool
 from misnet.training.folder import check_class_names, write_config
 from misnet.training.state import State, save_newest
 from snncore.checkpoint import CheckpointError
-from snncore.interchange import DT, InterchangeError
+from snncore.interchange import DT
+
+EXAMPLES = (
+    ("a state dict of PyTorch", "python tools/adopt.py sew18.pt --model sew-resnet18 --streams visual -o runs/sew18"),
+    ("an archive of tools/export.py says which network it is of", "python tools/adopt.py first.npz -o runs/again"),
+    ("a graph of NIR", "python tools/adopt.py sew.nir --model sew-resnet18 --streams visual -o runs/sew"),
+)
 
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
@@ -44,6 +46,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         usage="%(prog)s FILE --model NAME -o RUN_DIR [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     parser.add_argument("file", type=Path, metavar="FILE", help=f"weights to adopt: {', '.join(READ)}")
     parser.add_argument(
@@ -72,20 +75,7 @@ def model_of(arguments: list[str]) -> str:
     if found := first_look(arguments).get("model"):
         return found
     files = (Path(text) for text in arguments if not text.startswith("-"))
-    return next((name for path in files if (name := says(path).get("model")) in MODELS), DEFAULT)
-
-
-def weights_of(model: Model, name: str, path: Path, arrays: dict[str, Any]) -> tuple[dict[str, Any], str]:
-    """Return the arrays of a file as the model takes them, and in words as whose they were read."""
-    if path.suffix == ".npz":
-        own = model.state_dict()
-        lost = [n for n in own if n not in arrays] or [n for n in arrays if n not in own]
-        if lost:
-            raise InterchangeError(
-                f"{path}: expected the arrays of {model.config.title}, found a difference: {lost[0]}"
-            )
-        return arrays, "our own names and layout"
-    return from_state_dict(model, name, arrays, str(path)), f"names and layout of {what_it_is(name)}"
+    return next((name for path in files if (name := says(path).get("model"))), DEFAULT)
 
 
 def main() -> None:
@@ -106,8 +96,11 @@ def main() -> None:
     model = build(name, config)
     if path.suffix == ".nir":
         state, words = from_graph(model, path, dt), "a graph of NIR"
+    elif path.suffix == ".npz":
+        state, words = arrays, "our own names and layout"
     else:
-        state, words = weights_of(model, name, path, arrays)
+        words = f"names and layout of {what_it_is(name)}"
+        state = from_state_dict(model, name, arrays, str(path))
     model.load_state_dict(state, str(path))
     origin = {"model": name, "settings": settings, "network": config.to_dict(), "class_names": list(data.class_names)}
     write_folder(folder, model, origin, data)

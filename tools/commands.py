@@ -17,7 +17,10 @@ def command(name: str) -> Callable[[], None]:
 
 train = command("train")
 evaluate = command("evaluate")
+predict = command("predict")
 compare = command("compare")
+report = command("report")
+visualize = command("visualize")
 audit = command("audit")
 prepare = command("prepare")
 reproduce = command("reproduce")

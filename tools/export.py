@@ -1,9 +1,5 @@
 """Export a trained network: as a graph of NIR, as a state dict of PyTorch, or as arrays of NumPy.
 
-    python tools/export.py runs/first --to npz -o first.npz
-    python tools/export.py runs/first --to torch -o first.safetensors     # or first.pt, which needs PyTorch
-    python tools/export.py runs/sew --to nir -o sew.nir                   # a network that NIR can express
-
 docs/interchange.md says what goes where, and what does not. tools/adopt.py makes a run of such files, and of weights
 that were trained elsewhere.
 """
@@ -30,14 +26,22 @@ from snncore.files import replace_file
 from snncore.interchange import DT, InterchangeError, to_nir, write_nir
 
 FORMATS = ("nir", "torch", "npz")
+EXAMPLES = (
+    ("every array, for NumPy alone", "python tools/export.py runs/first --to npz -o first.npz"),
+    (
+        "a state dict; by a name like first.pt with PyTorch",
+        "python tools/export.py runs/first --to torch -o w.safetensors",
+    ),
+    ("a network that NIR can express", "python tools/export.py runs/sew --to nir -o sew.nir"),
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, examples=EXAMPLES)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument("--to", choices=FORMATS, required=True, help="format to write")
-    parser.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="file to write")
+    parser.add_argument("-o", "--file", type=Path, required=True, metavar="FILE", help="file to write")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
     parser.add_argument(
         "--nir-dt",
@@ -70,7 +74,7 @@ def export_arrays(model: Model, name: str, content: dict, to: str, path: Path) -
     try:
         replace_file(path, file)
     except OSError as error:
-        raise DataError(f"--output: {path}: {error.strerror or error}") from None
+        raise DataError(f"--file: {path}: {error.strerror or error}") from None
     return f"{len(arrays)} arrays, {words}"
 
 
@@ -80,16 +84,16 @@ def main() -> None:
     if args.nir_dt is not None and args.to != "nir":
         raise UsageError(f"--nir-dt: expected --to nir beside it, found --to {args.to}")
     suffixes = {"torch": (*TORCH_FILES, ".safetensors"), "npz": (".npz",), "nir": (".nir",)}[args.to]
-    if args.output.suffix not in suffixes:
+    if args.file.suffix not in suffixes:
         expected = " or ".join(suffixes)
-        raise UsageError(f"--output: expected a name that ends with {expected} for --to {args.to}, found {args.output}")
-    check_output("--output", args.output)
+        raise UsageError(f"--file: expected a name that ends with {expected} for --to {args.to}, found {args.file}")
+    check_output("--file", args.file)
     model, content = load_run(args.run_dir, args.checkpoint)
     if args.to == "nir":
-        line = export_nir(model, args.output, args.nir_dt or DT)
+        line = export_nir(model, args.file, args.nir_dt or DT)
     else:
-        line = export_arrays(model, content["model"], content, args.to, args.output)
-    print(f"wrote {args.output}: {model.config.title}, {model.count_parameters():,} parameters; {line}")
+        line = export_arrays(model, content["model"], content, args.to, args.file)
+    print(f"wrote {args.file}: {model.config.title}, {model.count_parameters():,} parameters; {line}")
     for text in neuron_lines(model):
         print(text)
 

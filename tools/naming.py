@@ -17,7 +17,19 @@ from misnet.tools.completion import SHELLS, CompletionError, script_for
 from snncore import __version__
 from snncore.nearest import nearest, nearest_words
 
-COMMANDS = ("train", "evaluate", "compare", "audit", "prepare", "reproduce", "export", "adopt")  # as in pyproject.toml
+COMMANDS = (  # as in pyproject.toml
+    "train",
+    "evaluate",
+    "predict",
+    "compare",
+    "report",
+    "visualize",
+    "audit",
+    "prepare",
+    "reproduce",
+    "export",
+    "adopt",
+)
 STATUSES = (
     "exit status: 0 done; 1 data, files or a run that are wrong; 2 wrong usage; 130 stopped by Ctrl-C or a signal"
 )

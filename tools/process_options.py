@@ -18,6 +18,7 @@ OPTIONS: dict[str, Any] = {
     "tf32": False,
     "cuda_graph": "auto",
     "arithmetic": "float32",  # or what SNNCORE_ARITHMETIC says, for a new run
+    "log": "",  # metrics.csv and run.log alone
 }
 """Each with its default."""
 
@@ -28,6 +29,7 @@ KINDS = {
     "tf32": bool,
     "cuda_graph": str,
     "arithmetic": str,
+    "log": str,
 }
 
 

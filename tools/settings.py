@@ -29,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "limit_train": None,
     "limit_eval": None,
     "data_options": {},
+    "weights": None,  # fresh ones
     "recipe": "default",
     "epochs": None,  # that of the data set
     "batch_size": 32,
@@ -109,6 +110,7 @@ def check_settings(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
             "figures has been chosen by them"
         )
     require("data_dir", settings["data_dir"] is None or isinstance(settings["data_dir"], str), "a folder")
+    require("weights", settings["weights"] is None or isinstance(settings["weights"], str), "a run folder or a file")
     augment = settings["augment"]
     known = isinstance(augment, list) and all(name in tuple(AUGMENTATIONS) for name in augment)
     require("augment", known and len(set(augment)) == len(augment), f"some of {', '.join(AUGMENTATIONS)}, each once")

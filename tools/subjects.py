@@ -2,6 +2,7 @@
 
 import argparse
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +31,13 @@ SMALL = 16 * 16
 CALIBRATION = 32  # training samples whose batch statistics a network with fresh weights gets
 
 
-def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
-    """Run a network of ours over its data and count: a trained one, or one with fresh weights."""
+def run_subject(
+    args: argparse.Namespace, switches: dict[str, Any], seen: Callable[[Scores, Array], None] | None = None
+) -> Subject:
+    """Run a network of ours over its data and count: a trained one, or one with fresh weights.
+
+    seen: called with the scores and labels of each batch.
+    """
     given = vars(args)
     device = device_of(args.device)
     summing = arithmetic_from(given, device, args.run_dir)
@@ -40,6 +46,8 @@ def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
     def tally(scores: Scores, labels: Array) -> None:
         for head, n in count_correct(scores, labels).items():
             right[head] = right.get(head, 0) + int(n)
+        if seen is not None:
+            seen(scores, labels)
 
     if args.run_dir:
         if extra := sorted({*switches} | ({"model"} & {*given})):

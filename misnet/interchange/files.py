@@ -12,6 +12,9 @@ import numpy as np
 import safetensors
 from safetensors.numpy import save
 
+from misnet.interchange.about import FORMAT
+from misnet.models.config import ConfigError
+from misnet.models.registry import MODELS, config_class
 from snncore.interchange import InterchangeError
 
 __all__ = ["ABOUT", "READ", "TORCH_FILES", "npz_bytes", "read_weights", "torch_bytes"]
@@ -48,7 +51,7 @@ def torch_bytes(arrays: Mapping[str, np.ndarray], about: Mapping[str, Any], path
     The safetensors file has `about` in its metadata, a state dict of PyTorch has room for arrays alone.
     """
     if path.suffix == ".safetensors":
-        return save({name: np.ascontiguousarray(x) for name, x in arrays.items()}, {ABOUT: json.dumps(about)})
+        return save({name: np.array(x, order="C") for name, x in arrays.items()}, {ABOUT: json.dumps(about)})
     torch = _torch(f"{path}: writing it")
     file = io.BytesIO()
     torch.save({name: torch.from_numpy(np.array(x)) for name, x in arrays.items()}, file)
@@ -67,12 +70,21 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if path.stat().st_size == 0:
         raise InterchangeError(f"{path}: expected a file of weights, found an empty file")
     if path.suffix == ".npz":
-        return _read_npz(path)
-    if path.suffix == ".safetensors":
-        return _read_safetensors(path)
-    if path.suffix in TORCH_FILES:
-        return _read_torch(path), {}
-    raise InterchangeError(f"{path}: expected a name that ends with one of {', '.join(READ)}")
+        arrays, about = _read_npz(path)
+    elif path.suffix == ".safetensors":
+        arrays, about = _read_safetensors(path)
+    elif path.suffix in TORCH_FILES:
+        arrays, about = _read_torch(path), {}
+    else:
+        raise InterchangeError(f"{path}: expected a name that ends with one of {', '.join(READ)}")
+    for name, x in arrays.items():
+        if x.dtype.kind not in "biuf":
+            raise InterchangeError(f"{path}: {name}: expected numbers, found type {x.dtype}")
+        if not np.isfinite(x).all():
+            raise InterchangeError(
+                f"{path}: {name}: expected finite values, found {int((~np.isfinite(x)).sum())} others"
+            )
+    return arrays, about
 
 
 def _read_npz(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
@@ -108,14 +120,22 @@ def _about(text: str, path: Path) -> dict[str, Any]:
     try:
         found = json.loads(text)
         good = isinstance(found["model"], str) and isinstance(found["network"], dict) and type(found["format"]) is int
+        names = found.get("class_names", [])
+        good = good and isinstance(names, list) and all(isinstance(name, str) for name in names)
     except (ValueError, KeyError, TypeError, RecursionError):
         good = False
     if not good:
         raise InterchangeError(
             f"{path}: expected its entry {ABOUT!r} to name model, network and format, found it damaged"
         )
-    if found["format"] > 1:
-        raise InterchangeError(f"{path}: expected format 1, found {found['format']}: use a newer snncore")
+    if found["format"] > FORMAT:
+        raise InterchangeError(f"{path}: expected format {FORMAT}, found {found['format']}: use a newer snncore")
+    if found["model"] not in MODELS:
+        raise InterchangeError(f"{path}: expected weights of one of {', '.join(MODELS)}, found {found['model']!r}")
+    try:
+        config_class(found["model"]).from_dict(found["network"])
+    except (ConfigError, TypeError) as error:
+        raise InterchangeError(f"{path}: its entry {ABOUT!r}: {error}") from None
     return found
 
 

@@ -7,35 +7,44 @@ that fits gives the name there. A name that none fits stays.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = ["PEERS", "Peer"]
 
 Rule = tuple[str, str | Callable[[re.Match], str]]
+Shape = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Peer:
     """A network elsewhere. what: its name for a reader. rules: (pattern of a whole name of ours, name there).
 
-    tokens: axes of length 1 behind a weight of a linear layer over tokens, which are 1x1 convolutions there.
-    biases: names there of biases of convolutions, which ours do not have as a normalisation follows: pattern of the
-    name, and the mean of that normalisation. unread: names there of what is never used.
-    single: names of ours whose last axis, of length 1, there is none there.
+    numbered: rules that depend on the configuration of the model, tried before the others. shapes: (pattern of a name
+    there, shape there of an array of this shape in PyTorch's layout). biases: names there of biases of convolutions,
+    which ours do not have as a normalisation follows: pattern of the name, and the mean of that normalisation.
+    unread: names there of what is never used.
     """
 
     what: str
     rules: tuple[Rule, ...]
-    tokens: int = 0
+    numbered: Callable[[Any], tuple[Rule, ...]] = lambda config: ()
+    shapes: tuple[tuple[str, Callable[[Shape], Shape]], ...] = ()
     biases: tuple[str, str] | None = None
     unread: str = ""
-    single: str = ""
 
-    def name_of(self, name: str) -> str:
+    def name_of(self, name: str, config: Any) -> str:
         """Return the name there of one of ours."""
-        for pattern, there in self.rules:
+        for pattern, there in (*self.numbered(config), *self.rules):
             if found := re.fullmatch(pattern, name):
                 return there(found) if callable(there) else found.expand(there)
         return name
+
+    def shape_of(self, there: str, shape: Shape) -> Shape:
+        """Return the shape there, under a name there, of an array of ours in PyTorch's layout."""
+        for pattern, change in self.shapes:
+            if re.fullmatch(pattern, there):
+                return change(shape)
+        return shape
 
 
 RESNET: tuple[Rule, ...] = (
@@ -90,8 +99,52 @@ MISNET: tuple[Rule, ...] = (
     (r"head_([av])\.(.*)", r"heads.\1.\2"),
 )
 
+RESFORMER_PARTS = (  # of a DSSA, a GWFFN and a Downsample: ours, there
+    ("embed.conv", "W"),
+    ("embed.bn", "norm.bn"),
+    ("projection.conv", "Wproj"),
+    ("projection.bn", "norm_proj.bn"),
+    ("up.conv", "up.1"),
+    ("up.bn", "up.2.bn"),
+    ("conv.conv", "conv.0.1"),
+    ("conv.bn", "conv.0.2.bn"),
+    ("down.conv", "down.1"),
+    ("down.bn", "down.2.bn"),
+)
+RESFORMER: tuple[Rule, ...] = (
+    (r"stem\.conv\.(.*)", r"prologue.0.\1"),
+    (r"stem\.bn\.(.*)", r"prologue.1.bn.\1"),
+    (r"head\.linear\.(.*)", r"classifier.\1"),
+)
+
+
+def resformer_layers(config: Any) -> tuple[Rule, ...]:
+    """Rules for the layers of SpikingResformer, which we count through and which are counted in each stage there."""
+    rules: list[Rule] = []
+    ours = 0
+    for stage, blocks in enumerate(config.blocks):
+        for place in range(2 * blocks + (stage > 0)):
+            there, here = f"layers.{stage}.{place}.", rf"stages\.{ours}\."
+            if stage and not place:
+                rules += [
+                    (here + r"conv\.conv\.(.*)", there + r"conv.\1"),
+                    (here + r"conv\.bn\.(.*)", there + r"norm.bn.\1"),
+                ]
+            rules += [(here + re.escape(a) + r"\.(.*)", rf"{there}{b}.\1") for a, b in RESFORMER_PARTS]
+            rules += [
+                (here + r"rate_s\.rate", there + "firing_rate_x"),
+                (here + r"rate_a\.rate", there + "firing_rate_attn"),
+            ]
+            ours += 1
+    return tuple(rules)
+
+
 PEERS = {
-    "misnet": Peer("Peer of tools/benchmarks/peer.py", MISNET, single=r"cells\.\d+\.\d+\.w\.[av]"),
+    "misnet": Peer(
+        "Peer of tools/benchmarks/peer.py",
+        MISNET,
+        shapes=((r"cells\.\d+\.\d+\.w\.[av]", lambda s: s[:-1] if s[-1:] == (1,) else s),),
+    ),
     "sew-resnet18": Peer("SpikingJelly's sew_resnet18", RESNET),
     "spiking-resnet18": Peer("SpikingJelly's spiking_resnet18", RESNET),
     "concat-resnet18": Peer("torchvision's resnet18", RESNET),
@@ -101,8 +154,14 @@ PEERS = {
     "spike-driven-transformer": Peer(
         "SpikingJelly's SpikeDrivenTransformer",
         SPIKE_DRIVEN,
-        tokens=2,
+        shapes=((r"(?:\w+\.)?blocks\.\d+\.(?:attn\.\w+_conv|mlp\.fc\d)\.weight", lambda s: (*s, 1, 1)),),
         biases=(r"(patch_embed\.(?:stages\.\d+|final_stage))\.0\.bias", r"\1.1.running_mean"),
+    ),
+    "spikingresformer-ti": Peer(
+        "spikingresformer_cifar of its authors' public code",
+        RESFORMER,
+        numbered=resformer_layers,
+        shapes=((r"(?:\w+\.)?layers\.\d+\.\d+\.firing_rate_(?:x|attn)", lambda s: (1, 1, *s, 1, 1)),),
     ),
 }
 """By name of the model. Others keep our names, in PyTorch's layout of arrays."""

@@ -33,7 +33,7 @@ def state_dict_of(model: Model, name: str) -> dict[str, np.ndarray]:
         there = name_there(ours, peer, model)
         if there in found:
             raise InterchangeError(f"{ours}: expected a name of its own in {peer.what}, found {there} twice")
-        found[there] = x.reshape(shape_there(ours, there, x, peer))
+        found[there] = x.reshape(peer.shape_of(there, x.shape))
     for mean in list(found) if peer.biases else ():
         if bias := bias_of(mean, found, peer):
             found[bias] = np.zeros_like(found[mean])
@@ -64,7 +64,7 @@ def from_state_dict(model: Model, name: str, arrays: Mapping[str, Any], what: st
         if ours.rpartition(".")[2] == COUNTER:
             continue
         there = name_there(ours, peer, model)
-        x, shape = left.pop(there, None), shape_there(ours, there, own, peer)
+        x, shape = left.pop(there, None), peer.shape_of(there, own.shape)
         if x is None:
             wrong.append(f"{there} is missing")
         elif x.shape not in (shape, own.shape):
@@ -85,18 +85,9 @@ def name_there(ours: str, peer: Peer, model: Model) -> str:
     encoders = getattr(model, "encoders", None)
     found = re.fullmatch(r"encoders\.(\w+)\.(.*)", ours)
     if found is None or encoders is None or peer is OWN:
-        return peer.name_of(ours)
-    name = peer.name_of(found[2])
+        return peer.name_of(ours, model.config)
+    name = peer.name_of(found[2], model.config)
     return name if len(encoders) == 1 else f"{found[1]}.{name}"
-
-
-def shape_there(ours: str, there: str, x: np.ndarray, peer: Peer) -> tuple[int, ...]:
-    """Return the shape there of an array of ours in PyTorch's layout."""
-    if peer.single and x.shape[-1:] == (1,) and re.fullmatch(peer.single, there):
-        return x.shape[:-1]
-    if peer.tokens and ours.startswith("encoders.") and ours.endswith("linear.weight"):
-        return (*x.shape, *(1,) * peer.tokens)
-    return x.shape
 
 
 def bias_of(mean: str, found: Mapping[str, Any], peer: Peer) -> str:

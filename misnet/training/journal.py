@@ -9,7 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from misnet.models.contract import Model
 from misnet.training.plots import plot_curves
+from misnet.training.weights import WEIGHTS, add_weights, sizes_of
 
 __all__ = ["EVALUATED", "Journal", "duration"]
 
@@ -60,6 +62,13 @@ class Journal:
             plot_curves(rows, self.folder / "curves.png", heads)
         except OSError as error:
             self._once("curves.png", f"{self.folder / 'curves.png'}: cannot be written: {error.strerror or error}")
+
+    def weights(self, epoch: int, model: Model) -> None:
+        """Add a row to weights.csv: of an epoch that is done, or 0 for the start."""
+        try:
+            add_weights(self.folder, epoch, sizes_of(model))
+        except OSError as error:
+            self._once(WEIGHTS, f"{self.folder / WEIGHTS}: cannot be written: {error.strerror or error}")
 
     def timed(self, batches: Any, left: float) -> Iterator[Any]:
         """Pass batches of a first epoch on and say, after a few, when the run will be done.

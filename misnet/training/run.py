@@ -6,6 +6,7 @@
     previous.safetensors  the one before, to fall back to if last is damaged
     best.safetensors      weights of the epoch with the best accuracy, in validation if there is any, else in the test
     curves.png            loss, accuracy and firing rate by epoch
+    weights.csv           value or root mean square of each parameter at the start and after each epoch
     run.log               the lines that were printed, with times
 
 Everything is replaced in one step, so that no file is ever half-written. Batch order depends on (seed, epoch), what
@@ -274,7 +275,8 @@ class Run:
         self.warned = sorted(set(self.warned) | set(found))
         if better and self.comm.rank == 0:
             weights = {f"model/{name}": x for name, x in self.model.state_dict().items()}
-            save_checkpoint(self.folder / "best.safetensors", weights, {"epoch": self.epoch, "row": row})
+            said = {"epoch": self.epoch, "row": row, "origin": self.origin}
+            save_checkpoint(self.folder / "best.safetensors", weights, said)
         self.save()
         if self.comm.rank > 0:
             return

@@ -5,6 +5,7 @@ Source: Pedersen et al., Neuromorphic intermediate representation, Nature Commun
 
 import importlib
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -57,8 +58,9 @@ def import_nir(what: str) -> Any:
         ) from None
 
 
-def read_graph(path: Path) -> Graph:
+def read_graph(path: str | os.PathLike) -> Graph:
     """Read a .nir file; raises InterchangeError if the package is missing, or the file is none of NIR's."""
+    path = Path(path)
     nir = import_nir(f"{path}: reading a graph of NIR")
     if not path.is_file():
         raise InterchangeError(f"{path}: expected a file of NIR, found no such file")

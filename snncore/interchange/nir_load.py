@@ -1,7 +1,7 @@
 """The weights of a graph of NIR, put into a network of the engine that has the same nodes."""
 
+import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ SETTINGS = ("tau", "r", "v_leak", "v_threshold", "v_reset", "kernel_size", "stri
 
 
 def weights_of_graph(
-    network: Module, shapes: Sequence[int] | Mapping[str, Sequence[int]], path: Path, dt: float = DT
+    network: Module, shapes: Sequence[int] | Mapping[str, Sequence[int]], path: str | os.PathLike, dt: float = DT
 ) -> dict[str, Array]:
     """Return a state dict for `network` with the weights of the graph in a file. shapes, dt: as in `to_nir`.
 

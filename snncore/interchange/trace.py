@@ -44,7 +44,8 @@ class Trace:
 def trace_of(network: Module, shapes: Sequence[Sequence[int]]) -> Trace:
     """Run a network once, in evaluation, on zeros [1, 1, ...] of each shape, with nothing fused, and say what it did.
 
-    The network may return a tensor, several, or a dict of them by name. It is afterwards as it was.
+    The network may return a tensor, several, or a dict of them by name. Its modes are
+    afterwards as they were; neurons forget their membranes.
     """
     modes = [(module, module.training) for module in network.modules()]
     inputs = [np.zeros((1, 1, *shape), network.dtype) for shape in shapes]

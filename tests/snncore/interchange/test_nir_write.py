@@ -64,7 +64,7 @@ class Branches(nn.Module):
         rng = np.random.default_rng(3)
         self.a = nn.Conv2d(5, 4, 3, padding=1, bias=False, rng=rng)
         self.bn, self.lif = nn.BatchNorm(4), nn.LIF(v_threshold=0.5, v_reset=0.0)
-        self.group = nn.GroupedConv2d(4, 4, 3, padding=1, groups=2, rng=rng)
+        self.group = nn.GroupedConv2d(4, 4, 3, padding=2, dilation=2, groups=2, rng=rng)
         self.more = nn.IF(v_threshold=0.7, v_reset=0.0)
         self.join, self.mean = F.SEW("add"), nn.GlobalAvgPool()
         self.head = nn.Linear(8, 3, rng=rng)
@@ -111,6 +111,14 @@ class Twice(nn.Module):
         return s + s
 
 
+class Joined(nn.Module):
+    def __init__(self):
+        self.a, self.b = nn.IF(v_reset=0.0), nn.LIF(v_reset=0.0)
+
+    def forward(self, x):
+        return F.SEW("iand")(self.a(x), self.b(x))
+
+
 REFUSED = {
     "0 (LIF: it resets to a value, and a soft reset subtracts": nn.Sequential(nn.LIF()),
     "0 (PLIF: it resets to a value": nn.Sequential(nn.PLIF()),
@@ -119,6 +127,7 @@ REFUSED = {
     "0 (BatchNorm: no convolution or linear layer of its own comes before it": nn.Sequential(nn.BatchNorm(2)),
     "1 (ReLU: no node is without time": nn.Sequential(nn.Conv2d(2, 3), nn.ReLU()),
     "0 (Linear: it runs over pixels or tokens": nn.Sequential(nn.Linear(2, 3)),
+    "(SEW: only the connection add is a sum": Joined(),
     "(Add: the same layer is added twice": Twice(),
 }
 
