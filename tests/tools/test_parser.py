@@ -116,10 +116,18 @@ def test_a_script_completes_options_values_and_files(monkeypatch, capsys, shell)
 
 def test_without_shtab_the_message_says_how_to_install_it(parser, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "shtab", None)
+    monkeypatch.setattr(sys, "argv", ["tools/train.py"])
     with pytest.raises(SystemExit) as end:
         parser.parse_args(["--print-completion", "bash"])
     assert end.value.code == 2
     assert 'shtab is not installed; install it with: pip install -e ".[completion]"' in capsys.readouterr().err
+
+
+def test_a_tool_that_is_no_command_cannot_be_completed(parser, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tools/bench.py"])
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--print-completion", "bash"])
+    assert "--print-completion: bench is not installed as a command" in capsys.readouterr().err
 
 
 def example_lines(tool, text):
