@@ -19,7 +19,9 @@ FORBIDDEN = {
     "snncore/functions": {"misnet", "snncore.nn", "snncore.optim"},
     "misnet": {SETS, TOOLS},
     "misnet/models": {TRAINING, AUDIT, REPORT, PAPER},
-    "misnet/training": {AUDIT, REPORT, PAPER},
+    "misnet/training": {AUDIT, REPORT, PAPER, "misnet.visual"},
+    "misnet/interchange": {TRAINING, AUDIT, REPORT, PAPER},
+    "misnet/visual": {AUDIT, REPORT, PAPER},
     "misnet/audit": {REPORT, PAPER},
     "misnet/report": {PAPER},
     "datasets": {MODELS, TRAINING, AUDIT, PAPER, TOOLS},
@@ -27,9 +29,14 @@ FORBIDDEN = {
 }
 CONTRACT = {f"misnet.models.{name}" for name in ("config", "contract", "options", "registry", "summary")}
 """What may be known of models where any model is to work; every other module there is a model."""
-ANY_MODEL = ("misnet/models", "misnet/training", "misnet/audit", "misnet/report") + tuple(
+ANY_MODEL = tuple(
+    f"misnet/{name}" for name in ("models", "training", "visual", "audit", "report", "interchange")
+) + tuple(
     f"tools/{name}.py"
-    for name in ("train", "evaluate", "report", "reporting", "audit", "settings", "toolkit", "networks")
+    for name in (
+        *("train", "evaluate", "report", "reporting", "visualize", "audit"),
+        *("settings", "toolkit", "networks"),
+    )
 )
 
 

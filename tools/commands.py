@@ -17,8 +17,12 @@ def command(name: str) -> Callable[[], None]:
 
 train = command("train")
 evaluate = command("evaluate")
+predict = command("predict")
 compare = command("compare")
 report = command("report")
+visualize = command("visualize")
 audit = command("audit")
 prepare = command("prepare")
 reproduce = command("reproduce")
+export = command("export")
+adopt = command("adopt")

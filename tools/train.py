@@ -13,23 +13,26 @@ import math
 import shlex
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
+from misnet.audit.provenance import sha256_of
 from misnet.datasets import AUGMENTATIONS, Augmentation, BatchIterator, Prefetch, describe
 from misnet.datasets.registry import REGISTRY
 from misnet.models.config import ModelConfig
 from misnet.models.contract import Model, sizes
 from misnet.models.options import add_model_options, first_look, split
 from misnet.models.registry import DEFAULT, build
+from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose
 from misnet.tools.naming import Parser, called
 from misnet.tools.networks import new_config
 from misnet.tools.parts import Parts
 from misnet.tools.process_options import process_options, seconds_of
 from misnet.tools.seeds import is_of_seeds, seeds_of, train_seeds
-from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of
-from misnet.tools.taking_up import fingerprints, take_up
+from misnet.tools.settings import RECIPES, SCHEDULES, Choice, gather, model_of
+from misnet.tools.taking_up import fingerprints, is_begun, take_up
 from misnet.tools.toolkit import (
     STOPPED,
     StopRequest,
@@ -46,11 +49,24 @@ from misnet.tools.toolkit import (
 from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock, make_new_folder
 from misnet.training.loggers import Loggers, makers_of
+from misnet.training.machine import machine
 from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, write_config
 from misnet.training.selection import describe_best, describe_early_end
+from misnet.training.sources import read_source, start_from
 from snncore.optim import OPTIMIZERS
 from snncore.schedules import Constant, Cosine, Schedule
+
+EXAMPLES = (
+    ("minutes on two cores, nothing to download", "python tools/train.py --variant S --output-dir runs/first"),
+    ("go on with it for ten more epochs", "python tools/train.py --resume runs/first --epochs 15"),
+    ("three seeds, with mean and spread", "python tools/train.py --variant XS --seeds 0,1,2 --output-dir runs/seeds"),
+    (
+        "recorded data, the best epoch chosen by a tenth of the training samples",
+        "python tools/train.py --dataset mnist-fsdd --data-dir DIR --variant XS --val-part 0.1",
+    ),
+    ("another network, with its own switches", "python tools/train.py --model spikformer --timesteps 4"),
+)
 
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
@@ -62,7 +78,10 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in REGISTRY),
+        examples=EXAMPLES,
     )
+    more = "the settings, the switches of the network and the software versions in force"
+    add_loudness_options(parser, "what the run reached", more)
     add_data_options(parser)
     group = parser.add_argument_group("training")
     group.add_argument("--recipe", choices=tuple(RECIPES), help="default: Adam, lr 2e-3, cosine; paper: SGD 0.9, 1e-3")
@@ -76,6 +95,12 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         type=lambda text: [name for name in text.split(",") if name],
         metavar="NAMES",
         help=f"random changes of training samples, some of {', '.join(AUGMENTATIONS)}, with commas (default: none)",
+    )
+    group.add_argument(
+        "--weights",
+        metavar="RUN_OR_FILE",
+        help="start from the weights of another run (its last epoch) or of a checkpoint, such as RUN/best.safetensors, "
+        "of a network with the same switches; where the classes differ, the heads start anew",
     )
     group.add_argument("--optimizer", choices=tuple(OPTIMIZERS), help="instead of the recipe's")
     group.add_argument("--lr", type=float, help="learning rate, instead of the recipe's")
@@ -200,6 +225,11 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     recorded = {"options": options, "stamps": stamps}
     augment = Augmentation(settings["augment"], settings["seed"])
     model = build(choice.model, config, settings["seed"])
+    class_names = parts["train"].class_names
+    resumed = "resume" in given and is_begun(Path(given["resume"]))
+    begun = (
+        "" if settings["weights"] is None or resumed else begin_with(settings["weights"], model, choice, class_names)
+    )
     model.to(device)
     try:
         batches = Prefetch(
@@ -210,7 +240,7 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     except ValueError as error:
         raise UsageError(str(error)) from None
     folder = make_folder(given, settings, config)
-    journal = Journal(folder)
+    journal = Journal(folder, quiet=is_quiet())
     loggers = Loggers(makers, journal.warn)
 
     def in_order(part: str) -> Prefetch:
@@ -232,13 +262,20 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         accumulate=settings["accumulate"],
         clip_norm=settings["clip_norm"],
         patience=settings["patience"],
-        origin={"model": choice.model, "settings": settings, "network": config.to_dict()},
+        origin={
+            "model": choice.model,
+            "settings": settings,
+            "network": config.to_dict(),
+            "class_names": list(class_names),
+            "arithmetic": options["arithmetic"],
+        },
         seed=settings["seed"],
         cuda_graph=options["cuda_graph"] == "on",
     )
 
     def after_epoch() -> None:
         journal.curves(run.rows, model.heads)
+        journal.weights(run.epoch, model)
         loggers(run.rows[-1])
         journal.epoch_done(run.epochs - run.epoch)
 
@@ -247,7 +284,8 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         if "resume" not in given:
             check_is_free(folder)  # nobody can begin one now
             run.save()  # before config.json, so that whatever has one can go on
-            write_config(folder, settings, choice.model, config, data, parts["train"].class_names, **recorded)
+            write_config(folder, settings, choice.model, config, data, class_names, **recorded)
+            journal.weights(0, model)
         elif not take_up(run, journal, given, recorded, data):
             return 0
         loggers.begin(folder, run.rows)
@@ -260,7 +298,23 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
             f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
             f"{device}{memory}; writing {folder}"
         )
+        if is_verbose():
+            for name, values in {"settings": settings, "network": config.to_dict(), "machine": machine()}.items():
+                journal.log(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}")
+        if begun:
+            journal.log(begun)
         return train_to_the_end(run, journal, stop or StopRequest())
+
+
+def begin_with(place: str, model: Model, choice: Choice, class_names: Sequence[str]) -> str:
+    """Copy the weights of a run or file into a fresh network, and return a line on what was taken and what was not."""
+    source = read_source(Path(place))
+    taken, fresh = start_from(model, choice.model, source, class_names)
+    line = f"weights: {len(taken)} tensors of {source.path} (SHA-256 {sha256_of(source.path)[:12]}...)"
+    if not fresh:
+        return f"{line}, all there are"
+    before = ", ".join(source.class_names or [f"{source.config.classes} others"])
+    return f"{line}; {len(fresh)} start anew, as its classes are {before}: {', '.join(fresh)}"
 
 
 def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str:
@@ -301,7 +355,7 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
         return STOPPED
     if run.epoch < run.epochs:
         journal.log(f"ended early: {describe_early_end(run.rows, run.patience, run.epochs)}")
-    journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}")
+    journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}", result=True)
     journal.log(f"look closer with: {called('evaluate')} {folder}")
     return 0
 
