@@ -81,7 +81,7 @@ seen = {}
 with no_grad(), observe(lambda call, inputs, outputs: seen.update({current_path(): outputs[0]})):
     net(x[test][3:4])
 for path, y in seen.items():
-    print(f"{path:8s} {y.dtype!s:8s} {y.shape}")
+    print(f"{path or 'mean':8s} {y.dtype!s:8s} {y.shape}")
 
 # %%
 figure, axes = plt.subplots(
@@ -126,10 +126,10 @@ for path in ("lif1", "lif2"):
 #
 # Lines of code are those that are neither blank nor comment nor docstring; the first row counts the cells above.
 # Seconds are medians of five epochs: those that passed, and those in which the program had the CPU, which other work
-# on a shared machine disturbs less. The programs took turns, one epoch each, on two cores of an x86-64 server.
-# Accuracies are of one seed each, from weights drawn in different ways: they show that all three learn, not which
-# learns best. `python docs/tutorial/peers/compare.py` makes the table on your machine, of networks of this size:
-# larger ones are measured in `docs/performance.md`.
+# on a shared machine disturbs less: here other programs had three quarters of the time. The three took turns, one
+# epoch each, on two cores of an x86-64 server. Accuracies are of one seed each, from weights drawn in different ways:
+# they show that all three learn, not which learns best. `python docs/tutorial/peers/compare.py` makes the table on
+# your machine, of networks of this size: larger ones are measured in `docs/performance.md`.
 #
 # ## Rounded weights
 #

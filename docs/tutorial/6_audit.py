@@ -15,7 +15,7 @@ from sklearn.datasets import load_digits
 
 from misnet.audit.claims import check_claims, parse_claim
 from snncore import Tensor, count_ops, nn, no_grad
-from snncore.energy import CHOICES, RULES, apply_rule, energy_by_sample, load_prices
+from snncore.energy import CHOICES, DEFAULT_TABLE, OWN_TABLES, RULES, apply_rule, energy_by_sample, load_prices
 
 T = 4
 images, labels = load_digits(return_X_y=True)
@@ -94,7 +94,7 @@ for choice, share in exact.shares().items():
 # without a single spike, or more than it takes with every neuron firing at every timestep.
 
 # %%
-prices = {rule: load_prices("horowitz-45nm-int32" if rule == "lemaire" else "horowitz-45nm-fp32") for rule in RULES}
+prices = {rule: load_prices(OWN_TABLES.get(rule, DEFAULT_TABLE)) for rule in RULES}
 for text in ("60 nJ", "95 nJ", "60 k SOPs"):
     (checked,) = check_claims([parse_claim(text)], ops, readings, prices)
     print(text)
