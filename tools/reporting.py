@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -91,15 +92,18 @@ def read_run(folder: Path, args: argparse.Namespace, command: str) -> RunReport:
         return _with_energies(run, {})
     row, run.measured = _position(run, args.checkpoint, weights)
     asked = {name: vars(args)[name] for name in DATA_SETTINGS if name in vars(args)}
+    unused: dict[str, str] = {}
     if not asked:  # of other data than those of the run nothing can lie here
-        run.audit = _stored_audit(folder, weights, run.missing)
-        run.evaluation = _stored_evaluation(folder, run, row)
+        run.audit = _stored_audit(folder, weights, unused)
+        run.evaluation = _stored_evaluation(folder, run, row, unused)
     if not args.quick:
-        _measure(run, args, command, settings)
+        _measure(run, args, command)
     for found, name, tool in ((run.evaluation, EVALUATION, "evaluate"), (run.audit, AUDIT, "audit")):
-        if found is None and args.quick:
-            how = f"{called(tool)} {folder} --json {folder / name}"
-            run.missing.append(f"Not measured, as --quick asks for, and not in the folder: {name}. To have it: {how}")
+        if found is None:
+            why = f"is not used: {unused[name]}" if name in unused else "is not there"
+            place = shlex.quote(str(folder))
+            how = f"{called(tool)} {place} --checkpoint {args.checkpoint} --json {place}/{name}"
+            run.missing += [f"{name} {why}; --quick measures nothing, to have it: {how}"] if args.quick else []
     energies = {} if run.audit is None else run.audit["rules"]
     return _with_energies(run, {name: of["per_sample"]["energy_mj"] for name, of in energies.items()})
 
@@ -123,7 +127,7 @@ def _changed(content: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[st
 
 
 def _unfinished(run: RunReport, folder: Path) -> list[str]:
-    go_on = f"go on with: {called('train')} --resume {folder}"
+    go_on = f"go on with: {called('train')} --resume {shlex.quote(str(folder))}"
     if run.result is None:
         return [f"No epoch is done yet, so that there are no figures of training; {go_on}"]
     if not run.result.finished:
@@ -150,40 +154,41 @@ def _read_json(path: Path) -> Any:
         raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from None
 
 
-def _stored_audit(folder: Path, weights: Path, missing: list[str]) -> dict[str, Any] | None:
-    """Return audit.json, if it is one of these very weights, over test samples, as this version writes it."""
+def _stored_audit(folder: Path, weights: Path, unused: dict[str, str]) -> dict[str, Any] | None:
+    """Return audit.json, if it is one of these very weights, over test samples, as this version writes it.
+
+    unused: gets a sentence on why it is not taken.
+    """
     found = _read_json(folder / AUDIT)
     if found is None:
         return None
     if not isinstance(found, dict) or found.get("schema") != SCHEMA or "rules" not in found:
-        missing.append(f"{AUDIT} is not used: another version of the audit wrote it.")
+        unused[AUDIT] = "another version of the audit wrote it"
     elif found.get("weights_sha256") != sha256_of(weights):
-        missing.append(f"{AUDIT} is not used: it is of other weights than {weights.name} holds now.")
+        unused[AUDIT] = f"it is of other weights than {weights.name} holds now"
     elif found["data"].get("split") != "test":
-        missing.append(f"{AUDIT} is not used: it is of {found['data'].get('split')} samples, not of the test.")
+        unused[AUDIT] = f"it is of {found['data'].get('split')} samples, not of the test"
     else:
         return found
     return None
 
 
-def _stored_evaluation(folder: Path, run: RunReport, row: Row | None) -> dict[str, Any] | None:
+def _stored_evaluation(folder: Path, run: RunReport, row: Row | None, unused: dict[str, str]) -> dict[str, Any] | None:
     """Return evaluation.json, if its accuracies are those of the epoch of the checkpoint."""
     found = _read_json(folder / EVALUATION)
     if found is None:
         return None
     columns = [f"test_accuracy_{head}" for head in run.heads]
     if not isinstance(found, dict) or not all(key in found for key in ("classes", "confusion", "samples", *columns)):
-        run.missing.append(
-            f"{EVALUATION} is not used: it does not hold what evaluate.py --json writes of test samples."
-        )
+        unused[EVALUATION] = "it does not hold what evaluate.py --json writes of test samples"
     elif row is None or any(abs(found[column] - row[column]) > 1e-9 for column in columns):
-        run.missing.append(f"{EVALUATION} is not used: its accuracies are not those of the weights shown here.")
+        unused[EVALUATION] = "its accuracies are not those of the weights shown here"
     else:
         return found
     return None
 
 
-def _measure(run: RunReport, args: argparse.Namespace, command: str, settings: Mapping[str, Any]) -> None:
+def _measure(run: RunReport, args: argparse.Namespace, command: str) -> None:
     """Count and evaluate what is not there yet, in one pass over the test samples, or say why that cannot be."""
     wanted = run.audit is None, run.evaluation is None
     if not any(wanted):

@@ -5,17 +5,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from misnet.audit.figures import ENERGY_UNITS, energy_unit
+from misnet.audit.figures import ENERGY_UNITS, energy_unit, significant
 from misnet.audit.html_page import answer
 from misnet.audit.html_parts import bars, document, note, pairs, section, table
 from misnet.audit.provenance import maker_lines
 from misnet.audit.runs import cells, side_by_side
 from misnet.report.charts import Line, charts, line_chart, mean_of
 from misnet.report.run import RunReport, epochs_words, run_sections
+from misnet.training.results import spread
 
 __all__ = ["Group", "report_page"]
-
-SEEDS = "mean +- standard deviation over the seeds"
 
 
 @dataclass
@@ -64,7 +63,12 @@ def _missing(run: RunReport) -> list[str]:
 
 
 def _all_missing(runs: Sequence[RunReport]) -> list[str]:
-    return [note(f"{run.name}: {text}", "loud") for run in runs for text in run.missing]
+    """What is missing, each sentence once, with the runs that it is said of."""
+    said: dict[str, list[str]] = {}
+    for run in runs:
+        for text in run.missing:
+            said.setdefault(text, []).append(run.name)
+    return [note(f"{', '.join(names)}: {text}", "loud") for text, names in said.items()]
 
 
 def _energy(run: RunReport) -> list[str]:
@@ -82,7 +86,7 @@ def _beside(
         return []
     heading, *rows = lines
     parts = [
-        note(" ".join(words)),
+        note(f"{text[0].upper()}{text[1:]}." if (text := " ".join(words)) else ""),
         table(heading, rows),
         *(note(f"Note: {text}.", "") for text in notes),
         charts(*_curves(groups)),
@@ -90,7 +94,7 @@ def _beside(
     audited = [run for group in groups for run in group.runs if run.audit is not None]
     shown = section("Side by side", *parts)
     energies = [_energies(group, many=len(groups) > 1) for group in groups]
-    return [shown, section("Energies", *energies, _bars(audited))]
+    return [shown, section("Energies", _by_group(groups), *energies, _bars(audited))]
 
 
 def _curves(groups: Sequence[Group]) -> list[str]:
@@ -113,6 +117,30 @@ def _curves(groups: Sequence[Group]) -> list[str]:
             drawn.append(Line(group.name, mean_of(seeds), k, k))
         figures.append(line_chart(title, drawn, whole))
     return figures
+
+
+def _by_group(groups: Sequence[Group]) -> str:
+    """Return a table of the energy of a sample by every rule, a column for each of several groups."""
+    found = [[run.audit["rules"] for run in group.runs if run.audit is not None] for group in groups]
+    audited = [(group.name, rules) for group, rules in zip(groups, found, strict=True) if rules]
+    if len(audited) < 2:
+        return ""
+    names = dict.fromkeys(name for _, rules in audited for of in rules for name in of)
+    values = {
+        name: [[of[name]["per_sample"]["energy_mj"] for of in rules if name in of] for _, rules in audited]
+        for name in names
+    }
+    unit = energy_unit(x for row in values.values() for of in row for x in of)
+
+    def cell(energies: Sequence[float]) -> str:
+        if not energies:
+            return "-"
+        of = spread([mj / ENERGY_UNITS[unit] for mj in energies])
+        return significant(of.mean) + ("" if of.std is None else f" +- {significant(of.std, 2)}")
+
+    rows = [(name, *map(cell, row)) for name, row in values.items()]
+    words = f"Of one sample, in {unit}: the mean of the runs of a line +- their standard deviation."
+    return note(words) + table(("rule", *(name for name, _ in audited)), rows)
 
 
 def _energies(group: Group, many: bool) -> str:

@@ -67,6 +67,8 @@ def epochs_words(run: RunReport) -> str:
     words = f"{100 * last[column]:.2f} % of the test samples right after epoch {last['epoch']}"
     of = f" of {run.result.epochs}" if run.result.epochs else ""
     judge = PART_WORDS[run.result.judged_by]
+    if best is last:
+        return f"{words}{of}, the best by its {judge} samples."
     chosen = f"{100 * best[column]:.2f} % in epoch {best['epoch']}, the best by its {judge} samples"
     return f"{words}{of}; {chosen}."
 

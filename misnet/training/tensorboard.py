@@ -53,7 +53,8 @@ class TensorBoard:
         """Raise ValueError, which says how to install it, without the package that writes event files."""
         if find_spec("tensorboardX") is None:
             command = how_to_install("tensorboardX", "tensorboard")
-            raise ValueError(f"tensorboard needs the package tensorboardX, which is not installed; {command}")
+            needs = "tensorboard needs the package tensorboardX, which is not installed"
+            raise ValueError(f"{needs}; install it with: {command}")
 
     def __call__(self, row: Row) -> None:
         """Write an epoch."""

@@ -32,11 +32,11 @@ def test_loggers_get_what_metrics_gets_and_change_no_bit(copy_of_run, call, tmp_
     (tmp_path / "mine.py").write_text(MAKER)
     board = find_spec("tensorboardX") is not None  # of the extra tensorboard
     names = f"{tmp_path / 'mine.py'}:make"
-    result = call("train", "--resume", folder, "--epochs", "4", "--log", names + ",tensorboard" * board)
+    result = call("train", "--resume", folder, "--epochs", "3", "--log", names + ",tensorboard" * board)
     assert result.status == 0
     warning = f"warning: --log {names} failed, and training goes on without it where it does: "
-    assert result.err == f"{warning}NameError: name 'np' is not defined\n"  # once, in two epochs
-    assert call("train", "--resume", plain, "--epochs", "4").status == 0
+    assert result.err == f"{warning}NameError: name 'np' is not defined\n"
+    assert call("train", "--resume", plain, "--epochs", "3").status == 0
     (x, _), (y, _) = (load_checkpoint(f / "last.safetensors") for f in (folder, plain))
     for name in x:
         np.testing.assert_array_equal(x[name], y[name], err_msg=name)
@@ -48,7 +48,7 @@ def test_loggers_get_what_metrics_gets_and_change_no_bit(copy_of_run, call, tmp_
         events = [event for event in read_events(file) if event.summary.value]
         found = {event.step: {value.tag: value.simple_value for value in event.summary.value} for event in events}
         wanted = {row.pop("epoch"): {tag_of(name): x for name, x in row.items()} for row in metrics(folder)}
-        assert len(events) == 4
+        assert len(events) == 3
         assert found == {epoch: pytest.approx(row, rel=1e-6) for epoch, row in wanted.items()}  # of float32
 
 

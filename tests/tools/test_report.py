@@ -6,6 +6,7 @@ import re
 import pytest
 
 from misnet.tools.reporting import AUDIT, EVALUATION
+from snncore.checkpoint import load_checkpoint, save_checkpoint
 from tests.misnet.training.folders import write_run
 from tests.support.markup import faults
 from tests.tools.test_train import metrics
@@ -50,7 +51,7 @@ def test_what_is_not_there_is_measured_kept_and_used_again(copy_of_run, call, tm
     result = call("report", folder, "-o", file, "--quick")
     shown = page_of(result, file)
     assert f"note: {folder}: audit.json is not used: it is of other weights than last.safetensors holds" in result.out
-    assert "evaluation.json is not used: its accuracies are not those of the weights shown here." in shown
+    assert "evaluation.json is not used: its accuracies are not those of the weights shown here; --quick" in shown
     assert "<h2>Layers</h2>" not in shown
 
 
@@ -75,11 +76,10 @@ def test_folders_of_seeds_and_of_other_networks_stand_side_by_side(tmp_path, cal
     assert "b: No weights: " in shown
 
 
-def test_a_run_that_was_stopped_within_an_epoch(copy_of_run, call, tmp_path, monkeypatch):
-    folder, asked = copy_of_run(), []
-    with monkeypatch.context() as patch:
-        patch.setattr("misnet.tools.toolkit.StopRequest.__call__", lambda self: asked.append(1) or len(asked) == 2)
-        assert call("train", "--resume", folder, "--epochs", "3", "--device", "cpu").status == 130
+def test_a_run_that_was_stopped_within_an_epoch(copy_of_run, call, tmp_path):
+    folder = copy_of_run(settings={"epochs": 3})
+    arrays, metadata = load_checkpoint(folder / "last.safetensors")
+    save_checkpoint(folder / "last.safetensors", arrays, metadata | {"batch": 2})  # as a stop leaves it
     (folder / "best.safetensors").unlink()
     file = tmp_path / "a.html"
     shown = page_of(call("report", folder, "-o", file, "--limit-eval", "4", "--device", "cpu"), file)
@@ -133,7 +133,9 @@ def test_a_stored_audit_that_is_none(tmp_path, copy_of_run, call, content):
     (folder / AUDIT).write_text(content)
     result = call("report", folder, "-o", file, "--quick")
     if content == '{"schema": 0, "rules": {}}':
-        assert "audit.json is not used: another version of the audit wrote it." in page_of(result, file)
+        assert "audit.json is not used: another version of the audit wrote it; --quick measures nothing" in page_of(
+            result, file
+        )
     else:
         assert result.status == 1
         assert result.err.startswith(f"error: {folder / AUDIT}: does not hold what the audit writes with --json: ")

@@ -15,7 +15,7 @@ def test_one_run_has_everything(tmp_path):
     shown = report_page([run], MADE)
     assert faults(shown) == []
     for text in (
-        "45.00 % of the test samples right after epoch 3 of 3; 45.00 % in epoch 3, the best by its test samples.",
+        "45.00 % of the test samples right after epoch 3 of 3, the best by its test samples.",
         "By head av, over 16 samples; weights of last.safetensors, after epoch 3.",
         "siren taken for cat: 2 of 6",
         "fingerprint " + "2" * 64,
@@ -38,6 +38,7 @@ def test_the_best_epoch_stands_beside_the_last_where_it_is_another():
     run = make_run()
     run.result.rows[2]["test_accuracy_av"] = 0.0
     shown = report_page([run], MADE)
+    assert "0.00 % of the test samples right after epoch 3 of 3; 35.00 % in epoch 2, the best by its test" in shown
     assert '<th scope="col" class="number">best epoch (2), test</th>' in shown
     assert '<th scope="row">accuracy, both modalities</th><td>45.00 %</td><td>0.00 %</td><td>35.00 %</td>' in shown
 
@@ -88,6 +89,21 @@ def test_several_runs_of_which_some_are_not_known():
     other.result.rows[:] = rows
     shown = report_page([runs[0], other], MADE, [Group("one", runs[:1]), Group("two", [other])], LINES)
     assert faults(shown) == []  # heads of other names have no curve in the picture of the first
+
+
+def test_energies_of_groups_have_mean_and_deviation_and_what_is_missing_is_said_once():
+    runs = [make_run(f"runs/{k}", missing=["no weights"]) for k in range(3)]
+    for run, mj in zip(runs, (1.0, 3.0, 0.5), strict=True):
+        run.audit["rules"] = {"paper": run.audit["rules"]["paper"], "exact": run.audit["rules"]["exact"]}
+        run.audit["rules"]["exact"]["per_sample"]["energy_mj"] = mj
+        run.audit["rules"]["paper"]["per_sample"]["energy_mj"] = 2 * mj
+    shown = report_page(runs, MADE, [Group("two", runs[:2]), Group("one", runs[2:])], LINES)
+    assert "Of one sample, in mJ: the mean of the runs of a line +- their standard deviation." in shown
+    assert '<th scope="row">exact</th><td>2 +- 1.4</td><td>0.5</td>' in shown
+    assert '<th scope="row">paper</th><td>4 +- 2.8</td><td>1</td>' in shown
+    assert shown.count('<p class="loud">0, 1, 2: no weights</p>') == 1
+    runs[2].audit = None
+    assert "the mean of the runs of a line" not in report_page(runs, MADE, [Group("two", runs[:2])], LINES)
 
 
 def test_whatever_a_name_holds_is_text():
