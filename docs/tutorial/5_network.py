@@ -148,7 +148,7 @@ print(f"before {before:.1%}, rounded {accuracy():.1%}")
 # %% [markdown]
 # ## Exercise
 #
-# Make the network send fewer spikes without forgetting the digits: less than half of the accumulations that are
+# Make the network send fewer spikes without forgetting the digits: less than two thirds of the accumulations that are
 # counted below, and at least 95 % of the test digits. The counter judges. (The threshold, tau, the number of
 # timesteps, the channels and the loss are yours. Change the cells above and run them again.)
 
