@@ -86,7 +86,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     group = parser.add_argument_group("training")
     group.add_argument("--recipe", choices=tuple(RECIPES), help="default: Adam, lr 2e-3, cosine; paper: SGD 0.9, 1e-3")
     group.add_argument("--epochs", type=int, help=f"passes over the training set (default: {epochs})")
-    group.add_argument("--batch-size", type=int, help="samples a step (default: 32)")
+    group.add_argument("--batch-size", type=int, help="samples per step (default: 32)")
     group.add_argument(
         "--accumulate", type=int, metavar="K", help="compute a batch in K parts, with less memory (default: 1)"
     )
