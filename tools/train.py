@@ -13,7 +13,7 @@ import math
 import shlex
 import sys
 import time
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,15 @@ from misnet.tools.naming import Parser, called
 from misnet.tools.networks import new_config
 from misnet.tools.parts import Parts
 from misnet.tools.process_options import process_options, seconds_of
+from misnet.tools.ranks import (
+    Silent,
+    describe_ranks,
+    device_of_rank,
+    job,
+    refuse_strangers,
+    share_cores,
+    synchronises,
+)
 from misnet.tools.seeds import is_of_seeds, seeds_of, train_seeds
 from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of
 from misnet.tools.taking_up import fingerprints, take_up
@@ -43,12 +52,14 @@ from misnet.tools.toolkit import (
     progress,
     run_tool,
 )
+from misnet.training.hang import in_time
 from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock, make_new_folder
 from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, write_config
 from misnet.training.selection import describe_best, describe_early_end
 from snncore.optim import OPTIMIZERS
+from snncore.parallel import Comm, world
 from snncore.schedules import Constant, Cosine, Schedule
 
 
@@ -108,6 +119,12 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     add_device_options(parser)
     add_graph_option(parser)
     add_arithmetic_option(parser)
+    parser.add_argument(
+        "--sync-batch-norm",
+        action=argparse.BooleanOptionalAction,
+        help="with mpiexec: batch norms take the statistics of the batch on all ranks (default: with less than 16 "
+        "samples a rank)",
+    )
     run = parser.add_argument_group("run folder")
     run.add_argument("--output-dir", metavar="DIR", help="folder to write (default: runs/<dataset>-<network>-<time>)")
     run.add_argument(
@@ -164,22 +181,31 @@ def check_is_free(folder: Path) -> None:
 
 def main() -> int:
     """Train, with one seed or several, and return the exit status."""
-    name = model_of(first_look(None, "config", "resume"))
-    given, switches = split(vars(make_parser(name).parse_args()))
-    seconds_of(given.get("save_every", "0"))  # a wrong option first, before files are read
-    if is_of_seeds(given):
+    comm = world()
+    with job(comm):
+        name = model_of(first_look(None, "config", "resume"))
+        given, switches = split(vars(make_parser(name).parse_args()))
+        seconds_of(given.get("save_every", "0"))  # a wrong option first, before files are read
+        if not is_of_seeds(given):
+            return train(given, switches, comm=comm)
+        if comm.size > 1:
+            raise UsageError(f"--seeds: expected one process, found {comm.size} ranks; train the seeds one by one")
         return train_seeds(given, switches, train)
-    return train(given, switches)
 
 
-def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | None = None) -> int:
+def train(
+    given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | None = None, comm: Comm | None = None
+) -> int:
     """Train one run as the options and switches say that were given, and return the exit status.
 
-    stop: asked after each batch; by default signals are turned into one once training begins.
+    stop: asked after each batch; by default signals are turned into one once training begins. comm: the processes that
+    train together, by default this one alone; rank 0 writes and speaks.
     """
+    comm = comm or Comm()
     choice = gather(given, switches)
     options = process_options(given)
-    device = device_from(options)
+    comm, device = device_of_rank(comm, options, device_from(options))
+    share_cores(comm)
     summing = arithmetic_from(options, device)
     settings = choice.settings
     names = Parts(settings).names
@@ -187,22 +213,26 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     parts = dict(zip(names, found, strict=True))
     data, stamps = fingerprints(given, parts)
     recorded = {"options": options, "stamps": stamps}
+    whole = {"settings": settings, "network": config.to_dict(), "options": options, "data": data}
+    refuse_strangers(comm, whole)
     augment = Augmentation(settings["augment"], settings["seed"])
+    own = {"rank": comm.rank, "ranks": comm.size}
     model = build(choice.model, config, settings["seed"])
     model.to(device)
     try:
         batches = Prefetch(
-            BatchIterator(parts["train"], settings["batch_size"], seed=settings["seed"], augment=augment)
+            BatchIterator(parts["train"], settings["batch_size"], seed=settings["seed"], augment=augment, **own)
         )
         schedule = make_schedule(settings, settings["epochs"] * len(batches))
         optimizer = make_optimizer(settings, model)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    folder = make_folder(given, settings, config)
-    journal = Journal(folder)
+    folder = comm.exchange(make_folder(given, settings, config) if comm.rank == 0 else None)[0]
+    journal = Journal(folder) if comm.rank == 0 else Silent(folder)
+    synchronised = synchronises(options["sync_batch_norm"], settings["batch_size"], comm)
 
     def in_order(part: str) -> Prefetch:
-        return Prefetch(BatchIterator(parts[part], settings["batch_size"], shuffle=False))
+        return Prefetch(BatchIterator(parts[part], settings["batch_size"], shuffle=False, **own))
 
     run = Run(
         folder=folder,
@@ -223,6 +253,8 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         origin={"model": choice.model, "settings": settings, "network": config.to_dict()},
         seed=settings["seed"],
         cuda_graph=options["cuda_graph"] == "on",
+        comm=comm,
+        synchronised=synchronised,
     )
 
     def after_epoch() -> None:
@@ -230,17 +262,23 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         journal.epoch_done(run.epochs - run.epoch)
 
     run.after_epoch = after_epoch
-    with FolderLock(folder), summing:
-        if "resume" not in given:
+    with FolderLock(folder) if comm.rank == 0 else nullcontext(), summing:
+        goes_on = True
+        if comm.rank == 0 and "resume" not in given:
             check_is_free(folder)  # nobody can begin one now
-            run.save()  # before config.json, so that whatever has one can go on
+            run.write()  # before config.json, so that whatever has one can go on
             write_config(folder, settings, choice.model, config, data, parts["train"].class_names, **recorded)
-        elif not take_up(run, journal, given, recorded, data):
+        elif comm.rank == 0:
+            goes_on = take_up(run, journal, given, recorded, data)
+        if not comm.exchange(goes_on)[0]:
             return 0
+        run.join()
         samples = "pairs" if len(model.streams) == 2 else "samples"
         words = {"train": "training", "val": "validation", "test": "test"}
         *most, last = [f"{len(found)} {words[part]}" for part, found in parts.items()]
         memory = expected_memory(run, settings, journal)
+        if comm.size > 1:
+            journal.log(describe_ranks(comm, settings["batch_size"], synchronised))
         journal.log(
             f"{config.title}, {model.count_parameters():,} parameters, T={config.timesteps}, {sizes(config)}; "
             f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
@@ -253,7 +291,10 @@ def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str
     """Return words on the memory that training will take, and warn if there is less; nothing on a GPU."""
     if run.device != "cpu":
         return ""
-    batch, parts = min(settings["batch_size"], settings["limit_train"] or settings["batch_size"]), run.accumulate
+    batch, parts = (
+        -(-min(settings["batch_size"], settings["limit_train"] or settings["batch_size"]) // run.comm.size),
+        run.accumulate,
+    )
     found = probe(run.model)
     if line := warning(found, batch, parts, available_mib()):
         journal.warn(line)
@@ -269,6 +310,10 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
 
     def shown(batches: Any, total: int, initial: int, text: str) -> Any:
         nonlocal first
+        if run.comm.size > 1:
+            batches = in_time(batches, run.comm, text)
+        if run.comm.rank > 0:
+            return batches
         if first:
             evaluated = len(run.test) + (0 if run.val is None else len(run.val))
             left = (run.epochs - run.epoch) * (len(run.train) + EVALUATED * evaluated) - initial
@@ -283,7 +328,8 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
     except Stopped:
         line = f"stopped and saved; go on with: {called('train')} --resume {folder}"
         with suppress(OSError, ValueError):  # the terminal may be gone
-            print(line, file=sys.stderr)
+            if run.comm.rank == 0:
+                print(line, file=sys.stderr)
         return STOPPED
     if run.epoch < run.epochs:
         journal.log(f"ended early: {describe_early_end(run.rows, run.patience, run.epochs)}")

@@ -1,4 +1,4 @@
-"""Sums over a batch that come out the same, to the last bit, in whatever order and on however many machines it is added.
+"""Sums over a batch that are the same, to the last bit, in any order and on any number of machines.
 
 A float64 sum rounds, and rounds differently in another order. Here each entry is cut at fixed places first:
 
