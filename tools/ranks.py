@@ -3,8 +3,10 @@
 import contextlib
 import hashlib
 import os
+import select
 import socket
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -21,15 +23,28 @@ from snncore import BackendError, CheckpointError
 from snncore.backend import cupy_module, memory_message
 from snncore.parallel import Comm, CommError, NCCLComm
 
-__all__ = ["Silent", "describe_ranks", "device_of_rank", "job", "refuse_strangers", "share_cores", "synchronises"]
+__all__ = [
+    "Silent",
+    "Watch",
+    "describe_sharing",
+    "device_of_rank",
+    "job",
+    "refuse_strangers",
+    "share_cores",
+    "synchronises",
+]
 
 FEW = 16  # samples of a rank below which its own batch statistics are too noisy to train with (Wu and He 2018, Fig. 1)
+SPEAKERS = 2  # ranks of a host that watch: the second is there for the first
 GRACE = 1.0  # seconds that other ranks wait before they speak: what all found is said once, by rank 0
 SAID = (UsageError, ConfigError, BackendError, DataError, CheckpointError, Diverged, CommError, OSError)
 
 
 class Silent(Journal):
     """The journal of a rank that says and writes nothing."""
+
+    def note(self, line: str) -> None:
+        """Write nothing."""
 
     def log(self, line: str) -> None:
         """Say nothing."""
@@ -54,6 +69,7 @@ def job(comm: Comm) -> Iterator[None]:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # to the end of the process
     try:
         yield
+        comm.barrier()  # a rank that leaves early would be taken for dead
     except SystemExit:  # of --help, or a wrong command line, which is the same on all ranks
         raise
     except BaseException as error:
@@ -111,13 +127,65 @@ def refuse_strangers(comm: Comm, card: dict[str, Any]) -> None:
                     )
 
 
-def describe_ranks(comm: Comm, batch: int, synchronised: bool) -> str:
-    """Return the line that says which process each rank is; a launcher names a process that died by its number."""
-    places = comm.exchange((os.getpid(), socket.gethostname()))
-    ranks = ", ".join(f"rank {rank} is process {pid} on {host}" for rank, (pid, host) in enumerate(places))
+class Watch:
+    """Looks, while a job trains, whether the other ranks of this host are alive, and ends the job when one is not.
+
+    A launcher ends a job too, but names no rank; where a system has no handles of processes (pidfd: Linux), it is left
+    to the launcher. A rank that fails with an error says so itself. Ranks of other hosts are watched there.
+    """
+
+    def __init__(self, comm: Comm, journal: Journal) -> None:
+        self.comm, self.journal = comm, journal
+        self.places: list[tuple[int, str]] = comm.exchange((os.getpid(), socket.gethostname()))
+        self.over = threading.Event()
+
+    def describe(self) -> str:
+        """Return which process each rank is: a launcher names a process by its number."""
+        return ", ".join(f"rank {rank} is process {pid} on {host}" for rank, (pid, host) in enumerate(self.places))
+
+    def __enter__(self) -> "Watch":
+        own = self.places[self.comm.rank]
+        beside = [k for k, (_, host) in enumerate(self.places) if host == own[1]]
+        if len(beside) > 1 and self.comm.rank in beside[:SPEAKERS] and hasattr(os, "pidfd_open"):
+            others = {k: self.places[k][0] for k in beside if k != self.comm.rank}
+            threading.Thread(target=self._look, args=(others,), name="ranks", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.over.set()
+
+    def _look(self, others: dict[int, int]) -> None:
+        handles: dict[int, int] = {}
+        for rank, pid in others.items():
+            try:
+                handles[os.pidfd_open(pid)] = rank  # type: ignore[attr-defined]
+            except ProcessLookupError:
+                return self._tell(rank)
+            except OSError:  # no more handles, or a kernel without them
+                break
+        poll = select.poll()
+        for handle in handles:
+            poll.register(handle, select.POLLIN)
+        while not self.over.is_set():
+            if ended := poll.poll(200):
+                return self._tell(handles[ended[0][0]])
+
+    def _tell(self, rank: int) -> None:
+        if self.over.is_set():
+            return
+        pid, host = self.places[rank]
+        line = f"rank {rank} of {self.comm.size} (process {pid} on {host}) has ended: killed, perhaps for its memory"
+        with contextlib.suppress(OSError, ValueError):  # at once: the launcher ends this process in a moment
+            os.write(2, f"error: {line}; the last checkpoint is whole\n".encode())
+            self.journal.note(line)
+        time.sleep(GRACE)
+        self.comm.fail(line)
+
+
+def describe_sharing(comm: Comm, batch: int, synchronised: bool) -> str:
+    """Return words on how ranks share a batch."""
     norms = "of all ranks together" if synchronised else "of each rank by itself"
-    each = batch / comm.size
-    return f"{comm.size} ranks, {each:g} of {batch} samples a step each, batch norm {norms}: {ranks}"
+    return f"{comm.size} ranks, {batch / comm.size:g} of {batch} samples a step each, batch norm {norms}"
 
 
 def synchronises(asked: bool | None, batch: int, comm: Comm) -> bool:

@@ -29,7 +29,8 @@ from misnet.tools.parts import Parts
 from misnet.tools.process_options import process_options, seconds_of
 from misnet.tools.ranks import (
     Silent,
-    describe_ranks,
+    Watch,
+    describe_sharing,
     device_of_rank,
     job,
     refuse_strangers,
@@ -277,14 +278,16 @@ def train(
         words = {"train": "training", "val": "validation", "test": "test"}
         *most, last = [f"{len(found)} {words[part]}" for part, found in parts.items()]
         memory = expected_memory(run, settings, journal)
+        watch = Watch(comm, journal)
         if comm.size > 1:
-            journal.log(describe_ranks(comm, settings["batch_size"], synchronised))
+            journal.log(f"{describe_sharing(comm, settings['batch_size'], synchronised)}: {watch.describe()}")
         journal.log(
             f"{config.title}, {model.count_parameters():,} parameters, T={config.timesteps}, {sizes(config)}; "
             f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
             f"{device}{memory}; writing {folder}"
         )
-        return train_to_the_end(run, journal, stop or StopRequest())
+        with watch:
+            return train_to_the_end(run, journal, stop or StopRequest())
 
 
 def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str:
