@@ -3,10 +3,9 @@
 import contextlib
 import hashlib
 import os
-import select
 import socket
+import subprocess
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -35,16 +34,13 @@ __all__ = [
 ]
 
 FEW = 16  # samples of a rank below which its own batch statistics are too noisy to train with (Wu and He 2018, Fig. 1)
-SPEAKERS = 2  # ranks of a host that watch: the second is there for the first
+WITNESS = Path(__file__).parent / "witness.py"
 GRACE = 1.0  # seconds that other ranks wait before they speak: what all found is said once, by rank 0
 SAID = (UsageError, ConfigError, BackendError, DataError, CheckpointError, Diverged, CommError, OSError)
 
 
 class Silent(Journal):
     """The journal of a rank that says and writes nothing."""
-
-    def note(self, line: str) -> None:
-        """Write nothing."""
 
     def log(self, line: str) -> None:
         """Say nothing."""
@@ -128,58 +124,41 @@ def refuse_strangers(comm: Comm, card: dict[str, Any]) -> None:
 
 
 class Watch:
-    """Looks, while a job trains, whether the other ranks of this host are alive, and ends the job when one is not.
+    """Starts a process (`witness`) on each host that looks, while a job trains, whether all ranks of the host live.
 
-    A launcher ends a job too, but names no rank; where a system has no handles of processes (pidfd: Linux), it is left
-    to the launcher. A rank that fails with an error says so itself. Ranks of other hosts are watched there.
+    It names one that ends without a word, and ends the others. Where a system has no handles of processes (pidfd:
+    Linux), that is left to the launcher. A rank that fails with an error says so itself.
     """
 
-    def __init__(self, comm: Comm, journal: Journal) -> None:
-        self.comm, self.journal = comm, journal
+    def __init__(self, comm: Comm, folder: Path) -> None:
+        self.comm, self.folder = comm, folder
         self.places: list[tuple[int, str]] = comm.exchange((os.getpid(), socket.gethostname()))
-        self.over = threading.Event()
+        self.witness: subprocess.Popen | None = None
 
     def describe(self) -> str:
         """Return which process each rank is: a launcher names a process by its number."""
         return ", ".join(f"rank {rank} is process {pid} on {host}" for rank, (pid, host) in enumerate(self.places))
 
     def __enter__(self) -> "Watch":
-        own = self.places[self.comm.rank]
-        beside = [k for k, (_, host) in enumerate(self.places) if host == own[1]]
-        if len(beside) > 1 and self.comm.rank in beside[:SPEAKERS] and hasattr(os, "pidfd_open"):
-            others = {k: self.places[k][0] for k in beside if k != self.comm.rank}
-            threading.Thread(target=self._look, args=(others,), name="ranks", daemon=True).start()
+        if self.comm.size > 1 and self.comm.local_rank == 0 and hasattr(os, "pidfd_open"):
+            host = self.places[self.comm.rank][1]
+            pids = [f"{rank}:{pid}" for rank, (pid, other) in enumerate(self.places) if other == host]
+            log = str((self.folder / "run.log").absolute())
+            with contextlib.suppress(OSError):  # no room for another process: the launcher is left
+                self.witness = subprocess.Popen(
+                    [sys.executable, "-I", "-S", str(WITNESS), log, host, str(self.comm.size), *pids],
+                    stdin=subprocess.PIPE,
+                    stdout=subprocess.DEVNULL,
+                    start_new_session=True,  # what ends the ranks does not end it
+                )
         return self
 
     def __exit__(self, *_: Any) -> None:
-        self.over.set()
-
-    def _look(self, others: dict[int, int]) -> None:
-        handles: dict[int, int] = {}
-        for rank, pid in others.items():
-            try:
-                handles[os.pidfd_open(pid)] = rank  # type: ignore[attr-defined]
-            except ProcessLookupError:
-                return self._tell(rank)
-            except OSError:  # no more handles, or a kernel without them
-                break
-        poll = select.poll()
-        for handle in handles:
-            poll.register(handle, select.POLLIN)
-        while not self.over.is_set():
-            if ended := poll.poll(200):
-                return self._tell(handles[ended[0][0]])
-
-    def _tell(self, rank: int) -> None:
-        if self.over.is_set():
-            return
-        pid, host = self.places[rank]
-        line = f"rank {rank} of {self.comm.size} (process {pid} on {host}) has ended: killed, perhaps for its memory"
-        with contextlib.suppress(OSError, ValueError):  # at once: the launcher ends this process in a moment
-            os.write(2, f"error: {line}; the last checkpoint is whole\n".encode())
-            self.journal.note(line)
-        time.sleep(GRACE)
-        self.comm.fail(line)
+        if self.witness is not None and self.witness.stdin is not None:
+            with contextlib.suppress(OSError):
+                self.witness.stdin.write(b".")
+                self.witness.stdin.close()
+            self.witness.wait()
 
 
 def describe_sharing(comm: Comm, batch: int, synchronised: bool) -> str:

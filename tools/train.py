@@ -278,7 +278,7 @@ def train(
         words = {"train": "training", "val": "validation", "test": "test"}
         *most, last = [f"{len(found)} {words[part]}" for part, found in parts.items()]
         memory = expected_memory(run, settings, journal)
-        watch = Watch(comm, journal)
+        watch = Watch(comm, folder)
         if comm.size > 1:
             journal.log(f"{describe_sharing(comm, settings['batch_size'], synchronised)}: {watch.describe()}")
         journal.log(

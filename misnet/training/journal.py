@@ -45,10 +45,6 @@ class Journal:
             _swallow_output()
             self._once("standard output", "standard output is closed; training goes on, see run.log")
 
-    def note(self, line: str) -> None:
-        """Keep a line in run.log alone."""
-        self._write(line)
-
     def warn(self, line: str) -> None:
         """Print a warning to standard error."""
         self._write(f"warning: {line}")
