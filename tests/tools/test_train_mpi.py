@@ -9,11 +9,10 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from snncore.checkpoint import load_checkpoint
-from tests.misnet.tiny_run import read_metrics
+from tests.misnet.tiny_run import TIMES, read_metrics
 from tests.tools.command_line import TINY, command, environment
 
 pytest.importorskip("mpi4py", reason="needs mpi4py and an MPI: pip install mpi4py mpich")
@@ -39,20 +38,19 @@ def ended(job, timeout=120):
 
 
 def test_two_processes_train_what_one_trains(tmp_path, call, monkeypatch):
-    options = [*TEST, "--epochs", "2", "--sync-batch-norm", "--limit-train", "29"]  # ends with 5 samples: 2 and 3
+    """In float32 at a low rate, so that no rounding turns a spike; float64 at a high one is tested without MPI."""
+    options = [*TEST, "--epochs", "1", "--lr", "1e-5", "--sync-batch-norm", "--limit-train", "29"]  # 5 at last: 2 and 3
     status, out = ended(start(*options, "--output-dir", tmp_path / "two"))
     assert status == 0, out
     assert "2 ranks, 4 of 8 samples a step each, batch norm of all ranks together: rank 0 is process" in out
-    assert out.count("epoch 2/2") == 1
+    assert out.count("epoch 1/1") == 1
     for name, value in PLAIN.items():
         monkeypatch.setenv(name, value)
     assert call("train", *options, "--output-dir", tmp_path / "one").status == 0
-    for row, right in zip(read_metrics(tmp_path / "two"), read_metrics(tmp_path / "one"), strict=True):
-        for name in ("train_loss", "train_firing_rate", "test_loss"):
-            assert float(row[name]) == pytest.approx(float(right[name]), rel=2e-3), name
-    (two, _), (one, _) = (load_checkpoint(tmp_path / name / "last.safetensors") for name in ("two", "one"))
-    assert two.keys() == one.keys()
-    assert all(np.allclose(two[name], x, rtol=1e-2, atol=2e-2) for name, x in one.items())
+    (row,), (right,) = (read_metrics(tmp_path / name) for name in ("two", "one"))
+    for name in right:
+        if name not in TIMES:
+            assert float(row[name]) == pytest.approx(float(right[name]), rel=1e-4), name
 
 
 def test_ranks_of_other_programs_are_refused_with_both_values(tmp_path):
