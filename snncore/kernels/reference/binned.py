@@ -18,10 +18,9 @@ ENTRIES = 1 << 30
 """Entries of a channel, on all machines together, whose sums are exact."""
 
 
-def anchors(top: Array) -> Array:
-    """Return a_k, [BINS, C] float64, for powers of two top [C] float64."""
-    steps = array_module(top).asarray(1.5 * 2.0 ** (30 - 23 * np.arange(BINS)))
-    return steps[:, None] * top
+def anchors(top: Array) -> list[Array]:
+    """Return each a_k, [C] float64, for powers of two top [C] float64."""
+    return [top * (1.5 * 2.0 ** (30 - 23 * k)) for k in range(BINS)]
 
 
 def binned_largest(x: Array) -> Array:
