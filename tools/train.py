@@ -1,9 +1,4 @@
-"""Train a network: `python tools/train.py --variant S` runs on two cores in minutes and needs no files.
-
-Without further options it trains on dialpad, a small built-in audio-visual set. A run folder then holds
-config.json, metrics.csv, last.safetensors, previous.safetensors, best.safetensors, curves.png and run.log; Ctrl-C
-saves and leaves, and `--resume RUN_DIR` goes on to the same weights as a run that was never stopped.
-"""
+"""Train a network: `python tools/train.py --variant S`. The command line and its help: `train_options`."""
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
     import _checkout as _checkout
@@ -50,6 +45,7 @@ from misnet.tools.toolkit import (
     progress,
     run_tool,
 )
+from misnet.tools.train_options import make_parser
 from misnet.training.hang import in_time
 from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock, make_new_folder

@@ -2,6 +2,26 @@
 
 import argparse
 
+from misnet.datasets import AUGMENTATIONS, describe
+from misnet.datasets.registry import REGISTRY
+from misnet.models.options import add_model_options
+from misnet.models.registry import DEFAULT
+from misnet.tools.loudness import add_loudness_options
+from misnet.tools.naming import Parser
+from misnet.tools.seeds import seeds_of
+from misnet.tools.settings import RECIPES, SCHEDULES
+from misnet.tools.toolkit import add_arithmetic_option, add_data_options, add_device_options, add_graph_option
+from snncore.optim import OPTIMIZERS
+
+__all__ = ["make_parser"]
+
+DESCRIPTION = """Train a network: `python tools/train.py --variant S` runs on two cores in minutes and needs no files.
+
+Without further options it trains on dialpad, a small built-in audio-visual set. A run folder then holds
+config.json, metrics.csv, last.safetensors, previous.safetensors, best.safetensors, curves.png and run.log; Ctrl-C
+saves and leaves, and `--resume RUN_DIR` goes on to the same weights as a run that was never stopped.
+"""
+
 EXAMPLES = (
     ("minutes on two cores, nothing to download", "python tools/train.py --variant S --output-dir runs/first"),
     ("go on with it for ten more epochs", "python tools/train.py --resume runs/first --epochs 15"),
@@ -19,7 +39,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     epochs = ", ".join(f"{entry.default_epochs} for {name}" for name, entry in REGISTRY.items())
     parser = Parser(
         usage="%(prog)s [--model NAME] [options]",
-        description=__doc__,
+        description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in REGISTRY),
