@@ -8,6 +8,7 @@ from snncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
 from snncore.gradcheck import GradientError, check_gradients
 from snncore.kernels.choice import arithmetic
 from snncore.layout import channels_first, channels_last
+from snncore.monitor import MonitorError, monitor
 from snncore.opcount import CostError, OpCount, Ops, at_timestep, count_ops
 from snncore.rng import manual_seed, named_rng, training_step
 from snncore.surrogate import relaxed
@@ -25,6 +26,7 @@ __all__ = [
     "Function",
     "GradientError",
     "GraphError",
+    "MonitorError",
     "OpCount",
     "Ops",
     "Tensor",
@@ -40,6 +42,7 @@ __all__ = [
     "functions",
     "load_checkpoint",
     "manual_seed",
+    "monitor",
     "named_rng",
     "nn",
     "no_grad",

@@ -25,6 +25,7 @@ from snncore.graph import GraphError, Node, Version, add_to_leaf, as_gradient, s
 from snncore.kernels import kernels_for
 
 if TYPE_CHECKING:
+    from snncore.functions.trace import Trace
     from snncore.opcount.cost import OpCount
 
 __all__ = [
@@ -278,6 +279,10 @@ class Function(ABC):
     def cost_backward(self, inputs: tuple[Array | None, ...], outputs: tuple[Array, ...]) -> "OpCount":
         """State the operations of the backward of that call, as an OpCount; asked by `count_ops(backward=True)`."""
         raise NotImplementedError
+
+    def traces(self, inputs: tuple[Array | None, ...], outputs: tuple[Array, ...]) -> "tuple[Trace, ...]":
+        """State how the membranes of a call went, a trace for each spike train; asked by `snncore.monitor` alone."""
+        return ()
 
     def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
         """Say which axis of an output [new_ndim axes] is axis `axis` of the input [ndim axes]; None if it is gone.

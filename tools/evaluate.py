@@ -33,10 +33,18 @@ from misnet.training.step import Totals, evaluate
 from snncore.backend import Array, asnumpy
 from snncore.files import json_bytes, replace_file
 
+EXAMPLES = (
+    ("the test samples with the last weights", "python tools/evaluate.py runs/first"),
+    (
+        "the best weights on the training samples, every figure in a file",
+        "python tools/evaluate.py runs/first --checkpoint best --split train --json figures.json",
+    ),
+)
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = Parser(description=__doc__)
+    parser = Parser(description=__doc__, examples=EXAMPLES)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
     parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")

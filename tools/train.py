@@ -14,7 +14,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from misnet.models.config import ModelConfig
 from misnet.models.contract import Model, sizes
 from misnet.models.options import add_model_options, first_look, split
 from misnet.models.registry import DEFAULT, build
+from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose
 from misnet.tools.naming import Parser, called
 from misnet.tools.networks import new_config
 from misnet.tools.parts import Parts
@@ -47,12 +48,25 @@ from misnet.tools.toolkit import (
 )
 from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock, make_new_folder
+from misnet.training.loggers import Loggers, makers_of
+from misnet.training.machine import machine
 from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, write_config
 from misnet.training.selection import describe_best, describe_early_end
 from misnet.training.sources import read_source, start_from
 from snncore.optim import OPTIMIZERS
 from snncore.schedules import Constant, Cosine, Schedule
+
+EXAMPLES = (
+    ("minutes on two cores, nothing to download", "python tools/train.py --variant S --output-dir runs/first"),
+    ("go on with it for ten more epochs", "python tools/train.py --resume runs/first --epochs 15"),
+    ("three seeds, with mean and spread", "python tools/train.py --variant XS --seeds 0,1,2 --output-dir runs/seeds"),
+    (
+        "recorded data, the best epoch chosen by a tenth of the training samples",
+        "python tools/train.py --dataset mnist-fsdd --data-dir DIR --variant XS --val-part 0.1",
+    ),
+    ("another network, with its own switches", "python tools/train.py --model spikformer --timesteps 4"),
+)
 
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
@@ -64,7 +78,10 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         argument_default=argparse.SUPPRESS,
         epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in REGISTRY),
+        examples=EXAMPLES,
     )
+    more = "the settings, the switches of the network and the software versions in force"
+    add_loudness_options(parser, "what the run reached", more)
     add_data_options(parser)
     group = parser.add_argument_group("training")
     group.add_argument("--recipe", choices=tuple(RECIPES), help="default: Adam, lr 2e-3, cosine; paper: SGD 0.9, 1e-3")
@@ -130,6 +147,12 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         metavar="TIME",
         help="save within epochs too, after 90s, 10min, 2h (default: 10min); 0: after each epoch alone",
     )
+    run.add_argument(
+        "--log",
+        metavar="NAMES",
+        help="tell others each epoch too, with commas: tensorboard (into RUN_DIR/tensorboard), or a function of your "
+        "own as MODULE:FUNCTION or FILE.py:FUNCTION, see docs/reports.md",
+    )
     run.add_argument("--config", metavar="FILE", help="start from the config.json of another run; options override it")
     add_model_options(parser, model)
     return parser
@@ -188,6 +211,10 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     """
     choice = gather(given, switches)
     options = process_options(given)
+    try:
+        makers = makers_of(options["log"])
+    except ValueError as error:
+        raise UsageError(f"--log: {error}") from None
     device = device_from(options)
     summing = arithmetic_from(options, device)
     settings = choice.settings
@@ -213,7 +240,8 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     except ValueError as error:
         raise UsageError(str(error)) from None
     folder = make_folder(given, settings, config)
-    journal = Journal(folder)
+    journal = Journal(folder, quiet=is_quiet())
+    loggers = Loggers(makers, journal.warn)
 
     def in_order(part: str) -> Prefetch:
         return Prefetch(BatchIterator(parts[part], settings["batch_size"], shuffle=False))
@@ -247,16 +275,20 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
 
     def after_epoch() -> None:
         journal.curves(run.rows, model.heads)
+        journal.weights(run.epoch, model)
+        loggers(run.rows[-1])
         journal.epoch_done(run.epochs - run.epoch)
 
     run.after_epoch = after_epoch
-    with FolderLock(folder), summing:
+    with FolderLock(folder), summing, closing(loggers):
         if "resume" not in given:
             check_is_free(folder)  # nobody can begin one now
             run.save()  # before config.json, so that whatever has one can go on
             write_config(folder, settings, choice.model, config, data, class_names, **recorded)
+            journal.weights(0, model)
         elif not take_up(run, journal, given, recorded, data):
             return 0
+        loggers.begin(folder, run.rows)
         samples = "pairs" if len(model.streams) == 2 else "samples"
         words = {"train": "training", "val": "validation", "test": "test"}
         *most, last = [f"{len(found)} {words[part]}" for part, found in parts.items()]
@@ -266,6 +298,9 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
             f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
             f"{device}{memory}; writing {folder}"
         )
+        if is_verbose():
+            for name, values in {"settings": settings, "network": config.to_dict(), "machine": machine()}.items():
+                journal.log(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}")
         if begun:
             journal.log(begun)
         return train_to_the_end(run, journal, stop or StopRequest())
@@ -320,7 +355,7 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
         return STOPPED
     if run.epoch < run.epochs:
         journal.log(f"ended early: {describe_early_end(run.rows, run.patience, run.epochs)}")
-    journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}")
+    journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}", result=True)
     journal.log(f"look closer with: {called('evaluate')} {folder}")
     return 0
 

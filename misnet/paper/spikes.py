@@ -10,20 +10,21 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from misnet.models.contract import Model
-from misnet.training.recording import trains_of
-from snncore import Tensor, no_grad, observe
+from misnet.visual.layers import ALL, stream_of
+from snncore import Tensor, monitor, no_grad, observe
 from snncore.backend import Array, asnumpy
 from snncore.context import current_path
 from snncore.tape import Function
 
 __all__ = ["MODALITIES", "features", "first_stage", "last_stage", "modality", "spike_trains"]
 
-MODALITIES = {"audio": r"(\.a(\.|$)|^encoders\.audio\.)", "visual": r"(\.v(\.|$)|^encoders\.visual\.)"}
+MODALITIES = ("audio", "visual")
 
 
 def modality(path: str) -> str | None:
     """Return "audio" or "visual" for the path of a neuron layer, None for one of neither."""
-    return next((name for name, pattern in MODALITIES.items() if re.search(pattern, path)), None)
+    found = stream_of(path, MODALITIES)
+    return None if found == ALL else found
 
 
 def spike_trains(model: Model, streams: Sequence[Array]) -> dict[str, np.ndarray]:
@@ -32,13 +33,10 @@ def spike_trains(model: Model, streams: Sequence[Array]) -> dict[str, np.ndarray
     streams: [T, N, ...] each, as the network takes them. Values: integers [T, N, ...]. A layer of two outputs has a
     path for each, as `mlif.a` and `mlif.v`.
     """
-    found: dict[str, np.ndarray] = {}
-
-    def note(function: Function, inputs: tuple, outputs: tuple) -> None:
-        found.update((path, asnumpy(s)) for path, s in trains_of(function, outputs))
-
-    _run(model, streams, note)
-    return found
+    model.eval()
+    with no_grad(), monitor(model, record="spikes") as seen:
+        model(*map(Tensor, streams))
+    return {path: record.spikes for path, record in seen.items()}
 
 
 def features(model: Model, streams: Sequence[Array]) -> np.ndarray:

@@ -7,6 +7,8 @@ from snncore.firing import Firing, firing_of
 from snncore.functions.batch_norm import BatchNorm
 from snncore.functions.checks import check_currents
 from snncore.functions.lif import neuron_backward, neuron_cost
+from snncore.functions.trace import Trace, lif_trace
+from snncore.kernels.reference import batch_norm_forward
 from snncore.opcount.cost import OpCount
 from snncore.surrogate import Surrogate
 
@@ -67,3 +69,8 @@ class BatchNormLIF(BatchNorm):
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return super().cost_backward(inputs, outputs) + neuron_backward(inputs[0], outputs[0], False, self.firing)
+
+    def traces(self, inputs: tuple, outputs: tuple) -> tuple[Trace, ...]:
+        x, gamma, beta = inputs
+        constants = self.mean, self.inv_std, gamma.copy(), beta.copy()  # training goes on changing the last two
+        return (lif_trace(outputs[0], x, self.firing, None, lambda x: batch_norm_forward(x, *constants)),)

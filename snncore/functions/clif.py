@@ -1,5 +1,6 @@
 """Complementary leaky integrate-and-fire neuron."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,8 @@ from snncore.backend import Array
 from snncore.firing import Firing, firing_of
 from snncore.functions.checks import check_currents
 from snncore.functions.lif import charged_entries, neuron_backward, neuron_cost, neuron_lead
+from snncore.functions.trace import Trace, lif_trace
+from snncore.kernels.reference import clif_forward
 from snncore.opcount.cost import OpCount, Value, times
 from snncore.opcount.events import entries, events
 from snncore.surrogate import Surrogate
@@ -78,13 +81,11 @@ class CLIF(Function):
         (c, v0, m0), s = inputs, outputs[0]
         lead = neuron_lead(c.shape)
         with_m = charged_entries(c.shape, m0 is not None)
-        binary, graded, _ = events(s, lead)
-        spikes = binary + graded
+        spikes = events(s, lead).all
         if m0 is not None:
             added: Value = spikes
         elif lead == ():
-            first, more, _ = events(s[0], ())
-            added = spikes - first - more
+            added = spikes - events(s[0], ()).all
         else:
             added = np.array(spikes)
             added[0] = 0
@@ -107,3 +108,8 @@ class CLIF(Function):
         c, v0, _ = inputs
         extra = OpCount(back_special=2 * c.size, back_mul=12 * c.size, back_add=8 * c.size)
         return neuron_backward(c, outputs[0], v0 is not None, self.firing) + extra
+
+    def traces(self, inputs: tuple, outputs: tuple) -> tuple[Trace, ...]:
+        (c, v0, m0), firing = inputs, self.firing
+        lif = lif_trace(outputs[0], c, firing)
+        return (replace(lif, state=(v0, m0), step=lambda c, v, m: clif_forward(c, v, m, firing)),)

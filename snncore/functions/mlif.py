@@ -8,6 +8,8 @@ from snncore.backend import Array
 from snncore.firing import Firing, firing_of
 from snncore.functions.checks import check_shape
 from snncore.functions.lif import charged_entries, neuron_backward, neuron_cost, neuron_lead
+from snncore.functions.trace import Trace
+from snncore.kernels.reference import mlif_forward
 from snncore.opcount.cost import OpCount, Value, times
 from snncore.opcount.events import entries, events
 from snncore.surrogate import Surrogate
@@ -106,6 +108,26 @@ class MLIF(Function):
         cost = mlif_backward_cost(o_a, outputs[0], w_a is not None, u_a is not None, self.firing)
         return cost + mlif_backward_cost(o_v, outputs[1], w_v is not None, u_v is not None, self.firing)
 
+    def traces(self, inputs: tuple, outputs: tuple) -> tuple[Trace, ...]:
+        trains = zip(outputs[:2], *(inputs[k : k + 2] for k in (0, 2, 4, 6)), strict=True)
+        return tuple(mlif_trace(s, o, alpha, w, u, self.firing) for s, o, alpha, w, u in trains)
+
+
+def mlif_trace(s: Array, o: Array, alpha: Array, w: Array | None, u: Array | None, firing: Firing) -> Trace:
+    """Return the trace of one modality; arguments as those of `mlif_cost`, u: the membrane at the start, or None."""
+    by, weight = alpha.reshape(()).copy(), None if w is None else w.copy()  # training goes on changing them
+    threshold = firing.v_threshold / float(by) if float(by) > 0 else None
+    return Trace(
+        s,
+        o,
+        firing,
+        lambda c, u: mlif_forward(c, None, by, u, firing),
+        (u,),
+        lambda o: o.astype(by.dtype) if weight is None else o * weight,
+        lambda h: by * h - firing.v_threshold,
+        threshold,
+    )
+
 
 def mlif_cost(
     o: Array,
@@ -126,16 +148,15 @@ def mlif_cost(
     """
     lead = neuron_lead(o.shape)
     per = entries(o.shape, lead)
-    binary, graded, _ = events(o, lead)
+    seen = events(o, lead)
     if o.dtype.kind == "f":
         picked: Value = 0
         multiplied: Value = per
         charge = charged_entries(o.shape, carried)
     else:
-        picked, multiplied, charge = binary, graded, binary + graded
+        picked, multiplied, charge = seen.ones, seen.graded, seen.all
         if not carried and lead == ():
-            first = events(o[0], ())
-            charge = charge - first[0] - first[1]
+            charge = charge - events(o[0], ()).all
         elif not carried:
             charge = np.array(charge)
             charge[0] = 0
@@ -144,7 +165,7 @@ def mlif_cost(
     once = {}
     if w is not None:
         columns |= {"w_select": picked, "w_mul": multiplied}
-        columns["weight_bytes"] = times(picked + multiplied, w.dtype.itemsize)
+        columns["weight_bytes"] = times(multiplied if o.dtype.kind == "f" else seen.all, w.dtype.itemsize)
         once = {"weight_bytes_once": w.nbytes}
     floats = (x.dtype for x in (alpha, w, o) if x is not None and x.dtype.kind == "f")
     size = next(floats, np.dtype(np.float32)).itemsize  # of a membrane

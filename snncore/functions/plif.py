@@ -6,8 +6,10 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
+from snncore.firing import Firing
 from snncore.functions.checks import check_currents
 from snncore.functions.lif import LIF, neuron_cost
+from snncore.functions.trace import Trace, lif_trace
 from snncore.kernels.reference.membrane import sigmoid
 from snncore.opcount.cost import OpCount
 
@@ -44,11 +46,18 @@ class PLIF(LIF):
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         c, _, v0 = inputs
         once = OpCount(neuron_special=1, neuron_add=1)  # decay = 1 - sigmoid(w)
-        decay = getattr(self, "decay", self.firing.decay)  # one that stayed on the device is not among the settings
-        firing = replace(self.firing, decay=decay if isinstance(decay, float) else float(decay.item()))
-        return neuron_cost(self.name, c, outputs[0], v0 is not None, firing) + once
+        return neuron_cost(self.name, c, outputs[0], v0 is not None, self._learned()) + once
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         c, _, v0 = inputs
         decay = OpCount(back_mul=c.size + 2, back_add=c.size)  # gdecay += gc * v, and its way to w
         return super().cost_backward((c, v0), outputs) + decay
+
+    def traces(self, inputs: tuple, outputs: tuple) -> tuple[Trace, ...]:
+        c, _, v0 = inputs
+        return (lif_trace(outputs[0], c, self._learned(), v0),)
+
+    def _learned(self) -> Firing:
+        """The settings with the decay of this call; one that stayed on the device is not among them."""
+        decay = getattr(self, "decay", self.firing.decay)
+        return replace(self.firing, decay=decay if isinstance(decay, float) else float(decay.item()))

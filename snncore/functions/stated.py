@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+
 from snncore.backend import Array
 from snncore.context import changed
 from snncore.firing import Firing
 from snncore.functions.mlif import mlif_backward_cost, mlif_cost
+from snncore.functions.trace import Trace
 from snncore.opcount.cost import OpCount
 from snncore.tape import Function
 
@@ -69,3 +72,15 @@ class StatedNeuron(Function):
             mlif_backward_cost(o, s, w is not None, u is not None, self.firing) for s, o, _, w, u in self._each(inputs)
         ]
         return functools.reduce(operator.add, costs)
+
+    def traces(self, inputs: tuple, outputs: tuple) -> tuple[Trace, ...]:
+        """The membranes by charge and reset; what fires was decided by the operations that ran before."""
+        return tuple(self._trace(*train) for train in self._each(inputs))
+
+    def _trace(self, s: Array, o: Array, alpha: Array | None, w: Array | None, u: Array | None) -> Trace:
+        weight = None if w is None else w.copy()
+        kind = next((x.dtype for x in (alpha, w, o) if x is not None and x.dtype.kind == "f"), np.dtype(np.float32))
+        scale = 0.0 if alpha is None or not self.folds else float(alpha)
+        threshold = self.firing.v_threshold / scale if scale > 0 else None
+        current = lambda o: o.astype(kind) if weight is None else o * weight  # noqa: E731
+        return Trace(s, o, self.firing, None, (u,), current, None, threshold)
