@@ -20,6 +20,7 @@ from misnet.training.step import Diverged
 from snncore import BackendError, CheckpointError, arithmetic
 from snncore.backend import memory_message, use_device
 from snncore.kernels.choice import ARITHMETICS, arithmetic_choice
+from snncore.parallel import launched
 
 CUDA_GRAPH = ("auto", "on", "off")  # values of --cuda-graph
 USAGE, DATA, STOPPED = 2, 1, 130  # exit statuses; 130 is what shells give for Ctrl-C
@@ -196,6 +197,8 @@ def run_tool(main: Callable[[], int | None]) -> None:
     """Run `main` and exit: 0, or 2 with a message for wrong usage, or 1 with a message for wrong data."""
     prepare_streams()
     try:
+        if launched() > 1 and not getattr(main, "takes_ranks", False):
+            raise UsageError(f"expected one process, found {launched()}: of all commands train.py alone shares work")
         status = main() or 0
     except SystemExit as end:  # of --help and of the parser's own messages
         status = end.code if isinstance(end.code, int) else 0

@@ -293,5 +293,8 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
     return 0
 
 
+main.takes_ranks = True  # type: ignore[attr-defined]  # of a job that mpiexec started
+
+
 if __name__ == "__main__":
     run_tool(main)
