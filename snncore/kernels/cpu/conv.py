@@ -7,7 +7,7 @@
 | forward             | any               | other                     | im2col and register tile              |
 | weight gradient     | stride 1          | spikes, density < weight  | event gather                          |
 | weight gradient     | any               | other                     | im2col and register tile              |
-| input gradient      | 3x3, stride 1     | (always dense)            | Winograd F(4x4)                       |
+| input gradient      | 3x3, stride 1     | (always dense)            | Winograd F(4x4); 2x2 pixels: one tile |
 | input gradient      | any               | (always dense)            | im2col and register tile              |
 
 The break-even densities `BREAK_EVEN` were measured (docs/performance.md). SNNCORE_KERNELS=event or dense forces the

@@ -5,7 +5,7 @@ weights under one kernel row (3 * 64 * 64 * 4 = 48 KiB for 3 columns) stay in th
 `PIXELS` output pixels go by.
 
     forward:  for pixels, output block, input block, ky:  y[pixel] += sum over listed events of w[ky, kx, channel]
-    weights:  for image, band of rows, channel, ky, kx:   gw[ky, kx, channel] += sum over listed pixels of gy[pixel]
+    weights:  for images or band of rows, channel, ky, kx: gw[ky, kx, channel] += sum over listed pixels of gy[pixel]
 
 The first takes any kernel, stride and padding; the second any kernel and padding with stride 1.
 """
