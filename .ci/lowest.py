@@ -3,8 +3,8 @@
     python .ci/lowest.py test > lowest.txt      the dependencies, and what the extra `test` adds, as name==release
     python .ci/lowest.py --any test             the same as name>=release, of which pip takes the newest
 
-Only `name>=release` has a lowest release; anything else among the dependencies ends this with status 1, so that no
-bound goes untested.
+Only `name>=release` and `name==release` have a lowest release; anything else among the dependencies ends this with
+status 1, so that no bound goes untested.
 """
 
 import re
@@ -18,7 +18,7 @@ except ModuleNotFoundError:  # Python 3.10
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 OWN = re.compile(r"(?P<name>[\w-]+)\[(?P<extras>[\w, -]+)\]")  # an extra that takes in others of this project
-BOUND = re.compile(r"(?P<name>[\w.-]+)(\[[\w, -]+\])?>=(?P<release>[\w.]+)\s*(;\s*(?P<marker>.+))?")
+BOUND = re.compile(r"(?P<name>[\w.-]+)(\[[\w, -]+\])?(?P<sign>>=|==)(?P<release>[\w.]+)\s*(;\s*(?P<marker>.+))?")
 
 
 def lowest(project: dict, extras: list[str], sign: str = "==") -> list[str]:
@@ -43,9 +43,10 @@ def lowest(project: dict, extras: list[str], sign: str = "==") -> list[str]:
                 continue
             bound = BOUND.fullmatch(requirement)
             if bound is None:
-                raise ValueError(f"{requirement!r}: expected name>=release, which has a lowest release")
+                raise ValueError(f"{requirement!r}: expected name>=release or name==release")
             marker = f"; {bound['marker']}" if bound["marker"] else ""
-            lines[f"{bound['name']}{sign}{bound['release']}{marker}"] = None
+            exactly = "==" if bound["sign"] == "==" else sign
+            lines[f"{bound['name']}{exactly}{bound['release']}{marker}"] = None
     return list(lines)
 
 

@@ -27,6 +27,7 @@ from misnet.datasets.sets.folder import FolderDataset
 from misnet.datasets.sets.mnist_dvs_ntidigits import MnistDvsNtidigits
 from misnet.datasets.sets.mnist_fsdd import MnistFsdd
 from misnet.datasets.sets.urbansound8k_av import UrbanSound8kAv
+from snncore.nearest import nearest_words
 from snncore.rng import named_rng
 
 __all__ = [
@@ -98,6 +99,8 @@ REGISTRY = {
         Dvs128Gesture, "gestures of 29 people before an event camera; no sound", 48, 60, event_cameras.NEEDS_GESTURES
     ),
 }
+"""Every data set by its name, those that were registered too."""
+
 DATASET_NAMES = tuple(REGISTRY)
 """The data sets that are part of this package."""
 
@@ -139,7 +142,8 @@ def load_dataset(
     unknown = sorted(set(options) - set(entry.options))
     if unknown:
         known = ", ".join(entry.options)
-        raise ValueError(f"options: {name} has no option {', '.join(unknown)}; expected some of {known}")
+        near = nearest_words(unknown[0], entry.options)
+        raise ValueError(f"options: {name} has no option {', '.join(unknown)}; expected some of {known}{near}")
     if data_dir is not None and is_cache(data_dir):
         dataset: Dataset = open_cache(data_dir, split, name, timesteps, size, seed, options)
     else:
@@ -179,7 +183,8 @@ def default_epochs(name: str) -> int:
 
 def _entry(name: str) -> Entry:
     if name not in REGISTRY:
-        raise ValueError(f"name: expected a data set among {', '.join(REGISTRY)}, found {name!r}")
+        near = nearest_words(name, REGISTRY)
+        raise ValueError(f"name: expected a data set among {', '.join(REGISTRY)}, found {name!r}{near}")
     return REGISTRY[name]
 
 

@@ -37,6 +37,8 @@ class Context(threading.local):
     """How many of the first axes are time and samples, where the counting knows how the arrays were made."""
     counting: dict[type, Any] | None = None
     """The kernels that count arrays of a type, while operations are asked for their costs: looked up once."""
+    unchanging: dict[Any, Any] | None = None
+    """What was found in weights, by weights, while operations are asked for their costs, if no weight changes."""
     trusted = False
     """True while an operation of the engine states its cost, whose counts come from kernels that count upwards."""
     origin: Any = None
@@ -61,6 +63,8 @@ class Context(threading.local):
     """The seed of the run, inside `training_step`: what is drawn depends on it, the step and the module alone."""
     train_step: int = 0
     """The number of the step, inside `training_step`."""
+    share: Any = None
+    """This rank's part of the batch that is spread over ranks (`snncore.parallel.Share`); None: all of it is here."""
     process = Process()
 
     def __init__(self) -> None:

@@ -71,6 +71,14 @@ class SGD(Optimizer):
     def _factors(self, updates: int) -> tuple[float, ...]:
         return (self.lr,)
 
+    def _run_compiled(self, flat: FlatParameters, span: slice, updates: int) -> bool:
+        from snncore.kernels.cpu.optim import sgd_step
+
+        average = self._buffers["momentum"][span] if self.momentum else None
+        settings = (self.momentum, self.weight_decay, self.nesterov)
+        sgd_step(flat.w[span], flat.g[span], average, self._factors(updates), *settings)
+        return True
+
     def _launch(self, flat: FlatParameters, span: slice, finite: Array, factors: Any) -> None:
         from snncore.kernels.cuda.optim import sgd_step
 
@@ -154,9 +162,16 @@ class Adam(Optimizer):
         return self.betas, self.eps, self._decay()[1]
 
     def _factors(self, updates: int) -> tuple[float, ...]:
-        from snncore.kernels.cuda.optim import adam_factors
+        beta1, beta2 = self.betas
+        return self._decay()[0], self.lr / (1 - beta1**updates), math.sqrt(1 - beta2**updates)
 
-        return adam_factors(self.lr, self.betas, updates, self._decay()[0])
+    def _run_compiled(self, flat: FlatParameters, span: slice, updates: int) -> bool:
+        from snncore.kernels.cpu.optim import adam_step
+
+        m, v = (self._buffers[kind][span] for kind in ("exp_avg", "exp_avg_sq"))
+        factors = self._factors(updates)
+        adam_step(flat.w[span], flat.g[span], m, v, factors, self.betas, self.eps, self._decay()[1])
+        return True
 
     def _launch(self, flat: FlatParameters, span: slice, finite: Array, factors: Any) -> None:
         from snncore.kernels.cuda.optim import adam_step

@@ -9,6 +9,7 @@ import numpy as np
 from snncore import backend
 from snncore.backend import Array
 from snncore.flat import FlatParameters, flat_parameters, is_finite
+from snncore.kernels import kernels_for, reference
 from snncore.opcount.cost import CostError, OpCount
 from snncore.tape import Tensor, bump
 
@@ -148,6 +149,9 @@ class Optimizer(ABC):
                 self._update(name, p.data, p.grad)
             return
         for span, count in self.flat.spans(updates):
+            compiled = self.flat.w.dtype == np.float32 and kernels_for(self.flat.w) is not reference
+            if compiled and self._run_compiled(self.flat, span, count):
+                continue
             for start in range(span.start, span.stop, BLOCK):
                 block = slice(start, min(start + BLOCK, span.stop))
                 averages = {kind: buffer[block] for kind, buffer in self._buffers.items()}
@@ -212,6 +216,10 @@ class Optimizer(ABC):
     def _launch(self, flat: FlatParameters, span: slice, finite: Array, factors: tuple[float, ...] | Array) -> None:
         """The same on a GPU for a part of the flat buffers, if `finite` is not 0; factors may lie on the device."""
         raise NotImplementedError
+
+    def _run_compiled(self, flat: FlatParameters, span: slice, updates: int) -> bool:
+        """The same, to the bit, in one pass of a compiled kernel over a part of the flat buffers; False without one."""
+        return False
 
     def _allocate(self, kind: str) -> None:
         if self.flat is not None:

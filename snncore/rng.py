@@ -10,7 +10,7 @@ import numpy as np
 from snncore.capture import refuse_while_capturing
 from snncore.context import changed, context, current_path
 
-__all__ = ["manual_seed", "named_rng", "step_key", "training_step", "weight_rng"]
+__all__ = ["batch_random", "manual_seed", "named_rng", "step_key", "training_step", "weight_rng"]
 
 
 def named_rng(seed: int, *names: object) -> np.random.Generator:
@@ -77,3 +77,16 @@ def step_key(*names: object, shared_over_time: bool = False) -> tuple[Any, ...]:
     before = context.draws.get((path, t, names), 0)
     context.draws[path, t, names] = before + 1
     return (context.seed, "step", context.train_step, path, before, None if shared_over_time else t, *names)
+
+
+def batch_random(key: tuple[Any, ...], shape: tuple[int, ...], axis: int, dtype: Any = np.float64) -> np.ndarray:
+    """Return numbers in [0, 1) of this shape from `named_rng(*key)`; axis: of the samples.
+
+    Where a batch is spread over ranks, these are the numbers of the samples here: all ranks together draw what one rank
+    draws that has the whole batch.
+    """
+    share, rng = context.share, named_rng(*key)
+    if share is None or axis >= len(shape) or shape[axis] != share.here:
+        return rng.random(shape, dtype)
+    whole = rng.random((*shape[:axis], share.total, *shape[axis + 1 :]), dtype)
+    return whole[(slice(None),) * axis + (slice(share.start, share.stop),)]

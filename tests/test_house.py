@@ -9,8 +9,8 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FOLDERS = ("snncore", "misnet", "datasets", "tools", "tests")
 
-MODELS, TRAINING, AUDIT, PAPER, SETS, TOOLS = (
-    f"misnet.{room}" for room in ("models", "training", "audit", "paper", "datasets", "tools")
+MODELS, TRAINING, AUDIT, REPORT, PAPER, SETS, TOOLS = (
+    f"misnet.{room}" for room in ("models", "training", "audit", "report", "paper", "datasets", "tools")
 )
 FORBIDDEN = {
     "snncore": {"misnet"},
@@ -18,17 +18,25 @@ FORBIDDEN = {
     "snncore/kernels": {"misnet", "snncore.functions", "snncore.nn", "snncore.tape"},
     "snncore/functions": {"misnet", "snncore.nn", "snncore.optim"},
     "misnet": {SETS, TOOLS},
-    "misnet/models": {TRAINING, AUDIT, PAPER},
-    "misnet/training": {AUDIT, PAPER, "misnet.visual"},
-    "misnet/visual": {AUDIT, PAPER},
-    "misnet/audit": {PAPER},
+    "misnet/models": {TRAINING, AUDIT, REPORT, PAPER},
+    "misnet/training": {AUDIT, REPORT, PAPER, "misnet.visual"},
+    "misnet/interchange": {TRAINING, AUDIT, REPORT, PAPER},
+    "misnet/visual": {AUDIT, REPORT, PAPER},
+    "misnet/audit": {REPORT, PAPER},
+    "misnet/report": {PAPER},
     "datasets": {MODELS, TRAINING, AUDIT, PAPER, TOOLS},
     "tests/snncore": {"misnet", "tests.misnet", "tests.tools", "tests.datasets"},
 }
 CONTRACT = {f"misnet.models.{name}" for name in ("config", "contract", "options", "registry", "summary")}
 """What may be known of models where any model is to work; every other module there is a model."""
-ANY_MODEL = ("misnet/models", "misnet/training", "misnet/visual", "misnet/audit") + tuple(
-    f"tools/{name}.py" for name in ("train", "evaluate", "visualize", "audit", "settings", "toolkit", "networks")
+ANY_MODEL = tuple(
+    f"misnet/{name}" for name in ("models", "training", "visual", "audit", "report", "interchange")
+) + tuple(
+    f"tools/{name}.py"
+    for name in (
+        *("train", "evaluate", "report", "reporting", "visualize", "audit"),
+        *("settings", "toolkit", "networks"),
+    )
 )
 
 

@@ -24,10 +24,12 @@ def test_bounds_become_releases_with_their_markers():
     assert lowest(table, []) == ["numpy==2.0", "tomli==2.0; python_version < '3.11'", "x==1.0a1"]
     assert lowest(table, ["test"])[3:] == ["pytest==8.0", "av==17.1"]
     assert lowest(table, ["test"], ">=")[0] == "numpy>=2.0"
+    table["optional-dependencies"]["old"] = ["syops==0.0.5"]
+    assert lowest(table, ["old"])[-1] == lowest(table, ["old"], ">=")[-1] == "syops==0.0.5"
 
 
 @pytest.mark.parametrize(
-    "requirement", ["numpy", "numpy<3", "numpy==2.0", "numpy>=2.0,<3", "numpy>2", "numpy @ file:x"]
+    "requirement", ["numpy", "numpy<3", "numpy=2.0", "numpy==2.0,<3", "numpy>=2.0,<3", "numpy>2", "numpy @ file:x"]
 )
 def test_a_dependency_without_a_lower_bound_alone_is_named(requirement):
     with pytest.raises(ValueError, match=re.escape(f"{requirement!r}: expected name>=release")):

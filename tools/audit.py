@@ -1,7 +1,7 @@
 """Audit the energy of a network: exact operation counts on real inputs, read by every counting rule.
 
-`python tools/audit.py RUN_DIR` audits a trained run; `python tools/audit.py --variant XS` a network with fresh weights
-(its batch statistics those of some training samples), which says what its shapes cost and little about its spikes.
+`python tools/audit.py runs/first` audits a trained run; `python tools/audit.py --variant XS` a network with fresh
+weights and batch statistics of 32 training samples: what its shapes cost, not how often a trained network spikes.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
@@ -21,7 +21,7 @@ from misnet.audit.latex import latex_table
 from misnet.audit.provenance import date_of
 from misnet.audit.runs import check_trainings, run_lines, runs_latex, side_by_side
 from misnet.audit.runs_page import runs_page
-from misnet.audit.text import made_lines
+from misnet.audit.text import brief_lines, made_lines, rule_lines
 from misnet.audit.whole import whole
 from misnet.models.options import add_model_options, first_look, option_of, split
 from misnet.models.registry import DEFAULT
@@ -29,6 +29,7 @@ from misnet.paper.conventions import rates_by_convention
 from misnet.paper.energies import printed_energies
 from misnet.paper.text import paper_lines
 from misnet.tools.compare import expand
+from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose, say
 from misnet.tools.naming import Parser, called
 from misnet.tools.outputs import check_outputs, write_outputs
 from misnet.tools.parts import PARTS
@@ -42,6 +43,15 @@ from misnet.tools.toolkit import (
 from misnet.tools.ways import WAYS
 from snncore.energy import DEFAULT_TABLE, ON_REQUEST, OWN_TABLES, RULES, TABLES, PriceError, load_prices
 from snncore.files import json_bytes
+from snncore.nearest import nearest_words
+
+EXAMPLES = (
+    ("a trained run, read by every rule", "python tools/audit.py runs/first"),
+    ("a printed figure against it", "python tools/audit.py runs/first --claim 1.32mJ"),
+    ("two rules, a page to cite", "python tools/audit.py runs/first --rule exact,syops --html audit.html"),
+    ("what the shapes of a network cost, untrained", "python tools/audit.py --model spikformer --size 32"),
+    ("a table of layers from a paper", "python tools/audit.py --layers layers.csv --rate 0.1-0.3"),
+)
 
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
@@ -50,13 +60,17 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         usage="%(prog)s [RUN_DIR | --model NAME] [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     parser.add_argument("run_dir", type=Path, nargs="?", metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
     parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
-    parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32); changes no count")
+    parser.add_argument(
+        "--batch-size", type=int, help="samples at a time (default: 32, of small images 128); changes no count"
+    )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
     add_arithmetic_option(parser)
+    add_loudness_options(parser, "the table of rules and what is said of claims", "what each rule counts")
     group = parser.add_argument_group("audit")
     group.add_argument(
         "--rule",
@@ -113,7 +127,9 @@ def chosen_rules(text: str) -> list[str]:
     known = RULES | ON_REQUEST
     for name in names:
         if name not in known:
-            raise UsageError(f"--rule: expected all or some of {', '.join(known)}, found {name!r}")
+            raise UsageError(
+                f"--rule: expected all or some of {', '.join(known)}, found {name!r}{nearest_words(name, known)}"
+            )
     return names
 
 
@@ -152,7 +168,7 @@ def main() -> None:
     parser = make_parser(first_look(None).get("model", DEFAULT))
     others, switches = split(vars(parser.parse_args()))
     args = argparse.Namespace(**others)
-    if args.batch_size < 1:
+    if args.batch_size is not None and args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     found: dict[str, Any] = {}
     shown: list[str] = []
@@ -171,7 +187,9 @@ def main() -> None:
             files |= {name: make(found).encode() for name, make in makers if vars(args)[name]}
         elif named or args.html or args.latex or not args.paper:
             found, lines, about = audit(args, switches)
-            shown += [*lines, *(["", *about] if about else []), "", *made_lines(found)]
+            lines = brief_lines(found) if is_quiet() else lines
+            shown += [*lines, *(["", *about] if about else []), *([] if is_quiet() else ["", *made_lines(found)])]
+            shown += rule_lines(list(found["rules"])) if is_verbose() else []
             if args.html:
                 files["html"] = page(found["title"], found, about).encode()
             if args.latex:
@@ -188,7 +206,7 @@ def main() -> None:
     write_outputs(files, vars(args))
     print("\n".join(shown))
     for name in files:
-        print(f"\nwrote {vars(args)[name]}")
+        say(f"\nwrote {vars(args)[name]}")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ from safetensors.numpy import save_file
 from tqdm import tqdm
 
 from misnet.datasets import BatchIterator
+from misnet.interchange.state import state_dict_of
 from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.model import MISNet
 from misnet.models.options import option_of
@@ -48,11 +49,11 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", choices=("XS", "S", "L", "XL"), help="size of Table 1 (default: S)")
-    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples a step (default: 8)")
+    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples per step (default: 8)")
     parser.add_argument("--timesteps", type=int, metavar="T", help="timesteps (default: 4)")
     parser.add_argument("--size", type=int, help="height and width of both inputs (default: 32)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the kernels that are compared (default: 1)")
-    parser.add_argument("--steps", type=int, default=5, help="counted steps of each program (default: 5)")
+    parser.add_argument("--steps", type=int, default=5, help="timed steps of each program (default: 5)")
     parser.add_argument("--run", type=Path, metavar="RUN_DIR", help="take network, weights and data of a run")
     parser.add_argument(
         "--density",
@@ -114,6 +115,7 @@ def start_workers(args: argparse.Namespace, model: MISNet, folder: Path) -> list
         "cells": config.stage_cells,
         "batch": str(folder / "batch.npz"),
         "weights": str(folder / "weights.safetensors"),
+        "peer_weights": str(folder / "peer.safetensors"),
     }
     for mode in ("train", "infer"):  # compile in a process that is not measured: the compiler takes memory, too
         first = Worker("first", spec | {"kind": "ours", "mode": mode, "threads": 1})
@@ -185,6 +187,8 @@ def main() -> int:
         folder = Path(name)
         np.savez(folder / "batch.npz", audio=batch[0], video=batch[1], labels=batch[2])
         save_file({k: np.array(v) for k, v in model.state_dict().items()}, folder / "weights.safetensors")
+        if args.peers:
+            save_file(state_dict_of(model, "misnet"), folder / "peer.safetensors")
         try:
             workers = start_workers(args, model, folder)
             with tqdm(total=len(workers) * (args.steps + 2), unit="step", leave=False, disable=None) as bar:

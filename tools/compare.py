@@ -17,10 +17,15 @@ from misnet.tools.toolkit import run_tool
 from misnet.training.results import read_result
 from snncore.checkpoint import CheckpointError
 
+EXAMPLES = (
+    ("two runs side by side", "python tools/compare.py runs/first runs/second"),
+    ("a folder of seeds: mean and spread, and the curves", "python tools/compare.py runs/seeds --picture seeds.png"),
+)
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, examples=EXAMPLES)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, or folder of several seeds")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table, a row for each line")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure, those of each run too")

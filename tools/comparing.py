@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from misnet.audit.figures import ENERGY_UNITS, energy_unit
 from misnet.models.registry import config_class
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError
@@ -16,7 +17,7 @@ from misnet.training.overlay import plot_overlay
 from misnet.training.results import RULES, Result, Spread, count_parameters, spread
 from snncore.files import json_bytes
 
-__all__ = ["Comparison", "Group", "compare", "report", "write_reports"]
+__all__ = ["Comparison", "Group", "cells", "compare", "report", "words_on", "write_reports"]
 
 NO_MATTER = {"seed", "data_dir", "recipe"}  # settings in which the runs of a line may differ
 LONGEST = 60  # letters of a name that is made of what differs
@@ -143,11 +144,18 @@ def _notes(groups: list[Group]) -> list[str]:
     return notes
 
 
+def cells(found: Comparison) -> list[list[str]]:
+    """Return the table: a heading, and a row for each group."""
+    rows = [group.figures() for group in found.groups]
+    energies = [rule for rule in RULES if any(f"energy_mj_{rule}" in figures for figures in rows)]
+    unit = energy_unit(of[f"energy_mj_{rule}"].mean for of in rows for rule in energies if f"energy_mj_{rule}" in of)
+    header = ["", "seeds", "parameters", *found.heads, "best", "firing rate", *(f"{rule} {unit}" for rule in energies)]
+    return [header, *(_line(group, found.heads, energies, unit) for group in found.groups)]
+
+
 def report(found: Comparison) -> str:
     """Return the table as text, with a line of words on it, and notes."""
-    energies = [rule for rule in RULES if any(f"energy_mj_{rule}" in group.figures() for group in found.groups)]
-    lines = [_line(group, found.heads, energies) for group in found.groups]
-    header = ["", "seeds", "parameters", *found.heads, "best", "firing rate", *(f"{rule} mJ" for rule in energies)]
+    header, *lines = cells(found)
     widths = [max(map(len, column)) for column in zip(header, *lines, strict=True)]
     table = [
         "  ".join(
@@ -155,18 +163,22 @@ def report(found: Comparison) -> str:
         )
         for line in (header, *lines)
     ]
+    notes = [f"note: {note}" for note in found.notes]
+    return "\n".join([*(line.rstrip() for line in table), "", *words_on(found), *notes])
+
+
+def words_on(found: Comparison) -> list[str]:
+    """Return lines of words on the table."""
     parts = {group.results[0].judged_by for group in found.groups}
     chosen = "the test samples, which flatters it" if parts == {"test"} else "validation samples"
     chosen = "validation samples, or the test samples where there are none" if len(parts) > 1 else chosen
-    words = [
+    return [
         "accuracies of each head in percent of the test samples after the last epoch, mean +- standard deviation over",
         f"the seeds; best: test accuracy of the first of them in the best epoch, chosen by {chosen}",
     ]
-    notes = [f"note: {note}" for note in found.notes]
-    return "\n".join([*(line.rstrip() for line in table), "", *words, *notes])
 
 
-def _line(group: Group, heads: Sequence[str], energies: Sequence[str]) -> list[str]:
+def _line(group: Group, heads: Sequence[str], energies: Sequence[str], unit: str) -> list[str]:
     figures = group.figures()
 
     def cell(name: str, scale: float = 1, digits: int = 1) -> str:
@@ -183,7 +195,7 @@ def _line(group: Group, heads: Sequence[str], energies: Sequence[str]) -> list[s
         *(cell(f"test_accuracy_{head}", 100) for head in heads),
         cell(f"best_epoch_test_accuracy_{group.heads[0]}", 100),
         cell("test_firing_rate", digits=3),
-        *(cell(f"energy_mj_{rule}", digits=4) for rule in energies),
+        *(cell(f"energy_mj_{rule}", 1 / ENERGY_UNITS[unit], 4) for rule in energies),
     ]
 
 

@@ -33,10 +33,18 @@ from misnet.training.step import Totals, evaluate
 from snncore.backend import Array, asnumpy
 from snncore.files import json_bytes, replace_file
 
+EXAMPLES = (
+    ("the test samples with the last weights", "python tools/evaluate.py runs/first"),
+    (
+        "the best weights on the training samples, every figure in a file",
+        "python tools/evaluate.py runs/first --checkpoint best --split train --json figures.json",
+    ),
+)
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = Parser(description=__doc__)
+    parser = Parser(description=__doc__, examples=EXAMPLES)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
     parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
@@ -66,7 +74,8 @@ def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: Fir
         lines.append(f"accuracy, {text:<18} {100 * row[f'test_accuracy_{head}']:6.2f} %")
     lines.append(f"\n{'class':<20} {'samples':>8} {'precision':>10} {'recall':>8} {'F1':>8}")
     for r in table:
-        lines.append(f"{r['class']:<20} {r['samples']:>8} {r['precision']:>10.3f} {r['recall']:>8.3f} {r['f1']:>8.3f}")
+        shown = [f"{r[key]:.3f}" if r["samples"] else "-" for key in ("precision", "recall", "f1")]  # none: no figure
+        lines.append(f"{r['class']:<20} {r['samples']:>8} {shown[0]:>10} {shown[1]:>8} {shown[2]:>8}")
     lines.append(f"\n{'neuron layer':<34} {'firing rate':>11}")
     lines += [f"{path:<34} {rate:>11.4f}" for path, rate in rates.rates().items()]
     lines.append(f"{'all neurons':<34} {rates.mean():>11.4f}")

@@ -11,9 +11,9 @@ from misnet.tools.toolkit import UsageError
 from snncore.energy import TABLES
 from snncore.files import replace_file
 
-__all__ = ["check_outputs", "write_outputs"]
+__all__ = ["check_output", "check_outputs", "write_outputs"]
 
-OUTPUTS = ("json", "html", "latex", "nir_table")
+OUTPUTS = ("json", "html", "latex", "nir_table", "output", "picture")
 INPUTS = ("layers", "spikes", "nir", "inputs", "prices")
 
 
@@ -32,12 +32,17 @@ def check_outputs(given: Mapping[str, Any]) -> None:
         if other := known.get(path.resolve()):
             raise UsageError(f"{option}: expected a file of its own, found {path}, which is that of {other}")
         known[path.resolve()] = option
-        if path.is_dir():
-            raise DataError(f"{option}: expected a file to write, found the folder {path}")
-        if not path.parent.is_dir():
-            raise DataError(f"{option}: expected a file in a folder that exists, found {path}")
-        if not os.access(path.parent, os.W_OK):
-            raise DataError(f"{option}: expected a file in a folder that can be written to, found {path}")
+        check_output(option, path)
+
+
+def check_output(option: str, path: Path) -> None:
+    """Raise DataError, which names the option, where a file cannot be written."""
+    if path.is_dir():
+        raise DataError(f"{option}: expected a file to write, found the folder {path}")
+    if not path.parent.is_dir():
+        raise DataError(f"{option}: expected a file in a folder that exists, found {path}")
+    if not os.access(path.parent, os.W_OK):
+        raise DataError(f"{option}: expected a file in a folder that can be written to, found {path}")
 
 
 def write_outputs(contents: Mapping[str, bytes], given: Mapping[str, Any]) -> None:

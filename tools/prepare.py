@@ -1,10 +1,8 @@
 """Prepare a data set for training: look at it, check it, decode it once.
 
-  python tools/prepare.py NAME --data-dir D --preview out.png   a picture of samples: do the labels fit?
-  python tools/prepare.py NAME --data-dir D --check             every sample: what is damaged, what is in two splits?
-  python tools/prepare.py NAME --data-dir D --out CACHE         decode all samples into memory-mapped arrays
-  python tools/train.py --dataset NAME --data-dir CACHE         train from them; the samples are the same, bit for bit
-  python tools/prepare.py NAME --verify CACHE                   compare a cache with the hashes in its manifest
+--preview draws samples: do the labels fit? --check goes through every sample: what is damaged, what is in two splits?
+--output-dir decodes all samples into memory-mapped arrays, and training from them sees the same samples, bit for bit.
+--verify compares such a cache with the hashes in its manifest.
 
 Preparing can be stopped with Ctrl-C or killed at any time: the same command goes on from what is finished. A cache
 belongs to the settings it was made with (--size, --timesteps, --seed, --data-option); others are refused.
@@ -23,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from misnet.datasets import describe
+from misnet.datasets.download import DOWNLOADS, fetch, question
 from misnet.datasets.formats.files import printable
 from misnet.datasets.prepared.cache import verify_cache
 from misnet.datasets.prepared.checking import Report, check
@@ -30,8 +29,10 @@ from misnet.datasets.prepared.decoding import Request
 from misnet.datasets.prepared.manifest import Manifest
 from misnet.datasets.prepared.preparing import Interrupted, prepare
 from misnet.datasets.prepared.preview import draw_preview
-from misnet.datasets.prepared.summary import EXAMPLES, grouped, is_missing, write_all
+from misnet.datasets.prepared.summary import EXAMPLES as SHOWN
+from misnet.datasets.prepared.summary import grouped, is_missing, write_all
 from misnet.datasets.registry import REGISTRY, data_splits
+from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose, no_bar, say
 from misnet.tools.naming import Parser, called
 from misnet.tools.toolkit import (
     DATA,
@@ -44,29 +45,44 @@ from misnet.tools.toolkit import (
     wrong_usage,
 )
 
+EXAMPLES = (
+    ("fetch the files, after a question", "python tools/prepare.py mnist-fsdd --data-dir DIR --download"),
+    ("do the labels fit?", "python tools/prepare.py mnist-fsdd --data-dir DIR --preview samples.png"),
+    ("what is damaged, what is in two splits?", "python tools/prepare.py mnist-fsdd --data-dir DIR --check"),
+    (
+        "decode all of it, and train from what was decoded",
+        "python tools/prepare.py mnist-fsdd --data-dir DIR --output-dir CACHE",
+    ),
+    ("is a cache as it was written?", "python tools/prepare.py mnist-fsdd --verify CACHE"),
+)
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
     parser = Parser(
-        usage="%(prog)s NAME [--data-dir DIR] (--preview FILE | --check | --out CACHE | --verify CACHE) [options]",
+        usage="%(prog)s NAME (--download | --preview | --check | --output-dir | --verify) ... [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in REGISTRY),
+        examples=EXAMPLES,
     )
     parser.add_argument(
         "name", metavar="NAME", choices=tuple(REGISTRY), help="data set; what each needs is listed below"
     )
     parser.add_argument("--data-dir", metavar="DIR", help="folder with the files of a data set that needs some")
     what = parser.add_argument_group("what to do, in this order")
+    some = f"fetch the files into --data-dir, after a question; offered for {', '.join(DOWNLOADS)}"
+    what.add_argument("--download", action="store_true", help=some)
     what.add_argument("--verify", type=Path, metavar="CACHE", help="read a cache whole and compare it with its hashes")
     what.add_argument("--preview", type=Path, metavar="FILE", help="draw samples of each class into a PNG")
     what.add_argument("--check", action="store_true", help="go through all samples, and prepare only if they are clean")
-    what.add_argument("--out", type=Path, metavar="CACHE", help="folder to fill with decoded arrays")
+    what.add_argument("--output-dir", type=Path, metavar="CACHE", help="folder to fill with decoded arrays")
     how = parser.add_argument_group("samples")
     how.add_argument("--size", type=int, help="height and width (default: that of the data set)")
     how.add_argument("--timesteps", type=int, default=4, help="timesteps T (default: 4)")
     how.add_argument("--seed", type=int, default=0, help="of what the data set draws, such as pairs (default: 0)")
     add_data_option(how)
+    add_loudness_options(parser, "the last line of a check and what a cache holds", "every fault of --check, not a few")
     parser.add_argument(
         "--jobs",
         type=int,
@@ -95,7 +111,7 @@ class Bars:
         if split != self.split:
             self.close()
             self.split = split
-            self.bar = tqdm(total=total, initial=done, desc=f"{self.verb} {split}", unit="sample", disable=None)
+            self.bar = tqdm(total=total, initial=done, desc=f"{self.verb} {split}", unit="sample", disable=no_bar())
         self.bar.update(done - self.bar.n)
 
     def close(self) -> None:
@@ -116,7 +132,7 @@ def report_text(report: Report) -> str:
     if report.notes:
         lines += ["", *(f"note: {printable(note)}" for note in report.notes)]
     for title, sentences in sections(report):
-        lines += grouped(title, sentences)
+        lines += grouped(title, sentences, len(sentences) if is_verbose() else SHOWN)
     lines += [f"\nwarning: {printable(warning)}" for warning in report.warnings]
     if report.problems:
         counts = [f"{len(found)} {title}" for title, found in sections(report)[:3] if found]
@@ -134,7 +150,7 @@ def sections(report: Report) -> list[tuple[str, list[str]]]:
 
 def keep_all(report: Report) -> None:
     """Write all that was found to a file, if what is printed leaves some of it out, and print the file's name."""
-    if max(len(found) for _, found in sections(report)) <= EXAMPLES:
+    if max(len(found) for _, found in sections(report)) <= SHOWN:
         return
     path = Path(f"{report.name}-check.txt")
     try:
@@ -142,7 +158,7 @@ def keep_all(report: Report) -> None:
     except OSError as error:
         print(f"{path}: cannot be written ({error.strerror})")
     else:
-        print(f"all of it: {path}")
+        say(f"all of it: {path}")
 
 
 def summary(folder: Path, manifest: Manifest, decoded: int, seconds: float, jobs: int) -> str:
@@ -155,6 +171,8 @@ def summary(folder: Path, manifest: Manifest, decoded: int, seconds: float, jobs
         f"{folder}: {', '.join(f'{n} {split}' for split, n in kept.items())} samples of {manifest.dataset}, "
         f"{size:.1f} MiB" + (f", {len(skipped)} left out" if skipped else "")
     )
+    if is_quiet():
+        return lines[-1]
     if decoded:
         lines.append(
             f"decoded {decoded} samples in {seconds:.1f} s: {decoded / seconds:.1f} samples/s, {jobs} processes"
@@ -179,13 +197,32 @@ def fill(args: argparse.Namespace, request: Request) -> int:
 
     started = time.perf_counter()
     try:
-        manifest = prepare(args.out, request, jobs=args.jobs, stop=stop, advance=advance)
+        manifest = prepare(args.output_dir, request, jobs=args.jobs, stop=stop, advance=advance)
     except Interrupted as stopped:
         return complain(f"{stopped}; go on with the same command", STOPPED)
     finally:
         bars.close()
     decoded = sum(r.samples for r in manifest.splits.values()) - sum(before.values())
-    print(summary(args.out, manifest, decoded, time.perf_counter() - started, args.jobs))
+    print(summary(args.output_dir, manifest, decoded, time.perf_counter() - started, args.jobs))
+    return 0
+
+
+def download(args: argparse.Namespace) -> int:
+    """Ask, fetch the files of a data set, and return the exit status: 130 if the answer was no."""
+    if args.name not in DOWNLOADS:
+        what = f"expected one of {', '.join(DOWNLOADS)}, found {args.name}; docs/data.md says where its files are"
+        raise UsageError(f"--download: {what}")
+    if args.data_dir is None:
+        raise UsageError("--download: expected --data-dir DIR too, the folder for the files")
+    folder = Path(args.data_dir)
+    try:
+        answer = input(question(args.name, folder))
+    except EOFError:
+        raise UsageError("--download: expected an answer, found the end of the input; `echo y |` answers") from None
+    if answer.strip().lower() not in ("y", "yes"):
+        return complain("nothing was downloaded", STOPPED)
+    for line in fetch(args.name, folder):
+        say(line)
     return 0
 
 
@@ -193,8 +230,10 @@ def main() -> int:
     """Verify, draw, check and prepare, whatever is asked for; return the exit status."""
     parser = make_parser()
     args = parser.parse_args()
-    if not (args.verify or args.preview or args.check or args.out):
-        parser.error("expected at least one of --preview FILE, --check, --out CACHE and --verify CACHE")
+    if not (args.download or args.verify or args.preview or args.check or args.output_dir):
+        parser.error(
+            "expected at least one of --download, --preview FILE, --check, --output-dir CACHE and --verify CACHE"
+        )
     if args.jobs < 1:
         raise UsageError(f"--jobs: expected at least 1, found {args.jobs}")
     if args.seed < 0:
@@ -203,6 +242,8 @@ def main() -> int:
     bad = options.pop("on_bad_sample", "error")
     if bad not in ("error", "skip"):
         raise UsageError(f"--on-bad-sample: expected error or skip, found {bad!r}")
+    if args.download and (status := download(args)):
+        return status
     request = Request(args.name, args.data_dir, args.timesteps, args.size, args.seed, options, bad)
     with wrong_usage(options):
         if args.verify:
@@ -215,11 +256,12 @@ def main() -> int:
             bars = Bars("checking")
             report = check(request, jobs=args.jobs, advance=bars)
             bars.close()
-            print(report_text(report))
+            text = report_text(report)
+            print(text.splitlines()[-1] if is_quiet() else text)
             keep_all(report)
             if report.problems:
                 return DATA
-        return fill(args, request) if args.out else 0
+        return fill(args, request) if args.output_dir else 0
 
 
 if __name__ == "__main__":

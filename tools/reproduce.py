@@ -3,7 +3,7 @@
 `python tools/reproduce.py table7 --seeds 3` trains a shrunken copy of each network of Table 7 on the built-in data;
 `--scale full --data-dir DIR` is the paper's own experiment, on its data sets, at its sizes, for days. The same command
 again goes on where it stopped: what is done is not done again. `--dry-run` says what would run, and for how long.
-fig7, fig8 and fig9 are pictures of the networks that are trained for them, or of run folders: `--runs A,B`.
+fig7, fig8 and fig9 are pictures of the networks that are trained for them, or of run folders: `--runs A B`.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
@@ -25,8 +25,10 @@ from misnet.paper.grid import QUICK_SETTINGS, SCALES, SMALL_SCALE, TITLES, Cell,
 from misnet.paper.jobs import Job, JobError, Outcome, finished_jobs, run_jobs
 from misnet.paper.pages import Line, Page, as_values, to_html, to_markdown
 from misnet.paper.paired import base_of
+from misnet.tools.loudness import add_loudness_options, is_verbose, say
 from misnet.tools.naming import Parser, called
 from misnet.tools.paper_figures import FIGURES, draw
+from misnet.tools.seeds import seeds_of
 from misnet.tools.settings import RECIPES
 from misnet.tools.toolkit import DATA, UsageError, run_tool
 from misnet.training.folder import write_file
@@ -38,9 +40,24 @@ ALL = TITLES | {name: picture.title for name, picture in FIGURES.items()}
 OF_TRAINING = ("epochs", "limit_train", "limit_eval", "recipe", "data_dir", "device")
 
 
+EXAMPLES = (
+    ("what Table 7 would run, and for how long", "python tools/reproduce.py table7 --dry-run"),
+    ("a shrunken copy of it, three seeds, two runs at a time", "python tools/reproduce.py table7 --seeds 3 --jobs 2"),
+    ("the paper's own experiment, on its data", "python tools/reproduce.py table7 --scale full --data-dir DIR"),
+    ("spikes of one test sample of trained runs", "python tools/reproduce.py fig8 --runs runs/first --sample 3"),
+)
+
+
+def seeds_from(text: str) -> list[int]:
+    """Return the seeds of --seeds: those in a list with commas, as for train.py, or 0 to N-1 for a number N."""
+    if text.isascii() and text.isdigit():
+        return list(range(int(text)))
+    return seeds_of(text)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, examples=EXAMPLES)
     names = "; ".join(f"{name}: {title.partition(': ')[2]}" for name, title in ALL.items())
     parser.add_argument("name", choices=tuple(ALL), metavar="NAME", help=names)
     scale = "quick (default): narrow networks, few samples, built-in data; full: the networks, sizes and data printed"
@@ -55,16 +72,19 @@ def make_parser() -> argparse.ArgumentParser:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int, metavar="N", help=text)
     parser.add_argument("--recipe", choices=tuple(RECIPES), help="of training (full: that of the paper)")
     parser.add_argument("--device", help="auto, cpu, cuda or cuda:<index> (default: auto)")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="seeds 0 to N-1 (default: 1)")
+    parser.add_argument(
+        "--seeds", type=seeds_from, default=[0], metavar="SEEDS", help="as 0,1,2, or 3 for those (default: 0)"
+    )
     parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at the same time (default: 1)")
     parser.add_argument("--only", metavar="TEXT", help="cells whose row or column has this text")
     place = Path("runs/reproduce")
     parser.add_argument(
         "--output-dir", type=Path, default=place, metavar="DIR", help="where to write (default: %(default)s)"
     )
-    folders = "run folders to draw fig7, fig8 or fig9 of, with commas; trains nothing"
-    parser.add_argument("--runs", type=lambda text: [Path(x) for x in text.split(",")], metavar="A,B", help=folders)
+    folders = "run folders to draw fig7, fig8 or fig9 of; trains nothing"
+    parser.add_argument("--runs", type=Path, nargs="+", metavar="RUN", help=folders)
     parser.add_argument("--sample", type=int, default=0, metavar="K", help="test sample of fig8 and fig9 (default: 0)")
+    add_loudness_options(parser, "the page", "the command line of every run")
     page = "write the page of the runs that are done, naming those that are not; run nothing"
     parser.add_argument("--page-only", action="store_true", help=page)
     parser.add_argument("--dry-run", action="store_true", help="say what would run, and for how long; run nothing")
@@ -83,10 +103,12 @@ class Planned:
 
 def check(args: argparse.Namespace) -> None:
     """Raise UsageError for numbers that cannot be used."""
-    for name in ("epochs", "limit_train", "limit_eval", "seeds", "jobs"):
+    for name in ("epochs", "limit_train", "limit_eval", "jobs"):
         value = getattr(args, name)
         if value is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')}: expected an integer of at least 1, found {value}")
+    if not args.seeds:
+        raise UsageError("--seeds: expected a number of at least 1, or seeds as 0,1,2, found 0")
 
 
 def chosen(args: argparse.Namespace) -> list[Planned]:
@@ -110,15 +132,14 @@ def planned(cell: Cell, run: Run, args: argparse.Namespace) -> Planned:
     options = [*run.arguments(), *(x for name, v in more.items() for x in (f"--{name.replace('_', '-')}", str(v)))]
     digest = hashlib.sha256(json.dumps(options).encode()).hexdigest()[:8]
     name = f"{run.model}-{run.source.dataset}-{digest}"
-    seeds = range(args.seeds)
-    jobs = (Job(f"{name}/seed-{seed}", (*options, "--seed", str(seed)), AUDITED) for seed in seeds)
+    jobs = (Job(f"{name}/seed-{seed}", (*options, "--seed", str(seed)), AUDITED) for seed in args.seeds)
     return Planned(cell, run, tuple(jobs), None)
 
 
 def first_line(args: argparse.Namespace) -> str:
     """Return the line that begins a page: at what scale it was run, and with what instead of that."""
     more = [f"--{name.replace('_', '-')} {getattr(args, name)}" for name in OF_TRAINING if getattr(args, name)]
-    seeds = "One seed." if args.seeds == 1 else f"{args.seeds} seeds."
+    seeds = "One seed." if len(args.seeds) == 1 else f"{len(args.seeds)} seeds."
     data = args.dataset or ("dialpad" if args.scale == "quick" else "")
     scale = SMALL_SCALE if args.name == "models" and args.scale == "quick" else SCALES[args.scale]
     words = [scale, f"Data: {data}." if data else "", f"With {' '.join(more)}." if more else "", seeds]
@@ -205,16 +226,19 @@ def main() -> int:
             names = list(map(str, args.runs))
         return _draw(args, args.runs, names, args.name)
     found = chosen(args)
-    print(first_line(args))
+    say(first_line(args))
     if args.dry_run:
         print("\n".join(dry_run(found, args)))
         return 0
     jobs = list({job.name: job for of_cell in found for job in of_cell.jobs}.values())
+    if is_verbose():
+        for job in jobs:
+            print(f"{args.output_dir / 'cells' / job.name}: {called('train')} {shlex.join(job.train)}")
     try:
         if args.page_only:
             came = finished_jobs(jobs, args.output_dir / "cells")
         else:
-            came = run_jobs(jobs, args.output_dir / "cells", args.jobs, lambda line: print(line, flush=True))
+            came = run_jobs(jobs, args.output_dir / "cells", args.jobs, say)
     except JobError as error:
         raise UsageError(f"--output-dir: {error}") from None
     except KeyboardInterrupt:
@@ -231,6 +255,7 @@ def main() -> int:
     lines = collect(found, {outcome.job.name: outcome for outcome in came})
     page = Page(TITLES[args.name], first_line(args), _command(), lines, comparable)
     place, written = args.output_dir / f"{args.name}-{args.scale}", []
+    place.parent.mkdir(parents=True, exist_ok=True)  # with --page-only nothing has been run there
     for ending, text in ((".md", to_markdown(page)), (".html", to_html(page)), (".json", as_values(page))):
         written.append(place.with_name(place.name + ending))
         write_file(written[-1], text.encode())

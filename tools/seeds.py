@@ -19,6 +19,7 @@ from typing import Any
 
 from misnet.models.options import option_of
 from misnet.tools.comparing import compare, report, write_reports
+from misnet.tools.loudness import say
 from misnet.tools.naming import called
 from misnet.tools.process_options import OPTIONS
 from misnet.tools.settings import gather
@@ -67,7 +68,7 @@ def train_seeds(given: dict[str, Any], switches: dict[str, Any], train: Train) -
         if stop():
             status = STOPPED
         elif line := _is_done(place):
-            print(f"{place}: done already, {line}")
+            say(f"{place}: done already, {line}")
             continue
         else:
             begun = (place / "config.json").exists()

@@ -14,6 +14,7 @@ from misnet.tools.process_options import OPTIONS
 from misnet.tools.toolkit import UsageError
 from misnet.training.folder import MAY_BE_SAID, newer_version, read_config
 from snncore.checkpoint import CheckpointError
+from snncore.nearest import nearest_words, one_of
 from snncore.optim import OPTIMIZERS
 
 RECIPES: dict[str, dict[str, Any]] = {
@@ -28,6 +29,7 @@ DEFAULTS: dict[str, Any] = {
     "limit_train": None,
     "limit_eval": None,
     "data_options": {},
+    "weights": None,  # fresh ones
     "recipe": "default",
     "epochs": None,  # that of the data set
     "batch_size": 32,
@@ -71,7 +73,8 @@ def check_settings(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
     where: file that the settings come from, for the message; by default they are options.
     """
     if where and (unknown := sorted(set(settings) - set(DEFAULTS))):
-        raise UsageError(f"{where}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(DEFAULTS))}")
+        near = nearest_words(unknown[0], DEFAULTS)
+        raise UsageError(f"{where}: unknown setting {unknown[0]!r}; known are {', '.join(sorted(DEFAULTS))}{near}")
     settings = DEFAULTS | {k: v for k, v in settings.items() if k in DEFAULTS}
 
     def label(name: str) -> str:
@@ -82,7 +85,8 @@ def check_settings(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
             raise UsageError(f"{label(name)}: expected {expected}, found {settings[name]!r}")
 
     for name, choices in ({"dataset": tuple(REGISTRY)} | CHOICES).items():
-        require(name, settings[name] in choices, f"one of {', '.join(choices)}")
+        if settings[name] not in choices:
+            raise UsageError(f"{label(name)}: {one_of(settings[name], choices)}")
     if settings["epochs"] is None:
         settings["epochs"] = default_epochs(settings["dataset"])
     for name, least in LEAST.items():
@@ -106,6 +110,7 @@ def check_settings(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
             "figures has been chosen by them"
         )
     require("data_dir", settings["data_dir"] is None or isinstance(settings["data_dir"], str), "a folder")
+    require("weights", settings["weights"] is None or isinstance(settings["weights"], str), "a run folder or a file")
     augment = settings["augment"]
     known = isinstance(augment, list) and all(name in tuple(AUGMENTATIONS) for name in augment)
     require("augment", known and len(set(augment)) == len(augment), f"some of {', '.join(AUGMENTATIONS)}, each once")

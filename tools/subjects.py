@@ -1,6 +1,8 @@
 """What an audit is asked to be of: a network of ours that runs over its data, or one of the ways from elsewhere."""
 
 import argparse
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +11,10 @@ from misnet.audit.report import calibrate, count_batches
 from misnet.audit.subject import NoSampleError, Subject
 from misnet.audit.training_step import count_training_step
 from misnet.datasets import BatchIterator, DataError
-from misnet.models.contract import Scores, sizes, take
+from misnet.models.contract import Model, Scores, sizes, take
 from misnet.models.options import option_of
 from misnet.models.registry import DEFAULT, build
+from misnet.models.summary import empty_inputs
 from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, arithmetic_from, device_of, progress
@@ -21,13 +24,20 @@ from misnet.training.folder import read_config
 from misnet.training.totals import count_correct
 from snncore.backend import Array
 
-__all__ = ["run_subject", "subject_of", "ways_of"]
+__all__ = ["at_once", "run_subject", "subject_of", "ways_of"]
 
+BATCH = 32  # samples of a batch; four times as many of images up to 16x16
+SMALL = 16 * 16
 CALIBRATION = 32  # training samples whose batch statistics a network with fresh weights gets
 
 
-def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
-    """Run a network of ours over its data and count: a trained one, or one with fresh weights."""
+def run_subject(
+    args: argparse.Namespace, switches: dict[str, Any], seen: Callable[[Scores, Array], None] | None = None
+) -> Subject:
+    """Run a network of ours over its data and count: a trained one, or one with fresh weights.
+
+    seen: called with the scores and labels of each batch.
+    """
     given = vars(args)
     device = device_of(args.device)
     summing = arithmetic_from(given, device, args.run_dir)
@@ -36,6 +46,8 @@ def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
     def tally(scores: Scores, labels: Array) -> None:
         for head, n in count_correct(scores, labels).items():
             right[head] = right.get(head, 0) + int(n)
+        if seen is not None:
+            seen(scores, labels)
 
     if args.run_dir:
         if extra := sorted({*switches} | ({"model"} & {*given})):
@@ -55,7 +67,7 @@ def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
         weights = f"fresh weights (seed 0), batch statistics of {len(labels)} training samples; not trained"
     model.to(device)
     config = model.config
-    batches = BatchIterator(data, args.batch_size, shuffle=False)
+    batches = BatchIterator(data, args.batch_size or at_once(model), shuffle=False)
     shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
     with summing:
         ops = count_batches(model, shown, device, tally)
@@ -74,9 +86,15 @@ def run_subject(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
         device=device,
     )
     if args.training_step:  # last, since it changes the running statistics
-        batch = next(iter(BatchIterator(data, args.batch_size, shuffle=False).epoch(0)))
+        batch = next(iter(BatchIterator(data, args.batch_size or BATCH, shuffle=False).epoch(0)))
         subject.training = count_training_step(model, batch, make_optimizer(settings, model), device)
     return subject
+
+
+def at_once(model: Model) -> int:
+    """Samples of a batch: counting a call takes as long for many as for few, and many small ones fit the memory."""
+    pixels = max(math.prod(x.shape[2:-1]) for x in empty_inputs(model))  # x [T, 0, H, W, C]
+    return BATCH if pixels > SMALL else 4 * BATCH
 
 
 def ways_of(args: argparse.Namespace) -> list[str]:
@@ -84,9 +102,20 @@ def ways_of(args: argparse.Namespace) -> list[str]:
     return [name for name in WAYS if vars(args).get(name) is not None]
 
 
+def _timesteps(t: int) -> int:
+    if t < 1:
+        raise UsageError(f"--timesteps: expected a whole number of at least 1, found {t}")
+    return t
+
+
 def subject_of(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
     """Count by the one way that was asked for: one of `WAYS`, or a network of ours."""
     asked = ways_of(args)
+    if asked and args.steps is None and "timesteps" in switches:  # a switch of ours, elsewhere what --steps says
+        args.steps, switches = (
+            _timesteps(switches["timesteps"]),
+            {k: v for k, v in switches.items() if k != "timesteps"},
+        )
     for option in {option for way in WAYS.values() for option in way.beside if vars(args).get(option) is not None}:
         if not any(option in WAYS[name].beside for name in asked):
             ways = " or ".join(f"--{name}" for name, way in WAYS.items() if option in way.beside)

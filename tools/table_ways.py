@@ -10,14 +10,15 @@ from misnet.audit.layers import table_subject
 from misnet.audit.layers_cells import parse_rate
 from misnet.audit.layers_row import TEMPLATE, Rate, TableError
 from misnet.audit.layers_table import read_table, table_text
-from misnet.audit.nir_graph import graph_rows, read_graph
-from misnet.audit.nir_network import DT, graph_subject
+from misnet.audit.nir_graph import graph_rows
+from misnet.audit.nir_network import graph_subject
 from misnet.audit.spikes import recorded_subject
 from misnet.audit.spikes_file import LAYOUTS, is_layout
 from misnet.audit.subject import Subject
 from misnet.datasets import DataError
 from misnet.tools.toolkit import UsageError
 from snncore.files import replace_file
+from snncore.interchange import DT, read_graph
 
 __all__ = ["add_layers", "add_nir", "layers_subject", "nir_subject"]
 
@@ -72,7 +73,7 @@ def add_layers(group: argparse._ArgumentGroup) -> None:
         "--steps",
         type=steps_of,
         metavar="T",
-        help=f"timesteps of the network, where the table has none (default: {STEPS}); with --torch: (default: none)",
+        help=f"the same as --timesteps here: T, where the table has none (default: {STEPS}; with --torch: none)",
     )
     group.add_argument(
         "--rate", type=rate_of, metavar="R", help="of layers without one: 0.13, 13%% or 0.1-0.3 (default: 0 to 1)"

@@ -18,7 +18,7 @@ from misnet.training.run import Run
 from misnet.training.selection import describe_best, describe_early_end
 from misnet.training.state import LAST, PREVIOUS
 
-__all__ = ["fingerprints", "take_up"]
+__all__ = ["fingerprints", "is_begun", "take_up"]
 
 
 def fingerprints(given: dict[str, Any], parts: dict[str, Dataset]) -> tuple[dict[str, str], dict[str, str]]:
@@ -62,7 +62,7 @@ def take_up(
     asked = {name: origin["settings"][name] for name in sorted(MAY_BE_SAID & set(given))}
     # What is said need not be what the checkpoint has: also where the run was killed before it was recorded in both.
     run.origin = origin | {"settings": {k: v for k, v in origin["settings"].items() if k not in asked}}
-    if any((run.folder / file).exists() for file in (LAST, PREVIOUS, "metrics.csv", "best.safetensors")):
+    if is_begun(run.folder):
         run.resume()
     else:
         journal.warn(f"{run.folder}: nothing was saved before the run ended; it begins anew")
@@ -83,7 +83,7 @@ def take_up(
         content["settings"] |= changed
         content |= recorded
         if changed:
-            run.save()  # the checkpoint first: a run that is cut off here is taken up by the same command
+            run.write()  # the checkpoint first: a run that is cut off here is taken up by the same command
         write_file(path, (json.dumps(content, indent=2) + "\n").encode())
         for name, value in changed.items():
             journal.log(f"{name}: {value} from here on, {before[name]} before")
@@ -91,6 +91,11 @@ def take_up(
     if found := other_machine(content.get("versions", {})):
         journal.log(f"note: since the run began: {found}: its last bits may not be those of an undisturbed run")
     return True
+
+
+def is_begun(folder: Path) -> bool:
+    """Return whether there is anything in a run folder to go on with."""
+    return any((folder / file).exists() for file in (LAST, PREVIOUS, "metrics.csv", "best.safetensors"))
 
 
 def check_data(folder: Path, data: dict[str, str]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from misnet.datasets import DataError, Dataset, load_dataset
 from misnet.datasets.registry import COMMON, REGISTRY
 from misnet.models.config import ConfigError
+from misnet.tools.loudness import no_bar
 from misnet.tools.streams import prepare_streams
 from misnet.training.folder import read_config
 from misnet.training.step import Diverged
@@ -258,7 +259,7 @@ class StopRequest:
 
 
 def progress(batches: Any, total: int, initial: int, text: str) -> Iterator[Any]:
-    """Show a progress bar over the batches, where standard error is a terminal."""
+    """Show a progress bar over the batches, where standard error is a terminal, unless --quiet was given."""
     from tqdm import tqdm
 
-    yield from tqdm(batches, total=total, initial=initial, desc=text, unit="batch", leave=False, disable=None)
+    yield from tqdm(batches, total=total, initial=initial, desc=text, unit="batch", leave=False, disable=no_bar())

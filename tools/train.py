@@ -1,129 +1,63 @@
-"""Train a network: `python tools/train.py --variant S` runs on two cores in minutes and needs no files.
-
-Without further options it trains on dialpad, a small built-in audio-visual set. A run folder then holds
-config.json, metrics.csv, last.safetensors, previous.safetensors, best.safetensors, curves.png and run.log; Ctrl-C
-saves and leaves, and `--resume RUN_DIR` goes on to the same weights as a run that was never stopped.
-"""
+"""Train a network: `python tools/train.py --variant S`. The command line and its help: `train_options`."""
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
     import _checkout as _checkout
 
-import argparse
 import math
 import shlex
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from misnet.datasets import AUGMENTATIONS, Augmentation, BatchIterator, Prefetch, describe
-from misnet.datasets.registry import REGISTRY
+from misnet.audit.provenance import sha256_of
+from misnet.datasets import Augmentation, BatchIterator, Prefetch
 from misnet.models.config import ModelConfig
 from misnet.models.contract import Model, sizes
-from misnet.models.options import add_model_options, first_look, split
-from misnet.models.registry import DEFAULT, build
-from misnet.tools.naming import Parser, called
+from misnet.models.options import first_look, split
+from misnet.models.registry import build
+from misnet.tools.loudness import is_quiet, is_verbose
+from misnet.tools.naming import called
 from misnet.tools.networks import new_config
 from misnet.tools.parts import Parts
 from misnet.tools.process_options import process_options, seconds_of
-from misnet.tools.seeds import is_of_seeds, seeds_of, train_seeds
-from misnet.tools.settings import RECIPES, SCHEDULES, gather, model_of
-from misnet.tools.taking_up import fingerprints, take_up
+from misnet.tools.ranks import (
+    Silent,
+    Watch,
+    describe_sharing,
+    device_of_rank,
+    job,
+    refuse_strangers,
+    share_cores,
+    synchronises,
+)
+from misnet.tools.seeds import is_of_seeds, train_seeds
+from misnet.tools.settings import Choice, gather, model_of
+from misnet.tools.taking_up import fingerprints, is_begun, take_up
 from misnet.tools.toolkit import (
     STOPPED,
     StopRequest,
     UsageError,
-    add_arithmetic_option,
-    add_data_options,
-    add_device_options,
-    add_graph_option,
     arithmetic_from,
     device_from,
     progress,
     run_tool,
 )
+from misnet.tools.train_options import make_parser
+from misnet.training.hang import in_time
 from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock, make_new_folder
+from misnet.training.loggers import Loggers, makers_of
+from misnet.training.machine import machine
 from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, write_config
 from misnet.training.selection import describe_best, describe_early_end
+from misnet.training.sources import read_source, start_from
 from snncore.optim import OPTIMIZERS
+from snncore.parallel import Comm, world
 from snncore.schedules import Constant, Cosine, Schedule
-
-
-def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
-    """Return the parser for a model; options not given are absent from the namespace."""
-    epochs = ", ".join(f"{entry.default_epochs} for {name}" for name, entry in REGISTRY.items())
-    parser = Parser(
-        usage="%(prog)s [--model NAME] [options]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-        epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in REGISTRY),
-    )
-    add_data_options(parser)
-    group = parser.add_argument_group("training")
-    group.add_argument("--recipe", choices=tuple(RECIPES), help="default: Adam, lr 2e-3, cosine; paper: SGD 0.9, 1e-3")
-    group.add_argument("--epochs", type=int, help=f"passes over the training set (default: {epochs})")
-    group.add_argument("--batch-size", type=int, help="samples a step (default: 32)")
-    group.add_argument(
-        "--accumulate", type=int, metavar="K", help="compute a batch in K parts, with less memory (default: 1)"
-    )
-    group.add_argument(
-        "--augment",
-        type=lambda text: [name for name in text.split(",") if name],
-        metavar="NAMES",
-        help=f"random changes of training samples, some of {', '.join(AUGMENTATIONS)}, with commas (default: none)",
-    )
-    group.add_argument("--optimizer", choices=tuple(OPTIMIZERS), help="instead of the recipe's")
-    group.add_argument("--lr", type=float, help="learning rate, instead of the recipe's")
-    group.add_argument("--final-lr", type=float, help="where the cosine ends, instead of the recipe's")
-    group.add_argument("--momentum", type=float, help="of SGD, instead of the recipe's")
-    group.add_argument("--weight-decay", type=float, help="instead of the recipe's")
-    group.add_argument("--schedule", choices=SCHEDULES, help="of the learning rate (default: cosine)")
-    group.add_argument("--warmup-steps", type=int, help="steps in which the learning rate rises (default: 0)")
-    group.add_argument(
-        "--clip-norm", type=float, metavar="NORM", help="limit the common norm of all gradients (default: no limit)"
-    )
-    group.add_argument("--seed", type=int, help="of weights, data and order (default: 0); repeats a run bit for bit")
-    group.add_argument(
-        "--seeds",
-        type=seeds_of,
-        metavar="SEEDS",
-        help="a run for each of these, as 0,1,2, and their mean and deviation",
-    )
-    group.add_argument(
-        "--data-seed",
-        type=int,
-        metavar="SEED",
-        help="of pairs, splits and limits of the data (default: that of --seed)",
-    )
-    select = parser.add_argument_group("choosing the best epoch (default: by the test samples)")
-    select.add_argument("--val-part", type=float, metavar="PART", help="by this part of the training split, held out")
-    select.add_argument(
-        "--val-split", action=argparse.BooleanOptionalAction, help="by the val split that the data set brings"
-    )
-    select.add_argument("--patience", type=int, metavar="N", help="end after N epochs without a better one")
-    add_device_options(parser)
-    add_graph_option(parser)
-    add_arithmetic_option(parser)
-    run = parser.add_argument_group("run folder")
-    run.add_argument("--output-dir", metavar="DIR", help="folder to write (default: runs/<dataset>-<network>-<time>)")
-    run.add_argument(
-        "--resume",
-        metavar="RUN_DIR",
-        help="go on with a run that was stopped; --epochs makes it longer, other rates, schedule or augmentation hold "
-        "from here on; --save-every and options of the device are those of the run unless given",
-    )
-    run.add_argument(
-        "--save-every",
-        metavar="TIME",
-        help="save within epochs too, after 90s, 10min, 2h (default: 10min); 0: after each epoch alone",
-    )
-    run.add_argument("--config", metavar="FILE", help="start from the config.json of another run; options override it")
-    add_model_options(parser, model)
-    return parser
 
 
 def make_schedule(settings: dict[str, Any], steps: int) -> Schedule:
@@ -164,22 +98,35 @@ def check_is_free(folder: Path) -> None:
 
 def main() -> int:
     """Train, with one seed or several, and return the exit status."""
-    name = model_of(first_look(None, "config", "resume"))
-    given, switches = split(vars(make_parser(name).parse_args()))
-    seconds_of(given.get("save_every", "0"))  # a wrong option first, before files are read
-    if is_of_seeds(given):
+    comm = world()
+    with job(comm):
+        name = model_of(first_look(None, "config", "resume"))
+        given, switches = split(vars(make_parser(name).parse_args()))
+        seconds_of(given.get("save_every", "0"))  # a wrong option first, before files are read
+        if not is_of_seeds(given):
+            return train(given, switches, comm=comm)
+        if comm.size > 1:
+            raise UsageError(f"--seeds: expected one process, found {comm.size} ranks; train the seeds one by one")
         return train_seeds(given, switches, train)
-    return train(given, switches)
 
 
-def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | None = None) -> int:
+def train(
+    given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | None = None, comm: Comm | None = None
+) -> int:
     """Train one run as the options and switches say that were given, and return the exit status.
 
-    stop: asked after each batch; by default signals are turned into one once training begins.
+    stop: asked after each batch; by default signals are turned into one once training begins. comm: the processes that
+    train together, by default this one alone; rank 0 writes and speaks.
     """
+    comm = comm or Comm()
     choice = gather(given, switches)
     options = process_options(given)
-    device = device_from(options)
+    try:
+        makers = makers_of(options["log"])
+    except ValueError as error:
+        raise UsageError(f"--log: {error}") from None
+    comm, device = device_of_rank(comm, options, device_from(options))
+    share_cores(comm)
     summing = arithmetic_from(options, device)
     settings = choice.settings
     names = Parts(settings).names
@@ -187,22 +134,32 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     parts = dict(zip(names, found, strict=True))
     data, stamps = fingerprints(given, parts)
     recorded = {"options": options, "stamps": stamps}
+    whole = {"settings": settings, "network": config.to_dict(), "options": options, "data": data}
+    refuse_strangers(comm, whole)
     augment = Augmentation(settings["augment"], settings["seed"])
+    own = {"rank": comm.rank, "ranks": comm.size}
     model = build(choice.model, config, settings["seed"])
+    class_names = parts["train"].class_names
+    resumed = "resume" in given and is_begun(Path(given["resume"]))
+    begun = (
+        "" if settings["weights"] is None or resumed else begin_with(settings["weights"], model, choice, class_names)
+    )
     model.to(device)
     try:
         batches = Prefetch(
-            BatchIterator(parts["train"], settings["batch_size"], seed=settings["seed"], augment=augment)
+            BatchIterator(parts["train"], settings["batch_size"], seed=settings["seed"], augment=augment, **own)
         )
         schedule = make_schedule(settings, settings["epochs"] * len(batches))
         optimizer = make_optimizer(settings, model)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    folder = make_folder(given, settings, config)
-    journal = Journal(folder)
+    folder = comm.exchange(make_folder(given, settings, config) if comm.rank == 0 else None)[0]
+    journal = Journal(folder, quiet=is_quiet()) if comm.rank == 0 else Silent(folder)
+    loggers = Loggers(makers if comm.rank == 0 else [], journal.warn)
+    synchronised = synchronises(options["sync_batch_norm"], settings["batch_size"], comm)
 
     def in_order(part: str) -> Prefetch:
-        return Prefetch(BatchIterator(parts[part], settings["batch_size"], shuffle=False))
+        return Prefetch(BatchIterator(parts[part], settings["batch_size"], shuffle=False, **own))
 
     run = Run(
         folder=folder,
@@ -220,42 +177,79 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         accumulate=settings["accumulate"],
         clip_norm=settings["clip_norm"],
         patience=settings["patience"],
-        origin={"model": choice.model, "settings": settings, "network": config.to_dict()},
+        origin={
+            "model": choice.model,
+            "settings": settings,
+            "network": config.to_dict(),
+            "class_names": list(class_names),
+            "arithmetic": options["arithmetic"],
+        },
         seed=settings["seed"],
         cuda_graph=options["cuda_graph"] == "on",
+        comm=comm,
+        synchronised=synchronised,
     )
 
     def after_epoch() -> None:
         journal.curves(run.rows, model.heads)
         journal.weights(run.epoch, model)
+        loggers(run.rows[-1])
         journal.epoch_done(run.epochs - run.epoch)
 
     run.after_epoch = after_epoch
-    with FolderLock(folder), summing:
-        if "resume" not in given:
+    with FolderLock(folder) if comm.rank == 0 else nullcontext(), summing, closing(loggers):
+        goes_on = True
+        if comm.rank == 0 and "resume" not in given:
             check_is_free(folder)  # nobody can begin one now
-            run.save()  # before config.json, so that whatever has one can go on
-            write_config(folder, settings, choice.model, config, data, parts["train"].class_names, **recorded)
+            run.write()  # before config.json, so that whatever has one can go on
+            write_config(folder, settings, choice.model, config, data, class_names, **recorded)
             journal.weights(0, model)
-        elif not take_up(run, journal, given, recorded, data):
+        elif comm.rank == 0:
+            goes_on = take_up(run, journal, given, recorded, data)
+        if not comm.exchange(goes_on)[0]:
             return 0
+        run.join()
+        loggers.begin(folder, run.rows)
         samples = "pairs" if len(model.streams) == 2 else "samples"
         words = {"train": "training", "val": "validation", "test": "test"}
         *most, last = [f"{len(found)} {words[part]}" for part, found in parts.items()]
         memory = expected_memory(run, settings, journal)
+        watch = Watch(comm, folder)
+        if comm.size > 1:
+            journal.log(f"{describe_sharing(comm, settings['batch_size'], synchronised)}: {watch.describe()}")
         journal.log(
             f"{config.title}, {model.count_parameters():,} parameters, T={config.timesteps}, {sizes(config)}; "
             f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
             f"{device}{memory}; writing {folder}"
         )
-        return train_to_the_end(run, journal, stop or StopRequest())
+        if is_verbose():
+            for name, values in {"settings": settings, "network": config.to_dict(), "machine": machine()}.items():
+                journal.log(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}")
+        if begun:
+            journal.log(begun)
+        with watch:
+            return train_to_the_end(run, journal, stop or StopRequest())
+
+
+def begin_with(place: str, model: Model, choice: Choice, class_names: Sequence[str]) -> str:
+    """Copy the weights of a run or file into a fresh network, and return a line on what was taken and what was not."""
+    source = read_source(Path(place))
+    taken, fresh = start_from(model, choice.model, source, class_names)
+    line = f"weights: {len(taken)} tensors of {source.path} (SHA-256 {sha256_of(source.path)[:12]}...)"
+    if not fresh:
+        return f"{line}, all there are"
+    before = ", ".join(source.class_names or [f"{source.config.classes} others"])
+    return f"{line}; {len(fresh)} start anew, as its classes are {before}: {', '.join(fresh)}"
 
 
 def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str:
     """Return words on the memory that training will take, and warn if there is less; nothing on a GPU."""
     if run.device != "cpu":
         return ""
-    batch, parts = min(settings["batch_size"], settings["limit_train"] or settings["batch_size"]), run.accumulate
+    batch, parts = (
+        -(-min(settings["batch_size"], settings["limit_train"] or settings["batch_size"]) // run.comm.size),
+        run.accumulate,
+    )
     found = probe(run.model)
     if line := warning(found, batch, parts, available_mib()):
         journal.warn(line)
@@ -271,6 +265,10 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
 
     def shown(batches: Any, total: int, initial: int, text: str) -> Any:
         nonlocal first
+        if run.comm.size > 1:
+            batches = in_time(batches, run.comm, text)
+        if run.comm.rank > 0:
+            return batches
         if first:
             evaluated = len(run.test) + (0 if run.val is None else len(run.val))
             left = (run.epochs - run.epoch) * (len(run.train) + EVALUATED * evaluated) - initial
@@ -285,11 +283,12 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
     except Stopped:
         line = f"stopped and saved; go on with: {called('train')} --resume {folder}"
         with suppress(OSError, ValueError):  # the terminal may be gone
-            print(line, file=sys.stderr)
+            if run.comm.rank == 0:
+                print(line, file=sys.stderr)
         return STOPPED
     if run.epoch < run.epochs:
         journal.log(f"ended early: {describe_early_end(run.rows, run.patience, run.epochs)}")
-    journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}")
+    journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}", result=True)
     journal.log(f"look closer with: {called('evaluate')} {folder}")
     return 0
 

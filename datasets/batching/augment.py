@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from snncore.nearest import nearest_words
 from snncore.rng import named_rng
 
 __all__ = ["AUGMENTATIONS", "Augmentation"]
@@ -31,7 +32,8 @@ class Augmentation:
     def __init__(self, names: Sequence[str], seed: int = 0):
         for name in names:
             if name not in AUGMENTATIONS:
-                raise ValueError(f"augment: expected some of {', '.join(AUGMENTATIONS)}, found {name!r}")
+                near = nearest_words(name, AUGMENTATIONS)
+                raise ValueError(f"augment: expected some of {', '.join(AUGMENTATIONS)}, found {name!r}{near}")
         if len(set(names)) < len(names):
             raise ValueError(f"augment: expected each name once, found {', '.join(names)}")
         self.names, self.seed = tuple(names), seed

@@ -7,6 +7,7 @@ import numpy as np
 
 from misnet.datasets.base import Dataset
 from misnet.datasets.batching.augment import Augmentation
+from snncore.parallel import slice_of
 from snncore.rng import named_rng
 
 __all__ = ["Batch", "BatchIterator"]
@@ -36,6 +37,8 @@ class BatchIterator:
     A run that stopped inside an epoch resumes with `epoch(number, start_batch)` and sees the batches it would have
     seen. The last batch may be smaller, down to one sample, unless `drop_last` leaves it out. `augment` changes each
     sample, with the epoch and its index in the data set to draw from.
+    rank, ranks: of several processes that share each batch, this one reads its own samples alone
+    (`snncore.parallel.slice_of`): together they have each sample of a batch once, in its order.
     Raises ValueError if `batch_size` is below 1, if the data set is empty, if `drop_last` would leave no batch, or if a
     stream that `augment` changes is missing.
     """
@@ -49,6 +52,8 @@ class BatchIterator:
         shuffle: bool = True,
         drop_last: bool = False,
         augment: Augmentation | None = None,
+        rank: int = 0,
+        ranks: int = 1,
     ):
         if batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, found {batch_size}")
@@ -63,6 +68,7 @@ class BatchIterator:
             augment.check(dataset.streams, dataset.name)
         self.dataset, self.batch_size, self.seed = dataset, batch_size, seed
         self.shuffle, self.drop_last, self.augment = shuffle, drop_last, augment
+        self.rank, self.ranks = rank, ranks
 
     def __len__(self) -> int:
         """Batches in an epoch."""
@@ -88,7 +94,12 @@ class BatchIterator:
     def _batches(self, number: int, start_batch: int) -> Iterator[Batch]:
         order = self.order(number)
         for k in range(start_batch, len(self)):
-            yield self._collate(order[k * self.batch_size : (k + 1) * self.batch_size], number)
+            batch = order[k * self.batch_size : (k + 1) * self.batch_size]
+            yield self._collate(batch[slice_of(len(batch), self.rank, self.ranks)], number)
+
+    def samples_in(self, batch: int) -> int:
+        """Return how many samples a batch has on all ranks."""
+        return min(self.batch_size, len(self.dataset) - batch * self.batch_size)
 
     def _collate(self, indices: np.ndarray, number: int) -> Batch:
         shapes, n = self.dataset.streams, len(indices)

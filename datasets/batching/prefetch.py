@@ -16,6 +16,9 @@ class Batches(Protocol):
     def epoch(self, number: int, start_batch: int = 0) -> Iterator[Any]:
         """Iterate over the batches of epoch `number` from `start_batch` on."""
 
+    def samples_in(self, batch: int) -> int:
+        """Return how many samples a batch has on all ranks."""
+
 
 class Prefetch:
     """The batches of `batches`, the same ones in the same order, with up to `ahead` of them made in advance.
@@ -33,6 +36,10 @@ class Prefetch:
 
     def __len__(self) -> int:
         return len(self.batches)
+
+    def samples_in(self, batch: int) -> int:
+        """Return how many samples a batch has on all ranks."""
+        return self.batches.samples_in(batch)
 
     def epoch(self, number: int, start_batch: int = 0) -> Generator[Any, None, None]:
         """Iterate over the batches of epoch `number` from `start_batch` on; raises what `batches` raises."""

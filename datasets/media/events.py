@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from misnet.datasets.media.spectrogram import standardise
+from snncore.nearest import one_of
 
 __all__ = [
     "SLICINGS",
@@ -63,7 +64,7 @@ def time_bins(t: np.ndarray, bins: int, slicing: str = "time") -> np.ndarray:
     Raises ValueError for another slicing and for `bins` below 1.
     """
     if slicing not in SLICINGS:
-        raise ValueError(f"slicing: expected one of {', '.join(SLICINGS)}, found {slicing!r}")
+        raise ValueError(f"slicing: {one_of(slicing, SLICINGS)}")
     if bins < 1:
         raise ValueError(f"bins: expected at least 1, found {bins}")
     if slicing == "count":
@@ -107,7 +108,7 @@ def event_values(counts: np.ndarray, values: str) -> np.ndarray:
     Raises ValueError for another `values`.
     """
     if values not in VALUES:
-        raise ValueError(f"values: expected one of {', '.join(VALUES)}, found {values!r}")
+        raise ValueError(f"values: {one_of(values, VALUES)}")
     if values == "binary":
         return np.ascontiguousarray(counts > 0).view(np.uint8)
     if values == "log":

@@ -8,6 +8,7 @@ import numpy as np
 from misnet.datasets.media.audio import normalise_level, resample, window
 from misnet.datasets.media.images import FITS, fit_square
 from misnet.datasets.media.spectrogram import log_mel, mel_spectrogram, standardise
+from snncore.nearest import one_of
 from snncore.rng import named_rng
 
 __all__ = ["KEY_FRAMES", "SPECTROGRAMS", "View"]
@@ -48,7 +49,7 @@ class View:
     def __post_init__(self) -> None:
         for name, choices in (("spectrogram", SPECTROGRAMS), ("key_frames", KEY_FRAMES), ("fit", FITS)):
             if getattr(self, name) not in choices:
-                raise ValueError(f"{name}: expected one of {', '.join(choices)}, found {getattr(self, name)!r}")
+                raise ValueError(f"{name}: {one_of(getattr(self, name), choices)}")
         for name in ("timesteps", "size"):
             if not isinstance(getattr(self, name), int):
                 raise ValueError(f"{name}: expected a whole number, found {getattr(self, name)!r}")

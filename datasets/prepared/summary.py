@@ -30,8 +30,8 @@ def kind_of(sentence: str) -> str:
     return text.strip() or sentence[:60]
 
 
-def grouped(title: str, sentences: Sequence[str]) -> list[str]:
-    """Return the lines that print sentences by kind, the most frequent kind first, with up to five of each.
+def grouped(title: str, sentences: Sequence[str], shown: int = EXAMPLES) -> list[str]:
+    """Return the lines that print sentences by kind, the most frequent kind first, with up to `shown` of each.
 
     None for no sentences. What cannot be printed, as in names that are not UTF-8, is escaped.
     """
@@ -44,9 +44,9 @@ def grouped(title: str, sentences: Sequence[str]) -> list[str]:
     for kind, found in sorted(kinds.items(), key=lambda item: -len(item[1])):
         if len(found) > 1:
             lines.append(f"  {len(found)} times: {kind}")
-        lines += [f"    {printable(sentence)}" for sentence in found[:EXAMPLES]]
-        if len(found) > EXAMPLES:
-            lines.append(f"    and {len(found) - EXAMPLES} more")
+        lines += [f"    {printable(sentence)}" for sentence in found[:shown]]
+        if len(found) > shown:
+            lines.append(f"    and {len(found) - shown} more")
     return lines
 
 

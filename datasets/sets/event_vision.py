@@ -16,6 +16,7 @@ from misnet.datasets.sets.event_cameras import (
     find_cifar10_dvs,
     find_gestures,
 )
+from snncore.nearest import one_of
 
 __all__ = ["Cifar10Dvs", "Dvs128Gesture", "EventVision"]
 
@@ -57,7 +58,7 @@ class EventVision(Dataset):
         }
         for name, (given, allowed) in choices.items():
             if given not in allowed:
-                raise ValueError(f"{name}: expected one of {', '.join(map(str, allowed))}, found {given!r}")
+                raise ValueError(f"{name}: {one_of(given, allowed)}")
         if timesteps < 1:
             raise ValueError(f"timesteps: expected at least 1, found {timesteps}")
         if size not in SIZES:

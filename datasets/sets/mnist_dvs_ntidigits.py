@@ -20,6 +20,7 @@ from misnet.datasets.media.events import (
 from misnet.datasets.media.images import resize_bilinear, resize_matrix
 from misnet.datasets.sets.event_recordings import find_recordings, find_spoken, read_recording
 from misnet.datasets.sets.partners import pair_by_label
+from snncore.nearest import one_of
 from snncore.rng import named_rng
 
 __all__ = ["MnistDvsNtidigits"]
@@ -193,7 +194,7 @@ class MnistDvsNtidigits(AudioVisualDataset):
 def _check(options: dict, timesteps: int, size: int) -> None:
     for name, allowed in CHOICES.items():
         if options[name] not in allowed:
-            raise ValueError(f"{name}: expected one of {', '.join(allowed)}, found {options[name]!r}")
+            raise ValueError(f"{name}: {one_of(options[name], allowed)}")
     for name in ("crop", "polarity", "oh"):
         if not isinstance(options[name], bool):
             raise ValueError(f"{name}: expected true or false, found {options[name]!r}")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from misnet.audit.figures import ENERGY_UNITS, energy_unit, figure
+from misnet.audit.figures import ENERGY_UNITS, energy_unit, figure, significant
 from snncore.energy import CHOICES, Reading
 
 __all__ = ["bracket", "bracket_lines", "otherwise", "unit_of"]
@@ -58,7 +58,7 @@ def unit_of(report: Mapping[str, Any]) -> str:
     return energy_unit(rule["per_sample"]["energy_mj"] for rule in rules.values())
 
 
-def otherwise(rule: Mapping[str, Any]) -> str:
-    """Return low to high in mJ for one sample, of a rule of a report; nothing if no reading changes its figure."""
-    low, high = (rule["bracket"][f"{end}_mj_per_sample"] for end in ("low", "high"))
-    return "" if low == high else f"{low:.4g} to {high:.4g}"
+def otherwise(rule: Mapping[str, Any], unit: str = "mJ") -> str:
+    """Return low to high for one sample, of a rule of a report; nothing if no reading changes its figure."""
+    low, high = (rule["bracket"][f"{end}_mj_per_sample"] / ENERGY_UNITS[unit] for end in ("low", "high"))
+    return "" if low == high else f"{significant(low)} to {significant(high)}"

@@ -27,6 +27,8 @@ EXPECTED = (
 )
 
 VERDICTS = ("impossible", "above", "within", "below")
+"""What a claim can be, beside what was measured."""
+
 BY_EVENTS = ("exact", "exact-memory", "exact-dram", "paper", "spikingresformer", "lemaire")
 """Rules whose figures grow with the events in a straight line. The others look at values: one 2 makes a layer dense."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-__all__ = ["COUNT_UNITS", "ENERGY_UNITS", "count_unit", "energy_unit", "figure", "largest_unit"]
+__all__ = ["COUNT_UNITS", "ENERGY_UNITS", "count_unit", "energy_unit", "figure", "largest_unit", "significant"]
 
 ENERGY_UNITS = {"mJ": 1.0, "uJ": 1e-3, "nJ": 1e-6, "pJ": 1e-9}
 COUNT_UNITS = {"M": 1e6, "k": 1e3, "": 1.0}
@@ -12,6 +12,11 @@ def figure(value: float, places: int = 4) -> str:
     """Return a value with so many decimals; one of which they would leave less than two digits, with three digits."""
     whole = value == 0 or abs(value) >= 10.0 ** (1 - places)
     return f"{value:,.{places}f}" if whole else f"{value:.3g}"
+
+
+def significant(value: float, digits: int = 4) -> str:
+    """Return a value with so many significant digits; a larger one as a whole number, not with an exponent."""
+    return f"{value:,.0f}" if abs(value) >= 10**digits - 0.5 else f"{value:.{digits}g}"
 
 
 def energy_unit(energies: Iterable[float]) -> str:

@@ -7,7 +7,9 @@ from typing import Any
 
 from misnet.audit.baselines_text import break_even_line, break_even_words
 from misnet.audit.claims_text import at_the_rate, claim_rows, claim_words, legend
+from misnet.audit.figures import COUNT_UNITS, ENERGY_UNITS, count_unit, energy_unit, significant
 from misnet.audit.html_parts import note, section, table
+from misnet.audit.text import in_unit
 from misnet.audit.training_step import training_lines
 
 __all__ = ["beside_section", "claims_section"]
@@ -27,19 +29,22 @@ def beside_section(report: Mapping[str, Any]) -> str:
 
 
 def _baselines(found: Mapping[str, Any]) -> list[str]:
-    spiking = {one["prices"]: one for one in found["spiking"]}
+    spiking, keys = {one["prices"]: one for one in found["spiking"]}, ("arithmetic_mj", "energy_mj")
+    unit = energy_unit(one[key] for one in (*found["others"], *found["spiking"]) for key in keys)
+    of_counts = count_unit(one["mac"] for one in found["others"])
     rows = [
         (
             one["name"],
-            one["mac"] / 1e9,
-            *(one[key] for key in ("arithmetic_mj", "energy_mj")),
-            *(spiking[one["prices"]][key] for key in ("arithmetic_mj", "energy_mj")),
+            significant(one["mac"] / COUNT_UNITS[of_counts]),
+            *(significant(one[key] / ENERGY_UNITS[unit]) for key in keys),
+            *(significant(spiking[one["prices"]][key] / ENERGY_UNITS[unit]) for key in keys),
             *(break_even_words(one[key]) for key in ("break_even_arithmetic", "break_even")),
             one["prices"],
         )
         for one in found["others"]
     ]
-    heading = ("without spikes, one pass", "GMAC", "mJ", "mJ with memory", "spiking, mJ", "spiking, mJ with memory")
+    energies = (unit, f"{unit} with memory", f"spiking, {unit}", f"spiking, {unit} with memory")
+    heading = ("without spikes, one pass", in_unit("MAC", of_counts), *energies)
     table_ = table((*heading, "break-even", "break-even with memory", "prices"), rows)
     return [table_, note(" ".join(_own_lines(found)), "")]
 

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from misnet.audit.bracket import otherwise
+from misnet.audit.bracket import otherwise, unit_of
 from misnet.audit.citation import bibtex
 from misnet.audit.figures import figure
 from misnet.audit.html_beside import beside_section, claims_section
@@ -20,7 +20,7 @@ from misnet.audit.html_tables import (
 from misnet.audit.provenance import maker_lines, origin_lines, samples_words
 from snncore.energy import ON_REQUEST, RULES
 
-__all__ = ["foot", "origin", "page", "prices"]
+__all__ = ["answer", "foot", "origin", "page", "prices"]
 
 
 def prices(report: Mapping[str, Any]) -> str:
@@ -67,10 +67,11 @@ def foot(report: Mapping[str, Any]) -> str:
     return section("Citing", f"<pre>{html.escape(bibtex())}</pre>", again)
 
 
-def answer(name: str, rule: Mapping[str, Any]) -> str:
-    """Return the figure in a sentence."""
-    more = f" ({between} if read otherwise)" if (between := otherwise(rule)) else ""
-    return f"{energy(rule)} mJ for one sample by rule {name}{more}"
+def answer(name: str, report: Mapping[str, Any]) -> str:
+    """Return the figure of a rule in a sentence."""
+    rule, unit = report["rules"][name], unit_of(report)
+    more = f" ({between} if read otherwise)" if (between := otherwise(rule, unit)) else ""
+    return f"{energy(rule, unit)} {unit} for one sample by rule {name}{more}"
 
 
 def _firing(rate: float | None) -> str:
@@ -93,7 +94,7 @@ def page(title: str, report: dict[str, Any], claim: Sequence[str] = ()) -> str:
         f"<h1>{html.escape(title)}</h1>",
         note(untrained, "loud") if report.get("trained") is False else "",
         *(note(f"Warning: {text}", "loud") for text in report["warnings"]),
-        note(answer(rule, report["rules"][rule]), "answer"),
+        note(answer(rule, report), "answer"),
         note(f"{samples_words(report)}, T={report['timesteps']}{parameters}{_firing(report['firing_rate'])}", ""),
         origin(report),
         rules_section(report),

@@ -6,12 +6,33 @@ colours are variables of the page: there are two sets, for light and dark, and a
 
 import html
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-__all__ = ["Markup", "bars", "cell_bar", "document", "heat_table", "note", "pairs", "prose", "section", "table"]
+from misnet.audit.figures import significant
+
+__all__ = [
+    "COLOURS",
+    "Markup",
+    "bars",
+    "cell_bar",
+    "document",
+    "heat_table",
+    "note",
+    "pairs",
+    "prose",
+    "section",
+    "table",
+]
 
 COLOURS = 12
+SHARING = (
+    *(("mac",), ("ac",), ("neurons",), ("batch norm",), ("residual", "in and out"), ("pooling", "parameters")),
+    *(("bias", "potentials"), ("arithmetic", "computation"), ("special",), ("operations", "weights")),
+    *(("addressing", "state"), ("spikes",)),
+)
+PARTS = {part: k for k, parts in enumerate(SHARING) for part in parts}
+"""The colour of each part of an energy, on every page; those that stand in one picture differ."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1d1f23; --soft: #5c6370; --paper: #fff; --stripe: #f4f5f7; --line: #c9ccd3;
@@ -39,17 +60,26 @@ dl { display: grid; grid-template-columns: minmax(6rem, max-content) minmax(0, 1
 dt { color: var(--soft); } dd { margin: 0; overflow-wrap: anywhere; } code { overflow-wrap: anywhere; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.82rem; }
 .wide pre.lines { white-space: pre; overflow-wrap: normal; } summary { cursor: pointer; }
-.bars { display: grid; grid-template-columns: max-content minmax(0, 1fr) max-content; gap: 0.35rem 0.8rem;
+.bars { display: grid; grid-template-columns: fit-content(16rem) minmax(0, 1fr) max-content; gap: 0.35rem 0.8rem;
   align-items: center; font-size: 0.85rem; } .bars .value { font-variant-numeric: tabular-nums; }
 .key { display: flex; flex-wrap: wrap; gap: 0.2rem 1rem; font-size: 0.82rem; list-style: none; padding: 0; }
+.key li, .bars span { min-width: 0; overflow-wrap: anywhere; }
 .key svg { display: inline-block; width: 0.8rem; height: 0.8rem; margin-right: 0.35rem; vertical-align: -0.05rem; }
+.charts { display: flex; flex-wrap: wrap; gap: 0.8rem 1.2rem; } figure { margin: 0.4rem 0; min-width: 0; }
+.beside { align-items: flex-start; } .beside > .wide { flex: 0 1 30rem; }
+.charts figure { flex: 1 1 17rem; max-width: 24rem; } figcaption { font-size: 0.85rem; color: var(--soft); }
+svg.chart { height: auto; max-width: 100%; } .chart text { font-size: 11px; fill: var(--ink); }
+.chart .end { text-anchor: end; } .chart .middle { text-anchor: middle; } .chart .grid { stroke: var(--line); }
+polyline { fill: none; stroke-width: 2; } polyline.thin { stroke-width: 0.8; opacity: 0.6; }
+.cell { fill: rgb(var(--heat) / var(--part)); stroke: var(--line); stroke-width: 0.5; }
+.key svg.stroke { width: 1.5rem; height: 0.6rem; } img { max-width: 100%; height: auto; background: #fff; }
 .small { font-size: 0.85rem; color: var(--soft); } .answer { font-size: 1.1rem; }
 .loud { border: 2px solid var(--loud); color: var(--loud); padding: 0.5rem 0.8rem; font-weight: bold; }
 @media (min-width: 44rem) { .tall { max-height: 85vh; }
   .tall thead th { position: sticky; top: 0; background: var(--paper); }
   .tall tbody th { position: sticky; left: 0; background: var(--paper); }
   .tall tbody tr:nth-child(even) th { background: var(--stripe); } }
-@media (max-width: 44rem) { .bars { grid-template-columns: 1fr max-content; gap: 0.1rem 0.8rem; }
+@media (max-width: 44rem) { .bars { grid-template-columns: minmax(0, 1fr) max-content; gap: 0.1rem 0.8rem; }
   .bars svg { grid-column: 1 / -1; margin-bottom: 0.5rem; } .bars { grid-auto-flow: row dense; }
   dl { grid-template-columns: minmax(0, 1fr); } dd { margin-bottom: 0.4rem; } th, td { padding: 0.2rem 0.4rem; } }
 @media print { .wide pre.lines { white-space: pre-wrap; font-size: 7pt; }
@@ -57,9 +87,11 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 0.82rem; }
   --loud: #900; --heat: 27 110 200; } body { max-width: none; padding: 0; font-size: 10pt; }
   .wide, .tall { overflow: visible; max-height: none; } table { font-size: 7pt; } th, td { padding: 1pt 3pt; }
   tr, .bars, h2, h3 { break-inside: avoid; } h2, h3 { break-after: avoid; }
+  figure { break-inside: avoid; }
   details::details-content { content-visibility: visible; block-size: auto; } svg { print-color-adjust: exact; } }
 """
 STYLE += "".join(f".c{k} {{ fill: var(--c{k}); }} " for k in range(COLOURS))
+STYLE += "".join(f"polyline.s{k} {{ stroke: var(--c{k}); }} " for k in range(COLOURS))
 
 
 class Markup(NamedTuple):
@@ -137,7 +169,15 @@ def _bar(parts: Sequence[tuple[int, float]], top: float, text: str) -> str:
 
 def cell_bar(value: float, top: float) -> Markup:
     """Return a bar as a cell of a table."""
-    return Markup(_bar([(0, value)], top or 1.0, f"{value:.4g}"), "bar")
+    return Markup(_bar([(0, value)], top or 1.0, significant(value)), "bar")
+
+
+def colours_of(parts: Iterable[str]) -> dict[str, int]:
+    """Return the colour of each part, in order: of a part of an energy always the same, of others one that is free."""
+    found = {name: PARTS.get(name.removeprefix("memory: ")) for name in parts}
+    free = [k for k in range(COLOURS) if k not in found.values()] or [0]
+    others = [name for name, k in found.items() if k is None]
+    return {name: free[others.index(name) % len(free)] if k is None else k for name, k in found.items()}
 
 
 def bars(rows: Sequence[tuple[str, Mapping[str, float]]], unit: str, top: float = 0.0) -> str:
@@ -145,16 +185,16 @@ def bars(rows: Sequence[tuple[str, Mapping[str, float]]], unit: str, top: float 
 
     top: what the whole width stands for, the largest sum by default; a longer bar says that it is off the scale.
     """
-    known = list(dict.fromkeys(part for _, parts in rows for part, x in parts.items() if x > 0))
+    known = colours_of(part for _, parts in rows for part, x in parts.items() if x > 0)
     sums = [sum(parts.values()) for _, parts in rows]
     top = top or max(sums, default=0) or 1.0
     lines = []
     for (name, parts), whole in zip(rows, sums, strict=True):
-        words = f"{whole:.3g} {unit}{', off scale' if whole > top * 1.0001 else ''}"
-        bar = _bar([(known.index(part), x) for part, x in parts.items() if x > 0], top, f"{name}: {words}")
+        words = f"{significant(whole, 3)} {unit}{', off scale' if whole > top * 1.0001 else ''}"
+        bar = _bar([(known[part], x) for part, x in parts.items() if x > 0], top, f"{name}: {words}")
         lines.append(f'<span>{html.escape(name)}</span>{bar}<span class="value">{html.escape(words)}</span>')
     square = '<svg viewBox="0 0 10 10" aria-hidden="true"><rect class="c{}" width="10" height="10"/></svg>'
-    key = "".join(f"<li>{square.format(k % COLOURS)}{html.escape(part)}</li>" for k, part in enumerate(known))
+    key = "".join(f"<li>{square.format(k % COLOURS)}{html.escape(part)}</li>" for part, k in known.items())
     return f'<div class="bars">{"".join(lines)}</div>' + (f'<ul class="key">{key}</ul>' if len(known) > 1 else "")
 
 

@@ -1,153 +1,21 @@
-"""A graph of NIR as a network of the engine that runs, where every node has the same dynamics here."""
+"""Counts of a graph of NIR, run on data or by a rate."""
 
-import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from misnet.audit.layers import table_subject
 from misnet.audit.layers_row import Rate, TableError
-from misnet.audit.nir_graph import Graph, Node, conv_settings, graph_rows, read_graph
+from misnet.audit.nir_graph import graph_rows
 from misnet.audit.subject import Subject
-from snncore import Ops, Tensor, count_ops, nn, no_grad
-from snncore import functions as F
-from snncore.firing import Firing
+from snncore import Ops, Tensor, count_ops, no_grad
+from snncore.interchange.nir_graph import Graph, read_graph
+from snncore.interchange.nir_network import DT, network_of
 
-__all__ = ["DT", "GraphNetwork", "graph_subject", "network_of", "parse_inputs"]
-
-DT = 1e-4
-"""Seconds of a timestep, which NIR leaves open; the value that other readers of NIR take."""
+__all__ = ["graph_subject", "parse_inputs"]
 
 SAMPLES = 32  # at a time
-
-
-class GraphNetwork(nn.Module):
-    """Layers of a graph, each run after those before it; where several meet, their sum.
-
-    Data: [T, N, ...] with the axes of the graph's Input, channels first; outputs channels last, as the engine has them.
-    """
-
-    def __init__(self, graph: Graph, layers: dict[str, nn.Module]) -> None:
-        self.order = [(node.name, node.given) for node in graph.nodes if node.kind != "Input"]
-        self.inputs = [node.name for node in graph.nodes if node.kind == "Input"]
-        self.layers = nn.ModuleDict({name.replace(".", "_"): layer for name, layer in layers.items()})
-
-    def forward(self, x: Tensor) -> Tensor:
-        made: dict[str, Any] = dict.fromkeys(self.inputs, x)
-        y = x
-        for name, given in self.order:
-            y = _sum([made[a] for a in given])
-            key = name.replace(".", "_")
-            made[name] = y = self.layers[key](y) if key in self.layers else y
-        return y
-
-
-def _sum(parts: list[Tensor]) -> Tensor:
-    y = parts[0]
-    for part in parts[1:]:
-        spikes = "f" not in (y.dtype.kind, part.dtype.kind)
-        y = F.SEW("add")(y, part) if spikes else y + part
-    return y
-
-
-def network_of(graph: Graph, dt: float = DT) -> GraphNetwork:
-    """Return the network; TableError names every node that has no equal here, with the reason.
-
-    Time is cut into steps of dt by the forward Euler rule, as other readers of NIR do:
-
-        LIF: tau dv/dt = v_leak - v + R I   to   v[t] = (1 - dt / tau) v[t-1] + (R dt / tau) I[t]
-        IF:      dv/dt = R I                to   v[t] = v[t-1] + R dt I[t]
-
-    with the gain (R dt / tau, or R dt) taken out of threshold and reset in place of the current. NIR fires where
-    v > v_threshold, the engine where v >= v_threshold: they differ for a membrane that meets the threshold exactly.
-    """
-    layers: dict[str, nn.Module] = {}
-    wrong: list[str] = []
-    flat: dict[str, tuple[int, ...]] = {}  # nodes that hand on flattened pixels, with the shape before
-    if graph.loops:
-        wrong.append(f"{', '.join(graph.loops)} (input from later nodes)")
-    for node in graph.nodes:
-        before = next((flat[a] for a in node.given if a in flat), None)
-        if node.kind == "Flatten" and len(node.shape) == 3:
-            flat[node.name] = node.shape
-        elif before is not None and node.kind in ("LIF", "IF", "Flatten", "Output"):
-            flat[node.name] = before
-        if node.kind in ("Input", "Output"):
-            continue
-        try:
-            if node.why:
-                raise ValueError(node.why)
-            layers[node.name] = _layer(node, before, dt)
-        except ValueError as error:
-            wrong.append(f"{node.name} ({node.kind}: {error})")
-    if wrong:
-        raise TableError(f"{graph.path}: expected nodes that the engine can run, found {', '.join(wrong)}")
-    return GraphNetwork(graph, layers).eval()
-
-
-def _layer(node: Node, flat: tuple[int, ...] | None, dt: float) -> nn.Module:
-    """The layer of a node. flat: shape, channels first, of the pixels that were flattened before it."""
-    data, kind = node.data, node.kind
-    if kind == "Conv2d":
-        return _conv(data)
-    if kind in ("Affine", "Linear"):
-        w = np.asarray(data.weight)
-        if flat is not None:  # columns in the order of [H, W, C], as pixels are flattened here
-            w = w.reshape(len(w), *flat).transpose(0, 2, 3, 1).reshape(w.shape)
-        bias = kind == "Affine" and bool(np.any(data.bias))
-        layer = nn.Linear(w.shape[1], w.shape[0], bias=bias)
-        layer.weight.data[...] = w.T
-        if bias:
-            layer.bias.data[...] = data.bias
-        return layer
-    if kind == "Flatten":
-        return nn.Flatten()
-    if kind == "AvgPool2d":
-        kernel, stride = (tuple(int(n) for n in np.ravel(value)) for value in (data.kernel_size, data.stride))
-        return nn.AvgPool2d((kernel[0], kernel[-1]), (stride[0], stride[-1]))
-    if kind in ("LIF", "IF"):
-        return _neuron(data, kind, dt)
-    raise ValueError("the engine has no such layer")
-
-
-def _conv(data: Any) -> nn.Module:
-    kernel, stride, padding, dilation = conv_settings(data)
-    co, per_group = data.weight.shape[:2]
-    groups, bias = int(data.groups), data.bias is not None and bool(np.any(data.bias))
-    more: dict[str, Any] = {"stride": stride, "padding": padding, "bias": bias, "dilation": dilation}
-    if groups == 1:
-        layer: Any = nn.Conv2d(per_group, co, kernel, **more)
-    else:
-        layer = nn.GroupedConv2d(per_group * groups, co, kernel, groups=groups, **more)
-    layer.weight.data[...] = np.transpose(data.weight, (2, 3, 1, 0))  # [kh, kw, Ci / groups, Co]
-    if bias:
-        layer.bias.data[...] = data.bias
-    return layer
-
-
-def _neuron(data: Any, kind: str, dt: float) -> nn.Module:
-    """A neuron of one setting for all; ValueError for what the engine's neuron cannot be."""
-    names = ("r", "v_threshold", "v_reset", *(("tau", "v_leak") if kind == "LIF" else ()))
-    one = {name: _uniform(name, getattr(data, name)) for name in names}
-    if one.get("v_leak"):
-        raise ValueError(f"v_leak {one['v_leak']:g} is not 0")
-    decay = 1.0 - dt / one["tau"] if kind == "LIF" else 1.0
-    gain = one["r"] * dt / one.get("tau", 1.0)
-    if not 0 <= decay <= 1:
-        raise ValueError(f"dt {dt:g} is longer than tau {one['tau']:g}")
-    if not (gain > 0 and math.isfinite(gain)) or not one["v_threshold"] > 0:
-        raise ValueError(f"R {one['r']:g} and v_threshold {one['v_threshold']:g} are not both above 0")
-    firing = Firing(decay=decay, v_threshold=one["v_threshold"] / gain, v_reset=one["v_reset"] / gain)
-    return nn.LIF(firing=firing) if kind == "LIF" else nn.IF(firing=firing)
-
-
-def _uniform(name: str, value: Any) -> float:
-    flat = np.unique(np.ravel(value))
-    if len(flat) != 1:
-        raise ValueError(f"{name} differs from neuron to neuron, {flat.min():g} to {flat.max():g}")
-    return float(flat[0])
 
 
 def parse_inputs(graph: Graph, path: Path) -> np.ndarray:
@@ -159,7 +27,10 @@ def parse_inputs(graph: Graph, path: Path) -> np.ndarray:
         x = np.load(path, allow_pickle=False)
     except (ValueError, EOFError):
         raise TableError(f"{path}: expected an array of numbers of numpy.save, found none") from None
-    (shape,) = {node.shape for node in graph.nodes if node.kind == "Input"}
+    shapes = {node.shape for node in graph.nodes if node.kind == "Input"}
+    if len(shapes) != 1:
+        raise TableError(f"{graph.path}: expected one shape of all inputs, found {' and '.join(map(str, shapes))}")
+    (shape,) = shapes
     if not isinstance(x, np.ndarray) or x.ndim != 2 + len(shape) or x.shape[2:] != shape or 0 in x.shape:
         found = x.shape if isinstance(x, np.ndarray) else "several arrays"
         raise TableError(f"{path}: expected [T, N, {', '.join(map(str, shape))}] of the graph's Input, found {found}")

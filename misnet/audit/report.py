@@ -32,16 +32,16 @@ def count_batches(
     seen: called with the scores and labels of each batch, on the device.
     details: keep the counts of each sample in each layer and timestep, and not only their sums (`snncore.Ops`).
     """
-    ops = Ops(details=details)
-    ops.batches = 0
     model.eval()
-    for batch in batches:
-        *streams, labels = take(model, batch)
-        with no_grad(), count_ops(samples=len(labels), timesteps=model.config.timesteps) as of_batch:
+    steps = model.config.timesteps
+    with no_grad(), count_ops(timesteps=steps, details=details, fixed=True) as ops:
+        for batch in batches:
+            *streams, labels = take(model, batch)
+            ops.next_batch(samples=len(labels))
             scores = model(*(Tensor(to_device(x, device)) for x in streams))
-        ops.extend(of_batch)
-        if seen is not None:
-            seen(scores, to_device(labels, device))
+            if seen is not None:
+                seen(scores, to_device(labels, device))
+    ops.fold()
     return ops
 
 

@@ -5,13 +5,15 @@ from dataclasses import asdict
 from pathlib import Path, PurePath
 from typing import Any
 
+from misnet.audit.figures import ENERGY_UNITS, energy_unit, significant
 from misnet.audit.latex import escape, tabular
 from misnet.audit.provenance import SCHEMA, made_by, origin_lines, samples_words, sha256_of
 from misnet.audit.text import made_lines, table
 from misnet.training.results import spread
 
-__all__ = ["Row", "check_trainings", "figures", "run_lines", "runs_latex", "side_by_side"]
+__all__ = ["Row", "check_trainings", "figures", "run_lines", "runs_latex", "side_by_side", "unit_of_runs"]
 
+MJ = " (mJ)"  # at the end of a name: an energy
 NO_MATTER = {"seed", "data_dir", "recipe"}  # settings in which trainings of one network may differ
 
 Row = tuple[str, list[float | None], int | None]
@@ -101,27 +103,35 @@ def figures(reports: Sequence[Mapping[str, Any]]) -> list[Row]:
     rates = [report["firing_rate"] for report in reports]
     rows += [("firing rate", rates, 4)] if any(rate is not None for rate in rates) else []  # of neurons, if any
     for name in rules:
-        rows.append((f"{name} (mJ)", [r["rules"][name]["per_sample"]["energy_mj"] for r in reports], None))
+        rows.append((f"{name}{MJ}", [r["rules"][name]["per_sample"]["energy_mj"] for r in reports], None))
     return rows
 
 
 def number(value: float, digits: int | None, count: int = 4) -> str:
     """Return a value with digits behind the point, or with as many as count."""
-    return f"{value:.{count}g}" if digits is None else f"{value:.{digits}f}"
+    return significant(value, count) if digits is None else f"{value:.{digits}f}"
+
+
+def unit_of_runs(found: Mapping[str, Any]) -> str:
+    """Return the unit in which the energies of the runs are shown."""
+    return energy_unit(x for name, of, _ in figures(found["runs"]) if name.endswith(MJ) for x in of if x is not None)
 
 
 def cells(found: Mapping[str, Any]) -> list[list[str]]:
     """Return the table: a heading, seeds and epochs, then a row a figure with its value in each run, mean, sd and n."""
-    reports, spreads = found["runs"], found["spread"]
+    reports, spreads, unit = found["runs"], found["spread"], unit_of_runs(found)
     end = [] if spreads is None else ["mean", "sd", "n"]
     rows = [["figure", *found["names"], *end]]
     for name in ("seed", "epochs"):
         values = [report["run"].get(name) for report in reports]
         rows.append([name, *("" if x is None else str(x) for x in values), *[""] * len(end)])
     for name, values, digits in figures(reports):
-        row = [name, *("" if x is None else number(x, digits) for x in values)]
+        size = ENERGY_UNITS[unit] if name.endswith(MJ) else 1.0
+        shown = f"{name.removesuffix(MJ)} ({unit})" if name.endswith(MJ) else name
+        row = [shown, *("" if x is None else number(x / size, digits) for x in values)]
         of = (spreads or {}).get(name)
-        row += [number(of["mean"], digits), number(of["std"], digits, 2), str(of["n"])] if of else [""] * len(end)
+        mean_and_sd = [number(of["mean"] / size, digits), number(of["std"] / size, digits, 2)] if of else []
+        row += [*mean_and_sd, str(of["n"])] if of else [""] * len(end)
         rows.append(row)
     return rows
 
@@ -137,7 +147,7 @@ def run_lines(found: Mapping[str, Any]) -> list[str]:
         "",
         *table(cells(found)),
         "",
-        "energies in mJ for one sample; mean and standard deviation (sd) over the n trainings",
+        f"energies in {unit_of_runs(found)} for one sample; mean and standard deviation (sd) over the n trainings",
         "",
         *(
             f"{run}, {what}: {text}"

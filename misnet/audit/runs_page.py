@@ -4,11 +4,12 @@ import html
 from collections.abc import Mapping
 from typing import Any
 
+from misnet.audit.figures import ENERGY_UNITS
 from misnet.audit.html_page import foot, origin, prices
 from misnet.audit.html_parts import bars, document, note, pairs, section, table
 from misnet.audit.html_tables import rules_section
 from misnet.audit.provenance import maker_lines
-from misnet.audit.runs import cells
+from misnet.audit.runs import cells, unit_of_runs
 
 __all__ = ["runs_page"]
 
@@ -25,7 +26,9 @@ def runs_page(found: Mapping[str, Any]) -> str:
     ]
     untrained = [name for name, report in zip(names, reports, strict=True) if report.get("trained") is False]
     tables = {name: of for report in reports for name, of in report["price_tables"].items()}
-    parts = [(name, report["rules"][rule]["parts_mj_per_sample"]) for name, report in zip(names, reports, strict=True)]
+    unit = unit_of_runs(found)
+    of_rule = {name: report["rules"][rule]["parts_mj_per_sample"] for name, report in zip(names, reports, strict=True)}
+    parts = [(name, {part: mj / ENERGY_UNITS[unit] for part, mj in of.items()}) for name, of in of_rule.items()]
     return document(
         found["title"],
         f"<h1>{html.escape(found['title'])}</h1>",
@@ -35,10 +38,10 @@ def runs_page(found: Mapping[str, Any]) -> str:
         pairs(maker_lines(found)),
         section(
             "Side by side",
-            note("Energies in mJ for one sample; mean and standard deviation (sd) over the n trainings."),
+            note(f"Energies in {unit} for one sample; mean and standard deviation (sd) over the n trainings."),
             table(heading, rows),
             f"<h3>Rule {html.escape(rule)}</h3>",
-            bars(parts, "mJ"),
+            bars(parts, unit),
         ),
         section("Each run", *each),
         prices({"price_tables": tables}),

@@ -1,5 +1,6 @@
 """An audit as text: rules side by side, layers, a claim, and the paper's Table 5 beside ours."""
 
+import inspect
 import textwrap
 from collections.abc import Sequence
 from typing import Any
@@ -8,9 +9,10 @@ from misnet.audit.bracket import bracket_lines, unit_of
 from misnet.audit.ends import span
 from misnet.audit.figures import COUNT_UNITS, ENERGY_UNITS, count_unit, figure, largest_unit
 from misnet.audit.provenance import maker_lines, origin_lines, price_lines, samples_words
+from snncore.energy import ON_REQUEST, RULES
 from snncore.opcount.columns import COLUMNS
 
-__all__ = ["audit_lines", "layer_table", "made_lines", "rule_table", "table"]
+__all__ = ["audit_lines", "brief_lines", "layer_table", "made_lines", "rule_lines", "rule_table", "table"]
 
 
 NEURON_OPS = tuple(
@@ -113,8 +115,8 @@ def _layer_cells(figures: LayerFigures | None, count: float, energy: float) -> l
     return [rates[0], *(figure(n / count, 3) if n else "" for n in counts), rates[1], f"{mj / energy:.3g}"]
 
 
-def audit_lines(report: dict[str, Any]) -> list[str]:
-    """The whole report on one subject: what was audited, its layers, the rules side by side."""
+def audit_lines(report: dict[str, Any], beside: Sequence[str] = ()) -> list[str]:
+    """The whole report on one subject: what was audited, rules side by side, what stands beside them, layers."""
     parameters = "" if report["parameters"] is None else f", {report['parameters']:,} parameters"
     return [
         f"{report['title']}: {samples_words(report)}{parameters}",
@@ -122,11 +124,23 @@ def audit_lines(report: dict[str, Any]) -> list[str]:
         *(f"warning: {text}" for text in report["warnings"]),
         f"{_firing(report)}counts and energies below are for one sample (all timesteps)",
         "",
+        *rule_table(report),
+        "",
+        *(beside and [*beside, ""]),
         *layer_table(report),
         "input rate: entries of the input that are not zero, of all; firing rate: spikes a neuron and timestep",
-        "",
-        *rule_table(report),
     ]
+
+
+def brief_lines(report: dict[str, Any]) -> list[str]:
+    """What was audited in a line, and the rules side by side."""
+    return [f"{report['title']}: {samples_words(report)}", *rule_table(report)]
+
+
+def rule_lines(names: Sequence[str]) -> list[str]:
+    """What each rule counts, in the words of its docstring."""
+    known = RULES | ON_REQUEST
+    return [line for name in names for line in ("", f"{name}:", *(inspect.getdoc(known[name]) or "").splitlines())]
 
 
 def made_lines(report: dict[str, Any]) -> list[str]:

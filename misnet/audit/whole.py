@@ -50,4 +50,4 @@ def whole(
         about = [line for checked in found["claims"] for line in claim_lines(checked)]
         about.append(f"this audit: {subject.title}; a claim for")
         about.append("other inputs needs a run on them: operations grow with the pixels, rates differ by data")
-    return found, [*audit_lines(found), "", *beside], about
+    return found, audit_lines(found, beside), about

@@ -33,7 +33,7 @@ from misnet.models.contract import Scores
 from misnet.models.parts.pair import PairConfig, ResNetPair
 from snncore import named_rng, nn
 from snncore.backend import Array, array_module
-from snncore.rng import step_key
+from snncore.rng import batch_random, step_key
 from snncore.tape import Tensor
 
 __all__ = ["ConcatResNet18", "Config", "build", "modulation"]
@@ -71,7 +71,7 @@ class DropFeatures(nn.Module):
     def forward(self, g: Tensor) -> Tensor:
         if not self.training:
             return g
-        kept = named_rng(*step_key("modality")).random((g.shape[0], 1)) >= self.rate
+        kept = batch_random(step_key("modality"), (g.shape[0], 1), 0) >= self.rate
         return g * array_module(g.data).asarray(kept, g.dtype)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, field, fields, replace
 from typing import Any, ClassVar, Protocol
 
+from snncore.nearest import nearest_words, one_of
+
 __all__ = ["ConfigError", "Data", "ModelConfig", "Shape", "shape_of", "switch"]
 
 Shape = tuple[int, ...]
@@ -127,7 +129,8 @@ class ModelConfig:
         known = {f.name for f in fields(cls)}
         unknown = sorted(set(values) - known)
         if unknown:
-            raise ConfigError(f"unknown switch {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+            near = nearest_words(unknown[0], known)
+            raise ConfigError(f"unknown switch {', '.join(unknown)}; known are {', '.join(sorted(known))}{near}")
         return cls(**values)
 
     def require(self, name: str, good: bool, expected: str) -> None:
@@ -142,8 +145,9 @@ class ModelConfig:
                 object.__setattr__(self, f.name, tuple(getattr(self, f.name)))
             self._check_type(f.name, hints[f.name])
             if f.metadata["choices"] is not None:
-                known = getattr(self, f.name) in f.metadata["choices"]
-                self.require(f.name, known, f"one of {', '.join(f.metadata['choices'])}")
+                value, known = getattr(self, f.name), f.metadata["choices"]
+                if value not in known:
+                    raise ConfigError(f"{f.name}: {one_of(value, known)}")
         for name in ("classes", "timesteps"):
             self.require(name, getattr(self, name) >= 1, "a positive integer")
         self.check()

@@ -10,6 +10,7 @@ from typing import Any
 
 from misnet.models.config import ConfigError, ModelConfig
 from misnet.models.contract import Model
+from snncore.nearest import one_of
 
 __all__ = ["DEFAULT", "MODELS", "Entry", "build", "config_class", "register"]
 
@@ -38,6 +39,8 @@ MODELS = {
     "pmr": Entry("misnet.models.pmr", "the same with the prototypes of Fan et al. 2023"),
     "qmf": Entry("misnet.models.qmf", "two ResNet18, no spikes, weighed by confidence as Zhang et al. 2023"),
 }
+"""Every model by its name; `register` adds one."""
+
 DEFAULT = "misnet"
 """The model where none is named: runs that were written before there were others do not say."""
 
@@ -51,7 +54,7 @@ def register(name: str, module: str, help: str) -> None:
 
 def _module(name: str) -> Any:
     if name not in tuple(MODELS):
-        raise ConfigError(f"model: expected one of {', '.join(MODELS)}, found {name!r}")
+        raise ConfigError(f"model: {one_of(name, MODELS)}")
     return importlib.import_module(MODELS[name].module)
 
 

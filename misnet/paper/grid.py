@@ -16,6 +16,7 @@ from misnet.models.config import ConfigError, ModelConfig
 from misnet.models.options import model_config
 from misnet.models.registry import MODELS, config_class
 from misnet.paper.tables import DATA, GRIDS, TITLES, Cell, Source, cells
+from snncore.nearest import one_of
 
 __all__ = [
     "GRIDS",
@@ -135,7 +136,7 @@ def plan(cell: Cell, scale: str = "full", dataset: str | None = None) -> Run:
     Raises ValueError for a scale or dataset that there is not.
     """
     if scale not in tuple(SCALES):
-        raise ValueError(f"scale: expected one of {', '.join(SCALES)}, found {scale!r}")
+        raise ValueError(f"scale: {one_of(scale, SCALES)}")
     switches = dict(cell.switches)
     if scale == "full":
         source = DATA[cell.data]

@@ -7,6 +7,8 @@ millijoules. None: a dash or an empty cell. Rows are numbered from 1 in the orde
 from dataclasses import dataclass
 from typing import Any
 
+from snncore.nearest import one_of
+
 __all__ = ["CLASSES", "SIZES", "TABLES", "Row", "find", "rows"]
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
@@ -172,7 +174,7 @@ TABLES: dict[str, tuple[Row, ...]] = {
 def rows(table: str) -> tuple[Row, ...]:
     """Return the rows of a table; raises KeyError, naming those there are, for another."""
     if table not in TABLES:
-        raise KeyError(f"table: expected one of {', '.join(TABLES)}, found {table!r}")
+        raise KeyError(f"table: {one_of(table, TABLES)}")
     return TABLES[table]
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from misnet.paper.published import Row, rows
+from snncore.nearest import one_of
 
 __all__ = ["CONTROLS", "DATA", "GRIDS", "MODELS", "TITLES", "Cell", "Source", "cells"]
 
@@ -280,5 +281,5 @@ TITLES = {
 def cells(name: str) -> tuple[Cell, ...]:
     """Return the cells of a table or figure, in the order of the page; raises KeyError, naming those there are."""
     if name not in GRIDS:
-        raise KeyError(f"grid: expected one of {', '.join(GRIDS)}, found {name!r}")
+        raise KeyError(f"grid: {one_of(name, GRIDS)}")
     return tuple(GRIDS[name]())

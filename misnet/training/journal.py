@@ -30,17 +30,20 @@ class Journal:
 
     A run is not ended by a screen that is closed, by a full disk or a lost folder as far as this file and the picture
     are concerned: what cannot be written is said once and left out. (Checkpoints are another matter.)
+    quiet: print warnings and results alone; run.log has every line all the same.
     """
 
-    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self.folder, self.clock = folder, clock
+    def __init__(self, folder: Path, clock: Callable[[], float] = time.monotonic, quiet: bool = False) -> None:
+        self.folder, self.clock, self.quiet = folder, clock, quiet
         self._failed: set[str] = set()
         self._began: float | None = None  # of a whole epoch, None within one that was begun by another process
         self._measured = False
 
-    def log(self, line: str) -> None:
-        """Print a line to standard output."""
+    def log(self, line: str, result: bool = False) -> None:
+        """Print a line to standard output. result: it says what the run reached."""
         self._write(line)
+        if self.quiet and not result:
+            return
         try:
             print(line, flush=True)
         except (OSError, ValueError):  # its reader left, its terminal is gone, or it was closed

@@ -20,7 +20,7 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,6 +40,7 @@ from misnet.training.folder import (
     write_file,
 )
 from misnet.training.graphed import GraphedSteps
+from misnet.training.ranks import same_weights, share_of, sum_totals, take_from_first
 from misnet.training.recording import peak_memory_mib
 from misnet.training.selection import judged_by, out_of_patience
 from misnet.training.state import State, load_newest, save_newest
@@ -47,6 +48,7 @@ from misnet.training.step import Diverged, Totals, evaluate, train_step
 from misnet.training.watch import watch
 from snncore.checkpoint import CheckpointError, save_checkpoint
 from snncore.optim import Optimizer
+from snncore.parallel import Comm, Share, slice_of
 from snncore.schedules import Schedule
 from snncore.upload import upload_ahead
 
@@ -65,6 +67,9 @@ class Batches(Protocol):
     def epoch(self, number: int, start_batch: int = 0) -> Any:
         """Return a generator of batches, as `train_step` takes them, from `start_batch` of epoch `number` on."""
 
+    def samples_in(self, batch: int) -> int:
+        """Return how many samples a batch has on all ranks together; not asked with one rank."""
+
 
 @dataclass
 class Run:
@@ -81,6 +86,8 @@ class Run:
     refused. after_epoch: called after each epoch, once all files of the folder are written.
     seed: of what layers draw while they train; the order of the batches is that of `train`.
     cuda_graph: launch steps on a GPU as a recorded graph, where that can be (see `misnet.training.graphed`).
+    comm: the ranks that train together; `train`, `test` and `val` give this one its samples of each batch. Rank 0 alone
+    writes, logs and warns. synchronised: whether batch norms take the statistics of the batch on all ranks.
     """
 
     folder: Path
@@ -105,6 +112,8 @@ class Run:
     clock: Callable[[], float] = time.monotonic
     seed: int = 0
     cuda_graph: bool = False
+    comm: Comm = field(default_factory=Comm)
+    synchronised: bool = False
 
     epoch: int = 0
     batch: int = 0  # batches of this epoch that are done
@@ -137,6 +146,12 @@ class Run:
         self.totals, self.rows, self.warned = state.totals, state.rows, state.warned
         if self.rows:
             self._write_metrics()  # the run may have ended between the two files
+
+    def join(self) -> None:
+        """Take from rank 0 where the run stands, once that has resumed or begun: weights, optimizer, place, rows."""
+        place = (self.epoch, self.batch, self.best, self.rows, self.warned)
+        self.epoch, self.batch, self.best, self.rows, self.warned = self.comm.exchange(place)[0]
+        take_from_first(self.model, self.optimizer, self.comm)
 
     def _checked(self, metadata: dict[str, Any], path: Path) -> State:
         try:
@@ -184,18 +199,31 @@ class Run:
                 self.batch += 1
                 self._stop_or_save()
 
+    def _share(self, data: Batches, batch: int, here: int) -> Share:
+        """Return this rank's share of a batch of `data`, of which it has `here` samples."""
+        comm = self.comm
+        if comm.size == 1:
+            return share_of(comm, 0, here, here, False)
+        total = data.samples_in(batch)
+        place = slice_of(total, comm.rank, comm.size)
+        if place.stop - place.start != here:
+            raise ValueError(f"batch {batch + 1}: expected {place} of {total} samples here, found {here} samples")
+        return share_of(comm, place.start, place.stop, total, self.synchronised)
+
     def _train_step(self, batch: tuple[Any, ...]) -> None:
         step = self.epoch * len(self.train) + self.batch
-        what = (self.model, self.optimizer, self.schedule(step), batch, self.totals, step)
+        share = self._share(self.train, self.batch, len(batch[-1]))
+        counts = self.totals if self.comm.rank == 0 or not share.whole else Totals()  # samples are counted once
+        what = (self.model, self.optimizer, self.schedule(step), batch, counts, step)
         try:
             if self.accumulate > 1:
-                accumulated_step(*what, self.accumulate, self.seed, self.clip_norm)
+                accumulated_step(*what, self.accumulate, self.seed, self.clip_norm, share)
             elif self.cuda_graph:
                 if self.graphed is None:
                     self.graphed = GraphedSteps(self.model, self.optimizer, self.log)
                 self.graphed.step(*what[2:], self.seed, self.clip_norm)
             else:
-                train_step(*what, self.seed, self.clip_norm)
+                train_step(*what, self.seed, self.clip_norm, share)
         except ValueError as error:
             if len(batch[-1]) > 1:
                 raise
@@ -206,27 +234,32 @@ class Run:
             ) from None
 
     def _stop_or_save(self) -> None:
-        if self.stop():
+        asked = self.stop()
+        due = bool(self.save_every) and self.clock() - self.saved_at >= self.save_every
+        stop, due = self.comm.any(asked, due and self.comm.rank == 0)
+        if stop:
             self.save()
             raise Stopped
-        if self.save_every and self.clock() - self.saved_at >= self.save_every:
+        if due:
             self.save()
 
     def _evaluate(self, part: str, data: Batches) -> Totals:
         def shown() -> Any:
             with closing(data.epoch(0)) as batches:
-                for batch in self.progress(batches, total=len(data), initial=0, text=part):
-                    yield batch
+                for k, batch in enumerate(self.progress(batches, total=len(data), initial=0, text=part)):
+                    share = self._share(data, k, len(take(self.model, batch)[-1]))
+                    if self.comm.rank == 0 or not share.whole:
+                        yield batch
                     self._stop_or_save()  # the epoch is trained; a resumed run evaluates it again
 
         with np.errstate(all="ignore"):
-            result = evaluate(self.model, shown(), self.device)
+            result = sum_totals(evaluate(self.model, shown(), self.device), self.comm)
         if not math.isfinite(result.loss):
             raise Diverged(f"epoch {self.epoch + 1}: the {part} loss is {result.loss}; the last checkpoint is kept")
         return result
 
     def _finish_epoch(self) -> None:
-        trained = self.totals
+        trained = sum_totals(self.totals, self.comm)
         row: dict[str, Any] = {"epoch": self.epoch + 1}
         row |= trained.row("train") | self._evaluate("test", self.test).row("test")
         if self.val is not None:
@@ -241,10 +274,13 @@ class Run:
         self.epoch, self.batch, self.totals = self.epoch + 1, 0, Totals()
         found = watch(self.model, trained, self.rows, self.warned)
         self.warned = sorted(set(self.warned) | set(found))
-        if better:
+        if better and self.comm.rank == 0:
             weights = {f"model/{name}": x for name, x in self.model.state_dict().items()}
-            save_checkpoint(self.folder / "best.safetensors", weights, {"epoch": self.epoch, "row": row})
+            said = {"epoch": self.epoch, "row": row, "origin": self.origin}
+            save_checkpoint(self.folder / "best.safetensors", weights, said)
         self.save()
+        if self.comm.rank > 0:
+            return
         self._write_metrics()
         self.log(describe(row, self.epochs))
         for line in found.values():
@@ -252,10 +288,19 @@ class Run:
         self.after_epoch()
 
     def save(self) -> None:
-        """Write last.safetensors: weights, optimizer state, and where the run stands."""
+        """Write where all ranks stand; raises Diverged if they do not have the same weights."""
+        if (name := same_weights(self.model.state_dict(), self.comm)) is not None:
+            raise Diverged(f"epoch {self.epoch + 1}, batch {self.batch + 1}: {name} is not the same on all ranks")
+        totals = sum_totals(self.totals, self.comm)
+        if self.comm.rank == 0:
+            self.write(totals)
+
+    def write(self, totals: Totals | None = None) -> None:
+        """Write last.safetensors: weights, optimizer state, and where the run stands; totals: of all ranks."""
         tensors = {f"model/{name}": x for name, x in self.model.state_dict().items()}
         tensors |= {f"optimizer/{name}": x for name, x in self.optimizer.state_dict().items()}
-        state = State(self.epoch, self.batch, self.best, self.totals, self.rows, self.origin, self.warned)
+        totals = self.totals if totals is None else totals
+        state = State(self.epoch, self.batch, self.best, totals, self.rows, self.origin, self.warned)
         save_newest(self.folder, tensors, state, rotate=self.last_is_whole)
         self.last_is_whole, self.saved_at = True, self.clock()
 

@@ -5,6 +5,7 @@ from snncore.energy.prices import DEFAULT_TABLE, TABLES, PriceError, Prices, loa
 from snncore.energy.reading import Reading
 from snncore.energy.rules import ON_REQUEST, RULES
 from snncore.energy.samples import energy_by_sample
+from snncore.nearest import one_of
 from snncore.opcount import Ops
 
 __all__ = [
@@ -34,5 +35,5 @@ def apply_rule(rule: str, ops: Ops, prices: Prices | None = None) -> Reading:
     """
     known = RULES | ON_REQUEST
     if rule not in known:
-        raise ValueError(f"rule: expected one of {', '.join(known)}, found {rule!r}")
+        raise ValueError(f"rule: {one_of(rule, known)}")
     return known[rule](ops, prices or load_prices(OWN_TABLES.get(rule, DEFAULT_TABLE)))

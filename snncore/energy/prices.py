@@ -7,6 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from snncore.nearest import nearest_words
+
 try:
     import tomllib
 except ModuleNotFoundError:  # Python 3.10
@@ -20,6 +22,7 @@ TABLES = tuple(sorted(path.stem for path in FOLDER.glob("*.toml")))
 """Names of the tables that come with the package."""
 
 DEFAULT_TABLE = "horowitz-45nm-fp32"
+"""The price table of every rule whose authors have no other."""
 
 OPERATIONS = ("mac", "add", "mul", "compare")
 
@@ -78,7 +81,8 @@ def load_prices(name: str | os.PathLike = DEFAULT_TABLE) -> Prices:
     text = os.fspath(name)
     path = FOLDER / f"{text}.toml" if text in TABLES else Path(text)
     if text not in TABLES and path.suffix != ".toml":
-        raise PriceError(f"prices: expected one of {', '.join(TABLES)} or a .toml file, found {text!r}")
+        near = nearest_words(text, TABLES)
+        raise PriceError(f"prices: expected one of {', '.join(TABLES)} or a .toml file, found {text!r}{near}")
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

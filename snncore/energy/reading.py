@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 from snncore.energy.choices import CHOICES
+from snncore.nearest import one_of
 
 __all__ = ["Reading"]
 
@@ -39,7 +40,7 @@ class Reading:
         Raises KeyError for a name that is none of CHOICES.
         """
         if choice not in CHOICES:
-            raise KeyError(f"choice: expected one of {', '.join(CHOICES)}, found {choice!r}")
+            raise KeyError(f"choice: {one_of(choice, CHOICES)}")
         if not pj:
             return
         self.hanging[choice][layer] += pj

@@ -14,6 +14,7 @@ from snncore.foreign.peers import reset
 from snncore.foreign.recorder import LayoutError, Recorder, StepsError
 from snncore.foreign.trail import Trail
 from snncore.foreign.watch import watched
+from snncore.nearest import one_of
 from snncore.opcount.cost import CostError
 from snncore.opcount.ops import Ops
 
@@ -83,7 +84,7 @@ def audit_torch(
     if not isinstance(model, torch.nn.Module):
         raise ValueError(f"model: expected a torch.nn.Module, found {type(model).__name__}")
     if layout not in (None, *LAYOUTS):
-        raise ValueError(f"layout: expected one of {', '.join(LAYOUTS)}, found {layout!r}")
+        raise ValueError(f"layout: {one_of(layout, LAYOUTS)}")
     for name, value in (("timesteps", timesteps), ("samples", samples)):
         if value is not None and (not isinstance(value, int) or value < 0):
             raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")

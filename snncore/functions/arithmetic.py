@@ -173,8 +173,7 @@ def add_cost(a: Array, b: Array, y: Array) -> OpCount:
     if len(spikes) == 2:
         return residual_cost("Add", a, b, y, lead)
     if len(spikes) == 1:
-        binary, graded, _ = events(spikes[0], lead)
-        return OpCount(lead, elem_add=binary + graded)
+        return OpCount(lead, elem_add=events(spikes[0], lead).all)
     return elementwise(y, "elem_add")
 
 

@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
+from snncore.context import context
 from snncore.functions.checks import check_float, check_shape
+from snncore.functions.synchronised import whole_moments
 from snncore.kernels.reference.batch_norm import Moments
 from snncore.opcount.cost import Facts, OpCount, lead_of
 from snncore.opcount.events import entries, traffic
@@ -61,10 +63,10 @@ class BatchNorm(Function):
         if self.training:
             settings = (self.running_mean, self.running_var, self.momentum, self.eps)
             at_once = getattr(self.kernels, "SETTLES", None)  # the kernel goes on, if this batch is the whole one
-            if at_once and x.size >= 2 * x.shape[-1] > 0 and type(self).all_moments is BatchNorm.all_moments:
+            if at_once and x.size >= 2 * x.shape[-1] > 0 and not self.is_synchronised():
                 moments, self.inv_std = self.kernels.batch_norm_statistics(x, settle=at_once(*settings))
             else:
-                moments = self.all_moments(self.kernels.batch_norm_statistics(x))
+                moments = self.all_moments(x)
                 if moments.entries < 2:
                     raise ValueError(f"{self.name}: training needs more than one entry a channel, found x {x.shape}")
                 self.inv_std = self.kernels.batch_norm_settle(moments, *settings)
@@ -73,11 +75,15 @@ class BatchNorm(Function):
             self.mean = self.running_mean.astype(np.float64)
             self.inv_std = 1 / (self.running_var.astype(np.float64) + self.eps) ** 0.5
 
-    # Here an all-reduce will stand. Until then every batch is whole on one machine, and both hand on what they get.
+    def is_synchronised(self) -> bool:
+        """Whether the batch is spread over ranks and its statistics are to be those of all of it."""
+        return context.share is not None and context.share.synchronised
 
-    def all_moments(self, here: Moments) -> Moments:
-        """Return the moments of the batch on all machines, by `merge_moments`, from those of the entries here."""
-        return here
+    def all_moments(self, x: Array) -> Moments:
+        """Return the moments of the batch on all machines, of which x is the part here."""
+        if self.is_synchronised():
+            return whole_moments(self.kernels, x, context.share)
+        return self.kernels.batch_norm_statistics(x)
 
     def all_sums(self, here: Array) -> Array:
         """Return gbeta and ggamma, [2, C] float64, added up over all machines, from those here, which stay as they are.
@@ -85,7 +91,11 @@ class BatchNorm(Function):
         gx needs those of the whole batch. The gradients of gamma and beta are the local ones, because data-parallel
         training adds up all gradients of parameters itself.
         """
-        return here
+        if not self.is_synchronised():
+            return here
+        whole = here.copy()
+        context.share.comm.sum(whole)
+        return whole
 
     def backward(self, gy: Array) -> Any:
         x, gamma = self.saved

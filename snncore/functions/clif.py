@@ -81,13 +81,11 @@ class CLIF(Function):
         (c, v0, m0), s = inputs, outputs[0]
         lead = neuron_lead(c.shape)
         with_m = charged_entries(c.shape, m0 is not None)
-        binary, graded, _ = events(s, lead)
-        spikes = binary + graded
+        spikes = events(s, lead).all
         if m0 is not None:
             added: Value = spikes
         elif lead == ():
-            first, more, _ = events(s[0], ())
-            added = spikes - first - more
+            added = spikes - events(s[0], ()).all
         else:
             added = np.array(spikes)
             added[0] = 0

@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.context import context
 from snncore.functions.arithmetic import mul_cost
 from snncore.opcount.cost import OpCount, lead_of
 from snncore.opcount.events import events
-from snncore.rng import named_rng
+from snncore.rng import batch_random
 from snncore.tape import Function
 
 
@@ -36,7 +37,8 @@ class Dropout(Function):
 
     def forward(self, x: Array) -> Array:
         shape = x.shape[1:] if self.shared else x.shape
-        drawn = named_rng(*self.key).random(shape, np.float32) >= self.rate  # on the host, for any device
+        samples = 1 if x.ndim > 2 and context.timestep is None else 0  # the axis of the samples in x
+        drawn = batch_random(self.key, shape, max(0, samples - self.shared), np.float32) >= self.rate  # on the host
         kept = array_module(x).asarray(drawn)
         self.save(kept)
         return self.masked(x if x.dtype.kind == "f" or not self.scale else x.astype(np.float32), kept)
@@ -61,8 +63,7 @@ class Dropout(Function):
         if x.dtype.kind == "f" or self.scale:
             return mul_cost(x, y, y)
         lead = lead_of(x.shape)
-        binary, graded, _ = events(x, lead)
-        return OpCount(lead, residual_logic=binary + graded)
+        return OpCount(lead, residual_logic=events(x, lead).all)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size)

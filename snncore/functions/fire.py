@@ -30,9 +30,8 @@ class Fire(Function):
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         lead = lead_of(outputs[0].shape)
-        binary, graded, _ = events(outputs[0], lead)
+        spikes = events(outputs[0], lead).all
         per = entries(outputs[0].shape, lead)
-        spikes = binary + graded
         facts = Facts(
             "neuron",
             "Fire",

@@ -1,5 +1,6 @@
 """Leaky integrate-and-fire neuron over T timesteps (Eqs. 1 and 2 of the paper)."""
 
+import functools
 import math
 from typing import Any
 
@@ -84,15 +85,21 @@ def neuron_lead(shape: tuple[int, ...]) -> tuple[int, ...]:
     return lead if len(lead) == 2 else ()
 
 
+@functools.lru_cache(maxsize=256)
+def _later_entries(steps: int, per: int, carried: bool) -> np.ndarray:
+    later = np.full((steps, 1), per, np.int64)
+    if not carried:
+        later[0] = 0
+    later.flags.writeable = False  # it is shared by all that ask
+    return later
+
+
 def charged_entries(shape: tuple[int, ...], carried: bool) -> Value:
     """Entries of [T, ...] in each cell that find a membrane: all if one was carried in, else those after step 0."""
     lead = neuron_lead(shape)
     if lead == ():
         return entries(shape[1:], ()) * (shape[0] if carried else shape[0] - 1)
-    later = np.full((shape[0], 1), entries(shape, lead), np.int64)
-    if not carried:
-        later[0] = 0
-    return later
+    return _later_entries(shape[0], entries(shape, lead), carried)
 
 
 def neuron_cost(
@@ -113,8 +120,7 @@ def neuron_cost(
     lead = neuron_lead(c.shape)
     per = entries(c.shape, lead)
     moved = charged_entries(c.shape, carried)
-    binary, graded, _ = events(s, lead)
-    spikes = binary + graded
+    spikes = events(s, lead).all
     size = itemsize or c.dtype.itemsize
     columns: dict[str, Any] = {
         "leak_mul": 0 if firing.decay == 1 else moved,
@@ -157,8 +163,7 @@ def neuron_backward(c: Array, s: Array, carried: bool, firing: Firing) -> OpCoun
     per, soft, detached = entries(c.shape, lead), firing.v_reset is None, firing.detach_reset
     moved = charged_entries(c.shape, carried)
     leaks: Value = 0 if firing.decay == 1 else moved
-    binary, graded, _ = events(s, lead)
     mul = per * (1 + (not detached) + (not soft))
     add = per * (1 + (0 if detached else 1 if soft else 2))
-    resets: Value = binary + graded if soft else 0
+    resets: Value = events(s, lead).all if soft else 0
     return OpCount(lead, back_special=per, back_mul=mul + leaks + leaks, back_add=add + moved + resets)

@@ -147,16 +147,15 @@ def mlif_cost(
     """
     lead = neuron_lead(o.shape)
     per = entries(o.shape, lead)
-    binary, graded, _ = events(o, lead)
+    seen = events(o, lead)
     if o.dtype.kind == "f":
         picked: Value = 0
         multiplied: Value = per
         charge = charged_entries(o.shape, carried)
     else:
-        picked, multiplied, charge = binary, graded, binary + graded
+        picked, multiplied, charge = seen.ones, seen.graded, seen.all
         if not carried and lead == ():
-            first = events(o[0], ())
-            charge = charge - first[0] - first[1]
+            charge = charge - events(o[0], ()).all
         elif not carried:
             charge = np.array(charge)
             charge[0] = 0
@@ -165,7 +164,7 @@ def mlif_cost(
     once = {}
     if w is not None:
         columns |= {"w_select": picked, "w_mul": multiplied}
-        columns["weight_bytes"] = times(picked + multiplied, w.dtype.itemsize)
+        columns["weight_bytes"] = times(multiplied if o.dtype.kind == "f" else seen.all, w.dtype.itemsize)
         once = {"weight_bytes_once": w.nbytes}
     floats = (x.dtype for x in (alpha, w, o) if x is not None and x.dtype.kind == "f")
     size = next(floats, np.dtype(np.float32)).itemsize  # of a membrane

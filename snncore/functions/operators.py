@@ -82,3 +82,21 @@ Tensor.max = lambda self, axis=None, keepdims=False: Max(axis, keepdims)(self)
 Tensor.argmax = lambda self, axis=None: self.data.argmax(axis=axis)
 Tensor.flatten = _flatten
 Tensor.T = property(lambda self: Transpose()(self))
+
+for _name, _text in {
+    "reshape": "Return the same entries in another shape, given as numbers or a tuple; -1 stands for what is left.",
+    "transpose": "Return the tensor with its axes in the order given, or in the opposite order without one.",
+    "sum": "Return the sum over an axis or several, or over all entries.",
+    "mean": "Return the mean over an axis or several, or over all entries.",
+    "abs": "Return |x|, entry by entry.",
+    "exp": "Return e to the power of x, entry by entry.",
+    "log": "Return the natural logarithm, entry by entry.",
+    "tanh": "Return the hyperbolic tangent, entry by entry.",
+    "sigmoid": "Return 1 / (1 + exp(-x)), entry by entry.",
+    "sqrt": "Return the square root, entry by entry.",
+    "max": "Return the largest entry along an axis, or of all; the first of the largest gets the gradient.",
+    "argmax": "Return where the largest entries are along an axis, as an array of integers; it has no gradient.",
+    "flatten": "Return the tensor with the axes from `start` on as one.",
+    "T": "The tensor with its axes in the opposite order.",
+}.items():
+    getattr(Tensor, _name).__doc__ = _text

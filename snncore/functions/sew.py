@@ -7,6 +7,7 @@ from typing import Any
 from snncore.backend import Array
 from snncore.functions.widening import combine_spikes
 from snncore.kernels.count import pair_events
+from snncore.nearest import one_of
 from snncore.opcount.cost import Facts, OpCount, exact_sum, lead_of
 from snncore.opcount.events import check_events, entries, events, traffic
 from snncore.tape import Function
@@ -31,7 +32,7 @@ class SEW(Function):
 
     def __init__(self, connect: str = "add") -> None:
         if connect not in CONNECTS:
-            raise ValueError(f"connect: expected one of {', '.join(CONNECTS)}, found {connect!r}")
+            raise ValueError(f"connect: {one_of(connect, CONNECTS)}")
         self.connect = connect
 
     def forward(self, a: Array, s: Array) -> Array:
@@ -60,8 +61,7 @@ class SEW(Function):
         moved = {name: 2 * size for name, size in traffic(s, lead, "read").items()} | traffic(outputs[0], lead, "write")
         if self.connect == "add":
             return residual_cost("SEW", a, s, outputs[0], lead) + OpCount(lead, **moved)
-        binary, graded, _ = events(s, lead)
-        return OpCount(lead, residual_logic=binary + graded, **moved)
+        return OpCount(lead, residual_logic=events(s, lead).all, **moved)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         if self.connect == "add":

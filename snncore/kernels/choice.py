@@ -12,6 +12,7 @@ from contextlib import AbstractContextManager
 
 from snncore.backend import BackendError
 from snncore.context import changed, context
+from snncore.nearest import one_of
 
 __all__ = [
     "ARITHMETICS",
@@ -72,5 +73,5 @@ def runs_compiled() -> bool:
 
 def _known(name: str, choice: str, choices: tuple[str, ...]) -> str:
     if choice not in choices:
-        raise BackendError(f"{name}: expected one of {', '.join(choices)}, found {choice!r}")
+        raise BackendError(f"{name}: {one_of(choice, choices)}")
     return choice

@@ -18,6 +18,7 @@ __all__ = [
     "events",
     "facts_of",
     "mapped_events",
+    "nothing",
     "tap_places",
     "taps",
     "traffic",
@@ -33,6 +34,37 @@ class Events(NamedTuple):
     ones: Value
     graded: Value
     value: Value
+
+    @property
+    def binary(self) -> bool:
+        """Whether no entry is above 1: the other two are then the same zeros, and nothing need be added to `ones`."""
+        return self.graded is self.value
+
+    @property
+    def all(self) -> Value:
+        """Entries that are not zero."""
+        return self.ones if self.binary else self.ones + self.graded
+
+
+@functools.lru_cache(maxsize=64)
+def nothing(lead: tuple[int, ...]) -> Value:
+    """Return counts of 0 for each cell of lead."""
+    if lead == ():
+        return 0
+    zeros = np.zeros(lead, np.int64)
+    zeros.flags.writeable = False  # it is shared by all that ask
+    return zeros
+
+
+def _as_events(counts: np.ndarray, lead: tuple[int, ...]) -> Events:
+    """Counts int64 [3, cells] as events of each cell of lead; for () each a Python integer."""
+    if lead == ():
+        ones, graded, value = (int(v) for v in counts.sum(axis=1))
+        return Events(ones, graded, value if graded else graded)
+    if not counts[1].any():
+        none = nothing(lead)
+        return Events(counts[0].reshape(lead), none, none)
+    return Events(*counts.reshape(3, *lead))
 
 
 def entries(shape: tuple[int, ...], lead: tuple[int, ...]) -> int:
@@ -82,13 +114,10 @@ def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> tuple[
         counts = np.zeros((2, 3, 0), np.int64)
     else:
         counts = weighted_events(counted.reshape(-1, len(weight), x.shape[-1]), weight)
-    if lead == ():
-        mapped, once = (Events(*(int(v) for v in three.sum(axis=1))) for three in counts)
-        return mapped, once
     cells = math.prod(lead)
-    per_cell = counts.reshape(6, cells, -1).sum(axis=-1) if cells else np.zeros((6, 0), np.int64)
-    mapped, once = (Events(*three) for three in per_cell.reshape(2, 3, *lead))
-    return mapped, once
+    if lead and counts.shape[-1] != cells:  # several images a cell
+        counts = counts.reshape(2, 3, cells, -1).sum(axis=-1) if cells else np.zeros((2, 3, 0), np.int64)
+    return _as_events(counts[0], lead), _as_events(counts[1], lead)
 
 
 def events(x: Array, lead: tuple[int, ...]) -> Events:
@@ -97,10 +126,7 @@ def events(x: Array, lead: tuple[int, ...]) -> Events:
     Raises CostError for an integer below 0: an event is there once or several times.
     """
     counted = _countable(x)
-    counts = flat_events(counted.reshape(math.prod(lead), entries(x.shape, lead)))
-    if lead == ():
-        return Events(*(int(v) for v in counts[:, 0]))
-    return Events(*counts.reshape(3, *lead))
+    return _as_events(flat_events(counted.reshape(math.prod(lead), entries(x.shape, lead))), lead)
 
 
 def check_events(*xs: Array) -> None:
@@ -146,12 +172,14 @@ def values(x: Array, seen: Events, lead: tuple[int, ...]) -> dict[str, Any]:
     seen: the events of x in each cell of lead.
     """
     if x.dtype.kind != "f":
-        binary, graded, value = (exact_sum(v, lead) for v in seen)
+        ones, graded, value = exact_sum(seen.ones, lead), 0, 0
+        if not seen.binary:
+            graded, value = exact_sum(seen.graded, lead), exact_sum(seen.value, lead)
         return {
             "spikes": True,
-            "events": binary + graded,
+            "events": ones + graded,
             "largest": int(x.max()) if graded else 1,
-            "value_sum": float(binary + value),
+            "value_sum": float(ones + value),
             "unit": graded == 0,
             "signed_unit": graded == 0,
         }

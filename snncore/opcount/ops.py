@@ -46,21 +46,21 @@ class Ops:
     def next_batch(self, samples: int | None = None) -> None:
         """Say that what follows are other samples (by default, as many): they come after the earlier ones."""
         n = self.told.get(self.batches - 1) if samples is None else samples
-        self._fold_raw()
+        self.fold()
         self.told[self.batches] = n
         self.batches += 1
 
     def extend(self, other: "Ops") -> None:
         """Add the counts of other samples."""
-        self._fold_raw()
+        self.fold()
         for batch in sorted({call.batch for call in other.calls} | other.told.keys()):
             calls = [call for call in other.calls if call.batch == batch]
             self.told[self.batches + batch] = other.told.get(batch)
             self._join(calls, self.batches + batch)
         self.batches += other.batches
 
-    def _fold_raw(self) -> None:
-        """Fold the calls of the last batch, which nothing more will come to."""
+    def fold(self) -> None:
+        """Fold the calls of the last batch, which nothing more may come to."""
         batch = self.batches - 1
         calls = [call for call in self.calls if call.batch == batch]
         if calls and not any(isinstance(call.cost, Folded) for call in calls):

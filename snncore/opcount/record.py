@@ -3,8 +3,8 @@
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 from snncore.backend import Array
 from snncore.context import context, current_path
@@ -18,8 +18,7 @@ from snncore.tape import Function, at_timestep, observe
 __all__ = ["Call", "CostError", "OpCount", "Ops", "at_timestep", "count_ops"]
 
 
-@dataclass(frozen=True)
-class _Made:
+class _Made(NamedTuple):
     """What is known of an array that was made: whether it is still input from outside, and which axes are which."""
 
     array: Any  # a weak reference
@@ -29,11 +28,17 @@ class _Made:
     repeated: Any = None
 
 
+COMPUTING = frozenset(("conv", "linear", "matmul", "neuron"))
+"""Kinds of call that do more than move, add and scale the entries of their inputs."""
+
+
 class _Recorder:
     """Asks every operation that runs for its cost."""
 
-    def __init__(self, ops: Ops, backward: bool) -> None:
-        self.ops, self.backward = ops, backward
+    def __init__(self, ops: Ops, backward: bool, fixed: bool) -> None:
+        self.ops, self.backward, self.fixed = ops, backward, fixed
+        self.unchanging: dict[Any, Any] | None = {} if fixed else None
+        self.layers: dict[int, tuple[Any, Any, str]] = {}  # by id of a module: it, the outermost one, its path
         self.arrays: dict[int, _Made] = {}  # by id
         self.kernels: dict[type, Any] = {}
         self.before: dict[tuple[int, str, str], Any] = {}  # (batch, layer, operation) -> (timestep, its input then)
@@ -46,16 +51,18 @@ class _Recorder:
         first_outside = bool(inputs) and inputs[0] is not None and _outside(given[0][1])
         self._next_batch(first_outside)
         source, layout = self._source(given)
-        layer = current_path() or (type(context.scope[0]).__name__ if context.scope else function.name)
+        layer = self._layer(function)
         cost = self._ask(function, inputs, outputs, layout, self._origin(layer, function, given, first_outside))
         if first_outside:
             cost.facts = tuple(replace(facts, outside=True) for facts in cost.facts)
         if layout is None and (lead := cost.blocks[0][0]):
             layout = Layout(0, 1) if len(lead) == 2 else Layout(None, 0)
-        names = {name for _, columns in cost.blocks for name in columns if name[:5] != "back_"}
-        outside = not context.stated and all(_outside(known) for _, known in given) and names <= SCALING
-        of_means = [(x, known is not None and known.averaged) for x, known in given]
-        averaged = not context.stated and averages(names, {facts.kind for facts in cost.facts}, of_means)
+        outside = averaged = False
+        if not context.stated and not any(facts.kind in COMPUTING for facts in cost.facts):
+            names = {name for _, columns in cost.blocks for name in columns if name[:5] != "back_"}
+            outside = all(_outside(known) for _, known in given) and names <= SCALING
+            of_means = [(x, known is not None and known.averaged) for x, known in given]
+            averaged = averages(names, {facts.kind for facts in cost.facts}, of_means)
         for y in outputs:
             same = y.ndim >= outputs[0].ndim  # the membranes that a neuron leaves have no time
             follows = after(function, source, y, layout) if layout is not None and same else None
@@ -63,10 +70,23 @@ class _Recorder:
         foreign = not type(function).__module__.startswith("snncore.")
         self.ops.calls.append(Call(layer, function.name, cost, context.timestep, self.ops.batches - 1, foreign))
 
+    def _layer(self, function: Function) -> str:
+        """Path of the module that made the call, or its name; looked up once where the network stays as it is."""
+        if not context.scope:
+            return function.name
+        root, module = context.scope[0], context.scope[-1]
+        known = self.layers.get(id(module))
+        if known is None or known[0] is not module or known[1] is not root:
+            known = module, root, current_path() or type(root).__name__
+            self.layers[id(module)] = known
+        return known[2]
+
     def _next_batch(self, outside: bool) -> None:
         """Begin another batch where a network that already ran at this timestep runs again on input from outside."""
         if context.forwards == self.forward or not context.scope:
             return
+        if not self.fixed:
+            self.layers.clear()
         self.forward = context.forwards
         run = id(context.scope[0]), context.timestep
         self._forget()
@@ -107,8 +127,9 @@ class _Recorder:
         if context.stated:
             return OpCount()
         before = context.samples, context.timesteps, context.leading, context.origin
-        kept = context.counting, context.trusted
-        context.counting, context.trusted = self.kernels, type(function).__module__.startswith("snncore.")
+        kept = context.counting, context.unchanging, context.trusted
+        context.counting, context.unchanging = self.kernels, self.unchanging
+        context.trusted = type(function).__module__.startswith("snncore.")
         context.samples, context.timesteps = self.ops.told.get(self.ops.batches - 1), self.ops.timesteps
         context.leading, context.origin = None if layout is None else layout.leading, origin
         try:
@@ -119,7 +140,7 @@ class _Recorder:
                 cost.repeated = repeated
         finally:
             context.samples, context.timesteps, context.leading, context.origin = before
-            context.counting, context.trusted = kept
+            context.counting, context.unchanging, context.trusted = kept
         return cost
 
     @staticmethod
@@ -152,7 +173,13 @@ def _weak(y: Array) -> Any:
 
 
 @contextmanager
-def count_ops(backward: bool = False, samples: int | None = None, timesteps: int | None = None) -> Iterator[Ops]:
+def count_ops(
+    backward: bool = False,
+    samples: int | None = None,
+    timesteps: int | None = None,
+    details: bool = True,
+    fixed: bool = False,
+) -> Iterator[Ops]:
     """Count every operation that runs on tensors inside the block, exactly, from the spikes that really occur.
 
         with count_ops(samples=32) as ops:
@@ -166,6 +193,8 @@ def count_ops(backward: bool = False, samples: int | None = None, timesteps: int
     once for each timestep says so by `at_timestep`.
     timesteps: how many there are; 0 for a network without time. It is needed only where a sample has as many tokens,
     or rows, as there are samples, so that [N, L, C] and [T, N, C] look alike.
+    details: False keeps less of many batches (`Ops`). fixed: say that no weight and no module changes inside the block,
+    as in an evaluation: what follows from them alone is then found once, and not at every call.
     The counts depend neither on the kernels, nor on how the samples are cut into batches, nor on the device; nothing
     is counted, and no time is spent, outside the block.
     Raises CostError, naming it, if an operation runs that states no cost; ValueError if a number is negative.
@@ -173,6 +202,6 @@ def count_ops(backward: bool = False, samples: int | None = None, timesteps: int
     for name, value in (("samples", samples), ("timesteps", timesteps)):
         if value is not None and (not isinstance(value, int) or value < 0):
             raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")
-    ops = Ops(samples, timesteps)
-    with observe(_Recorder(ops, backward)):
+    ops = Ops(samples, timesteps, details)
+    with observe(_Recorder(ops, backward, fixed)):
         yield ops

@@ -1,12 +1,14 @@
 """What of a layer with weights could be left out: zeros of its input, zeros among its weights, repeated timesteps."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array, array_module, asnumpy
+from snncore.context import context
 from snncore.opcount.cost import Value, exact_sum, times
-from snncore.opcount.events import Events, Pair, entries, tap_places
+from snncore.opcount.events import Events, Pair, entries, nothing, tap_places
 from snncore.opcount.origin import Origin
 
 __all__ = ["effective_facts", "met_zeros", "spared_columns", "zeros_of_conv", "zeros_of_linear"]
@@ -14,7 +16,7 @@ __all__ = ["effective_facts", "met_zeros", "spared_columns", "zeros_of_conv", "z
 
 def zeros_of_linear(w: Array) -> np.ndarray | None:
     """How many weights of w [Ci, Co] that are exactly zero each entry of x meets: int64 [Ci], None if none is zero."""
-    return None if w.all() else asnumpy((w == 0).sum(axis=1)).astype(np.int64)
+    return _once(w, (), lambda: None if w.all() else asnumpy((w == 0).sum(axis=1)).astype(np.int64))
 
 
 def zeros_of_conv(
@@ -24,8 +26,14 @@ def zeros_of_conv(
 
     w: [kh, kw, Ci / groups, Co]. channels: Ci.
     """
-    if w.all():
-        return None
+    return _once(
+        w,
+        (size, channels, stride, padding, dilation),
+        lambda: None if w.all() else _met_by_conv(w, size, channels, stride, padding, dilation),
+    )
+
+
+def _met_by_conv(w: Array, size: Pair, channels: int, stride: Pair, padding: Pair, dilation: Pair) -> np.ndarray:
     kh, kw, depth, co = w.shape
     groups = channels // depth
     zeros = asnumpy(w == 0).reshape(kh, kw, depth, groups, co // groups).sum(axis=-1)  # [kh, kw, depth, groups]
@@ -33,6 +41,17 @@ def zeros_of_conv(
     rows, cols = (tap_places(*axis) for axis in zip(size, (kh, kw), stride, padding, dilation, strict=True))
     met: np.ndarray = np.einsum("ah,bw,abc->hwc", rows, cols, of_channel)
     return met
+
+
+def _once(w: Array, how: tuple, find: Callable[[], np.ndarray | None]) -> np.ndarray | None:
+    """What `find` finds in weights; found once for each of them where they are said not to change."""
+    known = context.unchanging
+    if known is None:
+        return find()
+    key = id(w), how
+    if key not in known:
+        known[key] = find(), w  # kept with it, so that no other array comes by its id
+    return known[key][0]
 
 
 def met_zeros(x: Array, lead: tuple[int, ...], zeros: np.ndarray | None) -> Value:
@@ -66,15 +85,16 @@ def spared_columns(
     meets (`zeros_of_conv`). met: those that entries which are not zero meet (`met_zeros`). repeated: cells that repeat
     the timestep before. biases: additions of a bias, of a cell.
     """
-    done: Value = reached.ones + reached.graded
-    left: Value = done - met
-    again: Value = 0
+    done = reached.all
+    left = done - met if zeros is not None else done
+    again: Value = nothing(lead) if repeated is None else repeated.astype(np.int64)
     if repeated is not None:
-        again = repeated.astype(np.int64)
         left = left * (1 - again)
     columns: dict[str, Any] = {"add_repeated": again * biases}
     if x.dtype.kind != "f":
-        return columns | {"ac_repeated": done * again, "ac_zero_weight": met, "ac_spared": done - left}
+        spared = nothing(lead) if left is done else done - left
+        repeats = again if repeated is None else done * again
+        return columns | {"ac_repeated": repeats, "ac_zero_weight": met, "ac_spared": spared}
     columns |= {"mac_zero": dense - done, "mac_spared": dense - left, "mac_repeated": times(again, dense)}
     if zeros is not None:
         columns["mac_zero_weight"] = entries(x.shape, lead) // max(1, zeros.size) * int(zeros.sum())
@@ -83,23 +103,23 @@ def spared_columns(
     return columns
 
 
-def effective_facts(
-    x: Array, lead: tuple[int, ...], seen: Events, reached: Events, met: Value, unit: bool
-) -> dict[str, Any]:
+def effective_facts(x: Array, lead: tuple[int, ...], seen: Events, reached: Events, met: Value) -> dict[str, Any]:
     """The fields `effective` and `effective_unit` of `snncore.opcount.cost.Facts`.
 
-    seen, reached: events of each cell, and what they reach. met: as of `spared_columns`. unit: all of x is -1, 0 or 1.
+    seen, reached: events of each cell, and what they reach. met: as of `spared_columns`.
     """
-    done = reached.ones + reached.graded - met
+    done = reached.all - met
     effective = exact_sum(done, lead)
+    is_float = x.dtype.kind == "f"
+    unit = _is_unit(x) if is_float else seen.binary
     if unit or len(lead) < 2:
         return {"effective": effective, "effective_unit": effective if unit else 0}
-    if x.dtype.kind != "f":
-        good = np.broadcast_to(np.asarray(seen.graded), lead).sum(axis=1) == 0
-    else:
+    if is_float:
         good = np.array([_is_unit(step) for step in x])
-    steps = np.broadcast_to(np.asarray(done, object), lead).sum(axis=1)
-    return {"effective": effective, "effective_unit": int(sum(steps[good].tolist()))}
+    else:
+        good = np.broadcast_to(np.asarray(seen.graded), lead).sum(axis=1) == 0
+    steps = np.broadcast_to(np.asarray(done), lead)[good]
+    return {"effective": effective, "effective_unit": sum(exact_sum(step, step.shape) for step in steps)}
 
 
 def _is_unit(x: Array) -> bool:

@@ -4,7 +4,6 @@
 rules of others then read it like theirs.
 """
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -49,7 +48,7 @@ def weights_cost(
         columns |= {"ac_binary": reached.ones, "ac_graded": reached.graded, "ac_graded_by_value": reached.value}
         most = _most(x, taps)
         most = None if most is None else most * targets
-        columns["weight_bytes"] = times(reached.ones + reached.graded, w.dtype.itemsize, most)
+        columns["weight_bytes"] = times(reached.all, w.dtype.itemsize, most)
     biases = 0 if b is None else entries(y.shape, lead)
     if biases:
         columns["bias_add"] = biases
@@ -57,7 +56,7 @@ def weights_cost(
     repeated = repeated_cells(x, lead, origin)
     met = met_zeros(x, lead, zeros)
     columns |= spared_columns(x, lead, dense, reached, zeros, met, repeated, origin, biases)
-    columns |= {"events_in": seen.ones + seen.graded, "places_in": entries(x.shape, lead)}
+    columns |= {"events_in": seen.all, "places_in": entries(x.shape, lead)}
     columns |= traffic(x, lead, "read") | traffic(y, lead, "write")
     facts = facts_of(
         "linear" if taps is None else "conv",
@@ -73,9 +72,9 @@ def weights_cost(
         weights=w.size,
         bias=0 if b is None else b.size,
         value_taps=value_taps,
+        repeated=0 if repeated is None else int(repeated.sum()),
+        **effective_facts(x, lead, seen, reached, met),
     )
-    more = effective_facts(x, lead, seen, reached, met, facts.signed_unit)
-    facts = replace(facts, repeated=0 if repeated is None else int(repeated.sum()), **more)
     once = {"weight_bytes_once": w.nbytes + (0 if b is None else b.nbytes)}
     cost = OpCount(lead, once, (facts,), **columns)
     cost.repeated = repeated
@@ -90,9 +89,14 @@ def _reached(x: Array, lead: tuple[int, ...], targets: int, taps: np.ndarray | N
         pixels = x.reshape(-1, taps.size, x.shape[-1])  # [M, H W, Ci]
         mapped, seen = mapped_events(pixels, lead, taps.ravel())
     most = _most(x, taps)
-    reached = Events(*(times(v, targets, most) for v in mapped))
+    ones = times(mapped.ones, targets, most)
+    if mapped.binary:
+        reached = Events(ones, mapped.graded, mapped.value)
+    else:
+        reached = Events(ones, times(mapped.graded, targets, most), times(mapped.value, targets, most))
     if x.dtype.kind != "f":
-        return seen, reached, float(exact_sum(reached.ones, lead) + exact_sum(reached.value, lead))
+        value = 0 if reached.binary else exact_sum(reached.value, lead)
+        return seen, reached, float(exact_sum(ones, lead) + value)
     if taps is None:
         return seen, reached, float(x.sum(dtype=np.float64)) * targets
     summed = pixels.sum(axis=-1, dtype=np.float64).sum(axis=0)  # [H W]

@@ -9,9 +9,8 @@ torch = pytest.importorskip("torch")
 exchange = pytest.importorskip("spikingjelly.activation_based.nir_exchange")
 from spikingjelly.activation_based import functional, layer, neuron  # noqa: E402
 
-from misnet.audit.nir_graph import read_graph  # noqa: E402
-from misnet.audit.nir_network import network_of  # noqa: E402
 from snncore import Tensor, no_grad  # noqa: E402
+from snncore.interchange import network_of, read_graph  # noqa: E402
 
 T, N, DT = 6, 2, 1e-4
 

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snncore.kernels.choice import use_kernels
 from snncore.optim import OPTIMIZERS, SGD, Adam, AdamW, clip_grad_norm, clip_grad_value
 from snncore.tape import Tensor
 
@@ -90,6 +91,36 @@ def test_float32_follows_float64(variant):
         one_step(optimizer, parameters, k)
     for name, p in parameters.items():
         np.testing.assert_allclose(p.data, variant["steps"][-1][name], rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("adam", {}),
+        ("adam", {"weight_decay": 0.1, "betas": (0.4, 0.9)}),
+        ("adamw", {"weight_decay": 0.1}),
+        ("sgd", {}),
+        ("sgd", {"momentum": 0.9, "weight_decay": 0.1}),
+        ("sgd", {"momentum": 0.9, "nesterov": True}),
+    ],
+)
+def test_one_compiled_pass_has_the_bits_of_the_array_code(name, settings, rng):
+    start = {f"p{i}": rng.standard_normal(n).astype(np.float32) for i, n in enumerate((3, 40_000, 65))}
+    gradients = [{k: rng.standard_normal(w.shape).astype(np.float32) for k, w in start.items()} for _ in range(3)]
+    gradients[0]["p1"][:9] = 0  # averages of zero, and gradients that are zero for once
+    gradients[1]["p1"][:20] = -0.0
+    ends = []
+    for kernels in ("reference", "auto"):
+        tensors = {k: Tensor(w.copy(), requires_grad=True) for k, w in start.items()}
+        optimizer = OPTIMIZERS[name](tensors, lr=0.1, **settings)
+        with use_kernels(kernels):
+            for step, g in enumerate(gradients):
+                for k, p in tensors.items():
+                    p.grad = None if k == "p2" and step == 0 else g[k].copy()
+                optimizer.step()
+        ends.append({k: p.data for k, p in tensors.items()} | optimizer.state_dict())
+    for key, expected in ends[0].items():
+        assert ends[1][key].tobytes() == expected.tobytes(), key
 
 
 @VARIANTS

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from misnet import MISNet, MISNetConfig
+from misnet.interchange.state import state_dict_of
 from snncore import Tensor, no_grad
 from tests.tools.command_line import ROOT, shell
 
@@ -74,7 +75,8 @@ def test_the_peer_is_the_same_network():
         p.data += rng.normal(0, 0.1, p.shape).astype(np.float32)
     audio, video = (rng.standard_normal((3, 2, 8, 8, c)).astype(np.float32) for c in (1, 2))
     shape = (config.stage_channels, config.stage_cells)
-    peer = PeerRun(config.to_dict(), shape, model.state_dict(), (audio, video, np.arange(2)), "channels_last", False)
+    weights = state_dict_of(model, "misnet")
+    peer = PeerRun(config.to_dict(), shape, weights, (audio, video, np.arange(2)), "channels_last", False)
     with no_grad():
         ours = model(Tensor(audio), Tensor(video)).p.data
     np.testing.assert_allclose(peer.infer(), ours, rtol=1e-4, atol=1e-5)

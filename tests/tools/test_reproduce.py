@@ -5,6 +5,8 @@ import shlex
 
 import pytest
 
+from misnet.tools.reproduce import seeds_from
+
 SMALL = shlex.split("table7 --only #1 --epochs 1 --limit-train 16 --limit-eval 8 --device cpu")
 
 
@@ -37,7 +39,8 @@ def test_a_dry_run_says_parameters_and_hours_and_writes_nothing(call, tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("table7 --seeds 0", "--seeds: expected an integer of at least 1, found 0"),
+        ("table7 --seeds 0", "--seeds: expected a number of at least 1, or seeds as 0,1,2, found 0"),
+        ("table7 --seeds 1,1", "argument --seeds: expected integers of at least 0, each once, as 0,1,2, found '1,1'"),
         ("table7 --only zebra", "--only: expected text of a row or column of table7, found 'zebra'"),
         (
             "table7 --dataset ave",
@@ -47,7 +50,7 @@ def test_a_dry_run_says_parameters_and_hours_and_writes_nothing(call, tmp_path):
 )
 def test_what_cannot_be_meant_is_refused(call, options, message):
     result = call("reproduce", *options.split(), "--dry-run")
-    assert (result.status, result.err.strip()) == (2, f"error: {message}")
+    assert (result.status, result.err.splitlines()[-1].partition("error: ")[2]) == (2, message)
 
 
 def test_a_page_of_what_is_done_names_what_is_not(call, tmp_path):
@@ -66,3 +69,8 @@ def test_a_run_that_fails_is_on_the_page_and_in_the_status(call, tmp_path):
     assert result.status == 1
     assert "error: 1 of 1 runs failed" in result.err
     assert "FAILED: train ended with status 1: error: " in (tmp_path / "table7-quick.md").read_text()
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("3", [0, 1, 2]), ("1", [0]), ("0,4", [0, 4]), ("0", [])])
+def test_seeds_are_a_list_as_for_training_or_how_many(text, seeds):
+    assert seeds_from(text) == seeds

@@ -150,6 +150,7 @@ def test_options_of_the_process_are_remembered_unless_given_again(copy_of_run, c
         "tf32": False,
         "cuda_graph": "auto",
         "arithmetic": "float32",
+        "log": "",
     }
 
 

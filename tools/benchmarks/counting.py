@@ -1,9 +1,9 @@
 """What counting costs: `python -m misnet.tools.benchmarks.counting [RUN_DIR]`.
 
 Inference on one batch, and the same counted, in turns in one process; the ratio is that of medians. Counted means what
-an audit does with a batch: `count_ops`, and putting it to the batches before. Then the memory that the counts of a data
-set take: those of this batch, as often as 10,000 samples need. Without RUN_DIR the network has fresh weights and the
-batch statistics of the batch, so that it fires more than a trained one, and inference takes longer.
+an audit does with some batches: `count_ops`, and folding each into those before. Then the memory that the counts of a
+data set take: those of this batch, as often as 10,000 samples need. Without RUN_DIR the network has fresh weights and
+the batch statistics of the batch, so that it fires more than a trained one, and inference takes longer.
 """
 
 import argparse
@@ -20,9 +20,12 @@ from misnet.models.contract import Model, take
 from misnet.models.registry import DEFAULT, build
 from misnet.tools.networks import new_config, trained_network
 from misnet.tools.settings import check_settings
+from misnet.tools.subjects import at_once
 from misnet.tools.toolkit import run_tool
 from snncore import Ops, Tensor, count_ops, no_grad
 from snncore.backend import Array
+
+BATCHES = 5  # that are counted in one go
 
 
 def network(run_dir: Path | None, switches: dict[str, Any]) -> tuple[Model, Any]:
@@ -43,10 +46,14 @@ def first_batch(model: Model, data: Any, n: int) -> list[Array]:
     return streams
 
 
-def counted(model: Model, streams: list[Array]) -> Ops:
-    """Count one batch."""
-    with no_grad(), count_ops(samples=streams[0].shape[1], timesteps=model.config.timesteps) as ops:
-        model(*map(Tensor, streams))
+def counted(model: Model, streams: list[Array], batches: int = 1, details: bool = False) -> Ops:
+    """Count a batch, several times, as an audit does (`misnet.audit.report.count_batches`)."""
+    with no_grad(), count_ops(timesteps=model.config.timesteps, details=details, fixed=True) as ops:
+        for _ in range(batches):
+            ops.next_batch(samples=streams[0].shape[1])
+            model(*map(Tensor, streams))
+    if batches > 1:
+        ops.fold()
     return ops
 
 
@@ -62,16 +69,15 @@ def turns(candidates: dict[str, Callable[[], Any]], repeats: int) -> dict[str, t
     return {name: tuple(map(statistics.median, zip(*pairs, strict=True))) for name, pairs in seen.items()}  # type: ignore[misc]
 
 
-def cost(model: Model, streams: list[Array], repeats: int, details: bool = False) -> dict[str, tuple[float, float]]:
-    """Median seconds of an inference, and of one that is counted as an audit counts it."""
-    ops = Ops(details=details)
-    ops.batches = 0
+def cost(model: Model, streams: list[Array], repeats: int) -> dict[str, tuple[float, float]]:
+    """Median seconds of some inferences, and of as many that are counted as an audit counts them."""
 
     def plain() -> None:
         with no_grad():
-            model(*map(Tensor, streams))
+            for _ in range(BATCHES):
+                model(*map(Tensor, streams))
 
-    return turns({"inference": plain, "counted": lambda: ops.extend(counted(model, streams))}, repeats)
+    return turns({"inference": plain, "counted": lambda: counted(model, streams, BATCHES)}, repeats)
 
 
 def memory(batch: Ops, samples: int, details: bool) -> list[tuple[int, int]]:
@@ -96,15 +102,15 @@ def main() -> None:
     parser.add_argument("run_dir", type=Path, nargs="?", metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument("--variant", default="S", help="without RUN_DIR (default: S)")
     parser.add_argument("--size", type=int, default=8, help="pixels, without RUN_DIR (default: 8)")
-    parser.add_argument("--batch-size", type=int, default=32, help="(default: 32)")
-    parser.add_argument("--repeats", type=int, default=40, help="(default: 40)")
+    parser.add_argument("--batch-size", type=int, help="(default: as tools/audit.py has it)")
+    parser.add_argument("--repeats", type=int, default=10, help=f"turns of {BATCHES} batches (default: 10)")
     parser.add_argument("--samples", type=int, default=10_000, help="of the data set (default: 10,000)")
     given = parser.parse_args()
     model, data = network(given.run_dir, {"variant": given.variant, "size": given.size})
-    streams = first_batch(model, data, given.batch_size)
+    streams = first_batch(model, data, given.batch_size or at_once(model))
     times = cost(model, streams, given.repeats)
     for name, (clock, cpu) in times.items():
-        print(f"{name:<10} {1e3 * clock:8.2f} ms, {1e3 * cpu:8.2f} ms of the processor")
+        print(f"{name:<10} {1e3 * clock / BATCHES:8.2f} ms, {1e3 * cpu / BATCHES:8.2f} ms of the processor")
     ratios = [b / a - 1 for a, b in zip(times["inference"], times["counted"], strict=True)]
     print(f"counting adds {ratios[0]:.1%} of an inference; {ratios[1]:.1%} of the processor")
     batch = counted(model, streams)

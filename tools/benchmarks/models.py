@@ -191,7 +191,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=MODELS, help="one model")
     parser.add_argument("--steps", type=int, default=5, help="timed steps of each (default: 5)")
-    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--batch-size", type=int, default=8, dest="batch")
     parser.add_argument("--size", type=int, default=32)
     parser.add_argument("--timesteps", type=int, default=4)
     parser.add_argument("--gain", type=float, default=1.0, help="factor on the scales of batch normalisation")

@@ -93,40 +93,12 @@ class Peer(nn.Module):
 
 
 def load_weights(peer: Peer, arrays: dict[str, np.ndarray]) -> None:
-    """Copy the state of a MISNet (`state_dict`) into the peer; raises KeyError for an array without a place there."""
-
-    def name_of(name: str) -> str:
-        parts = name.split(".")
-        if parts[0] == "stems":
-            return ".".join(["stages", parts[1], "unimodal", *parts[2:]])
-        if parts[0] == "heads":
-            return ".".join([f"head_{parts[1]}", *parts[2:]])
-        if parts[0] == "head":
-            return ".".join(["head", "linear", *parts[1:]])
-        head, rest = ["stages", parts[1], "cells", parts[2]], parts[3:]
-        if rest[0] in ("c1", "c2"):
-            return ".".join([*head, "sew", rest[1], rest[0], *rest[2:]])
-        return ".".join([*head, f"w_{rest[1]}" if rest[0] == "w" else f"mlif.alpha_{rest[1]}"])
-
-    taken = set()
-    with torch.no_grad():
-        for name, tensor in peer.state_dict().items():
-            if name.endswith("num_batches_tracked"):
-                continue
-            ours = name_of(name)
-            x = arrays[ours]
-            taken.add(ours)
-            if x.ndim == 4:
-                x = x.transpose(3, 2, 0, 1)  # [kh, kw, Ci, Co] to [Co, Ci, kh, kw]
-            elif name.startswith("head") and x.ndim == 2:
-                x = x.T
-            tensor.copy_(torch.from_numpy(np.ascontiguousarray(x)).reshape(tensor.shape))
-    if left := sorted(set(arrays) - taken):
-        raise KeyError(f"parameters that the peer does not have: {', '.join(left)}")
+    """Copy what `state_dict_of` makes of a MISNet into the peer; RuntimeError for arrays missing or without a place."""
+    peer.load_state_dict({name: torch.from_numpy(x) for name, x in arrays.items()})
 
 
 class PeerRun:
-    """Training steps (SGD with momentum) and inference on one batch."""
+    """Training steps (SGD with momentum) and inference on one batch; arrays: as `load_weights` takes them."""
 
     def __init__(
         self,

@@ -24,7 +24,7 @@ def make_run(spec: dict[str, Any]) -> tuple[Any, float]:
     from safetensors.numpy import load_file
 
     batch = np.load(spec["batch"])
-    arrays = load_file(spec["weights"])
+    arrays = load_file(spec["peer_weights" if spec["kind"] == "peer" else "weights"])
     data = (batch["audio"], batch["video"], batch["labels"])
     if spec["kind"] == "peer":
         import torch

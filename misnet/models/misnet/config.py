@@ -8,6 +8,7 @@ from misnet.models.config import ConfigError, Data, ModelConfig, Shape, shape_of
 from misnet.models.parts.fuse import FUSIONS
 from misnet.models.parts.streams import STREAMS
 from snncore.functions.sew import CONNECTS
+from snncore.nearest import one_of
 from snncore.nn import NEURONS, decay_of
 from snncore.surrogate import SURROGATES, Surrogate
 
@@ -264,7 +265,7 @@ def preset(name: str, variant: str = "S", **switches: Any) -> MISNetConfig:
     Raises ConfigError for an unknown preset, variant or switch.
     """
     if name not in PRESETS:
-        raise ConfigError(f"preset: expected one of {', '.join(PRESETS)}, found {name!r}")
+        raise ConfigError(f"preset: {one_of(name, PRESETS)}")
     if variant not in tuple(VARIANTS):
-        raise ConfigError(f"variant: expected one of {', '.join(VARIANTS)}, found {variant!r}")
+        raise ConfigError(f"variant: {one_of(variant, VARIANTS)}")
     return MISNetConfig.from_dict(PRESETS[name](variant) | switches)

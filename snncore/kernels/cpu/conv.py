@@ -77,8 +77,7 @@ def conv_backward_input(
 ) -> np.ndarray:
     """gx [M, H, W, Ci] as `reference.conv_backward_input`."""
     if gy.size and gy.dtype == w.dtype == np.float32 and are_finite(w):
-        turned = winograd.turned_weights(w)  # [kh, kw, Co, Ci]
         if is_winograd(w.shape[:2], stride, padding, w.shape[3]):
-            return winograd.conv3x3(gy, turned, (2 - padding[0], 2 - padding[1]), m=4)
-        return conv_dense.conv_backward_input(gy, turned, shape, stride, padding)
+            return winograd.conv3x3(gy, w, (2 - padding[0], 2 - padding[1]), m=4, turned=True)
+        return conv_dense.conv_backward_input(gy, w, shape, stride, padding)
     return reference.conv_backward_input(gy, w, shape, stride, padding)

@@ -122,11 +122,33 @@ def conv_backward_weight(x: np.ndarray, gy: np.ndarray, kernel: Pair, stride: Pa
     return np.ascontiguousarray(total).reshape(*kernel, channels_in, channels_out)
 
 
+@compiled(parallel=True)
+def turn(w, turned):
+    """turned [kh, kw, Co, Ci] = w [kh, kw, Ci, Co] turned by 180 degrees and transposed, in squares of 16 channels."""
+    kh, kw, rows, columns = w.shape
+    across = (rows + 15) // 16
+    for item in prange(kh * kw * across):
+        tap, first = item // across, item % across * 16
+        source, target = w[kh - 1 - tap // kw, kw - 1 - tap % kw], turned[tap // kw, tap % kw]
+        for c in range(0, columns, 16):
+            for i in range(first, min(rows, first + 16)):
+                for j in range(c, min(columns, c + 16)):
+                    target[j, i] = source[i, j]
+
+
+def turned_weights(w: np.ndarray) -> np.ndarray:
+    """Return w [kh, kw, Ci, Co] as the input gradient needs it: [kh, kw, Co, Ci], turned by 180 degrees."""
+    turned = aligned((*w.shape[:2], w.shape[3], w.shape[2]), w.dtype)
+    turn(np.ascontiguousarray(w), turned)
+    return turned
+
+
 def conv_backward_input(
     gy: np.ndarray, w: np.ndarray, shape: tuple[int, ...], stride: Pair, padding: Pair
 ) -> np.ndarray:
-    """gx [M, H, W, Ci] as `reference.conv_backward_input`: a convolution of gy, spread by the stride; w is turned."""
+    """gx [M, H, W, Ci] as `reference.conv_backward_input`: a convolution of gy, spread by the stride, with w turned."""
     kh, kw = w.shape[:2]
+    w = turned_weights(w)  # [kh, kw, Co, Ci]
     images, height, width, channels = shape
     if stride == (1, 1) and padding[0] < kh and padding[1] < kw:
         return conv_forward(gy, w, (1, 1), (kh - 1 - padding[0], kw - 1 - padding[1]))

@@ -20,6 +20,7 @@ from snncore.kernels.cpu.simd import AVX512, make_gather, make_row_of_three
 from snncore.kernels.reference.conv import conv_output_size
 
 PIXELS = 512  # output pixels that one block of weights serves in a row: 128 KiB of sums, half a level-2 cache
+TILE = 1 << 15  # bytes of the rows of gradients that are gathered from: a level-1 cache
 CHUNKS = 8  # parts into which the images are cut for the weight gradient, whatever the number of threads
 FLOAT = 4  # bytes
 
@@ -147,44 +148,52 @@ def conv_forward(spikes: Spikes, w: np.ndarray, stride: tuple[int, int], padding
 
 
 @compiled(parallel=True)
-def weight_sums(pointers, index, gy, kernel, padding, band, width, chunks, gw):
-    """Add each image's part to gw [co, chunks, Ci, kh, kw, width]; lists of `list_by_channel`."""
-    images, bands = pointers.shape[:2]
+def weight_sums(pointers, index, gy, kernel, padding, band, stack, pitch, width, chunks, gw):
+    """Add the part of each stack of images to gw [co, chunks, Ci, kh, kw, width]; lists of `list_by_channel`."""
+    stacks, bands = pointers.shape[:2]
     channels_in = pointers.shape[2] - 1
-    out_height, out_width, channels_out = gy.shape[1:]
+    images, out_height, out_width, channels_out = gy.shape
     kh, kw = kernel
-    padded_width = out_width + 2 * kw  # columns of zeros on either side for every tap
+    # Row r, column c of an image in the tile are those of gy less `above` and `left`; what is not there is zero.
+    above, left = padding[0] - (kh - 1), padding[1] - (kw - 1)
+    start, stop = max(0, left), min(out_width, left + pitch[1])
+    rows = (stack - 1) * pitch[0] + band + kh - 1
+    size = (rows * pitch[1] + kw) * width
     lists, target = index.ctypes.data, gw.ctypes.data
     for item in prange(gw.shape[0] * chunks):
         co, chunk = item // chunks, item % chunks
-        stage = np.empty(((band + kh - 1) * padded_width + 1) * width + 16, np.float32)
-        skip = (-stage.ctypes.data % 64) // FLOAT  # to the next cache line
-        tile = stage[skip : skip + (band + kh - 1) * padded_width * width].reshape(band + kh - 1, padded_width, width)
-        tile[...] = 0
+        room = np.empty(size + 16, np.float32)
+        skip = (-room.ctypes.data % 64) // FLOAT  # to the next cache line
+        tile = room[skip : skip + rows * pitch[1] * width].reshape(rows, pitch[1], width)
+        room[:] = 0
+        gw[co, chunk] = 0
         corner = tile.ctypes.data
         used = min(width, channels_out - co * width)
-        for m in range(images * chunk // chunks, images * (chunk + 1) // chunks):
+        for group in range(stacks * chunk // chunks, stacks * (chunk + 1) // chunks):
             for k in range(bands):
-                for r in range(band + kh - 1):  # rows of gy that the rows of this band reach
-                    i = k * band + r - (kh - 1) + padding[0]
-                    if i < 0 or i >= out_height:
-                        tile[r, kw : kw + out_width] = 0
-                    else:
-                        tile[r, kw : kw + out_width, :used] = gy[m, i, :, co * width : co * width + used]
+                for m in range(group * stack, min(images, (group + 1) * stack)):
+                    for r in range(band + kh - 1):
+                        i, row = k * band + r + above, tile[(m - group * stack) * pitch[0] + r]
+                        if 0 <= i < out_height:
+                            row[start - left : stop - left, :used] = gy[
+                                m, i, start:stop, co * width : co * width + used
+                            ]
+                        elif bands > 1:
+                            row[:] = 0
                 for c in range(channels_in):
-                    start = np.int64(pointers[m, k, c])
-                    n = np.int64(pointers[m, k, c + 1]) - start
+                    begin = np.int64(pointers[group, k, c])
+                    n = np.int64(pointers[group, k, c + 1]) - begin
                     if n == 0:
                         continue
                     for ky in range(kh):
                         place = target + (((item * channels_in + c) * kh + ky) * kw) * width * FLOAT
-                        base = corner + ((kh - 1 - ky) * padded_width + kw + padding[1]) * width * FLOAT
+                        base = corner + ((kh - 1 - ky) * pitch[1] + kw - 1) * width * FLOAT
                         if kw == 3:
-                            add_three(width, place, width * FLOAT, base, -width * FLOAT, lists + start * 4, n)
+                            add_three(width, place, width * FLOAT, base, -width * FLOAT, lists + begin * 4, n)
                             continue
                         for kx in range(kw):
                             at = place + kx * width * FLOAT
-                            add_events(width, at, base - kx * width * FLOAT, lists + start * 4, n)
+                            add_events(width, at, base - kx * width * FLOAT, lists + begin * 4, n)
 
 
 @compiled(parallel=True)
@@ -196,11 +205,10 @@ def add_chunks(gw, total):
         for ky in range(kh):
             for kx in range(kw):
                 row = total[ky, kx, c, co * width : min(total.shape[3], (co + 1) * width)]
-                for i in range(len(row)):
-                    value = gw[co, 0, c, ky, kx, i]
-                    for k in range(1, chunks):
-                        value += gw[co, k, c, ky, kx, i]
-                    row[i] = value
+                for k in range(chunks):
+                    part = gw[co, k, c, ky, kx]
+                    for i in range(len(row)):
+                        row[i] = part[i] if k == 0 else row[i] + part[i]
 
 
 def conv_backward_weight(
@@ -210,15 +218,18 @@ def conv_backward_weight(
     images, height, width_in, channels_in = spikes.x.shape
     channels_out = gy.shape[-1]
     width = width_of(channels_out, 64 if AVX512 else 32)
-    band = max(1, min(height, PIXELS // 4 // width_in))
+    # Neighbours share the zeros between them, those to the right of a row and to the left of the next.
+    pitch = height + min(padding[0], kernel[0] - 1), width_in + min(padding[1], kernel[1] - 1)
+    rows = max(1, TILE // (pitch[1] * width * FLOAT))
+    stack, band = max(1, rows // pitch[0]), min(height, rows)
     starts = spikes.starts()
-    pointers = np.empty((images, -(-height // band), channels_in + 1), np.int32)
+    pointers = np.empty((-(-images // stack), -(-height // band), channels_in + 1), np.int32)
     index = np.empty(max(1, starts[-1]), np.int32)
-    list_by_channel(spikes.x, starts, band, gy.shape[2] + 2 * kernel[1], width * FLOAT, pointers, index)
+    list_by_channel(spikes.x, starts, band, stack, pitch, width * FLOAT, pointers, index)
     blocks = -(-channels_out // width)
-    chunks = max(1, min(images, CHUNKS // blocks))
-    gw = aligned((blocks, chunks, channels_in, *kernel, width), np.float32, zero=True)
-    weight_sums(pointers, index, np.ascontiguousarray(gy), kernel, padding, band, width, chunks, gw)
+    chunks = max(1, min(len(pointers), CHUNKS // blocks))
+    gw = aligned((blocks, chunks, channels_in, *kernel, width), np.float32)
+    weight_sums(pointers, index, np.ascontiguousarray(gy), kernel, padding, band, stack, pitch, width, chunks, gw)
     total = aligned((*kernel, channels_in, channels_out), np.float32)
     add_chunks(gw, total)
     return total

@@ -106,31 +106,38 @@ def list_by_channel(
     x: np.ndarray,
     starts: np.ndarray,
     band: int,
-    padded_width: int,
+    stack: int,
+    pitch: tuple[int, int],
     row_bytes: int,
     pointers: np.ndarray,
     index: np.ndarray,
 ) -> None:
-    """Lists of the active pixels of each channel in each band of `band` image rows, for a gather of rows of gradients.
+    """Lists of the active pixels of each channel in `stack` images, or in a band of `band` rows of one image.
 
-    x: uint8 [M, H, W, C]. pointers: int32 [M, bands, C + 1]. index: int32, entry
-    ((row in band) * padded_width + column) * row_bytes; list c is index[pointers[m, k, c] : pointers[m, k, c + 1]].
+    For a gather of rows of gradients. x: uint8 [M, H, W, C]. pitch: rows from an image to the next, columns from a row
+    to the next. pointers: int32 [stacks, bands, C + 1]. index: int32, entry
+    ((image in stack * pitch[0] + row in band) * pitch[1] + column) * row_bytes; list c of stack g and band k is
+    index[pointers[g, k, c] : pointers[g, k, c + 1]].
     """
     images, height, width, channels = x.shape
     source, target = x.ctypes.data, index.ctypes.data
-    for m in prange(images):
-        n = starts[m]
+    for group in prange(pointers.shape[0]):
+        first, last = group * stack, min(images, (group + 1) * stack)
+        n = starts[first]
         room = np.empty(channels, np.int64)  # of each channel: first how many, then where the next goes
         for k in range(pointers.shape[1]):
+            rows = min(height, (k + 1) * band) - k * band
             room[:] = 0
             for turn in range(2):
-                for i in range(k * band, min(height, (k + 1) * band)):
+                for r in range((last - first) * rows):
+                    m, i = r // rows, r % rows
                     for j in range(width):
-                        place = ((i - k * band) * padded_width + j) * row_bytes
+                        place = ((m * pitch[0] + i) * pitch[1] + j) * row_bytes
                         for c in range(0, channels, BLOCK):
                             rest = channels - c
                             valid = ~np.uint64(0) if rest >= BLOCK else (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
-                            address = source + ((m * height + i) * width + j) * channels + c
+                            pixel = ((first + m) * height + k * band + i) * width + j
+                            address = source + pixel * channels + c
                             level = np.uint8(0)
                             mask = bytes_above(address, level) & valid
                             while mask != np.uint64(0):
@@ -146,6 +153,6 @@ def list_by_channel(
                                 mask = bytes_above(address, level) & valid
                 if turn == 0:
                     for c in range(channels):
-                        pointers[m, k, c] = n
+                        pointers[group, k, c] = n
                         n, room[c] = n + room[c], n
-                    pointers[m, k, channels] = n
+                    pointers[group, k, channels] = n

@@ -243,6 +243,35 @@ def make_tile_transform(matrix: Sequence[Sequence[float]], width: int) -> Callab
     return transform
 
 
+def make_transpose(width: int) -> Callable:
+    """Return transpose(dst, dst_step, src, src_step): a square of `width` (a power of two) rows, steps in bytes.
+
+    Interleaving the first half of the rows with the second moves one bit of the number of the row to that of the
+    column: after log2(width) times they have changed places.
+    """
+    vector = ir.VectorType(FLOAT, width)
+    half = width // 2
+    both = [ir.Constant(ir.VectorType(INT32, width), [i // 2 + i % 2 * width + start for i in range(width)])
+            for start in (0, half)]  # fmt: skip
+
+    @intrinsic
+    def transpose(typing, dst, dst_step, src, src_step):
+        def generate(context, b, signature, args):
+            dst, dst_step, src, src_step = args
+            load, store = _loader(b, vector), _storer(b, vector)
+            rows = [load(b.add(src, b.mul(src_step, const(i)))) for i in range(width)]
+            for _ in range(width.bit_length() - 1):
+                pairs = zip(rows[:half], rows[half:], strict=True)
+                rows = [b.shuffle_vector(one, two, mask) for one, two in pairs for mask in both]
+            for i, row in enumerate(rows):
+                store(row, b.add(dst, b.mul(dst_step, const(i))))
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 4), generate
+
+    return transpose
+
+
 @intrinsic
 def power_of_two(typing, bits):
     """2^n as float32, from `bits`, the int32 whose low byte is n (-126 to 127) in two's complement."""

@@ -1,7 +1,5 @@
 """Steps of the optimizers over one flat buffer, and the check that comes before them."""
 
-import math
-
 import numpy as np
 
 from snncore.backend import Array, array_module
@@ -19,25 +17,20 @@ def all_finite(w: Array, g: Array, loss: Array) -> Array:
     return finite
 
 
-def adam_factors(lr: float, betas: tuple[float, float], updates: int, shrink: float) -> tuple[float, float, float]:
-    """Return what changes from step to step in Adam's update number `updates`: shrink, rate and root."""
-    return float(shrink), lr / (1 - betas[0] ** updates), math.sqrt(1 - betas[1] ** updates)
-
-
 def adam_step(
     w: Array,
     g: Array,
     m: Array,
     v: Array,
     finite: Array,
-    factors: tuple[float, float, float] | Array,
+    factors: tuple[float, ...] | Array,
     betas: tuple[float, float],
     eps: float,
     decay: float,
 ) -> None:
     """Adam's update, in place, on flat float32 arrays, if `finite` is not 0.
 
-    factors: those of `adam_factors`, or a float32 array of them, on the device, which is read when the kernel runs.
+    factors: shrink, lr / (1 - beta1^k) and sqrt(1 - beta2^k), or float32 of them on the device, read when it runs.
     decay: weight decay that enters the gradient.
     """
     beta1, beta2 = betas

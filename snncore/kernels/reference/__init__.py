@@ -18,13 +18,13 @@ from snncore.kernels.reference.batch_norm import (
     batch_norm_gradient_sums,
     batch_norm_settle,
     batch_norm_statistics,
-    merge_moments,
 )
 from snncore.kernels.reference.batch_norm_lif import (
     batch_norm_lif_backward,
     batch_norm_lif_forward,
     batch_norm_lif_gradient_sums,
 )
+from snncore.kernels.reference.binned import binned_largest, binned_sums
 from snncore.kernels.reference.broadcast import sum_to
 from snncore.kernels.reference.clif import clif_backward, clif_forward
 from snncore.kernels.reference.conv import conv_backward_input, conv_backward_weight, conv_forward
@@ -52,6 +52,8 @@ __all__ = [
     "batch_norm_lif_gradient_sums",
     "batch_norm_settle",
     "batch_norm_statistics",
+    "binned_largest",
+    "binned_sums",
     "clif_backward",
     "clif_forward",
     "conv_backward_input",
@@ -70,7 +72,6 @@ __all__ = [
     "linear_forward",
     "max_pool_backward",
     "max_pool_forward",
-    "merge_moments",
     "mlif_backward",
     "mlif_forward",
     "pair_events",

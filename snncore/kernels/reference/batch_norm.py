@@ -37,20 +37,6 @@ def batch_norm_statistics(x: Array) -> Moments:
     return Moments(count, mean, channel_sum(centred * centred) / max(1, count))
 
 
-def merge_moments(a: Moments, b: Moments) -> Moments:
-    """Moments of two parts of a batch together, of any two sizes; a part of no entries changes nothing.
-
-        n = n_a + n_b;  d = mean_b - mean_a;  mean = mean_a + d n_b / n
-        n var = n_a var_a + n_b var_b + d^2 n_a n_b / n
-
-    Source: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", Eq. 2.1 (there M2 = n var).
-    """
-    count = a.entries + b.entries
-    share_a, share_b = a.entries / max(1, count), b.entries / max(1, count)
-    d = b.mean - a.mean
-    return Moments(count, a.mean + d * share_b, share_a * a.var + share_b * b.var + d * d * (share_a * share_b))
-
-
 def batch_norm_settle(moments: Moments, running_mean: Array, running_var: Array, momentum: float, eps: float) -> Array:
     """Return inv_std = 1 / sqrt(var + eps), [C] float64, and move the running statistics, in place.
 

@@ -6,10 +6,12 @@ import re
 import pytest
 
 from misnet.audit.baselines import baselines
+from misnet.audit.bracket import unit_of
 from misnet.audit.citation import bibtex
 from misnet.audit.claims import check_claims, parse_claim
+from misnet.audit.figures import ENERGY_UNITS
 from misnet.audit.html_page import page
-from misnet.audit.html_parts import bars, cell_bar, heat_table, section, table
+from misnet.audit.html_parts import PARTS, bars, cell_bar, colours_of, heat_table, section, table
 from snncore.energy import apply_rule, load_prices
 from tests.misnet.audit.reports import SAMPLES, counted, make_report
 from tests.support.markup import faults
@@ -95,17 +97,40 @@ def test_ends_of_a_bracket_are_shown_and_spread_over_samples():
     exact = found["rules"]["exact"]
     of = {"change": -0.25, "title": "zeros skipped", "text": "no operation for a zero", "source": "a paper"}
     exact["bracket"] = {"low_mj_per_sample": 0.5, "high_mj_per_sample": 2.25, "readings": {"zeros": of}}
+    unit = unit_of(found)
+    assert unit == "nJ"  # a network of a few neurons
     shown = page("a", found)
-    assert "<td>0.5 to 2.25</td>" in shown
-    assert "(0.5 to 2.25 if read otherwise)" in shown
+    assert "<td>500,000 to 2,250,000</td>" in shown
+    assert "(500,000 to 2,250,000 if read otherwise)" in shown
+    assert ">read otherwise (nJ)</th>" in shown
     assert '<th scope="row">zeros skipped</th><td>-25.00 %</td>' in shown
     assert "no operation for a zero Source: a paper." in shown
     spread = exact["spread"]
-    assert f"<td>{spread['std']:.3g}</td><td>{spread['least']:.4g} to {spread['most']:.4g}</td>" in page("a", found)
+    sd, *ends = (spread[name] / ENERGY_UNITS[unit] for name in ("std", "least", "most"))
+    assert f"<td>{sd:.3g}</td><td>{ends[0]:.4g} to {ends[1]:.4g}</td>" in page("a", found)
     high = make_report()
     high["layers"][0]["counts"]["dense_mac"] *= 3
-    dense = found["layers"][0]["counts"]["dense_mac"] / SAMPLES / 1e6
-    assert f"<td>{dense:.4f} to {3 * dense:.4f}</td>" in page("a", found | {"high": high})
+    dense = found["layers"][0]["counts"]["dense_mac"] / SAMPLES / 1e3
+    shown = page("a", found | {"high": high})
+    assert ">dense MAC (k)</th>" in shown
+    assert f"<td>{dense:.4f} to {3 * dense:.4f}</td>" in shown
+
+
+def test_small_figures_have_a_unit_and_keep_their_digits():
+    """As the text of the same audit: nothing that is not zero is shown as zero, or with an exponent."""
+    found = make_report()
+    for rule in found["rules"].values():  # a millionth of each
+        rule["per_sample"]["energy_mj"] *= 1e-3
+        rule["parts_mj_per_sample"] = {part: 1e-3 * mj for part, mj in rule["parts_mj_per_sample"].items()}
+    found["layers"][0]["energy_mj_per_sample"]["exact"] = 1e-10  # beside others of nJ
+    found["layers"][0]["counts"]["mac"] = 1
+    shown = page("a", found).split("Exact counts")[0]
+    assert unit_of(found) == "pJ"
+    exact = found["rules"]["exact"]["per_sample"]["energy_mj"] * 1e9
+    assert f'<p class="answer">{exact:.4g} pJ for one sample by rule exact' in shown
+    assert "mJ" not in shown
+    cells = re.findall(r"<t[dh][^>]*>([^<]*)</t[dh]>|class=\"value\">([^<]*)", shown)
+    assert not [text for pair in cells for text in pair if re.fullmatch(r"-?0\.?0+|.*\de[+-]\d+( .*)?", text)]
 
 
 def test_claims_and_networks_that_do_not_spike_are_tables():
@@ -121,8 +146,8 @@ def test_claims_and_networks_that_do_not_spike_are_tables():
     ratio = claim["rules"]["exact"]["ratio"]
     assert f'<th scope="row">exact</th><td>{ratio:.4g}</td>' in shown
     quantised = next(one for one in beside["others"] if one["kind"] == "quantised")
-    row = f'<th scope="row">{quantised["name"]}</th><td>{quantised["mac"] / 1e9:.4g}</td>'
-    assert shown.count(f"{row}<td>{quantised['arithmetic_mj']:.4g}</td>") == 2  # at both ends
+    row = f'<th scope="row">{quantised["name"]}</th><td>{quantised["mac"] / 1e3:.4g}</td>'
+    assert shown.count(f"{row}<td>{quantised['arithmetic_mj'] * 1e6:.4g}</td>") == 2  # at both ends, k and nJ
     assert "At the upper ends of the rates" in shown
 
 
@@ -147,6 +172,20 @@ def test_bars_are_as_long_as_their_values():
     assert bars([("a", {"x": 0.0})], "mJ").count("<rect") == 0
     assert 'width="500.00"' in cell_bar(1.0, 2.0).text
     assert "<rect" not in cell_bar(0.0, 0.0).text
+
+
+def test_a_part_has_one_colour_on_every_page():
+    every = {part for rule in make_report()["rules"].values() for part in rule["parts_mj_per_sample"]}
+    assert {part.removeprefix("memory: ") for part in every} <= {*PARTS}
+    assert colours_of(["ac", "mac"]) == {"ac": 1, "mac": 0}
+    found = colours_of(["memory: state", "neurons", "other", "another"])
+    assert list(found.items()) == [("memory: state", 10), ("neurons", 2), ("other", 0), ("another", 1)]  # what is free
+    for rule in make_report()["rules"].values():  # in one picture no two are alike
+        found = colours_of(rule["parts_mj_per_sample"])
+        assert len({*found.values()}) == len(found)
+    memory = [part for part in every if part.startswith("memory")]
+    for picture in ({*every} - {*memory}, {"computation", *(part.removeprefix("memory: ") for part in memory)}):
+        assert len({*colours_of(picture).values()}) == len(picture)
 
 
 def test_cells_are_coloured_by_their_value_and_nothing_is_no_cell():

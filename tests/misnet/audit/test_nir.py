@@ -8,11 +8,13 @@ import pytest
 
 from misnet.audit.layers_row import Rate, TableError
 from misnet.audit.layers_table import read_table, table_text
-from misnet.audit.nir_graph import graph_rows, read_graph
-from misnet.audit.nir_network import graph_subject, network_of
+from misnet.audit.nir_graph import graph_rows
+from misnet.audit.nir_network import graph_subject
 from snncore import Tensor, no_grad
 from snncore.energy import RULES, apply_rule
+from snncore.interchange import InterchangeError, network_of, read_graph
 from snncore.opcount.columns import COLUMNS
+from tests.snncore.interchange.simulation import simulate
 
 DT = 1e-3
 T, N, SHAPE = 5, 3, (2, 6, 5)
@@ -20,7 +22,7 @@ T, N, SHAPE = 5, 3, (2, 6, 5)
 
 def test_without_the_package_it_is_named(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "nir", None)
-    with pytest.raises(TableError, match=r'needs the package nir.*pip install -e "\.\[nir\]"'):
+    with pytest.raises(InterchangeError, match=r'needs the package nir.*pip install -e "\.\[nir\]"'):
         read_graph(tmp_path / "g.nir")
 
 
@@ -54,45 +56,12 @@ def written(nir, tmp_path, nodes, edges=None):
     return path
 
 
-def simulate(nodes, x):
-    """Every node's output over [T, N, ...] in float64: forward Euler as NIR's equations say, one scalar rule a node."""
-    made, y = {}, x.astype(np.float64)
-    for name, node in nodes.items():
-        kind = type(node).__name__
-        if kind == "Conv2d":
-            (sy, sx), (ph, pw), groups = np.broadcast_to(node.stride, 2), np.broadcast_to(node.padding, 2), node.groups
-            padded = np.pad(y, ((0, 0), (0, 0), (0, 0), (ph, ph), (pw, pw)))
-            co, per, kh, kw = node.weight.shape
-            ho, wo = (padded.shape[3] - kh) // sy + 1, (padded.shape[4] - kw) // sx + 1
-            y = np.zeros((*x.shape[:2], co, ho, wo))
-            for k, i, j in np.ndindex(co, ho, wo):
-                first = k // (co // groups) * per
-                window = padded[:, :, first : first + per, i * sy : i * sy + kh, j * sx : j * sx + kw]
-                y[:, :, k, i, j] = (window * node.weight[k]).sum(axis=(2, 3, 4)) + node.bias[k]
-        elif kind in ("LIF", "IF"):
-            v, spikes = np.zeros(y.shape[1:]), np.zeros_like(y)
-            for t, current in enumerate(y):
-                slope = node.r * current if kind == "IF" else (node.v_leak - v + node.r * current) / node.tau
-                v = v + DT * slope
-                spikes[t] = v > node.v_threshold
-                v = np.where(spikes[t] == 1, node.v_reset, v)
-            y = spikes
-        elif kind == "AvgPool2d":
-            y = np.stack([y[..., :3, j : j + 2].mean(axis=(-1, -2), keepdims=True) for j in range(2)], -1)[..., 0, :]
-        elif kind == "Flatten":
-            y = y.reshape(*y.shape[:2], -1)
-        elif kind == "Affine":
-            y = y @ node.weight.T + node.bias
-        made[name] = y
-    return made
-
-
 def test_a_graph_runs_as_its_equations_say(nir, tmp_path):
     rng = np.random.default_rng(3)
     nodes = parts(nir, rng)
     path = written(nir, tmp_path, nodes)
     x = (rng.random((T, N, *SHAPE)) < 0.5).astype(np.uint8)
-    expected = simulate(nodes, x)
+    expected = simulate(nodes, x, DT)
     network = network_of(read_graph(path), DT)
     with no_grad():
         y = network(Tensor(np.ascontiguousarray(np.moveaxis(x, 2, -1))))
@@ -117,7 +86,7 @@ def test_another_dt_is_another_network(nir, tmp_path):
     network = network_of(read_graph(written(nir, tmp_path, nodes)), DT / 2)
     with no_grad():
         y = network(Tensor(np.ascontiguousarray(np.moveaxis(x, 2, -1))))
-    assert (y.data != simulate(nodes, x)["lif3"]).any()
+    assert (y.data != simulate(nodes, x, DT)["lif3"]).any()
 
 
 def test_the_table_of_a_graph_has_the_shapes_of_the_run(nir, tmp_path):
@@ -186,7 +155,7 @@ def test_what_cannot_run_is_counted_by_rate_and_named(nir, tmp_path):
     ops = graph_subject(path, rate=Rate(1, 1)).ops
     assert ops.totals("li")["compare"] == ops.totals("li")["places"] == 0
     assert ops.totals("li")["leak_mul"] == ops.totals("cuba")["leak_mul"] == 3 * 4
-    with pytest.raises(TableError) as error:
+    with pytest.raises(InterchangeError) as error:
         network_of(read_graph(path))
     for text in (
         "cuba (CubaLIF: the engine has no such layer)",
@@ -215,7 +184,7 @@ def test_sums_and_loops(nir, tmp_path):
     assert any("additions where several nodes meet" in text for text in graph_rows(read_graph(path))[1])
     path = written(nir, tmp_path, nodes, [*edges[:1], *edges[2:3], ("fire", "b"), *edges[3:]])
     assert any("recurrent: fire gets input from later nodes" in text for text in graph_rows(read_graph(path))[1])
-    with pytest.raises(TableError, match=r"fire \(input from later nodes\)"):
+    with pytest.raises(InterchangeError, match=r"fire \(input from later nodes\)"):
         network_of(read_graph(path))
 
 
@@ -233,7 +202,7 @@ def test_files_and_data_that_do_not_fit(nir, tmp_path):
         with pytest.raises(TableError, match=words):
             graph_subject(path, tmp_path / "x.npy")
     path.write_bytes(b"no HDF5")
-    with pytest.raises(TableError, match="expected a file of NIR, found none"):
+    with pytest.raises(InterchangeError, match="expected a file of NIR, found none"):
         read_graph(path)
-    with pytest.raises(TableError, match="found no such file"):
+    with pytest.raises(InterchangeError, match="found no such file"):
         read_graph(tmp_path / "none.nir")

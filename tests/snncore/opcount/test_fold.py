@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 
-from snncore import CostError, OpCount, Ops, Tensor, at_timestep, count_ops, no_grad
+from snncore import CostError, OpCount, Ops, Tensor, at_timestep, count_ops, nn, no_grad
 from snncore import functions as F
 from snncore.context import context
 from snncore.energy import RULES, apply_rule, energy_by_sample, load_prices
@@ -250,3 +250,39 @@ def test_memory_does_not_grow_with_batches(details, most):
         tracemalloc.stop()
     assert len(ops.calls) == len(one.calls)
     assert grown / (400 * 2) < most
+
+
+def in_one_block(name, **options):
+    network, x, axis, timesteps = made(name, np.random.default_rng(0), n=sum(SIZES))
+    pruned = [p for _, p in network.named_parameters() if p.data.ndim > 1]
+    for parameter in pruned:
+        parameter.data.reshape(-1)[::3] = 0  # zeros that must be found in each of them
+    with no_grad(), count_ops(timesteps=timesteps, **options) as ops:
+        for end, n in zip(np.cumsum(SIZES), SIZES, strict=True):
+            ops.next_batch(samples=n)
+            network(Tensor(x.take(range(end - n, end), axis)))
+    ops.fold()
+    return ops, network, (x, axis)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_what_is_found_once_in_a_network_that_stays_as_it_is_is_what_is_found_at_every_call(name):
+    (fixed, *_), (anew, *_) = in_one_block(name, fixed=True), in_one_block(name)
+    assert fixed.layers() == anew.layers()
+    assert list(fixed.layers()) == list(anew.layers())
+    assert fixed.facts() == anew.facts()
+    assert anew.totals()["ac_zero_weight"] + anew.totals()["mac_zero_weight"] > 0
+
+
+def test_a_network_that_changes_in_spite_of_what_was_said_is_counted_as_it_was(rng):
+    """The negative: it shows that `fixed` keeps what it found, and that without it nothing is kept."""
+    found = {}
+    for fixed in (False, True):
+        layer = nn.Linear(4, 3, rng=rng)
+        with no_grad(), count_ops(samples=2, fixed=fixed) as ops:
+            for zeros in (0, 4):
+                layer.weight.data[0, :zeros] = 0
+                layer(Tensor(np.ones((1, 2, 4), np.uint8)))
+                ops.next_batch()
+        found[fixed] = ops.totals()["ac_zero_weight"]
+    assert found == {False: 2 * 3, True: 0}

@@ -172,7 +172,7 @@ def test_what_is_spared_is_found_on_arrays_of_a_gpu_too(dtype, rng):
         zeros = zeros_of_conv(w_there, (4, 5), 4, (1, 1), (1, 1))
         met = met_zeros(x_there, (3, 2), zeros)
         repeated = repeated_cells(x_there, (3, 2), Origin(outside=True, before=x_there))
-        facts = effective_facts(x_there, (3, 2), seen, seen, 0, unit=False)
+        facts = effective_facts(x_there, (3, 2), seen, seen, 0)
         return [zeros, zeros_of_linear(as_array(flat)), met, repeated, *facts.values()]
 
     expected = found(np.asarray)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from snncore.kernels import reference
 from snncore.kernels.cpu import conv_dense
-from snncore.kernels.cpu.winograd import turned_weights
 from tests.snncore.kernels.agreement import assert_agrees
 from tests.snncore.kernels.cpu.layers import layers
 
@@ -29,7 +28,7 @@ def test_all_three_passes_are_the_reference(layer, analog, seed):
     exact = reference.conv_backward_weight(wide_x, wide_gy, w.shape[:2], stride, padding)
     terms = reference.conv_backward_weight(abs(wide_x), abs(wide_gy), w.shape[:2], stride, padding)
     assert_agrees(found, exact, BOUND, terms)
-    found = conv_dense.conv_backward_input(gy, turned_weights(w), x.shape, stride, padding)
+    found = conv_dense.conv_backward_input(gy, w, x.shape, stride, padding)
     exact = reference.conv_backward_input(wide_gy, wide, x.shape, stride, padding)
     terms = reference.conv_backward_input(abs(wide_gy), abs(wide), x.shape, stride, padding)
     assert_agrees(found, exact, BOUND, terms)
@@ -38,7 +37,7 @@ def test_all_three_passes_are_the_reference(layer, analog, seed):
 @pytest.mark.parametrize("shape", [(3, 3, 16, 16), (1, 2, 5, 33), (3, 1, 70, 1)])
 def test_weights_are_turned_and_transposed(rng, shape):
     w = rng.standard_normal(shape).astype(np.float32)
-    np.testing.assert_array_equal(turned_weights(w), w[::-1, ::-1].transpose(0, 1, 3, 2))
+    np.testing.assert_array_equal(conv_dense.turned_weights(w), w[::-1, ::-1].transpose(0, 1, 3, 2))
 
 
 @pytest.mark.parametrize(("images", "size"), [(20, 32), (13, 40), (3, 5)])

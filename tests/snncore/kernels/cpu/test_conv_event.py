@@ -81,6 +81,16 @@ def test_windows_three_wide_with_any_padding(rng, kernel, channels_out, padding)
     np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, kernel, (1, 1), padding))
 
 
+@pytest.mark.parametrize("padding", [(1, 1), (2, 2), (1, 2), (4, 3)])
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 2), (4, 4), (30, 30)])
+def test_weight_gradient_over_stacks_of_small_images_and_bands_of_large_ones(rng, size, padding):
+    x = draw_spikes(rng, (41, *size, 8), 0.3)  # 41: the last stack is not full
+    shape = reference.conv_forward(x, np.ones((3, 3, 8, 64), np.float32), (1, 1), padding).shape
+    gy = rng.integers(-4, 5, shape).astype(np.float32)  # integers: float32 sums are exact
+    gw = conv_event.conv_backward_weight(look_at(x), gy, (3, 3), padding)
+    np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, (3, 3), (1, 1), padding))
+
+
 def test_a_layer_of_real_size(rng):
     """More rows than a block of weights serves, more images than parts of the weight gradient, several bands."""
     x = draw_spikes(rng, (11, 20, 24, 64), 0.1)

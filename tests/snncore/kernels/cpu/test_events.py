@@ -39,12 +39,26 @@ def test_each_channel_lists_its_pixels_in_each_band(rng, channels):
     spikes = look_at(x)
     pointers = np.empty((2, 3, channels + 1), np.int32)
     index = np.empty(spikes.starts()[-1], np.int32)
-    list_by_channel(spikes.x, spikes.starts(), 2, 10, 4, pointers, index)
+    list_by_channel(spikes.x, spikes.starts(), 2, 1, (7, 10), 4, pointers, index)
     for m, k, c in np.ndindex(2, 3, channels):
         found = np.sort(index[pointers[m, k, c] : pointers[m, k, c + 1]])
         here = x[m, 2 * k : 2 * k + 2, :, c]
         rows, columns = np.indices(here.shape)
         np.testing.assert_array_equal(found, 4 * np.repeat(10 * rows + columns, here.ravel()))
+
+
+@pytest.mark.parametrize("channels", [3, 64, 100])
+def test_each_channel_lists_its_pixels_in_each_stack_of_images(rng, channels):
+    x = draw_spikes(rng, (5, 2, 3, channels), 0.4)
+    spikes = look_at(x)
+    pointers = np.empty((3, 1, channels + 1), np.int32)
+    index = np.empty(spikes.starts()[-1], np.int32)
+    list_by_channel(spikes.x, spikes.starts(), 2, 2, (3, 4), 4, pointers, index)
+    for g, c in np.ndindex(3, channels):
+        found = np.sort(index[pointers[g, 0, c] : pointers[g, 0, c + 1]])
+        here = x[2 * g : 2 * g + 2, :, :, c]
+        images, rows, columns = np.indices(here.shape)
+        np.testing.assert_array_equal(found, 4 * np.repeat((3 * images + rows) * 4 + columns, here.ravel()))
 
 
 @pytest.mark.parametrize("n", [7, 192, 200])

@@ -1,4 +1,4 @@
-"""The pages of an audit as a browser lays them out, at the widths of a telephone, a tablet and a screen."""
+"""The pages of audits and reports as a browser lays them out, at the widths of a telephone, a tablet and a screen."""
 
 import html
 import json
@@ -11,7 +11,9 @@ import pytest
 from misnet.audit.html_page import page
 from misnet.audit.runs import side_by_side
 from misnet.audit.runs_page import runs_page
+from misnet.report.page import Group, report_page
 from tests.misnet.audit.reports import make_report
+from tests.misnet.report.runs import MADE, make_run, picture
 
 WIDTHS = (400, 800, 1280)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -28,6 +30,8 @@ addEventListener("load", () => {
     const past = [...page.body.querySelectorAll("*")].filter(
       x => x.getBoundingClientRect().right > wide + 1 && !scrolls(x.parentElement) && !x.closest("svg"));
     return {wide, scroll: page.documentElement.scrollWidth, past: past.map(x => x.outerHTML.slice(0, 60)),
+      charts: [...page.querySelectorAll("svg.chart")].filter(x => x.getBoundingClientRect().height > 90).length,
+      images: [...page.images].filter(x => x.complete && x.naturalWidth > 0).length,
       size: parseFloat(getComputedStyle(page.querySelector("td") || page.body).fontSize)};
   }));
 });
@@ -57,15 +61,22 @@ def measured(pages, folder):
 def test_no_page_runs_off_its_width(tmp_path):
     deep = make_report(layers=60)
     other = make_report(weights_sha256="b" * 64, run=deep["run"] | {"folder": "runs/seed-1", "seed": 1})
+    runs = [make_run(f"runs/{'x' * 60}/seed-{seed}", seed=seed, epochs=40) for seed in (0, 1)]
+    runs[0].pictures = [picture(tmp_path / "raster.png")]
+    lines = [["", *(f"column {k}" for k in range(12))], ["a long name of a network", *["50.00 +- 7.07"] * 12]]
     pages = [
         page(deep["title"], deep, ["claim: 1.32 mJ for one sample"]),
         runs_page(side_by_side([deep, other], "python tools/audit.py --runs runs/seed-0 runs/seed-1")),
+        report_page(runs[:1], MADE),
+        report_page(runs, MADE, [Group("n" * 60, runs)], lines, ["words"], ["note"]),
         page("a" * 200, deep).replace("<h1>", '<div style="width:1400px">wide</div><h1>'),
     ]
-    (one, several, broken), errors = measured(pages, tmp_path)
+    (one, several, report, reports, broken), errors = measured(pages, tmp_path)
     assert errors == []
-    for found in (one, several):
+    for found in (one, several, report, reports):
         assert [row["wide"] for row in found] == list(WIDTHS)
         assert [(row["scroll"] <= row["wide"], row["past"]) for row in found] == [(True, [])] * len(WIDTHS)
         assert min(row["size"] for row in found) >= 11  # pixels of a table's letters: nothing is scaled down
+    assert [(row["charts"], row["images"]) for row in report] == [(4, 1)] * len(WIDTHS)  # curves, confusion; a picture
+    assert [row["charts"] for row in reports] == [3 + 2 * 4] * len(WIDTHS)  # of the groups, and those of each run
     assert all(row["scroll"] > row["wide"] and row["past"] for row in broken)

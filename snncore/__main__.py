@@ -1,0 +1,90 @@
+"""`python -m snncore` says what runs here: versions, kernels, threads, devices, and the optional packages."""
+
+import os
+import platform
+from collections.abc import Iterator
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from snncore import __version__
+from snncore.backend import BackendError, cupy_module
+from snncore.extras import extras
+from snncore.kernels import kernels_for
+from snncore.kernels.choice import arithmetic_choice, kernel_choice
+
+CORE = ("numpy", "scipy", "numba", "safetensors")
+
+
+def lines() -> Iterator[str]:
+    """Yield what is printed, line by line; what cannot be found out is said in its place."""
+    yield f"snncore {__version__}, {Path(__file__).parent}"
+    yield f"python      {platform.python_version()}, {platform.platform()}"
+    yield f"packages    {', '.join(f'{name} {_version(name)}' for name in CORE)}"
+    yield f"kernels     {_kernels()}"
+    yield f"threads     {_threads()}"
+    yield f"sums        {_sums()}"
+    for n, text in enumerate(_devices()):
+        yield f"{'' if n else 'GPU':<11} {text}"
+    yield ""
+    yield "optional packages"
+    for extra in extras():
+        have = ", ".join(f"{name} {version}" for name, version in extra.installed.items())
+        lack = f"missing: {', '.join(extra.missing)}; {extra.command}" if extra.missing else ""
+        yield f"  {extra.name:<12} {'; '.join(text for text in (have, lack) if text)}"
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "missing"
+
+
+def _kernels() -> str:
+    try:
+        choice, kind = kernel_choice(), kernels_for(np.zeros(1, np.float32)).__name__.rpartition(".")[2]
+    except BackendError as error:
+        return f"none: {error}"
+    if kind != "cpu":
+        return f"{kind} (SNNCORE_KERNELS={choice})"
+    from snncore.kernels.cpu.simd import AVX512, VNNI
+
+    width = "AVX-512 with dot products of bytes" if VNNI else "AVX-512" if AVX512 else "no AVX-512"
+    return f"compiled for this CPU, {width} (SNNCORE_KERNELS={choice})"
+
+
+def _threads() -> str:
+    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        import numba
+
+        count = str(getattr(numba.config, "NUMBA_NUM_THREADS"))  # noqa: B009 (set when it is imported)
+    except (ImportError, ValueError) as error:
+        count = f"unknown ({error})"
+    return f"{count} on {usable} usable processors (NUMBA_NUM_THREADS sets another number)"
+
+
+def _sums() -> str:
+    try:
+        return f"{arithmetic_choice()} (SNNCORE_ARITHMETIC)"
+    except BackendError as error:
+        return f"none: {error}"
+
+
+def _devices() -> Iterator[str]:
+    try:
+        cupy = cupy_module()
+    except BackendError as error:
+        reason = str(error).removeprefix('device "cuda": ')
+        yield f"none: {reason}"
+        return
+    for index in range(cupy.cuda.runtime.getDeviceCount()):
+        found = cupy.cuda.runtime.getDeviceProperties(index)
+        name = found["name"].decode() if isinstance(found["name"], bytes) else found["name"]
+        yield f"cuda:{index}, {name}, {found['totalGlobalMem'] / 2**30:.0f} GiB, CuPy {cupy.__version__}"
+
+
+if __name__ == "__main__":
+    print("\n".join(lines()))

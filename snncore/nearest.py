@@ -1,0 +1,28 @@
+"""The known name that a mistyped one is nearest to, for messages."""
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["nearest", "nearest_words", "one_of"]
+
+ALIKE = 0.5
+"""Least ratio of equal letters, as `difflib` counts them, for a name to be worth a suggestion: `lif` for `lfi`."""
+
+
+def nearest(name: object, known: Iterable[object], cutoff: float = ALIKE) -> str | None:
+    """Return the known name that has most in common with `name`, capitals aside; None if none has enough."""
+    by_lower = {str(other).lower(): str(other) for other in known}
+    found = difflib.get_close_matches(str(name).lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[found[0]] if found else None
+
+
+def nearest_words(name: object, known: Iterable[object]) -> str:
+    """Return "; nearest: NAME" to end a message with, or nothing if no known name is near."""
+    found = nearest(name, known)
+    return "" if found is None else f"; nearest: {found}"
+
+
+def one_of(found: object, known: Iterable[object]) -> str:
+    """Return "expected one of A, B, found 'x'", and the nearest if one is near."""
+    names = [str(name) for name in known]
+    return f"expected one of {', '.join(names)}, found {found!r}{nearest_words(found, names)}"
