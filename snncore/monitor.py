@@ -69,7 +69,6 @@ class _Run:
     """What one forward gave of a train: one piece, or one for each timestep. step: that of the last piece."""
 
     pieces: list[Piece]
-    forward: int
     step: int | None
     samples: int
 
@@ -83,8 +82,11 @@ class _Watch:
     what: frozenset[str]
     limit: int | None
     timesteps: int | None
-    ran: dict[str, int] = field(default_factory=dict)  # trains of each layer in this forward (or timestep of it)
-    at: tuple[int, int | None] | None = None
+    forward: int = -1
+    ran: dict[tuple[str, int | None], int] = field(
+        default_factory=dict
+    )  # trains of a layer, in this forward, at a step
+    waiting: dict[str, list[tuple[int, Piece]]] = field(default_factory=dict)  # of `Fire`, for the neuron they are of
 
     def __post_init__(self) -> None:
         self.deep = bool(self.what & {"membrane", "current"})
@@ -98,49 +100,51 @@ class _Watch:
             self.seen._outputs[path] = outputs[0].copy()
         if self.what == {"output"}:
             return
-        if self.at != (context.forwards, context.timestep):
-            self.at, self.ran = (context.forwards, context.timestep), {}
+        if self.forward != context.forwards:
+            self.flush()
+            self.forward, self.ran = context.forwards, {}
         if isinstance(function, StatedNeuron):
             self._add_stated(path, function, inputs, outputs)
+        elif isinstance(function, Fire) and context.timestep is not None:
+            piece = Piece("Fire", outputs[0][None], None, inputs[0][None])  # [1, N, ...]
+            self.waiting.setdefault(path, []).append((context.timestep, piece))
         elif isinstance(function, Fire):
-            x, s = (y if context.timestep is None else y[None] for y in (inputs[0], outputs[0]))  # [T, ...]
-            self._add(path, Piece("Fire", s, None, x))
+            self._add(path, Piece("Fire", outputs[0], None, inputs[0]), None)
         elif function.spiking:
             traces = function.traces(inputs, outputs) if self.deep else ()
             trains = [y for y in outputs if y.dtype.kind != "f"] or list(outputs[: len(traces) or 1])  # no membranes
             names: Any = getattr(function, "output_names", range(len(trains)))
             for k, s in enumerate(trains):
                 trace = traces[k] if k < len(traces) else None
-                self._add(f"{path}.{names[k]}" if len(trains) > 1 else path, Piece(function.name, s, trace))
+                self._add(
+                    f"{path}.{names[k]}" if len(trains) > 1 else path, Piece(function.name, s, trace), context.timestep
+                )
 
     def _add_stated(self, path: str, function: StatedNeuron, inputs: tuple, outputs: tuple) -> None:
         """Add the trains of a neuron of smaller operations, with what its `Fire` took, timestep by timestep.
 
         One that has no `Fire` of its own hands on what a neuron below it fired, which has a record already.
         """
-        fired = [self._take_fired(f"{path}#{k}" if k > 1 else path) for k in range(1, len(outputs) + 1)]
-        self.ran.pop(path, None)
-        for k, (trace, margin) in enumerate(zip(function.traces(inputs, outputs), fired, strict=True)):
-            if margin:
-                name = f"{path}.{'av'[k]}" if len(outputs) == 2 else f"{path}.{k}" if len(outputs) > 2 else path
-                self._add(name, Piece(function.neuron, trace.spikes, trace, margin))
+        waiting = [piece.margin for _, piece in self.waiting.pop(path, [])]
+        if waiting:
+            count = len(outputs)
+            for k, trace in enumerate(function.traces(inputs, outputs)):
+                name = f"{path}.{'av'[k]}" if count == 2 else f"{path}.{k}" if count > 2 else path
+                self._add(name, Piece(function.neuron, trace.spikes, trace, waiting[k::count]), context.timestep)
 
-    def _take_fired(self, name: str) -> list[Array]:
-        """Take back what `Fire` left under a name in this forward, one array a timestep."""
-        runs = self.seen._runs.get(name, [])
-        if not runs or runs[-1].forward != context.forwards or runs[-1].pieces[0].neuron != "Fire":
-            return []
-        pieces = runs.pop().pieces
-        if not runs:
-            del self.seen._runs[name]
-        return [piece.margin for piece in pieces]
+    def flush(self) -> None:
+        """Make records of what `Fire` gave step by step, if no neuron came that it is of."""
+        for path, pieces in self.waiting.items():
+            for step, piece in pieces:
+                self._add(path, piece, step)
+        self.waiting = {}
 
-    def _add(self, name: str, piece: Piece) -> None:
-        self.ran[name] = self.ran.get(name, 0) + 1
-        name = name if self.ran[name] == 1 else f"{name}#{self.ran[name]}"
+    def _add(self, name: str, piece: Piece, step: int | None) -> None:
+        times = self.ran[name, step] = self.ran.get((name, step), 0) + 1
+        name = name if times == 1 else f"{name}#{times}"
         runs = self.seen._runs.setdefault(name, [])
         self.seen._made.pop(name, None)
-        step, last = context.timestep, runs[-1].step if runs else None
+        last = runs[-1].step if runs else None
         goes_on = step is not None and last is not None and step > last
         steps = sum(len(p.spikes) for p in runs[-1].pieces) if goes_on else 0
         samples = sum(run.samples for run in (runs[:-1] if goes_on else runs))
@@ -151,7 +155,7 @@ class _Watch:
             if goes_on:
                 runs[-1].pieces.append(piece)
             else:
-                runs.append(_Run([piece], context.forwards, step, piece.samples))
+                runs.append(_Run([piece], step, piece.samples))
         if goes_on:
             runs[-1].step = step
 
@@ -192,8 +196,12 @@ def monitor(
                 f"{one}: no layer of {type(net).__name__} has this name; {_nearest(one, names.values())}"
             )
     seen = Seen(chosen)
-    with observe(_Watch(seen, chosen, what, limit, timesteps)):
-        yield seen
+    watch = _Watch(seen, chosen, what, limit, timesteps)
+    try:
+        with observe(watch):
+            yield seen
+    finally:
+        watch.flush()
 
 
 def _fits(path: str, pattern: str) -> bool:

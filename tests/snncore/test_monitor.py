@@ -296,6 +296,37 @@ def test_a_layer_that_runs_twice_in_a_forward_has_two_records(rng):
     assert not np.array_equal(first.data, second.data)
 
 
+def test_layers_that_run_twice_around_a_loop_over_time_are_told_apart(rng):
+    class Step(nn.Module):
+        """A neuron without a membrane, by hand."""
+
+        def forward(self, x, stated):
+            s = []
+            for t in range(len(x.data)):
+                with at_timestep(t):
+                    s.append(F.Fire()(x[t] - 0.5))
+            s = F.Stack(0)(*s)
+            return StatedNeuron(nn.LIF().firing)(s, x.detach(), None, None, None) if stated else s
+
+    class Mixed(nn.Module):
+        def __init__(self):
+            self.lif, self.step = nn.LIF(), Step()
+
+        def forward(self, x, stated=True):
+            return self.lif(x), self.step(x, stated), self.lif(x * 2.0), self.step(x * 3.0, stated)
+
+    for stated in (True, False):
+        net, parts, given = Mixed(), [drive(rng, samples=n) for n in (2, 3)], []
+        with monitor(net, limit=4) as seen:
+            for x in parts:
+                given.append(net(x, stated))
+        assert sorted(seen) == ["lif", "lif#2", "step", "step#2"]
+        for k, path in enumerate(("lif", "step", "lif#2", "step#2")):
+            expected = np.concatenate([outputs[k].data for outputs in given], axis=1)[:, :4]
+            np.testing.assert_array_equal(seen[path].spikes, expected, err_msg=path)
+            np.testing.assert_array_equal(seen[path].margin >= 0, expected)
+
+
 def test_a_neuron_that_states_other_membranes_than_it_has_is_caught(rng):
     class Shifted(F.LIF):
         def traces(self, inputs, outputs):
