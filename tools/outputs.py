@@ -14,6 +14,7 @@ from snncore.files import replace_file
 __all__ = ["check_output", "check_outputs", "write_outputs"]
 
 OUTPUTS = ("json", "html", "latex", "nir_table", "output", "picture")
+DEVICES = (Path("/dev"), Path("/dev/fd"))  # not what lies deeper: /dev/shm holds files
 INPUTS = ("layers", "spikes", "nir", "inputs", "prices")
 
 
@@ -39,6 +40,8 @@ def check_output(option: str, path: Path) -> None:
     """Raise DataError, which names the option, where a file cannot be written."""
     if path.is_dir():
         raise DataError(f"{option}: expected a file to write, found the folder {path}")
+    if path.absolute().parent in DEVICES or (path.exists() and not path.is_file()):  # a file would take its place
+        raise DataError(f"{option}: expected a file to write, found the device or pipe {path}")
     if not path.parent.is_dir():
         raise DataError(f"{option}: expected a file in a folder that exists, found {path}")
     if not os.access(path.parent, os.W_OK):

@@ -25,6 +25,7 @@ import numpy as np
 
 from misnet.audit.provenance import date_of, made_by, price_values, sha256_of
 from misnet.datasets import BatchIterator, DataError
+from misnet.datasets.formats.files import printable
 from misnet.models.contract import Model, sizes, take
 from misnet.predicting.energy import energy_lines, energy_of
 from misnet.predicting.text import clip_lines, score_lines, timestep_lines
@@ -166,7 +167,7 @@ def main() -> int:
         from misnet.predicting.picture import clip_picture  # Matplotlib takes half a second
 
         answer = answers[0]
-        shown = " + ".join(Path(part).name for part in answer.asked.name.split(" + "))
+        shown = printable(" + ".join(Path(part).name for part in answer.asked.name.split(" + ")))
         title = f"{shown}: {names_of[answer.verdict.label]} ({model.config.title})"
         files["picture"] = clip_picture(title, answer.inputs, answer.verdict, names_of, model.heads)
     write_outputs(files, vars(args))

@@ -2,14 +2,17 @@
 
 import io
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from misnet.audit.report import count_batches
-from misnet.datasets import BatchIterator, load_dataset
+from misnet.datasets import BatchIterator, DataError, load_dataset
+from misnet.tools.outputs import check_outputs
 from misnet.training.run import load_run
 from misnet.training.step import evaluate
 from snncore import arithmetic
@@ -256,3 +259,13 @@ def test_a_run_that_did_not_write_its_classes_shows_them_by_number(folder_run, c
     found, result = predicted(call, tmp_path / "a.json", folder, *pair(folder_run, 0))
     assert found["class_names"] == ["0", "1"]
     assert "an earlier version trained this run and did not write its classes" in result.out
+
+
+def test_no_device_or_pipe_is_replaced_by_a_file(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/stdout"), Path("/dev/fd/1"), Path("/dev/null")):
+        with pytest.raises(DataError, match=f"--json: expected a file to write, found the device or pipe {path}"):
+            check_outputs({"json": path})
+    check_outputs(
+        {"json": tmp_path / "a.json", "picture": Path("/dev/shm/a.png") if Path("/dev/shm").is_dir() else None}
+    )
