@@ -13,7 +13,7 @@ from snncore.files import replace_file
 
 __all__ = ["check_output", "check_outputs", "write_outputs"]
 
-OUTPUTS = ("json", "html", "latex", "nir_table", "output", "picture")
+OUTPUTS = ("json", "html", "latex", "nir_table", "picture")
 INPUTS = ("layers", "spikes", "nir", "inputs", "prices")
 
 
