@@ -1,11 +1,5 @@
 """Predict: what a trained network says of a clip of yours, how its verdict forms, and what that costs.
 
-    python tools/predict.py runs/first digit.png tone.wav     a sound and an image
-    python tools/predict.py runs/mine clip.mp4                a video with its sound
-    python tools/predict.py runs/mine clips/                  every clip in a folder
-    python tools/predict.py runs/first --sample 17            a test sample of the run's own data set
-    python tools/predict.py --weights best.safetensors clip.mp4
-
 Files are read exactly as the test samples of the run's data set are. Printed are the class scores of every head, the
 verdict after each timestep, what becomes of it where one modality is silenced (its input all zeros), and the energy of
 this one sample by every counting rule. Several clips get a line each; one that cannot be read is named, and the exit
@@ -13,7 +7,11 @@ status is 1 in the end.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
+    import gc
+
     import _checkout as _checkout
+
+    gc.disable()  # until all is imported: looking for garbage among modules takes a sixth of the time to an answer
 
 import argparse
 import os
@@ -31,7 +29,9 @@ from misnet.models.contract import Model, sizes, take
 from misnet.predicting.energy import energy_lines, energy_of
 from misnet.predicting.text import clip_lines, score_lines, timestep_lines
 from misnet.predicting.verdict import Verdict, deciding, verdict_of
+from misnet.tools import loudness
 from misnet.tools.clips import Asked, asked_of, class_names_of
+from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose, say
 from misnet.tools.naming import Parser, called
 from misnet.tools.outputs import check_outputs, write_outputs
 from misnet.tools.parts import PARTS
@@ -51,13 +51,37 @@ from snncore import to_device
 from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, Prices, load_prices
 from snncore.files import json_bytes
 
+EXAMPLES = (
+    (
+        "a video with its sound, and a picture of the answer",
+        "python tools/predict.py runs/mine clip.mp4 --picture clip.png",
+    ),
+    ("an image and a sound", "python tools/predict.py runs/first digit.png tone.wav"),
+    ("every clip in a folder, all figures in a file", "python tools/predict.py runs/mine clips --json clips.json"),
+    ("a test sample of the run's own data set", "python tools/predict.py runs/first --sample 17"),
+    ("a checkpoint alone, without its run folder", "python tools/predict.py --weights best.safetensors clip.mp4"),
+)
+
+
+class ClipParser(Parser):
+    """A parser whose options may stand between the run and the clips."""
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse the command line as `Parser` does."""
+        loudness.reset()
+        found, extra = self.parse_known_intermixed_args(args, namespace)
+        if extra:
+            self.error(f"unrecognized arguments: {' '.join(extra)}{self._meant(extra)}")
+        return found
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = Parser(
+    parser = ClipParser(
         usage="%(prog)s RUN CLIP [CLIP ...] [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=EXAMPLES,
     )
     parser.add_argument(
         "places",
@@ -83,11 +107,11 @@ def make_parser() -> argparse.ArgumentParser:
         "--data-dir", metavar="DIR", default=argparse.SUPPRESS, help="of --sample, where the files lie elsewhere by now"
     )
     out = parser.add_argument_group("output")
-    out.add_argument("--full", action="store_true", help="print everything of each clip, though there are several")
     out.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every clip to a JSON file")
     out.add_argument(
         "--picture", type=Path, metavar="FILE", help="draw what the network is given and says of it: a PNG"
     )
+    add_loudness_options(parser, "the verdict on each clip", "everything of each clip, though there are several")
     add_device_options(parser)
     add_arithmetic_option(parser)
     return parser
@@ -107,7 +131,7 @@ class Answer:
 def main() -> int:
     """Predict, write and print, and return the exit status: 1 if a clip could not be used."""
     parser = make_parser()
-    args = parser.parse_intermixed_args()  # options may stand between run and clips
+    args = parser.parse_args()
     if args.weights is None and not args.places:
         parser.error("expected a run folder or a checkpoint, and clips")
     place, names = (args.weights, args.places) if args.weights else (args.places[0], args.places[1:])
@@ -146,9 +170,9 @@ def main() -> int:
         title = f"{shown}: {names_of[answer.verdict.label]} ({model.config.title})"
         files["picture"] = clip_picture(title, answer.inputs, answer.verdict, names_of, model.heads)
     write_outputs(files, vars(args))
-    print("\n".join(lines_of(answers, model, source, args.full or len(asked) == 1)))
+    print("\n".join(lines_of(answers, model, source, is_verbose() or len(asked) == 1)))
     for name in files:
-        print(f"\nwrote {vars(args)[name]}")
+        say(f"\nwrote {vars(args)[name]}")
     for message in errors.values():
         complain(message, DATA)
     return DATA if errors else 0
@@ -229,6 +253,8 @@ def report(
 def lines_of(answers: list[Answer], model: Model, source: Source, full: bool) -> list[str]:
     """Return the lines that are printed."""
     class_names, config = class_names_of(source), model.config
+    if is_quiet():
+        return [f"{answer.asked.name}: {class_names[answer.verdict.label]}" for answer in answers]
     trained = f"trained on {source.settings.get('dataset')}; {source.path}"
     lines = [f"{config.title}, {sizes(config)}, T={config.timesteps}, {trained}"]
     if source.class_names is None:
@@ -259,11 +285,13 @@ def lines_of(answers: list[Answer], model: Model, source: Source, full: bool) ->
         lines += [
             "",
             *clip_lines(table, class_names),
-            f"energy by rule {rule}; everything of each clip: --full, --json",
+            f"energy by rule {rule}; everything of each clip: --verbose, --json",
         ]
         lines += [f"note: {note}" for answer in answers for note in answer.notes]
     return lines
 
 
 if __name__ == "__main__":
+    gc.freeze()
+    gc.enable()
     run_tool(main)

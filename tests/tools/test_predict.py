@@ -136,8 +136,10 @@ def test_several_clips_and_a_bad_one_among_them(folder_run, call, tmp_path):
     assert len(table) == 2
     assert "audio silenced" in result.out
     assert "after timestep" not in result.out
-    result = call("predict", folder_run / "run", *names, "--full")
+    result = call("predict", folder_run / "run", *names, "--verbose")
     assert (result.status, result.out.count("after timestep")) == (1, 2)
+    result = call("predict", "--quiet", folder_run / "run", *good)
+    assert (result.status, result.out) == (0, f"{' + '.join(map(str, good))}: {found['clips'][0]['class']}\n")
 
 
 def test_a_folder_of_pairs_and_lists_from_a_file_and_from_standard_input(folder_run, call, tmp_path, monkeypatch):
