@@ -13,7 +13,7 @@ from snncore.files import replace_file
 
 __all__ = ["check_output", "check_outputs", "write_outputs"]
 
-OUTPUTS = ("json", "html", "latex", "nir_table", "output", "picture")
+OUTPUTS = ("json", "html", "latex", "nir_table", "picture")
 DEVICES = (Path("/dev"), Path("/dev/fd"))  # not what lies deeper: /dev/shm holds files
 INPUTS = ("layers", "spikes", "nir", "inputs", "prices")
 

@@ -3,10 +3,6 @@
 Takes run folders that tools/train.py wrote, and folders of several seeds. What tools/evaluate.py and tools/audit.py
 would say of the test samples is taken from RUN/evaluation.json and RUN/audit.json, where these are of the weights that
 lie there, and else measured, which takes about as long as the two tools do.
-
-    python tools/report.py runs/first                       # report.html
-    python tools/report.py runs/first --quick               # only what lies in the folder, at once
-    python tools/report.py runs/concat runs/mlp -o both.html   # folders of seeds: mean and standard deviation
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
@@ -29,13 +25,19 @@ from misnet.tools.seeds import SEEDS, folders_of
 from misnet.tools.toolkit import UsageError, add_arithmetic_option, add_data_options, run_tool
 from snncore.checkpoint import CheckpointError
 
+EXAMPLES = (
+    ("a run, as report.html", "python tools/report.py runs/first"),
+    ("only what lies in the folder, at once", "python tools/report.py runs/first --quick"),
+    ("folders of seeds: mean and standard deviation", "python tools/report.py runs/concat runs/mlp -o both.html"),
+)
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, examples=EXAMPLES)
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, or folder of several seeds")
     parser.add_argument(
-        "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="page to write (report.html)"
+        "-o", "--html", type=Path, default=Path("report.html"), metavar="FILE", help="page to write (report.html)"
     )
     parser.add_argument("--quick", action="store_true", help="measure nothing; show what lies in the folders")
     parser.add_argument(
@@ -93,11 +95,11 @@ def main() -> None:
         page = report_page(runs, made, grouped(found, runs), cells(found), words_on(found), found.notes)
     else:
         page = report_page(runs, made)
-    write_outputs({"output": page.encode()}, vars(args))
+    write_outputs({"html": page.encode()}, vars(args))
     for run in runs:
         for text in run.missing:
             print(f"note: {run.folder}: {text}")
-    print(f"wrote {args.output}")
+    print(f"wrote {args.html}")
 
 
 if __name__ == "__main__":

@@ -230,15 +230,15 @@ def _evaluate(args: argparse.Namespace, seen: Predictions) -> dict[str, float]:
 
 
 def _pictures(folder: Path) -> tuple[list[Path], list[str]]:
-    """Return pictures in the folder that others drew, as many as a page takes, and a sentence on those left out."""
+    """Return pictures that others drew into the folder, as many as a page takes, and a sentence on those left out."""
     shown, left_out, size = [], [], 0
-    for file in sorted(folder.glob("*.png")):
+    for file in (*sorted(folder.glob("*.png")), *sorted((folder / "pictures").glob("*.png"))):  # as visualize.py does
         if file.name in DRAWN:
             continue
         size += file.stat().st_size
         (shown if size <= PICTURES else left_out).append(file)
     names = ", ".join(file.name for file in left_out)
-    return shown, [f"Pictures left out, as the page would be above {PICTURES >> 20} MiB: {names}."] if left_out else []
+    return shown, [f"Pictures left out, as they are above {PICTURES >> 20} MiB together: {names}."] if left_out else []
 
 
 def results_of(runs: list[RunReport]) -> list[Result]:

@@ -7,6 +7,7 @@ import pytest
 
 from misnet.tools.reporting import AUDIT, EVALUATION
 from snncore.checkpoint import load_checkpoint, save_checkpoint
+from tests.misnet.report.runs import picture
 from tests.misnet.training.folders import write_run
 from tests.support.markup import faults
 from tests.tools.test_train import metrics
@@ -23,7 +24,10 @@ def page_of(result, file):
 
 def test_what_is_not_there_is_measured_kept_and_used_again(copy_of_run, call, tmp_path, monkeypatch):
     folder, file = copy_of_run(), tmp_path / "a.html"
+    (folder / "pictures").mkdir()
+    picture(folder / "pictures" / "raster.png")  # as tools/visualize.py draws them
     shown = page_of(call("report", folder, "-o", file, "--keep", "--device", "cpu"), file)
+    assert re.findall(r'<img alt="([^"]*)"', shown) == ["raster.png"]
     last = metrics(folder)[-1]
     evaluation, audit = (json.loads((folder / name).read_text()) for name in (EVALUATION, AUDIT))
     for head in ("av", "a", "v"):
@@ -103,11 +107,11 @@ def test_data_that_are_gone_leave_a_page_that_says_so(copy_of_run, call, tmp_pat
     [
         (["{0}/none"], 1, "error: {0}/none/config.json: no such file; expected the config.json of a training run\n"),
         (["{0}/a", "{0}/a"], 2, "error: RUN: expected each run once, found {0}/a twice\n"),
-        (["{0}/a", "-o", "{0}"], 1, "error: --output: expected a file to write, found the folder {0}\n"),
+        (["{0}/a", "-o", "{0}"], 1, "error: --html: expected a file to write, found the folder {0}\n"),
         (
             ["{0}/a", "-o", "{0}/no/a.html"],
             1,
-            "error: --output: expected a file in a folder that exists, found {0}/no/",
+            "error: --html: expected a file in a folder that exists, found {0}/no/",
         ),
         (["{0}/a", "--batch-size", "0"], 2, "--batch-size: expected at least 1, found 0\n"),
         (["{0}/a", "--keep", "--quick"], 2, "--keep: expected it without --quick, which measures nothing to be kept\n"),
