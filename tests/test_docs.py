@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import snncore
+
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
@@ -33,6 +35,11 @@ def test_one_line_of_output_cannot_serve_two_comments():
     block = "print(a)  # True\nprint(b)  # True\n"
     assert missing_lines(block, "True\nTrue\n") == []
     assert missing_lines(block, "True\nFalse\n") == ["True"]
+
+
+def test_every_name_of_the_public_api_is_on_its_page():
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    assert [name for name in snncore.__all__ if f"`{name}`" not in page] == []
 
 
 def test_there_are_examples_to_run():
