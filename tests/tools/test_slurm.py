@@ -18,13 +18,13 @@ def test_the_script_starts_a_run_and_goes_on_with_one(tmp_path):
         done = subprocess.run(
             ["bash", SCRIPT], cwd=tmp_path, env={"PATH": path, **variables}, capture_output=True, text=True, check=True
         )
-        return done.stdout.split()
+        return done.stdout.strip()
 
     first = queued(OPTIONS="--dataset crema-d --size 128", MPI="pmix")
     assert first == (
         "--kill-on-bad-exit=1 --mpi=pmix python tools/train.py --output-dir runs/crema-d --dataset crema-d --size 128"
-    ).split()  # fmt: skip
+    )
     (tmp_path / "runs" / "crema-d").mkdir(parents=True)
     (tmp_path / "runs" / "crema-d" / "config.json").touch()
-    assert queued() == "--kill-on-bad-exit=1 python tools/train.py --resume runs/crema-d".split()
+    assert queued() == "--kill-on-bad-exit=1 python tools/train.py --resume runs/crema-d"
     assert len(SCRIPT.read_text().splitlines()) == 10
