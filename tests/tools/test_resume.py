@@ -149,6 +149,7 @@ def test_options_of_the_process_are_remembered_unless_given_again(copy_of_run, c
         "memory_limit": None,
         "tf32": False,
         "cuda_graph": "auto",
+        "sync_batch_norm": None,
         "arithmetic": "float32",
         "log": "",
     }
