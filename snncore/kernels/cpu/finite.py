@@ -15,8 +15,9 @@ LIMIT = LARGEST.view(np.uint32)
 def largest_bits(words):
     """Largest of words [n], uint32, without their sign. One thread: others take longer to wake up."""
     most = np.uint32(0)
-    for word in words:
-        most = max(most, word & MAGNITUDE)
+    for i in range(len(words)):
+        bits = np.uint32(words[i] & MAGNITUDE)  # Numba widens what `&` gives
+        most = bits if bits > most else most
     return most
 
 
