@@ -75,12 +75,15 @@ class Node:
         # what was saved, and how often it had been changed by then: (what it is called, version, count)
         self.watched: list[tuple[str, Version, int]] = []
         if saved := _saved(function):
-            kept = [x for x in saved if x is not None]
+            kept: dict[int, list[Array]] = {}  # by owner: arrays of different owners share nothing
+            for x in saved:
+                if x is not None:
+                    kept.setdefault(id(_owner(x)), []).append(x)
             self.watched = [
                 (f"{kind} {i}", x.version, x.version.count)
                 for kind, tensors in (("input", inputs), ("output", outputs))
                 for i, x in enumerate(tensors)
-                if x is not None and any(_share_memory(x.data, y) for y in kept)
+                if x is not None and any(_share_memory(x.data, y) for y in kept.get(id(_owner(x.data)), ()))
             ]
 
     def check(self) -> None:

@@ -1,7 +1,7 @@
 """Audit the energy of a network: exact operation counts on real inputs, read by every counting rule.
 
-`python tools/audit.py RUN_DIR` audits a trained run; `python tools/audit.py --variant XS` a network with fresh weights
-(its batch statistics those of some training samples), which says what its shapes cost and little about its spikes.
+`python tools/audit.py runs/first` audits a trained run; `python tools/audit.py --variant XS` a network with fresh
+weights and batch statistics of 32 training samples: what its shapes cost, not how often a trained network spikes.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed

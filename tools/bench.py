@@ -49,11 +49,11 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--variant", choices=("XS", "S", "L", "XL"), help="size of Table 1 (default: S)")
-    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples a step (default: 8)")
+    parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples per step (default: 8)")
     parser.add_argument("--timesteps", type=int, metavar="T", help="timesteps (default: 4)")
     parser.add_argument("--size", type=int, help="height and width of both inputs (default: 32)")
     parser.add_argument("--threads", type=int, default=1, help="threads of the kernels that are compared (default: 1)")
-    parser.add_argument("--steps", type=int, default=5, help="counted steps of each program (default: 5)")
+    parser.add_argument("--steps", type=int, default=5, help="timed steps of each program (default: 5)")
     parser.add_argument("--run", type=Path, metavar="RUN_DIR", help="take network, weights and data of a run")
     parser.add_argument(
         "--density",

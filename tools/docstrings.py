@@ -12,7 +12,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-__all__ = ["is_text", "public_names", "stand_in_for", "tree_of", "undocumented"]
+__all__ = ["is_text", "public_names", "stand_in_for", "tree_of", "undocumented", "value_docs"]
 
 
 def undocumented(module: str) -> list[str]:
@@ -35,7 +35,7 @@ def undocumented(module: str) -> list[str]:
             missing += [f"{module}.{name}.{member}" for member in _bare_members(value)]
         elif inspect.isroutine(value):
             missing += [] if inspect.getdoc(value) else [f"{module}.{name}"]
-        elif name not in _values_with_docs(page, name):
+        elif value_docs(page, name) is None:
             missing.append(f"{module}.{name}")
     return missing
 
@@ -68,9 +68,10 @@ def _bare_members(kind: type) -> Iterator[str]:
             yield name
 
 
-def _values_with_docs(page: types.ModuleType, name: str) -> set[str]:
-    """Return the documented values of a module, and of the one that it takes `name` from."""
-    return set().union(*(_documented_values(Path(path)) for path in _sources(page, name)))
+def value_docs(page: types.ModuleType, name: str) -> str | None:
+    """Return the docstring of a value that a module exports, its own or taken from another; None without one."""
+    found = (_documented_values(Path(path)).get(name) for path in _sources(page, name))
+    return next((text for text in found if text), None)
 
 
 def _sources(page: types.ModuleType, name: str) -> Iterator[str]:
@@ -91,13 +92,14 @@ def is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _documented_values(path: Path) -> set[str]:
-    found: set[str] = set()
-    body = tree_of(path).body
-    for node, after in pairwise(body):
+def _documented_values(path: Path) -> dict[str, str]:
+    """Docstrings of the values of a module by their names."""
+    found: dict[str, str] = {}
+    for node, after in pairwise(tree_of(path).body):
         if is_text(after) and isinstance(node, ast.Assign | ast.AnnAssign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            found |= {target.id for target in targets if isinstance(target, ast.Name)}
+            text = inspect.cleandoc(after.value.value)  # type: ignore[attr-defined]
+            found |= {target.id: text for target in targets if isinstance(target, ast.Name)}
     return found
 
 

@@ -74,7 +74,8 @@ def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: Fir
         lines.append(f"accuracy, {text:<18} {100 * row[f'test_accuracy_{head}']:6.2f} %")
     lines.append(f"\n{'class':<20} {'samples':>8} {'precision':>10} {'recall':>8} {'F1':>8}")
     for r in table:
-        lines.append(f"{r['class']:<20} {r['samples']:>8} {r['precision']:>10.3f} {r['recall']:>8.3f} {r['f1']:>8.3f}")
+        shown = [f"{r[key]:.3f}" if r["samples"] else "-" for key in ("precision", "recall", "f1")]  # none: no figure
+        lines.append(f"{r['class']:<20} {r['samples']:>8} {shown[0]:>10} {shown[1]:>8} {shown[2]:>8}")
     lines.append(f"\n{'neuron layer':<34} {'firing rate':>11}")
     lines += [f"{path:<34} {rate:>11.4f}" for path, rate in rates.rates().items()]
     lines.append(f"{'all neurons':<34} {rates.mean():>11.4f}")

@@ -73,7 +73,13 @@ def timing_parts(cupy: Any, layer: Layer, device: str, quick: bool) -> Iterator[
 def main() -> int:
     """Run everything, print it and write it; returns the exit status."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--output", type=Path, default=Path("gpu_selftest.txt"), metavar="FILE", help="report to write")
+    parser.add_argument(
+        "--output",
+        type=Path,
+        default=Path("gpu_selftest.txt"),
+        metavar="FILE",
+        help="report to write (default: %(default)s)",
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes: checks as before, timings that say little")
     parser.add_argument("--no-timings", action="store_true", help="checks only, as under compute-sanitizer")
     parser.add_argument(

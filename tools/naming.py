@@ -96,6 +96,8 @@ class _Print(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, value: Any, option: Any = None) -> None:
         name = Path(sys.argv[0]).stem.removeprefix("misnet-")
+        if name not in COMMANDS:
+            parser.error(f"{option}: {name} is not installed as a command, so that no shell could complete its name")
         try:
             print(script_for(parser, f"misnet-{name}", value))
         except CompletionError as error:

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from misnet.datasets import describe
+from misnet.datasets.download import DOWNLOADS, fetch, question
 from misnet.datasets.formats.files import printable
 from misnet.datasets.prepared.cache import verify_cache
 from misnet.datasets.prepared.checking import Report, check
@@ -45,6 +46,7 @@ from misnet.tools.toolkit import (
 )
 
 EXAMPLES = (
+    ("fetch the files, after a question", "python tools/prepare.py mnist-fsdd --data-dir DIR --download"),
     ("do the labels fit?", "python tools/prepare.py mnist-fsdd --data-dir DIR --preview samples.png"),
     ("what is damaged, what is in two splits?", "python tools/prepare.py mnist-fsdd --data-dir DIR --check"),
     (
@@ -58,7 +60,7 @@ EXAMPLES = (
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
     parser = Parser(
-        usage="%(prog)s NAME [--data-dir DIR] (--preview FILE|--check|--output-dir CACHE|--verify CACHE) [options]",
+        usage="%(prog)s NAME (--download | --preview | --check | --output-dir | --verify) ... [options]",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in REGISTRY),
@@ -69,6 +71,8 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--data-dir", metavar="DIR", help="folder with the files of a data set that needs some")
     what = parser.add_argument_group("what to do, in this order")
+    some = f"fetch the files into --data-dir, after a question; offered for {', '.join(DOWNLOADS)}"
+    what.add_argument("--download", action="store_true", help=some)
     what.add_argument("--verify", type=Path, metavar="CACHE", help="read a cache whole and compare it with its hashes")
     what.add_argument("--preview", type=Path, metavar="FILE", help="draw samples of each class into a PNG")
     what.add_argument("--check", action="store_true", help="go through all samples, and prepare only if they are clean")
@@ -203,12 +207,33 @@ def fill(args: argparse.Namespace, request: Request) -> int:
     return 0
 
 
+def download(args: argparse.Namespace) -> int:
+    """Ask, fetch the files of a data set, and return the exit status: 130 if the answer was no."""
+    if args.name not in DOWNLOADS:
+        what = f"expected one of {', '.join(DOWNLOADS)}, found {args.name}; docs/data.md says where its files are"
+        raise UsageError(f"--download: {what}")
+    if args.data_dir is None:
+        raise UsageError("--download: expected --data-dir DIR too, the folder for the files")
+    folder = Path(args.data_dir)
+    try:
+        answer = input(question(args.name, folder))
+    except EOFError:
+        raise UsageError("--download: expected an answer, found the end of the input; `echo y |` answers") from None
+    if answer.strip().lower() not in ("y", "yes"):
+        return complain("nothing was downloaded", STOPPED)
+    for line in fetch(args.name, folder):
+        say(line)
+    return 0
+
+
 def main() -> int:
     """Verify, draw, check and prepare, whatever is asked for; return the exit status."""
     parser = make_parser()
     args = parser.parse_args()
-    if not (args.verify or args.preview or args.check or args.output_dir):
-        parser.error("expected at least one of --preview FILE, --check, --output-dir CACHE and --verify CACHE")
+    if not (args.download or args.verify or args.preview or args.check or args.output_dir):
+        parser.error(
+            "expected at least one of --download, --preview FILE, --check, --output-dir CACHE and --verify CACHE"
+        )
     if args.jobs < 1:
         raise UsageError(f"--jobs: expected at least 1, found {args.jobs}")
     if args.seed < 0:
@@ -217,6 +242,8 @@ def main() -> int:
     bad = options.pop("on_bad_sample", "error")
     if bad not in ("error", "skip"):
         raise UsageError(f"--on-bad-sample: expected error or skip, found {bad!r}")
+    if args.download and (status := download(args)):
+        return status
     request = Request(args.name, args.data_dir, args.timesteps, args.size, args.seed, options, bad)
     with wrong_usage(options):
         if args.verify:

@@ -17,17 +17,20 @@ OPTIONS: dict[str, Any] = {
     "memory_limit": None,
     "tf32": False,
     "cuda_graph": "auto",
+    "sync_batch_norm": None,  # with several ranks of less than 16 samples
     "arithmetic": "float32",  # or what SNNCORE_ARITHMETIC says, for a new run
     "log": "",  # metrics.csv and run.log alone
 }
 """Each with its default."""
 
+SWITCHES = ("tf32", "sync_batch_norm")
 KINDS = {
     "save_every": str,
     "device": str,
     "memory_limit": int | float | None,
     "tf32": bool,
     "cuda_graph": str,
+    "sync_batch_norm": bool | None,
     "arithmetic": str,
     "log": str,
 }
@@ -46,7 +49,7 @@ def process_options(given: dict[str, Any]) -> dict[str, Any]:
             if name not in OPTIONS:
                 near = nearest_words(name, OPTIONS)
                 raise UsageError(f"{path}: unknown option {name!r}; known are {', '.join(OPTIONS)}{near}")
-            if not isinstance(value, KINDS[name]) or (isinstance(value, bool) and name != "tf32"):
+            if not isinstance(value, KINDS[name]) or (isinstance(value, bool) and name not in SWITCHES):
                 raise UsageError(f"{path}: {name}: expected a value like {OPTIONS[name]!r}, found {value!r}")
         if (graph := known.get("cuda_graph", "auto")) not in CUDA_GRAPH:
             raise UsageError(f"{path}: cuda_graph: expected auto, on or off, found {graph!r}")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from misnet._checkout import how_to_install
 from misnet.tools.docstring_names import unresolved
-from misnet.tools.docstrings import public_names, stand_in_for, undocumented
+from misnet.tools.docstrings import public_names, stand_in_for, undocumented, value_docs
 from misnet.tools.naming import Parser
 from misnet.tools.toolkit import DATA, UsageError, run_tool
 
@@ -61,6 +61,7 @@ def build(folder: Path) -> list[str]:
     """Write the pages into a folder; returns what pdoc warns of. Raises UsageError where it is not installed."""
     try:
         import pdoc
+        import pdoc.doc_ast
         from pdoc.render_helpers import markdown_extensions
     except ImportError:
         raise UsageError(f"pdoc is not installed; install it with: {how_to_install('pdoc', 'docs')}") from None
@@ -72,6 +73,9 @@ def build(folder: Path) -> list[str]:
     ):
         warnings.simplefilter("always")
         Path(style, "custom.css").write_text(STYLE, encoding="utf-8")
+        for page in map(importlib.import_module, PAGES):  # pdoc finds only those that stand in the page's own file
+            docs = {name: value_docs(page, name) for name in public_names(page)}
+            pdoc.doc_ast.walk_tree(page).var_docstrings.update({name: text for name, text in docs.items() if text})
         pdoc.render.configure(template_directory=Path(style), footer_text="snncore and MISNet")
         pdoc.pdoc(*_roots(), output_directory=folder)
     return [f"{warning.filename}: {str(warning.message).strip().splitlines()[0]}" for warning in caught]

@@ -83,7 +83,7 @@ def take_up(
         content["settings"] |= changed
         content |= recorded
         if changed:
-            run.save()  # the checkpoint first: a run that is cut off here is taken up by the same command
+            run.write()  # the checkpoint first: a run that is cut off here is taken up by the same command
         write_file(path, (json.dumps(content, indent=2) + "\n").encode())
         for name, value in changed.items():
             journal.log(f"{name}: {value} from here on, {before[name]} before")

@@ -1,51 +1,52 @@
-"""Train a network: `python tools/train.py --variant S` runs on two cores in minutes and needs no files.
-
-Without further options it trains on dialpad, a small built-in audio-visual set. A run folder then holds
-config.json, metrics.csv, last.safetensors, previous.safetensors, best.safetensors, curves.png and run.log; Ctrl-C
-saves and leaves, and `--resume RUN_DIR` goes on to the same weights as a run that was never stopped.
-"""
+"""Train a network: `python tools/train.py --variant S`. The command line and its help: `train_options`."""
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
     import _checkout as _checkout
 
-import argparse
 import math
 import shlex
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import closing, suppress
+from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from misnet.audit.provenance import sha256_of
-from misnet.datasets import AUGMENTATIONS, Augmentation, BatchIterator, Prefetch, describe
-from misnet.datasets.registry import REGISTRY
+from misnet.datasets import Augmentation, BatchIterator, Prefetch
 from misnet.models.config import ModelConfig
 from misnet.models.contract import Model, sizes
-from misnet.models.options import add_model_options, first_look, split
-from misnet.models.registry import DEFAULT, build
-from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose
-from misnet.tools.naming import Parser, called
+from misnet.models.options import first_look, split
+from misnet.models.registry import build
+from misnet.tools.loudness import is_quiet, is_verbose
+from misnet.tools.naming import called
 from misnet.tools.networks import new_config
 from misnet.tools.parts import Parts
 from misnet.tools.process_options import process_options, seconds_of
-from misnet.tools.seeds import is_of_seeds, seeds_of, train_seeds
-from misnet.tools.settings import RECIPES, SCHEDULES, Choice, gather, model_of
+from misnet.tools.ranks import (
+    Silent,
+    Watch,
+    describe_sharing,
+    device_of_rank,
+    job,
+    refuse_strangers,
+    share_cores,
+    synchronises,
+)
+from misnet.tools.seeds import is_of_seeds, train_seeds
+from misnet.tools.settings import Choice, gather, model_of
 from misnet.tools.taking_up import fingerprints, is_begun, take_up
 from misnet.tools.toolkit import (
     STOPPED,
     StopRequest,
     UsageError,
-    add_arithmetic_option,
-    add_data_options,
-    add_device_options,
-    add_graph_option,
     arithmetic_from,
     device_from,
     progress,
     run_tool,
 )
+from misnet.tools.train_options import make_parser
+from misnet.training.hang import in_time
 from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock, make_new_folder
 from misnet.training.loggers import Loggers, makers_of
@@ -55,107 +56,8 @@ from misnet.training.run import Run, Stopped, write_config
 from misnet.training.selection import describe_best, describe_early_end
 from misnet.training.sources import read_source, start_from
 from snncore.optim import OPTIMIZERS
+from snncore.parallel import Comm, world
 from snncore.schedules import Constant, Cosine, Schedule
-
-EXAMPLES = (
-    ("minutes on two cores, nothing to download", "python tools/train.py --variant S --output-dir runs/first"),
-    ("go on with it for ten more epochs", "python tools/train.py --resume runs/first --epochs 15"),
-    ("three seeds, with mean and spread", "python tools/train.py --variant XS --seeds 0,1,2 --output-dir runs/seeds"),
-    (
-        "recorded data, the best epoch chosen by a tenth of the training samples",
-        "python tools/train.py --dataset mnist-fsdd --data-dir DIR --variant XS --val-part 0.1",
-    ),
-    ("another network, with its own switches", "python tools/train.py --model spikformer --timesteps 4"),
-)
-
-
-def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
-    """Return the parser for a model; options not given are absent from the namespace."""
-    epochs = ", ".join(f"{entry.default_epochs} for {name}" for name, entry in REGISTRY.items())
-    parser = Parser(
-        usage="%(prog)s [--model NAME] [options]",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        argument_default=argparse.SUPPRESS,
-        epilog="data sets:\n\n" + "\n\n".join(describe(name) for name in REGISTRY),
-        examples=EXAMPLES,
-    )
-    more = "the settings, the switches of the network and the software versions in force"
-    add_loudness_options(parser, "what the run reached", more)
-    add_data_options(parser)
-    group = parser.add_argument_group("training")
-    group.add_argument("--recipe", choices=tuple(RECIPES), help="default: Adam, lr 2e-3, cosine; paper: SGD 0.9, 1e-3")
-    group.add_argument("--epochs", type=int, help=f"passes over the training set (default: {epochs})")
-    group.add_argument("--batch-size", type=int, help="samples a step (default: 32)")
-    group.add_argument(
-        "--accumulate", type=int, metavar="K", help="compute a batch in K parts, with less memory (default: 1)"
-    )
-    group.add_argument(
-        "--augment",
-        type=lambda text: [name for name in text.split(",") if name],
-        metavar="NAMES",
-        help=f"random changes of training samples, some of {', '.join(AUGMENTATIONS)}, with commas (default: none)",
-    )
-    group.add_argument(
-        "--weights",
-        metavar="RUN_OR_FILE",
-        help="start from the weights of another run (its last epoch) or of a checkpoint, such as RUN/best.safetensors, "
-        "of a network with the same switches; where the classes differ, the heads start anew",
-    )
-    group.add_argument("--optimizer", choices=tuple(OPTIMIZERS), help="instead of the recipe's")
-    group.add_argument("--lr", type=float, help="learning rate, instead of the recipe's")
-    group.add_argument("--final-lr", type=float, help="where the cosine ends, instead of the recipe's")
-    group.add_argument("--momentum", type=float, help="of SGD, instead of the recipe's")
-    group.add_argument("--weight-decay", type=float, help="instead of the recipe's")
-    group.add_argument("--schedule", choices=SCHEDULES, help="of the learning rate (default: cosine)")
-    group.add_argument("--warmup-steps", type=int, help="steps in which the learning rate rises (default: 0)")
-    group.add_argument(
-        "--clip-norm", type=float, metavar="NORM", help="limit the common norm of all gradients (default: no limit)"
-    )
-    group.add_argument("--seed", type=int, help="of weights, data and order (default: 0); repeats a run bit for bit")
-    group.add_argument(
-        "--seeds",
-        type=seeds_of,
-        metavar="SEEDS",
-        help="a run for each of these, as 0,1,2, and their mean and deviation",
-    )
-    group.add_argument(
-        "--data-seed",
-        type=int,
-        metavar="SEED",
-        help="of pairs, splits and limits of the data (default: that of --seed)",
-    )
-    select = parser.add_argument_group("choosing the best epoch (default: by the test samples)")
-    select.add_argument("--val-part", type=float, metavar="PART", help="by this part of the training split, held out")
-    select.add_argument(
-        "--val-split", action=argparse.BooleanOptionalAction, help="by the val split that the data set brings"
-    )
-    select.add_argument("--patience", type=int, metavar="N", help="end after N epochs without a better one")
-    add_device_options(parser)
-    add_graph_option(parser)
-    add_arithmetic_option(parser)
-    run = parser.add_argument_group("run folder")
-    run.add_argument("--output-dir", metavar="DIR", help="folder to write (default: runs/<dataset>-<network>-<time>)")
-    run.add_argument(
-        "--resume",
-        metavar="RUN_DIR",
-        help="go on with a run that was stopped; --epochs makes it longer, other rates, schedule or augmentation hold "
-        "from here on; --save-every and options of the device are those of the run unless given",
-    )
-    run.add_argument(
-        "--save-every",
-        metavar="TIME",
-        help="save within epochs too, after 90s, 10min, 2h (default: 10min); 0: after each epoch alone",
-    )
-    run.add_argument(
-        "--log",
-        metavar="NAMES",
-        help="tell others each epoch too, with commas: tensorboard (into RUN_DIR/tensorboard), or a function of your "
-        "own as MODULE:FUNCTION or FILE.py:FUNCTION, see docs/reports.md",
-    )
-    run.add_argument("--config", metavar="FILE", help="start from the config.json of another run; options override it")
-    add_model_options(parser, model)
-    return parser
 
 
 def make_schedule(settings: dict[str, Any], steps: int) -> Schedule:
@@ -196,26 +98,35 @@ def check_is_free(folder: Path) -> None:
 
 def main() -> int:
     """Train, with one seed or several, and return the exit status."""
-    name = model_of(first_look(None, "config", "resume"))
-    given, switches = split(vars(make_parser(name).parse_args()))
-    seconds_of(given.get("save_every", "0"))  # a wrong option first, before files are read
-    if is_of_seeds(given):
+    comm = world()
+    with job(comm):
+        name = model_of(first_look(None, "config", "resume"))
+        given, switches = split(vars(make_parser(name).parse_args()))
+        seconds_of(given.get("save_every", "0"))  # a wrong option first, before files are read
+        if not is_of_seeds(given):
+            return train(given, switches, comm=comm)
+        if comm.size > 1:
+            raise UsageError(f"--seeds: expected one process, found {comm.size} ranks; train the seeds one by one")
         return train_seeds(given, switches, train)
-    return train(given, switches)
 
 
-def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | None = None) -> int:
+def train(
+    given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | None = None, comm: Comm | None = None
+) -> int:
     """Train one run as the options and switches say that were given, and return the exit status.
 
-    stop: asked after each batch; by default signals are turned into one once training begins.
+    stop: asked after each batch; by default signals are turned into one once training begins. comm: the processes that
+    train together, by default this one alone; rank 0 writes and speaks.
     """
+    comm = comm or Comm()
     choice = gather(given, switches)
     options = process_options(given)
     try:
         makers = makers_of(options["log"])
     except ValueError as error:
         raise UsageError(f"--log: {error}") from None
-    device = device_from(options)
+    comm, device = device_of_rank(comm, options, device_from(options))
+    share_cores(comm)
     summing = arithmetic_from(options, device)
     settings = choice.settings
     names = Parts(settings).names
@@ -223,7 +134,10 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     parts = dict(zip(names, found, strict=True))
     data, stamps = fingerprints(given, parts)
     recorded = {"options": options, "stamps": stamps}
+    whole = {"settings": settings, "network": config.to_dict(), "options": options, "data": data}
+    refuse_strangers(comm, whole)
     augment = Augmentation(settings["augment"], settings["seed"])
+    own = {"rank": comm.rank, "ranks": comm.size}
     model = build(choice.model, config, settings["seed"])
     class_names = parts["train"].class_names
     resumed = "resume" in given and is_begun(Path(given["resume"]))
@@ -233,18 +147,19 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
     model.to(device)
     try:
         batches = Prefetch(
-            BatchIterator(parts["train"], settings["batch_size"], seed=settings["seed"], augment=augment)
+            BatchIterator(parts["train"], settings["batch_size"], seed=settings["seed"], augment=augment, **own)
         )
         schedule = make_schedule(settings, settings["epochs"] * len(batches))
         optimizer = make_optimizer(settings, model)
     except ValueError as error:
         raise UsageError(str(error)) from None
-    folder = make_folder(given, settings, config)
-    journal = Journal(folder, quiet=is_quiet())
-    loggers = Loggers(makers, journal.warn)
+    folder = comm.exchange(make_folder(given, settings, config) if comm.rank == 0 else None)[0]
+    journal = Journal(folder, quiet=is_quiet()) if comm.rank == 0 else Silent(folder)
+    loggers = Loggers(makers if comm.rank == 0 else [], journal.warn)
+    synchronised = synchronises(options["sync_batch_norm"], settings["batch_size"], comm)
 
     def in_order(part: str) -> Prefetch:
-        return Prefetch(BatchIterator(parts[part], settings["batch_size"], shuffle=False))
+        return Prefetch(BatchIterator(parts[part], settings["batch_size"], shuffle=False, **own))
 
     run = Run(
         folder=folder,
@@ -271,6 +186,8 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         },
         seed=settings["seed"],
         cuda_graph=options["cuda_graph"] == "on",
+        comm=comm,
+        synchronised=synchronised,
     )
 
     def after_epoch() -> None:
@@ -280,19 +197,26 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
         journal.epoch_done(run.epochs - run.epoch)
 
     run.after_epoch = after_epoch
-    with FolderLock(folder), summing, closing(loggers):
-        if "resume" not in given:
+    with FolderLock(folder) if comm.rank == 0 else nullcontext(), summing, closing(loggers):
+        goes_on = True
+        if comm.rank == 0 and "resume" not in given:
             check_is_free(folder)  # nobody can begin one now
-            run.save()  # before config.json, so that whatever has one can go on
+            run.write()  # before config.json, so that whatever has one can go on
             write_config(folder, settings, choice.model, config, data, class_names, **recorded)
             journal.weights(0, model)
-        elif not take_up(run, journal, given, recorded, data):
+        elif comm.rank == 0:
+            goes_on = take_up(run, journal, given, recorded, data)
+        if not comm.exchange(goes_on)[0]:
             return 0
+        run.join()
         loggers.begin(folder, run.rows)
         samples = "pairs" if len(model.streams) == 2 else "samples"
         words = {"train": "training", "val": "validation", "test": "test"}
         *most, last = [f"{len(found)} {words[part]}" for part, found in parts.items()]
         memory = expected_memory(run, settings, journal)
+        watch = Watch(comm, folder)
+        if comm.size > 1:
+            journal.log(f"{describe_sharing(comm, settings['batch_size'], synchronised)}: {watch.describe()}")
         journal.log(
             f"{config.title}, {model.count_parameters():,} parameters, T={config.timesteps}, {sizes(config)}; "
             f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
@@ -303,7 +227,8 @@ def train(given: dict[str, Any], switches: dict[str, Any], stop: StopRequest | N
                 journal.log(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}")
         if begun:
             journal.log(begun)
-        return train_to_the_end(run, journal, stop or StopRequest())
+        with watch:
+            return train_to_the_end(run, journal, stop or StopRequest())
 
 
 def begin_with(place: str, model: Model, choice: Choice, class_names: Sequence[str]) -> str:
@@ -321,7 +246,10 @@ def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str
     """Return words on the memory that training will take, and warn if there is less; nothing on a GPU."""
     if run.device != "cpu":
         return ""
-    batch, parts = min(settings["batch_size"], settings["limit_train"] or settings["batch_size"]), run.accumulate
+    batch, parts = (
+        -(-min(settings["batch_size"], settings["limit_train"] or settings["batch_size"]) // run.comm.size),
+        run.accumulate,
+    )
     found = probe(run.model)
     if line := warning(found, batch, parts, available_mib()):
         journal.warn(line)
@@ -337,6 +265,10 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
 
     def shown(batches: Any, total: int, initial: int, text: str) -> Any:
         nonlocal first
+        if run.comm.size > 1:
+            batches = in_time(batches, run.comm, text)
+        if run.comm.rank > 0:
+            return batches
         if first:
             evaluated = len(run.test) + (0 if run.val is None else len(run.val))
             left = (run.epochs - run.epoch) * (len(run.train) + EVALUATED * evaluated) - initial
@@ -351,7 +283,8 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
     except Stopped:
         line = f"stopped and saved; go on with: {called('train')} --resume {folder}"
         with suppress(OSError, ValueError):  # the terminal may be gone
-            print(line, file=sys.stderr)
+            if run.comm.rank == 0:
+                print(line, file=sys.stderr)
         return STOPPED
     if run.epoch < run.epochs:
         journal.log(f"ended early: {describe_early_end(run.rows, run.patience, run.epochs)}")

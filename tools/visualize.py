@@ -8,8 +8,8 @@ maps       where layers are active, over the image and the spectrogram
 surrogate  the surrogate gradient and its primitive, over the membranes of the sample
 weights    learned numbers such as alpha, and weights, over training
 
-python tools/visualize.py runs/first
-python tools/visualize.py runs/first --sample 7 --only rasters,membranes --layers 'stages.0.cells.*.mlif' --svg
+  python tools/visualize.py runs/first
+  python tools/visualize.py runs/first --sample 7 --only rasters,membranes --layers 'stages.0.cells.*.mlif' --svg
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
@@ -55,7 +55,9 @@ def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder that tools/train.py wrote")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for the pictures (default: RUN_DIR/pictures)")
+    parser.add_argument(
+        "-o", "--output-dir", type=Path, metavar="DIR", help="folder for the pictures (default: RUN_DIR/pictures)"
+    )
     parser.add_argument("--only", metavar="NAME,NAME", help="draw these alone (default: all that there can be)")
     parser.add_argument("--sample", type=int, default=0, metavar="K", help="sample that is looked into (default: 0)")
     parser.add_argument("--samples", type=int, default=64, metavar="N", help="samples that are counted (default: 64)")
@@ -142,7 +144,7 @@ def main() -> None:
         if getattr(args, name) < 1:
             parser.error(f"--{name}: expected at least 1, found {getattr(args, name)}")
     names = names_of(args.only)
-    folder = args.out or args.run_dir / "pictures"
+    folder = args.output_dir or args.run_dir / "pictures"
     if args.run_dir.is_dir():  # else the run is what is missing, which is said below
         check_folder(folder)
     subject = see(args, names)

@@ -126,28 +126,29 @@ for path in ("lif1", "lif2"):
 #
 # Lines of code are those that are neither blank nor comment nor docstring; the first row counts the cells above.
 # Seconds are medians of five epochs: those that passed, and those in which the program had the CPU, which other work
-# on a shared machine disturbs less: here other programs had three quarters of the time. The three took turns, one
-# epoch each, on two cores of an x86-64 server. Accuracies are of one seed each, from weights drawn in different ways:
-# they show that all three learn, not which learns best. `python docs/tutorial/peers/compare.py` makes the table on
-# your machine, of networks of this size: larger ones are measured in `docs/performance.md`.
+# on a shared machine disturbs less: here other programs had two thirds of the time. The three took turns, one epoch
+# each, on two cores of an x86-64 server. Accuracies are of one seed each, from weights drawn in different ways: they
+# show that all three learn, not which learns best. `python docs/tutorial/peers/compare.py` makes the table on your
+# machine, of networks of this size: larger ones are measured in `docs/performance.md`.
 #
 # ## Rounded weights
 #
 # Chapter 6 counts the operations of this network, and those numbers should be the same on your machine as on this
 # page. Training cannot promise that: sums of floats depend on their order. So the weights are rounded to multiples of
-# 1/128, after which every sum in the network is exact. How much does that cost?
+# 1/128, after which every sum in the network is exact, and one such network is kept in a file. What does rounding
+# cost?
 
 # %% tags=["measured"]
 rounded = {name: np.rint(w * 128).astype(np.int16) for name, w in net.state_dict().items()}
 before = accuracy()
 net.load_state_dict({name: w.astype(np.float32) / 128 for name, w in rounded.items()})
 print(f"before {before:.1%}, rounded {accuracy():.1%}")
-# np.savez_compressed("docs/tutorial/digits.npz", **rounded)  # the file that chapter 6 reads was written so
+# np.savez_compressed("docs/tutorial/digits.npz", **rounded)  # chapter 6 reads a file that was written so
 
 # %% [markdown]
 # ## Exercise
 #
-# Make the network send fewer spikes without forgetting the digits: less than half of the accumulations that are
+# Make the network send fewer spikes without forgetting the digits: less than two thirds of the accumulations that are
 # counted below, and at least 95 % of the test digits. The counter judges. (The threshold, tau, the number of
 # timesteps, the channels and the loss are yours. Change the cells above and run them again.)
 
@@ -162,5 +163,7 @@ print(f"{totals['ac_binary'] / ops.samples:.0f} accumulations a digit, {accuracy
 #
 # - `snncore/nn/layers.py` and `snncore/nn/neurons.py`: what a layer holds. `snncore/tape.py`: `observe`.
 # - `snncore/optim.py`: Adam, with its equations.
-# - `examples/audit_snntorch.py`: count a network of snnTorch.
+# - [Monitoring](../monitoring.md): membranes and currents too, not only what `observe` sees.
+# - [Coming from SpikingJelly or snnTorch](../coming_from.md): names side by side. `examples/audit_snntorch.py`: count
+#   a network of snnTorch.
 # - Next: [6. Auditing a claim](6_audit.md). All chapters: [tutorial](README.md).

@@ -112,7 +112,7 @@ def parts_that_fit(per_sample: float, batch: int, free: float) -> int:
 def warning(found: Probe, batch: int, accumulate: int, free: float) -> str | None:
     """Return a line if a step needs more memory than there is, with what to do, or else None.
 
-    batch: samples a step, taken in `accumulate` parts. free: MiB, or NaN if unknown.
+    batch: samples per step, taken in `accumulate` parts. free: MiB, or NaN if unknown.
     """
     at_once = math.ceil(batch / accumulate)
     needed = found.per_sample * at_once

@@ -22,7 +22,16 @@ from snncore.flat import FlatBuffers
 from snncore.optim import Optimizer
 from snncore.parallel import Comm, Share
 
-__all__ = ["ALONE", "go_back", "same_weights", "share_of", "sum_gradients", "sum_totals", "take_from_first", "whole_batch"]
+__all__ = [
+    "ALONE",
+    "go_back",
+    "same_weights",
+    "share_of",
+    "sum_gradients",
+    "sum_totals",
+    "take_from_first",
+    "whole_batch",
+]
 
 ALONE = Share()
 """The share of one rank, which has every sample."""
@@ -34,7 +43,7 @@ def share_of(comm: Comm, start: int, stop: int, total: int, synchronised: bool) 
 
 
 def go_back(value: Tensor, share: Share) -> Array:
-    """Go backward from a mean loss of the samples here; returns its part in the loss of the whole batch, of shape ()."""
+    """Go backward from a mean loss of the samples here; returns its part in that of the whole batch, of shape ()."""
     with share.shared():
         if share.here == share.total:
             value.backward()

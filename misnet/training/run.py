@@ -234,8 +234,9 @@ class Run:
             ) from None
 
     def _stop_or_save(self) -> None:
+        asked = self.stop()
         due = bool(self.save_every) and self.clock() - self.saved_at >= self.save_every
-        stop, due = self.comm.any(self.stop(), due and self.comm.rank == 0)
+        stop, due = self.comm.any(asked, due and self.comm.rank == 0)
         if stop:
             self.save()
             raise Stopped
@@ -287,18 +288,18 @@ class Run:
         self.after_epoch()
 
     def save(self) -> None:
-        """Write last.safetensors, on rank 0: weights, optimizer state, and where the run stands.
-
-        Raises Diverged if the ranks do not have the same weights.
-        """
+        """Write where all ranks stand; raises Diverged if they do not have the same weights."""
         if (name := same_weights(self.model.state_dict(), self.comm)) is not None:
             raise Diverged(f"epoch {self.epoch + 1}, batch {self.batch + 1}: {name} is not the same on all ranks")
         totals = sum_totals(self.totals, self.comm)
-        self.saved_at = self.clock()
-        if self.comm.rank > 0:
-            return
+        if self.comm.rank == 0:
+            self.write(totals)
+
+    def write(self, totals: Totals | None = None) -> None:
+        """Write last.safetensors: weights, optimizer state, and where the run stands; totals: of all ranks."""
         tensors = {f"model/{name}": x for name, x in self.model.state_dict().items()}
         tensors |= {f"optimizer/{name}": x for name, x in self.optimizer.state_dict().items()}
+        totals = self.totals if totals is None else totals
         state = State(self.epoch, self.batch, self.best, totals, self.rows, self.origin, self.warned)
         save_newest(self.folder, tensors, state, rotate=self.last_is_whole)
         self.last_is_whole, self.saved_at = True, self.clock()

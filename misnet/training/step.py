@@ -127,24 +127,27 @@ def refuse_step(
     optimizer.take_back()
     with training_step(seed, step):  # anew, so that the same numbers are drawn again
         found = _nonfinite(model, streams, result)
-    told = [(rank, first) for rank, first in enumerate(share.comm.exchange(found)) if first is not None]
+    told = [(rank, *of_rank) for rank, of_rank in enumerate(share.comm.exchange(found)) if of_rank is not None]
     if not told and math.isfinite(result):
         raise Diverged(f"step {step}: something is not finite, but it cannot be found again")
-    rank, first = told[0] if told else (0, "the loss")
+    # A gradient is the sum of all ranks, and tells least.
+    rank, _, first = min(told, key=lambda x: (x[1], x[0])) if told else (0, False, "the loss")
     what = f"the loss is {result}" if not math.isfinite(result) else f"the loss is {result:g} but not all else is"
     where = f" (on rank {rank})" if told and share.comm.size > 1 else ""
     raise Diverged(f"step {step}: {what}; first not finite: {first}{where}")
 
 
-def _nonfinite(model: Model, streams: list[Array], result: float) -> str | None:
-    """Say what is not finite first; None if nothing is found."""
+def _nonfinite(model: Model, streams: list[Array], result: float) -> tuple[bool, str] | None:
+    """Say what is not finite first, and whether that is a gradient; None if nothing is found."""
     if not math.isfinite(result):
-        return first_nonfinite(model, *streams)
+        first = first_nonfinite(model, *streams)
+        return None if first is None else (False, first)
     # A membrane that is NaN never fires and one that is infinite always does: spikes hide them from the loss.
     for name, p in model.named_parameters():
         if is_finite(p.data) and (p.grad is None or is_finite(p.grad)):
             continue
-        return first_nonfinite(model, *streams) or f"the gradient of {name}"
+        first = first_nonfinite(model, *streams)
+        return (False, first) if first else (True, f"the gradient of {name}")
     return None
 
 

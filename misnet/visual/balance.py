@@ -40,12 +40,11 @@ def draw_balance(
             fontsize=FONT - 1,
             color="white" if inside else "black",
         )
-    left.axvline(100 * chance, color="black", linewidth=0.8, linestyle=":", label="chance")
+    left.axvline(100 * chance, color="black", linewidth=0.8, linestyle=":")
     left.set_yticks(places, list(bars), fontsize=FONT - 1)
     left.invert_yaxis()
     left.set_xlim(0, 100)
-    left.set_xlabel("accuracy, %", fontsize=FONT - 1)
-    left.legend(fontsize=FONT - 2, loc="lower right")
+    left.set_xlabel("accuracy, % (dotted: chance)", fontsize=FONT - 1)
     for stream, x in rates.items():
         axes[1].plot(range(1, len(x) + 1), x, "o-", color=colour_of(stream, streams), markersize=3, label=stream)
     if rates:

@@ -63,8 +63,9 @@ def draw_membranes(records: Mapping[str, Record], count: int = 4, title: str = "
     figure.legend(
         handles.values(), handles.keys(), loc="upper center", ncols=len(handles), fontsize=FONT - 1, frameon=False
     )
-    figure.suptitle(title, fontsize=FONT, y=1 - 0.3 / figure.get_figheight())
-    figure.tight_layout(rect=(0, 0, 1, 1 - 0.3 / figure.get_figheight()))
+    high = figure.get_figheight()
+    figure.text(0.5, 1 - 0.4 / high, title, fontsize=FONT, ha="center")
+    figure.tight_layout(rect=(0, 0, 1, 1 - 0.45 / high))
     return figure
 
 

@@ -1,6 +1,7 @@
 """Weights and learned numbers, such as alpha, over training."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ __all__ = ["draw_weights"]
 
 LINES = 12
 """Lines that a panel has room to name."""
+ENTRIES = 500
+"""Entries of a weight that a histogram of 60 bars is smooth with."""
 STYLES = ("-", "--", ":", "-.")
 DARK = tuple(colour for colour in COLOURS if colour != "#F0E442")  # yellow is lost on white
 
@@ -30,15 +33,18 @@ def draw_weights(
     """Draw learned numbers and sizes of weights by epoch, and histograms of the weights at the end.
 
     numbers: value of each learned number by epoch. sizes: root mean square of each weight by epoch; drawn as a multiple
-    of the first. weights: the arrays of those that are drawn as histograms. A panel is left out where there is nothing.
+    of the first. weights: arrays that are drawn as histograms. Numbers of one kind share a panel; a panel is left out
+    where there is nothing.
     """
-    panels = [name for name, there in (("numbers", numbers), ("sizes", sizes), ("weights", weights)) if there]
+    kinds: dict[str, dict[str, Mapping[float, float]]] = {}
+    for name, line in numbers.items():  # alpha_a and alpha_v are of one kind
+        kinds.setdefault(name.rpartition(".")[2].partition("_")[0], {})[name] = line
+    panels: list[Callable[[Any], None]] = [partial(_curves, lines=of, what=kind) for kind, of in kinds.items()]
+    panels += [partial(_curves, lines=sizes, what="")] if sizes else []
+    panels += [partial(_histograms, weights=weights)] if weights else []
     figure = new_figure(WIDTH, 2.3 * len(panels) + 0.4, layout="constrained")
-    for ax, panel in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
-        if panel == "weights":
-            _histograms(ax, weights)
-        else:
-            _curves(ax, numbers if panel == "numbers" else sizes, relative=panel == "sizes")
+    for ax, draw in zip(figure.subplots(len(panels), 1, squeeze=False)[:, 0], panels, strict=True):
+        draw(ax)
         ax.tick_params(labelsize=FONT - 2)
         ax.grid(alpha=0.3)
         ax.legend(fontsize=FONT - 2, loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
@@ -46,7 +52,9 @@ def draw_weights(
     return figure
 
 
-def _curves(ax: Any, lines: Mapping[str, Mapping[float, float]], relative: bool) -> None:
+def _curves(ax: Any, lines: Mapping[str, Mapping[float, float]], what: str) -> None:
+    """A line for each number of a kind; of the weights, which are of none, as multiples of their first."""
+    relative = not what
     named = set(spread_out(list(lines), LINES))
     for name in [name for name in lines if name not in named]:
         epochs, values = _points(lines[name], relative)
@@ -55,8 +63,8 @@ def _curves(ax: Any, lines: Mapping[str, Mapping[float, float]], relative: bool)
         epochs, values = _points(lines[name], relative)
         ax.plot(epochs, values, marker="o", markersize=2.5, linewidth=1, label=name, **_style(k))
     more = f"; grey: {len(lines) - len(named)} more" if len(named) < len(lines) else ""
-    what = "root mean square of weights, as a multiple of the first" if relative else "learned numbers"
-    ax.set_title(f"{what}{more}", fontsize=FONT)
+    words = f"{what}, learned" if what else "root mean square of weights, as a multiple of the first"
+    ax.set_title(f"{words}{more}", fontsize=FONT)
     ax.set_xlabel("epoch", fontsize=FONT - 1)
     ax.xaxis.get_major_locator().set_params(integer=True)
 
@@ -68,7 +76,8 @@ def _points(line: Mapping[float, float], relative: bool) -> tuple[Sequence[float
 
 def _histograms(ax: Any, weights: Mapping[str, np.ndarray]) -> None:
     """A line for each: the share of its entries by value, from its mean, in widths of its own spread."""
-    for k, name in enumerate(spread_out(list(weights), LINES)):
+    large = [name for name, x in weights.items() if x.size >= ENTRIES] or list(weights)
+    for k, name in enumerate(spread_out(large, LINES)):
         x = weights[name].ravel().astype(np.float64)
         spread = float(x.std()) or 1.0
         counts, edges = np.histogram((x - x.mean()) / spread, bins=60, range=(-4, 4))

@@ -116,7 +116,6 @@ class MLIF(Function):
 def mlif_trace(s: Array, o: Array, alpha: Array, w: Array | None, u: Array | None, firing: Firing) -> Trace:
     """Return the trace of one modality; arguments as those of `mlif_cost`, u: the membrane at the start, or None."""
     by, weight = alpha.reshape(()).copy(), None if w is None else w.copy()  # training goes on changing them
-    threshold = firing.v_threshold / float(by) if float(by) > 0 else None
     return Trace(
         s,
         o,
@@ -125,7 +124,7 @@ def mlif_trace(s: Array, o: Array, alpha: Array, w: Array | None, u: Array | Non
         (u,),
         lambda o: o.astype(by.dtype) if weight is None else o * weight,
         lambda h: by * h - firing.v_threshold,
-        threshold,
+        by,
     )
 
 

@@ -80,7 +80,6 @@ class StatedNeuron(Function):
     def _trace(self, s: Array, o: Array, alpha: Array | None, w: Array | None, u: Array | None) -> Trace:
         weight = None if w is None else w.copy()
         kind = next((x.dtype for x in (alpha, w, o) if x is not None and x.dtype.kind == "f"), np.dtype(np.float32))
-        scale = 0.0 if alpha is None or not self.folds else float(alpha)
-        threshold = self.firing.v_threshold / scale if scale > 0 else None
+        scale = None if alpha is None or not self.folds else alpha.copy()
         current = lambda o: o.astype(kind) if weight is None else o * weight  # noqa: E731
-        return Trace(s, o, self.firing, None, (u,), current, None, threshold)
+        return Trace(s, o, self.firing, None, (u,), current, None, scale)

@@ -32,7 +32,8 @@ class Trace:
     membranes at the start, v first, None at rest. step: the neuron of `snncore.kernels.reference` for one timestep,
     step(c [1, ...], *state) -> (s [1, ...], *state). None where something else decides what fires: the membrane is then
     reset where s fired. margin: makes of h what must be at least 0 to fire, None if h alone does not tell.
-    threshold: what h must reach to fire, None if that is no number. relaxed: whether s is what relaxed neurons emit.
+    scale: what h is multiplied by before it is compared with v_threshold, one entry, which stays on its device; None if
+    it is not compared itself. relaxed: whether s is what relaxed neurons emit.
     """
 
     spikes: Array
@@ -42,8 +43,14 @@ class Trace:
     state: tuple[Array | None, ...] = (None,)
     current: Callable[[Array], Array] = lambda x: x
     margin: Callable[[Array], Array] | None = None
-    threshold: float | None = None
+    scale: Array | float | None = None
     relaxed: bool = field(default_factory=lambda: context.relaxed)
+
+    @property
+    def threshold(self) -> float | None:
+        """What h must reach to fire; None if that is no number."""
+        scale = 0.0 if self.scale is None else float(self.scale)
+        return self.firing.v_threshold / scale if scale > 0 else None
 
     def first(self, timesteps: int | None, samples: int | None) -> "Trace":
         """Return the trace of the first timesteps and samples (second axis), in arrays of its own; None: of all."""
@@ -82,5 +89,5 @@ def lif_trace(
         (v0,),
         current,
         lambda h: h - firing.v_threshold,
-        firing.v_threshold,
+        1.0,
     )

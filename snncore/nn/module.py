@@ -93,9 +93,12 @@ class Module:
 
     def named_modules(self, prefix: str = "") -> Iterator[tuple[str, "Module"]]:
         """Yield (path, module) for this module (path "") and all below it, parents first."""
-        yield prefix, self
-        for name, child in self.children():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+        waiting: list[tuple[str, Module]] = [(prefix, self)]
+        while waiting:  # no generator in a generator: training walks the tree several times a step
+            path, module = waiting.pop()
+            yield path, module
+            below = [(f"{path}.{name}" if path else name, child) for name, child in module.children()]
+            waiting += reversed(below)
 
     def modules(self) -> Iterator["Module"]:
         """Yield this module and all below it."""

@@ -10,6 +10,7 @@ from snncore.context import changed, context
 from snncore.functions.stated import StatedNeuron
 from snncore.kernels.choice import use_kernels
 from snncore.surrogate import relaxed
+from snncore.tape import Function
 from snncore.trains import Piece
 
 
@@ -321,6 +322,12 @@ def test_a_neuron_that_states_other_membranes_than_it_has_is_caught(rng):
         np.testing.assert_array_equal(seen["Layer"].spikes, spikes.data)
         with pytest.raises(MonitorError, match=message):
             _ = seen["Layer"].charge
+
+
+def test_every_neuron_of_the_engine_states_its_traces():
+    neurons = {f for f in vars(F).values() if isinstance(f, type) and issubclass(f, Function) and f.spiking} - {F.Fire}
+    assert {f.__name__ for f in neurons} == {"LIF", "PLIF", "CLIF", "MLIF", "BatchNormLIF"}
+    assert [f.__name__ for f in neurons if f.traces is Function.traces] == []
 
 
 def test_relaxed_neurons_are_recorded_as_they_are(rng):

@@ -20,9 +20,10 @@ def table(tmp_path):
     return file
 
 
-def test_a_table_by_its_rates(call, table, tmp_path):
+@pytest.mark.parametrize("option", ["--steps", "--timesteps"])  # the second is the name of T everywhere
+def test_a_table_by_its_rates(call, table, tmp_path, option):
     found = tmp_path / "a.json"
-    result = call("audit", "--layers", table, "--steps", "5", "--json", found)
+    result = call("audit", "--layers", table, option, "5", "--json", found)
     assert (result.status, result.err) == (0, "")
     report = json.loads(found.read_text())
     dense = 5 * 16 * 16 * 2 * 4  # five timesteps, 5 + 6 + 5 taps a side inside the image
@@ -86,6 +87,7 @@ def test_the_template_is_written_once_and_reads(call, tmp_path):
         (["--spikes", "s.npz"], 2, "--spikes: expected --layers beside it, found none"),
         (["--layers", "TABLE", "--layout", "TNC"], 2, "--layout: expected --spikes FILE.npz beside it"),
         (["--layers", "TABLE", "--rate", "1.3"], 2, "expected a share of at most 1"),
+        (["--layers", "TABLE", "--timesteps", "0"], 2, "--timesteps: expected a whole number of at least 1, found 0"),
         (["--layers", "TABLE", "--steps", "0"], 2, "expected a whole number of at least 1, found '0'"),
         (["--layers", "TABLE", "--nir", "g.nir"], 2, "expected one network, found --layers, --nir"),
         (["--layers", "TABLE", "--variant", "XS"], 2, "expected one network, found --layers, --variant"),

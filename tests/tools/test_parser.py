@@ -19,7 +19,6 @@ SYNONYMS = {
     "--batch": "--batch-size",
     "--lr-rate": "--lr",
     "--learning-rate": "--lr",
-    "--output": "--output-dir",
     "--out": "--output-dir",
     "--out-dir": "--output-dir",
     "--outdir": "--output-dir",
@@ -35,8 +34,10 @@ SYNONYMS = {
 """Names that a command might have for what the others call by the one on the right."""
 
 
-def parser_of(tool):
-    return importlib.import_module(f"misnet.tools.{tool}").make_parser()
+def parser_of(tool, line=()):
+    """The parser of a tool, for the model that a command line names."""
+    make_parser = importlib.import_module(f"misnet.tools.{tool}").make_parser
+    return make_parser(line[line.index("--model") + 1]) if "--model" in line else make_parser()
 
 
 @pytest.fixture
@@ -115,10 +116,18 @@ def test_a_script_completes_options_values_and_files(monkeypatch, capsys, shell)
 
 def test_without_shtab_the_message_says_how_to_install_it(parser, monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "shtab", None)
+    monkeypatch.setattr(sys, "argv", ["tools/train.py"])
     with pytest.raises(SystemExit) as end:
         parser.parse_args(["--print-completion", "bash"])
     assert end.value.code == 2
     assert 'shtab is not installed; install it with: pip install -e ".[completion]"' in capsys.readouterr().err
+
+
+def test_a_tool_that_is_no_command_cannot_be_completed(parser, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tools/bench.py"])
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--print-completion", "bash"])
+    assert "--print-completion: bench is not installed as a command" in capsys.readouterr().err
 
 
 def example_lines(tool, text):
@@ -131,11 +140,10 @@ def example_lines(tool, text):
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_help_has_examples_and_they_can_be_parsed(tool):
-    parser = parser_of(tool)
-    lines = list(example_lines(tool, parser.format_help()))
+    lines = list(example_lines(tool, parser_of(tool).format_help()))
     assert len(lines) >= 2
     for line in lines:
-        assert parser.parse_args(line) is not None
+        assert parser_of(tool, line).parse_args(line) is not None
 
 
 def test_an_example_that_cannot_be_parsed_is_found():

@@ -164,7 +164,7 @@ def test_preview(call, source, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((NAME,), "expected at least one of --preview FILE, --check, --output-dir CACHE and --verify CACHE"),
+        ((NAME,), "at least one of --download, --preview FILE, --check, --output-dir CACHE and --verify CACHE"),
         (("cifar", "--check"), "argument NAME: invalid choice: 'cifar'"),
         (("dialpad", "--check", "--jobs", "0"), "error: --jobs: expected at least 1, found 0"),
         (("dialpad", "--check", "--seed", "-1"), "error: --seed: expected an integer of at least 0, found -1"),

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from misnet.tools import reference
 from misnet.tools.docstring_names import unresolved
 from misnet.tools.docstrings import stand_in_for, undocumented
 from misnet.tools.reference import faults
@@ -130,3 +131,12 @@ def test_without_pdoc_the_command_says_how_to_install_it(call, monkeypatch, tmp_
     assert result.status == 2
     assert 'pdoc is not installed; install it with: pip install -e ".[docs]"' in result.err
     assert not (tmp_path / "pages").exists()
+
+
+def test_a_page_has_equations_and_the_docstrings_of_values_from_elsewhere(monkeypatch, tmp_path):
+    pytest.importorskip("pdoc")
+    monkeypatch.setattr(reference, "PAGES", ("snncore.energy",))
+    assert reference.build(tmp_path) == []
+    text = (tmp_path / "snncore" / "energy.html").read_text(encoding="utf-8")
+    assert "The price table of every rule whose authors have no other." in text  # of snncore.energy.prices
+    assert "Read the counts of a run by a rule of RULES or ON_REQUEST" in text

@@ -5,6 +5,8 @@ import shlex
 
 import pytest
 
+from misnet.tools.reproduce import seeds_from
+
 SMALL = shlex.split("table7 --only #1 --epochs 1 --limit-train 16 --limit-eval 8 --device cpu")
 
 
@@ -67,3 +69,8 @@ def test_a_run_that_fails_is_on_the_page_and_in_the_status(call, tmp_path):
     assert result.status == 1
     assert "error: 1 of 1 runs failed" in result.err
     assert "FAILED: train ended with status 1: error: " in (tmp_path / "table7-quick.md").read_text()
+
+
+@pytest.mark.parametrize(("text", "seeds"), [("3", [0, 1, 2]), ("1", [0]), ("0,4", [0, 4]), ("0", [])])
+def test_seeds_are_a_list_as_for_training_or_how_many(text, seeds):
+    assert seeds_from(text) == seeds

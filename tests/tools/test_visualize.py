@@ -50,13 +50,10 @@ def test_all_pictures_of_a_run(call, quick, trained, tmp_path):
 
 
 def test_some_pictures_as_svg_of_some_layers(call, trained, tmp_path):
-    given = ("--only", "rasters, surrogate,rasters", "--layers", "stages.1.cells.*.mlif", "--device", "cpu")
-    files = []
-    for name in ("p", "q"):
-        assert call("visualize", trained[0], "--out", tmp_path / name, *given, "--svg").status == 0
-        assert drawn(tmp_path / name) == ["rasters.png", "rasters.svg", "surrogate.png", "surrogate.svg"]
-        files.append([(tmp_path / name / file).read_bytes() for file in ("rasters.png", "surrogate.png")])
-    assert files[0] == files[1]
+    given = ("--only", "rasters, rasters", "--layers", "stages.1.cells.*.mlif", "--device", "cpu", "--svg")
+    assert call("visualize", trained[0], "--out", tmp_path / "p", *given).status == 0
+    assert drawn(tmp_path / "p") == ["rasters.png", "rasters.svg"]
+    assert (tmp_path / "p" / "rasters.png").read_bytes()[:4] == b"\x89PNG"
     assert b"stages.1.cells.0.mlif.*" in (tmp_path / "p" / "rasters.svg").read_bytes()
 
 

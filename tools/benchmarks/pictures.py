@@ -45,7 +45,8 @@ def _draw(axis: Any, name: str, rows: list[dict[str, Any]], report: dict[str, An
             axis.plot(density, [row[key] for row in rows], style, label=label, markersize=4)
     axis.axhline(all_ms, color="gray", linewidth=1, label="every multiply-add at the measured peak")
     spikes_ms = [d * all_ms for d in density]
-    axis.plot(density, spikes_ms, color="gray", linewidth=1, linestyle="-.", label="those of spikes only, at that rate")
+    of_spikes = "multiply-adds of spikes only, at the measured peak"
+    axis.plot(density, spikes_ms, color="gray", linewidth=1, linestyle="-.", label=of_spikes)
     axis.axhline(floats_ms, color="tab:red", linewidth=1, label="copying the float side once at the measured rate")
     axis.set(xscale="log", yscale="log", title=f"{name}, {channels} channels, {size} x {size}")
     axis.set_xlabel("density of the spikes")

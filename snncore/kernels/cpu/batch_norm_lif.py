@@ -33,9 +33,13 @@ def block_length(channels: int, entries: int) -> int:
     return min(entries, max(1, BLOCK // channels) * channels)
 
 
-def repeated(x: np.ndarray, length: int) -> np.ndarray:
-    """Return the constants [C] as float32, repeated to `length`."""
-    return np.tile(x.astype(np.float32), -(-length // len(x)))[:length]
+def repeated(length: int, *constants: np.ndarray) -> np.ndarray:
+    """Return constants [C] as float32, repeated to `length`: an array of as many rows."""
+    channels = len(constants[0])
+    rows = np.empty((len(constants), length // channels, channels), np.float32)
+    for row, x in zip(rows, constants, strict=True):
+        row[:] = x
+    return rows.reshape(len(constants), length)
 
 
 def runs_here(x: np.ndarray, *constants: np.ndarray) -> bool:
@@ -44,16 +48,16 @@ def runs_here(x: np.ndarray, *constants: np.ndarray) -> bool:
 
 
 def by_channel(parts: np.ndarray, channels: int) -> np.ndarray:
-    """Sum of [groups, length] by channel, [C] float64."""
-    return parts.sum(axis=0, dtype=np.float64).reshape(-1, channels).sum(axis=0)
+    """Two sums, each of [groups, length] by channel: [2, C] float64 from parts [2, groups, length]."""
+    return parts.sum(axis=1, dtype=np.float64).reshape(2, -1, channels).sum(axis=1)
 
 
 @compiled(parallel=True)
-def moment_sums(x, shift, length, first, second):
-    """By group of blocks, sums of x - shift and its square, [groups, length]; x [n], shift [length]."""
+def moment_sums(x, shift, length, parts):
+    """By group of blocks, sums of x - shift and its square, [2, groups, length]; x [n], shift [length]."""
     n = len(x)
-    for group in prange(len(first)):
-        one, two = first[group], second[group]
+    for group in prange(parts.shape[1]):
+        one, two = parts[0, group], parts[1, group]
         one[:] = 0
         two[:] = 0
         for block in range(group * GROUP, min((group + 1) * GROUP, (n + length - 1) // length)):
@@ -72,11 +76,10 @@ def batch_norm_statistics(x: np.ndarray) -> Moments:
     flat = np.ascontiguousarray(x).reshape(-1)
     length = block_length(channels, flat.size)
     about = flat[:length].reshape(-1, channels).mean(axis=0)
-    groups = -(-flat.size // (length * GROUP))
-    first, second = np.empty((groups, length), np.float32), np.empty((groups, length), np.float32)
-    moment_sums(flat, repeated(about, length), length, first, second)
+    parts = np.empty((2, -(-flat.size // (length * GROUP)), length), np.float32)
+    moment_sums(flat, repeated(length, about)[0], length, parts)
     count = flat.size // channels
-    one, two = (by_channel(s, channels) / count for s in (first, second))
+    one, two = by_channel(parts, channels) / count
     return Moments(count, about.astype(np.float32).astype(np.float64) + one, np.maximum(two - one * one, 0))
 
 
@@ -113,7 +116,7 @@ def batch_norm_lif_forward(
         return reference.batch_norm_lif_forward(x, mean, inv_std, gamma, beta, firing)
     flat = np.ascontiguousarray(x).reshape(len(x), -1)  # [T, P * C]
     length = block_length(x.shape[-1], flat.shape[1])
-    channelwise = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
+    channelwise = repeated(length, mean, gamma * inv_std, beta)
     s = aligned(flat.shape, np.uint8)
     forward(flat, *channelwise, *constants(firing), s)
     return s.reshape(x.shape)
@@ -132,14 +135,12 @@ def charge(x, s, mean, scale, shift, decay, v_threshold, hard, v_reset, v, above
 
 
 @compiled(parallel=True)
-def backward(
-    gs, x, s, mean, scale, shift, decay, v_threshold, hard, v_reset, detach_reset, code, slope, gc, total, centred
-):
-    """BPTT: gc [T, n]; by group of blocks, total [groups, length] sums gc and centred sums gc * (x - mean)."""
+def backward(gs, x, s, mean, scale, shift, decay, v_threshold, hard, v_reset, detach_reset, code, slope, gc, parts):
+    """BPTT: gc [T, n]; by group of blocks, sums of gc and of gc * (x - mean), parts [2, groups, length]."""
     steps, n = x.shape
     length = len(mean)
-    for group in prange(len(total)):
-        one, two = total[group], centred[group]
+    for group in prange(parts.shape[1]):
+        one, two = parts[0, group], parts[1, group]
         one[:] = 0
         two[:] = 0
         slopes = np.empty((steps, length), np.float32)  # h - v_threshold, then the derivative there
@@ -206,12 +207,13 @@ def batch_norm_lif_gradient_sums(
     channels = x.shape[-1]
     flat, gs, s = (np.ascontiguousarray(a).reshape(len(x), -1) for a in (x, gs, s))  # [T, P * C]
     length = block_length(channels, flat.shape[1])
-    groups = -(-flat.shape[1] // (length * GROUP))
     gc = aligned(flat.shape, np.float32)
-    total, centred = np.empty((groups, length), np.float32), np.empty((groups, length), np.float32)
-    channelwise = [repeated(c, length) for c in (mean, gamma * inv_std, beta)]
-    backward(gs, flat, s, *channelwise, *constants(firing), firing.detach_reset, *coded, gc, total, centred)
-    return gc.reshape(x.shape), np.stack([by_channel(total, channels), by_channel(centred, channels) * inv_std])
+    parts = np.empty((2, -(-flat.shape[1] // (length * GROUP)), length), np.float32)
+    channelwise = repeated(length, mean, gamma * inv_std, beta)
+    backward(gs, flat, s, *channelwise, *constants(firing), firing.detach_reset, *coded, gc, parts)
+    sums = by_channel(parts, channels)
+    sums[1] *= inv_std
+    return gc.reshape(x.shape), sums
 
 
 def batch_norm_lif_backward(
@@ -232,5 +234,5 @@ def batch_norm_lif_backward(
         b, d = -a * inv_std * sums[1] / count, -a * sums[0] / count
     flat = np.ascontiguousarray(x).reshape(-1)
     length = block_length(x.shape[-1], flat.size)
-    through_norm(gc.reshape(-1), flat, *(repeated(c, length) for c in (mean, a, b, d)))
+    through_norm(gc.reshape(-1), flat, *repeated(length, mean, a, b, d))
     return gc

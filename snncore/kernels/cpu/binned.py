@@ -37,5 +37,5 @@ def binned_sums(x: np.ndarray, top: np.ndarray, centre: np.ndarray | None = None
         return reference.binned_sums(x, top, centre)
     flat = np.ascontiguousarray(x).reshape(-1, x.shape[-1])
     out = np.zeros((-(-len(flat) // ROWS), BINS, flat.shape[1]))
-    cut_and_add(flat, top if centre is None else centre, centre is not None, anchors(top), out)
+    cut_and_add(flat, top if centre is None else centre, centre is not None, np.stack(anchors(top)), out)
     return out.sum(axis=0)

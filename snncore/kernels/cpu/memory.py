@@ -1,6 +1,7 @@
 """Arrays that start on a cache line, and memory that is not given back to the system between two of them."""
 
 import ctypes
+import math
 import sys
 import threading
 from typing import Any
@@ -40,10 +41,8 @@ def keep_memory_once() -> None:
 def aligned(shape: tuple[int, ...], dtype: Any, zero: bool = False) -> np.ndarray:
     """Return an uninitialised (or zeroed) array whose first entry starts a 64-byte line."""
     dtype = np.dtype(dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
-    raw = (np.zeros if zero else np.empty)(size + LINE, np.uint8)
-    start = -raw.ctypes.data % LINE
-    return raw[start : start + size].view(dtype).reshape(shape)
+    raw = (np.zeros if zero else np.empty)(math.prod(shape) * dtype.itemsize + LINE, np.uint8)
+    return np.ndarray(shape, dtype, raw, -raw.__array_interface__["data"][0] % LINE)
 
 
 def round_up(n: int, multiple: int) -> int:

@@ -30,7 +30,7 @@ def adam_step(
 ) -> None:
     """Adam's update, in place, on flat float32 arrays, if `finite` is not 0.
 
-    factors: shrink, lr / (1 - beta1^k) and sqrt(1 - beta2^k), or a float32 array of them, on the device, which is read when the kernel runs.
+    factors: shrink, lr / (1 - beta1^k) and sqrt(1 - beta2^k), or float32 of them on the device, read when it runs.
     decay: weight decay that enters the gradient.
     """
     beta1, beta2 = betas

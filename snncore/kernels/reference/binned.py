@@ -1,4 +1,4 @@
-"""Sums over a batch that come out the same, to the last bit, in whatever order and on however many machines it is added.
+"""Sums over a batch that are the same, to the last bit, in any order and on any number of machines.
 
 A float64 sum rounds, and rounds differently in another order. Here each entry is cut at fixed places first:
 
@@ -18,10 +18,9 @@ ENTRIES = 1 << 30
 """Entries of a channel, on all machines together, whose sums are exact."""
 
 
-def anchors(top: Array) -> Array:
-    """Return a_k, [BINS, C] float64, for powers of two top [C] float64."""
-    steps = array_module(top).asarray(1.5 * 2.0 ** (30 - 23 * np.arange(BINS)))
-    return steps[:, None] * top
+def anchors(top: Array) -> list[Array]:
+    """Return each a_k, [C] float64, for powers of two top [C] float64."""
+    return [top * (1.5 * 2.0 ** (30 - 23 * k)) for k in range(BINS)]
 
 
 def binned_largest(x: Array) -> Array:

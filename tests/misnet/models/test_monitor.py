@@ -6,10 +6,13 @@ import pytest
 from misnet.models.misnet.fusion import FusedMLIF
 from misnet.models.registry import DEFAULT, build
 from misnet.training.recording import FiringRates
-from snncore import Tensor, monitor, no_grad
+from snncore import Tensor, monitor, no_grad, to_device
 from snncore.kernels.choice import use_kernels
 from tests.misnet.models.test_every_model import SMALL, small
 from tests.misnet.tiny import shaken, tiny_config
+from tests.support import double
+from tests.support.double import ledger
+from tests.support.shim.build import compiler
 
 NEURONS = {
     "full": {},
@@ -55,6 +58,28 @@ def test_spikes_are_those_that_are_counted_and_fire_where_the_membranes_say(name
             assert r.membrane.shape == r.charge.shape == r.current.shape == r.spikes.shape
             quiet = r.spikes == 0
             np.testing.assert_array_equal(r.membrane[quiet], r.charge[quiet], err_msg=path)
+
+
+@pytest.mark.skipif(compiler() is None, reason="the kernels run through g++, which is not installed")
+def test_on_a_gpu_nothing_is_read_until_it_is_looked_at():
+    config = tiny_config(v_threshold=0.5, mlif_v_threshold=0.5)
+    found = {}
+    for device in ("cpu", "cuda"):
+        with double.installed():
+            model = shaken(build(DEFAULT, config)).to(device)
+            _, streams = network("misnet full")
+            streams = [Tensor(to_device(x.data, device)) for x in streams]
+            before = ledger.events["d2h"]
+            with use_kernels("reference" if device == "cpu" else None), no_grad(), monitor(model) as seen:
+                model(*streams)
+            assert ledger.events["d2h"] == before
+            found[device] = {path: (r.spikes, r.charge, r.margin, r.threshold) for path, r in seen.items()}
+    for path, (spikes, charge, margin, threshold) in found["cuda"].items():
+        assert type(charge) is np.ndarray
+        np.testing.assert_array_equal(margin >= 0, spikes)
+        np.testing.assert_array_equal(spikes, found["cpu"][path][0])
+        np.testing.assert_allclose(charge, found["cpu"][path][1], rtol=1e-4, atol=1e-5)
+        assert threshold == found["cpu"][path][3]
 
 
 @pytest.mark.parametrize("fusion", ["mlp", "attention"])

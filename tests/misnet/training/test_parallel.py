@@ -1,26 +1,27 @@
 """Training that is spread over ranks is the training of one rank with the same batches."""
 
+import itertools
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
 from misnet import MISNet
-from misnet.training.accumulate import accumulated_step
+from misnet.training.accumulate import parts_on_ranks
 from misnet.training.ranks import share_of
 from misnet.training.run import Run, Stopped
-from misnet.training.state import load_newest
 from misnet.training.step import Diverged, train_step
 from misnet.training.totals import Totals
 from snncore import arithmetic, observe
-from snncore.kernels.choice import use_kernels
-from snncore.optim import OPTIMIZERS
-from snncore.parallel import Comm, slice_of
+from snncore.optim import OPTIMIZERS, SGD
+from snncore.parallel import Comm, Share, slice_of
 from snncore.rng import named_rng
 from snncore.schedules import Cosine
-from tests.misnet.tiny import copy_of, double_model, make_batch, tiny_config
+from tests.misnet.tiny import double_model, make_batch, tiny_config
 from tests.misnet.tiny_run import StopAfter, without_times
 from tests.support.ranks import on_ranks
 
-SAMPLES, SIZE = 11, 5  # batches of 5, 5 and 1: three ranks have 1, 2 and 2 samples, and all have the last one
+SAMPLES, SIZE = 11, 5  # batches of 5, 5 and 1: three ranks have 1, 2 and 2 samples of five, and all have the last
 
 
 @pytest.fixture(autouse=True)
@@ -99,22 +100,29 @@ def close(found, expected, rtol=1e-10):
         np.testing.assert_allclose(found[name], x, rtol=rtol, atol=rtol, err_msg=name)
 
 
+FIFTY = {"epochs": 6, "samples": 41}  # of 9 steps, the last of one sample
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SNNCORE_KERNELS", "reference")
+        return trained(tmp_path_factory.mktemp("one"), Comm(), **FIFTY)
+
+
 @pytest.mark.parametrize("ranks", [2, 3])
-def test_fifty_steps_on_ranks_are_those_of_one(tmp_path, ranks):
-    settings = {"epochs": 17}  # of 3 steps
-    one = trained(tmp_path / "one", Comm(), **settings)
-    many = spread(tmp_path / "many", ranks, **settings)
+def test_fifty_steps_on_ranks_are_those_of_one(tmp_path, alone, ranks):
+    many = spread(tmp_path / "many", ranks, **FIFTY)
     start = double_model(tiny_config(timesteps=2)).state_dict()
-    assert len(one.losses) == 51
-    assert max(abs(x - start[name]).max() for name, x in one.model.state_dict().items()) > 0.1
+    assert len(alone.losses) == 54
+    assert max(abs(x - start[name]).max() for name, x in alone.model.state_dict().items()) > 0.1
+    close(many[0].model.state_dict(), alone.model.state_dict())
     for run in many:
-        close(run.model.state_dict(), one.model.state_dict())
         for name, x in many[0].model.state_dict().items():
             np.testing.assert_array_equal(run.model.state_dict()[name], x, err_msg=name)
     losses = np.array([[loss for loss, _ in run.losses] for run in many]).sum(axis=0)
-    np.testing.assert_allclose(losses, [loss for loss, _ in one.losses], rtol=1e-10)
-    found, expected = (without_times(run.rows) for run in (many[0], one))
-    for row, right in zip(found, expected, strict=True):
+    np.testing.assert_allclose(losses, [loss for loss, _ in alone.losses], rtol=1e-10)
+    for row, right in zip(*(without_times(run.rows) for run in (many[0], alone)), strict=True):
         assert row == pytest.approx(right, rel=1e-10)
         assert row["train_firing_rate"] == right["train_firing_rate"]
 
@@ -124,7 +132,7 @@ def test_no_sample_is_lost_or_seen_twice(tmp_path):
     many = spread(tmp_path / "many", 3, epochs=2)
     for place, samples in one.train.seen.items():
         of_ranks = [run.train.seen[place] for run in many]
-        assert of_ranks == [samples] * 3 if len(samples) == 1 else sum(of_ranks, []) == samples
+        assert of_ranks == [samples] * 3 if len(samples) == 1 else list(itertools.chain(*of_ranks)) == samples
     assert [len(run.train.seen[0, 0]) for run in many] == [1, 2, 2]
 
 
@@ -144,3 +152,130 @@ def test_statistics_of_each_rank_give_other_weights_but_the_same_on_all(tmp_path
         np.testing.assert_array_equal(second.model.state_dict()[name], x, err_msg=name)
     off = max(abs(x - one.model.state_dict()[name]).max() for name, x in first.model.state_dict().items())
     assert off > 1e-3
+
+
+@contextmanager
+def spikes_of(found):
+    def look(function, inputs, outputs):
+        found.extend(y.copy() for y in outputs if y.dtype == np.uint8)
+
+    with observe(look):
+        yield
+
+
+def exact_step(comm, batch, config, steps=3):
+    """Spikes of each neuron in the first step, and the weights after some: float32, exact sums."""
+    model, n = MISNet(config, seed=1), len(batch[-1])
+    place = slice_of(n, comm.rank, comm.size)
+    part = (*(x[:, place] for x in batch[:-1]), batch[-1][place])
+    optimizer, found = SGD(model.named_parameters(), 0.05), []
+    share = Share(comm, place.start, place.stop, n, synchronised=True)
+    with arithmetic("exact"):
+        for step in range(steps):
+            with spikes_of(found if step == 0 else []):
+                train_step(model, optimizer, 0.05, part, Totals(), step, share=share)
+    return found, model.state_dict()
+
+
+def test_exact_sums_fire_the_same_spikes_on_any_number_of_ranks():
+    config = tiny_config(timesteps=2)
+    batch = make_batch(config, n=7)
+    alone, weights = exact_step(Comm(), batch, config)
+    assert sum(s.sum() for s in alone) > 50
+    for ranks in (2, 3):
+        results = on_ranks(ranks, lambda comm: exact_step(comm, batch, config))
+        for k, s in enumerate(alone):
+            axis = s.ndim - results[0][0][k].ndim + 1
+            np.testing.assert_array_equal(np.concatenate([found[k] for found, _ in results], axis), s)
+        for name, x in weights.items():
+            np.testing.assert_allclose(results[0][1][name], x, rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("place", [4, 5])
+def test_a_stop_that_one_rank_is_asked_for_stops_all_and_another_number_goes_on(tmp_path, place):
+    """Batch 4 is of the second epoch, 5 of the evaluation in between or after it."""
+    one = trained(tmp_path / "one", Comm())
+
+    def stopped(comm):
+        run = run_of(tmp_path / "many", comm, stop=StopAfter(place) if comm.rank == 1 else lambda: False)
+        with pytest.raises(Stopped):
+            run.run()
+        return run.epoch, run.batch
+
+    assert len(set(on_ranks(3, stopped))) == 1
+
+    def resumed(comm):
+        run = run_of(tmp_path / "many", comm)
+        if comm.rank == 0:
+            run.resume()
+        run.join()
+        run.run()
+        return run
+
+    again = on_ranks(2, resumed)
+    for run in again:
+        close(run.model.state_dict(), one.model.state_dict())
+    for row, right in zip(*(without_times(run.rows) for run in (again[0], one)), strict=True):
+        assert row == pytest.approx(right, rel=1e-10)
+
+
+@pytest.mark.parametrize("bad", [0, 1])
+def test_what_is_not_finite_on_one_rank_is_refused_by_all_and_named(bad):
+    config = tiny_config(timesteps=2)
+    batch = make_batch(config, n=4, dtype=np.float64)
+    batch[0][0, 2 * bad + 1, 0, 0, 0] = np.nan
+
+    def step(comm):
+        model = double_model(config)
+        before = {name: x.copy() for name, x in model.state_dict().items()}
+        place = slice_of(4, comm.rank, 2)
+        part = (*(x[:, place] for x in batch[:-1]), batch[-1][place])
+        share = share_of(comm, place.start, place.stop, 4, True)
+        with pytest.raises(Diverged) as error:
+            train_step(model, SGD(model.named_parameters(), 0.1), 0.1, part, Totals(), 7, share=share)
+        for name, x in model.state_dict().items():
+            np.testing.assert_array_equal(x, before[name], err_msg=name)
+        return str(error.value)
+
+    (first, second), rest = on_ranks(2, step), f"first not finite: audio input (on rank {bad})"
+    assert first == second == f"step 7: the loss is {first.split()[5]} but not all else is; {rest}"  # spikes hide it
+
+
+def test_only_the_first_rank_writes_and_speaks(tmp_path):
+    def train(comm):
+        run = run_of(tmp_path / f"rank{comm.rank}", comm, log=lines[comm.rank].append)
+        run.run()
+
+    lines = [[], []]
+    on_ranks(2, train)
+    assert [len(said) for said in lines] == [2, 0]
+    assert list((tmp_path / "rank1").iterdir()) == []
+    assert (tmp_path / "rank0" / "last.safetensors").exists()
+
+
+def test_ranks_with_other_weights_are_found_when_they_save(tmp_path):
+    def train(comm):
+        run = run_of(tmp_path / "run", comm)
+        next(iter(run.model.parameters())).data[...] += 1e-12 * comm.rank
+        run.run()
+
+    with pytest.raises(Diverged, match=r"epoch 2, batch 1: \S+ is not the same on all ranks"):
+        on_ranks(2, train)
+
+
+def test_a_batch_in_parts_on_ranks_is_the_batch_in_parts(tmp_path):
+    """Of 5 samples rank 0 has parts of 1 and 1, rank 1 parts of 2 and 1: batch norms see 3, and then 2."""
+    shares = [parts_on_ranks(n, 2, Share(_Rank(r, 2), 0, n, 5, True)) for r, n in enumerate((2, 3))]
+    assert [[(p.start, p.stop) for p, _ in found] for found in shares] == [[(0, 1), (1, 2)], [(0, 2), (2, 3)]]
+    assert [[(s.start, s.stop, s.total) for _, s in found] for found in shares] == [
+        [(0, 1, 3), (0, 1, 2)],
+        [(1, 3, 3), (1, 2, 2)],
+    ]
+    first, second = spread(tmp_path / "many", 2, accumulate=2)
+    for name, x in first.model.state_dict().items():
+        np.testing.assert_array_equal(second.model.state_dict()[name], x, err_msg=name)
+
+
+class _Rank(Comm):
+    def __init__(self, rank, size):
+        self.rank, self.size = rank, size

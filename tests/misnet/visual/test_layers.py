@@ -14,7 +14,8 @@ AV, TVW = ("audio", "visual"), ("touch", "visual", "words")
         ("stages.0.unimodal.v.neuron", AV, "visual"),
         ("stages.0.cells.0.mlif.v#2", AV, "visual"),
         ("encoders.audio.stem", AV, "audio"),
-        ("encoders.audio.v.stem", AV, ALL),  # names both
+        ("encoders.audio.attention.v", AV, "audio"),  # v: the values
+        ("audio.visual", AV, ALL),
         ("head.value", AV, ALL),
         ("anything", ("visual",), "visual"),
         ("words.0", TVW, "words"),
@@ -28,8 +29,10 @@ def test_a_path_names_its_stream(path, streams, expected):
 
 def test_layers_of_several_streams_stand_together_in_their_order():
     found = by_place({"s.a.neuron": 1, "s.v.neuron": 2, "head": 3, "encoders.visual.x": 4}, AV)
-    assert found == {"s.*": {"audio": 1, "visual": 2}, "head": {ALL: 3}, "encoders.*.x": {"visual": 4}}
-    assert list(found) == ["s.*", "head", "encoders.*.x"]
+    assert found == {"s.*": {"audio": 1, "visual": 2}, "head": {ALL: 3}, "encoders.visual.x": {"visual": 4}}
+    assert list(found) == ["s.*", "head", "encoders.visual.x"]
+    values = {"encoders.audio.v.neuron": 1, "encoders.visual.v.neuron": 2}
+    assert by_place(values, AV) == {"encoders.*.v": {"audio": 1, "visual": 2}}
     assert by_place({"a.neuron": 1, "b": 2}, ("audio",)) == {"a": {"audio": 1}, "b": {"audio": 2}}
 
 

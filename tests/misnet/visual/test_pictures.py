@@ -113,6 +113,8 @@ def test_weights_have_a_panel_for_what_there_is():
     assert len(middle.get_legend().get_texts()) == 12
     assert middle.get_title().endswith("grey: 8 more")
     assert sum(bottom.lines[0].get_ydata()) == 1
+    two = draw_weights({"a.alpha_a": {0: 0.5}, "b.w": {0: 1.0}, "b.alpha_v": {0: 0.4}}, {}, {}, "").axes
+    assert [(ax.get_title(), len(ax.lines)) for ax in two] == [("alpha, learned", 2), ("w, learned", 1)]
     assert len(draw_weights({}, sizes, {"w0": np.zeros((2, 2))}, "").axes) == 2
 
 
