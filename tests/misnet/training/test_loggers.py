@@ -90,7 +90,9 @@ def test_functions_of_files_and_modules_are_found(tmp_path, monkeypatch):
 
 def test_a_missing_package_is_named_with_the_command_that_installs_it(monkeypatch):
     monkeypatch.setattr("misnet.training.tensorboard.find_spec", lambda name: None)
-    with pytest.raises(ValueError, match=r"needs the package tensorboardX, which is not installed; install it with: pip"):
+    with pytest.raises(
+        ValueError, match=r"needs the package tensorboardX, which is not installed; install it with: pip"
+    ):
         makers_of("tensorboard")
 
 
