@@ -3,6 +3,7 @@
 import json
 import runpy
 import shlex
+import shutil
 import sys
 
 import numpy as np
@@ -13,6 +14,7 @@ from misnet.models import registry
 from misnet.training.folder import load_run
 from snncore.checkpoint import load_checkpoint
 from tests.misnet.toys.data import ENTRY
+from tests.support.markup import faults
 from tests.tools.test_train import metrics, without_times
 
 TOYS = {
@@ -108,6 +110,10 @@ def test_trained_stopped_resumed_evaluated_and_audited(call, tmp_path, monkeypat
     assert report["samples"] == 20
     assert report["dense"]["mac_per_sample"] == DENSE[name]
     assert shown.read_text().startswith("<!doctype html>")
+    shutil.copy(audited, parts / "audit.json")
+    assert_done(call("report", parts, "-o", shown, "--device", "cpu"))
+    assert "of the test samples right after epoch 3 of 3" in shown.read_text()
+    assert faults(shown.read_text()) == []
 
 
 def test_a_fresh_network_is_audited_by_name(call):
