@@ -7,16 +7,12 @@ balance    accuracy of each head, and of the verdict without each stream; spikes
 maps       where layers are active, over the image and the spectrogram
 surrogate  the surrogate gradient and its primitive, over the membranes of the sample
 weights    learned numbers such as alpha, and weights, over training
-
-  python tools/visualize.py runs/first
-  python tools/visualize.py runs/first --sample 7 --only rasters,membranes --layers 'stages.0.cells.*.mlif' --svg
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
     import _checkout as _checkout
 
 import argparse
-import difflib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -45,15 +41,23 @@ from misnet.visual.style import contents
 from snncore import MonitorError
 from snncore.backend import asnumpy, to_device
 from snncore.files import replace_file
+from snncore.nearest import one_of
 
 DPI = 130
 COUNTED = {"rates", "balance"}
 """Pictures of many samples."""
+EXAMPLES = (
+    ("every picture that can be drawn, into runs/first/pictures", "python tools/visualize.py runs/first"),
+    (
+        "two pictures of another sample and of some layers, also as SVG",
+        "python tools/visualize.py runs/first --sample 7 --only rasters,membranes --layers 'stages.0.*' --svg",
+    ),
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, examples=EXAMPLES)
     parser.add_argument("run_dir", type=Path, metavar="RUN_DIR", help="folder that tools/train.py wrote")
     parser.add_argument(
         "-o", "--output-dir", type=Path, metavar="DIR", help="folder for the pictures (default: RUN_DIR/pictures)"
@@ -84,9 +88,7 @@ def names_of(only: str | None) -> list[str]:
     names = list(PICTURES) if only is None else [name.strip() for name in only.split(",")]
     for name in names:
         if name not in PICTURES:
-            near = difflib.get_close_matches(name, PICTURES, 1)
-            meant = f"; did you mean {near[0]}?" if near else ""
-            raise UsageError(f"--only: expected some of {', '.join(PICTURES)}, found {name!r}{meant}")
+            raise UsageError(f"--only: {one_of(name, PICTURES)}")
     return list(dict.fromkeys(names))
 
 
@@ -96,9 +98,9 @@ def check_folder(folder: Path) -> None:
     while not place.exists() and place != place.parent:
         place = place.parent
     if not place.is_dir():
-        raise DataError(f"--out: expected a folder, found the file {place}")
+        raise DataError(f"--output-dir: expected a folder, found the file {place}")
     if not os.access(place, os.W_OK):
-        raise DataError(f"--out: expected a folder that can be written to, found {place}")
+        raise DataError(f"--output-dir: expected a folder that can be written to, found {place}")
 
 
 def batches_of(model: Model, data: Dataset, first: int, samples: int, size: int = 16) -> Iterator[tuple[Any, ...]]:

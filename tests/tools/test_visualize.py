@@ -41,7 +41,7 @@ def drawn(folder):
 
 
 def test_all_pictures_of_a_run(call, quick, trained, tmp_path):
-    result = call("visualize", trained[0], "--out", tmp_path / "p", "--samples", "8", "--device", "cpu")
+    result = call("visualize", trained[0], "--output-dir", tmp_path / "p", "--samples", "8", "--device", "cpu")
     assert (result.status, result.err) == (0, "")
     assert drawn(tmp_path / "p") == sorted(f"{name}.png" for name in PICTURES)
     lines = result.out.splitlines()
@@ -51,7 +51,7 @@ def test_all_pictures_of_a_run(call, quick, trained, tmp_path):
 
 def test_some_pictures_as_svg_of_some_layers(call, trained, tmp_path):
     given = ("--only", "rasters, rasters", "--layers", "stages.1.cells.*.mlif", "--device", "cpu", "--svg")
-    assert call("visualize", trained[0], "--out", tmp_path / "p", *given).status == 0
+    assert call("visualize", trained[0], "--output-dir", tmp_path / "p", *given).status == 0
     assert drawn(tmp_path / "p") == ["rasters.png", "rasters.svg"]
     assert (tmp_path / "p" / "rasters.png").read_bytes()[:4] == b"\x89PNG"
     assert b"stages.1.cells.0.mlif.*" in (tmp_path / "p" / "rasters.svg").read_bytes()
@@ -93,18 +93,18 @@ def test_a_model_that_is_not_known_gets_what_can_be_drawn_of_it(call, quick, toy
         (
             ("--only", "raster"),
             2,
-            "--only: expected some of rasters, membranes, rates, balance, maps, surrogate, weights",
+            "--only: expected one of rasters, membranes, rates, balance, maps, surrogate, weights",
         ),
-        (("--only", "raster"), 2, "found 'raster'; did you mean rasters?"),
+        (("--only", "raster"), 2, "found 'raster'; nearest: rasters"),
         (("--sample", "99"), 2, "--sample: expected 0 to 15, found 99"),
         (("--samples", "0"), 2, "--samples: expected at least 1, found 0"),
         (("--neurons", "0"), 2, "--neurons: expected at least 1, found 0"),
         (("--layers", "stage.0"), 2, "--layers: stage.0: no layer of MISNet has this name; nearest: stages.0"),
-        (("--out", __file__), 1, f"--out: expected a folder, found the file {__file__}"),
+        (("--output-dir", __file__), 1, f"--output-dir: expected a folder, found the file {__file__}"),
     ],
 )
 def test_a_mistake_is_one_sentence_and_writes_nothing(call, trained, tmp_path, options, status, message):
-    given = options if "--out" in options else (*options, "--out", tmp_path / "p")
+    given = options if "--output-dir" in options else (*options, "--output-dir", tmp_path / "p")
     result = call("visualize", trained[0], *given, "--device", "cpu")
     assert (result.status, "Traceback" in result.err) == (status, False)
     assert message in result.err
@@ -115,10 +115,10 @@ def test_a_folder_that_is_no_run_or_cannot_be_written(call, trained, tmp_path, m
     result = call("visualize", tmp_path / "none")
     assert (result.status, str(tmp_path / "none") in result.err) == (1, True)
     monkeypatch.setattr(os, "access", lambda *_: False)
-    result = call("visualize", trained[0], "--out", tmp_path / "p")
+    result = call("visualize", trained[0], "--output-dir", tmp_path / "p")
     assert (result.status, result.err) == (
         1,
-        f"error: --out: expected a folder that can be written to, found {tmp_path}\n",
+        f"error: --output-dir: expected a folder that can be written to, found {tmp_path}\n",
     )
 
 
