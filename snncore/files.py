@@ -1,5 +1,6 @@
 """Writing a file so that it is never seen half-written, and as JSON that every reader takes."""
 
+import errno
 import json
 import math
 import os
@@ -8,7 +9,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["json_bytes", "replace_file"]
+__all__ = ["is_device", "json_bytes", "replace_file"]
+
+DEVICES = (Path("/dev"), Path("/dev/fd"))  # not what lies deeper: /dev/shm holds files
 
 
 def json_bytes(value: Any) -> bytes:
@@ -27,15 +30,23 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
+def is_device(path: str | os.PathLike) -> bool:
+    """Whether a path is a device, a pipe or the like, whose place a file must not take: /dev/stdout is one."""
+    path = Path(path).absolute()
+    return path.parent in DEVICES or (path.exists() and not path.is_file() and not path.is_dir())
+
+
 def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:
     """Put `content` at `path` in one step that survives a crash or a power cut: the old file or the new one, whole.
 
-    content: one piece or several, one after another.
-    Raises OSError if it cannot be written; the earlier file is then as it was.
+    content: one piece or several, one after another. Where `path` is a link, the file that it leads to is written.
+    Raises OSError if it cannot be written, as a device; the earlier file is then as it was.
     """
     # Beside the target, since a rename is atomic only within one file system; not by tempfile, whose files only
     # the owner may read.
-    path = Path(path)
+    if is_device(path):
+        raise OSError(errno.EINVAL, "a device or a pipe, not a file", str(path))
+    path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         with open(temporary, "xb") as file:

@@ -9,12 +9,11 @@ from misnet.datasets import DataError
 from misnet.models.options import option_of
 from misnet.tools.toolkit import UsageError
 from snncore.energy import TABLES
-from snncore.files import replace_file
+from snncore.files import is_device, replace_file
 
 __all__ = ["check_output", "check_outputs", "write_outputs"]
 
 OUTPUTS = ("json", "html", "latex", "nir_table", "picture")
-DEVICES = (Path("/dev"), Path("/dev/fd"))  # not what lies deeper: /dev/shm holds files
 INPUTS = ("layers", "spikes", "nir", "inputs", "prices")
 
 
@@ -40,7 +39,7 @@ def check_output(option: str, path: Path) -> None:
     """Raise DataError, which names the option, where a file cannot be written."""
     if path.is_dir():
         raise DataError(f"{option}: expected a file to write, found the folder {path}")
-    if path.absolute().parent in DEVICES or (path.exists() and not path.is_file()):  # a file would take its place
+    if is_device(path):
         raise DataError(f"{option}: expected a file to write, found the device or pipe {path}")
     if not path.parent.is_dir():
         raise DataError(f"{option}: expected a file in a folder that exists, found {path}")

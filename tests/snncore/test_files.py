@@ -1,11 +1,13 @@
 """JSON that every reader takes."""
 
 import json
+import os
+import stat
 
 import numpy as np
 import pytest
 
-from snncore.files import json_bytes
+from snncore.files import is_device, json_bytes, replace_file
 
 
 def test_what_is_no_number_becomes_null():
@@ -20,3 +22,31 @@ def test_what_is_no_number_becomes_null():
 
 def test_a_float_of_numpy_is_a_float():
     assert json.loads(json_bytes({"x": np.float64("nan"), "y": np.float64(0.1)})) == {"x": None, "y": 0.1}
+
+
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/stdout", "/dev/fd/1", "/dev/none-such"])
+def test_no_file_takes_the_place_of_a_device(path):
+    """As root a rename would: /dev/stdout is a link, and may even lead to a file."""
+    before = os.lstat(path) if os.path.lexists(path) else None
+    assert is_device(path)
+    with pytest.raises(OSError, match="a device or a pipe, not a file"):
+        replace_file(path, b"{}")
+    assert (os.lstat(path).st_ino if before else os.path.lexists(path)) == (before.st_ino if before else False)
+
+
+def test_no_file_takes_the_place_of_a_pipe(tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe")
+    with pytest.raises(OSError, match="a device or a pipe"):
+        replace_file(pipe, b"{}")
+    assert stat.S_ISFIFO(os.lstat(pipe).st_mode)
+
+
+def test_a_link_stays_one_and_its_file_is_written(tmp_path):
+    (tmp_path / "deep").mkdir()
+    target, link = tmp_path / "deep" / "figures.json", tmp_path / "figures.json"
+    target.write_bytes(b"old")
+    link.symlink_to(target)
+    replace_file(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert [path.name for path in target.parent.iterdir()] == ["figures.json"]
