@@ -10,6 +10,7 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
 import argparse
 import os
 import secrets
+import shlex
 import shutil
 import sys
 from contextlib import suppress
@@ -107,7 +108,7 @@ def main() -> None:
     print(f"wrote {folder}: {config.title}, {model.count_parameters():,} parameters of {path}; {words}")
     for text in neuron_lines(model):
         print(text)
-    print(f"look closer with: {called('evaluate')} {folder}")
+    print(f"look closer with: {called('evaluate')} {shlex.quote(str(folder))}")
 
 
 def write_folder(folder: Path, model: Model, origin: dict[str, Any], data: Any) -> None:

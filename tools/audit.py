@@ -66,7 +66,10 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
     parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
     parser.add_argument(
-        "--batch-size", type=int, help="samples at a time (default: 32, of small images 128); changes no count"
+        "--batch-size",
+        type=int,
+        help="samples at a time (default: 32, of small images 128); changes no count, but what rules that look at "
+        "whole batches (syops, neurobench, spikingjelly) make of them",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
     add_arithmetic_option(parser)

@@ -44,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--keep", action="store_true", help="write what is measured into each RUN, as evaluation.json and audit.json"
     )
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
-    parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32); changes no count")
+    parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32), as of audit.py")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
     add_arithmetic_option(parser)
     add_data_options(parser)

@@ -128,6 +128,8 @@ def _changed(content: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[st
 
 def _unfinished(run: RunReport, folder: Path) -> list[str]:
     go_on = f"go on with: {called('train')} --resume {shlex.quote(str(folder))}"
+    if run.result is None and "train" not in run.content.get("data", {"train": ""}):
+        return ["Not trained here: the weights were adopted from elsewhere, so that there are no figures of training."]
     if run.result is None:
         return [f"No epoch is done yet, so that there are no figures of training; {go_on}"]
     if not run.result.finished:

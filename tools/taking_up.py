@@ -102,5 +102,12 @@ def check_data(folder: Path, data: dict[str, str]) -> None:
     """Raise DataError if a split is not the one that the run in `folder` began with."""
     before = read_config(folder / "config.json").get("data", {})
     for name, fingerprint in data.items():
-        if before.get(name) != fingerprint:
+        if "train" not in before:
+            quoted = shlex.quote(str(folder))
+            begin = f"{called('train')} --config {shlex.quote(str(folder / 'config.json'))} --weights {quoted}"
+            raise DataError(
+                f"{folder}: no training began here, as its config.json records no training data; "
+                f"begin one with: {begin}"
+            )
+        if before[name] != fingerprint:
             raise DataError(f"{folder}: the {name} data changed since the run began, so that it cannot go on")

@@ -281,7 +281,7 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
     try:
         run.run()
     except Stopped:
-        line = f"stopped and saved; go on with: {called('train')} --resume {folder}"
+        line = f"stopped and saved; go on with: {called('train')} --resume {shlex.quote(str(folder))}"
         with suppress(OSError, ValueError):  # the terminal may be gone
             if run.comm.rank == 0:
                 print(line, file=sys.stderr)
@@ -289,7 +289,7 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
     if run.epoch < run.epochs:
         journal.log(f"ended early: {describe_early_end(run.rows, run.patience, run.epochs)}")
     journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}", result=True)
-    journal.log(f"look closer with: {called('evaluate')} {folder}")
+    journal.log(f"look closer with: {called('evaluate')} {shlex.quote(str(folder))}")
     return 0
 
 

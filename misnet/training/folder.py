@@ -94,6 +94,8 @@ def read_config(path: Path) -> dict[str, Any]:
         content = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; expected the config.json of a training run") from None
+    except NotADirectoryError:
+        raise CheckpointError(f"{path.parent}: expected the folder of a training run, found a file") from None
     except RecursionError:
         raise CheckpointError(f"{path}: cannot be read as JSON: it is nested too deeply") from None
     except (OSError, ValueError) as error:

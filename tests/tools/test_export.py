@@ -98,6 +98,28 @@ def test_an_adopted_run_is_evaluated(run, tmp_path, call):
     assert result.out.startswith("8 samples, loss ")
 
 
+def test_an_adopted_run_is_begun_not_gone_on_with(run, tmp_path, call):
+    again, page = tmp_path / "a gain", tmp_path / "page.html"
+    call("export", run, "--to", "npz", "-o", tmp_path / "w.npz")
+    adopted = call("adopt", tmp_path / "w.npz", "-o", again, "--limit-eval", "8")
+    assert adopted.out.splitlines()[-1] == f"look closer with: python tools/evaluate.py '{again}'"
+    result = call("train", "--resume", again, "--epochs", "1")
+    begin = f"python tools/train.py --config '{again}/config.json' --weights '{again}'"
+    words = f"{again}: no training began here, as its config.json records no training data; begin one with: {begin}"
+    assert (result.status, result.err) == (1, f"error: {words}\n")
+    result = call("report", again, "-o", page, "--quick")
+    assert "Not trained here: the weights were adopted from elsewhere" in result.out
+    assert "--resume" not in page.read_text()
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report", "export"])
+def test_a_checkpoint_in_place_of_a_run_folder(run, tmp_path, call, command):
+    rest = ["--to", "npz", "-o", tmp_path / "w.npz"] if command == "export" else []
+    result = call(command, run / "last.safetensors", *rest)
+    words = f"{run}/last.safetensors: expected the folder of a training run, found a file"
+    assert (result.status, result.err) == (1, f"error: {words}\n")
+
+
 def test_what_an_archive_says(run, tmp_path, call):
     call("export", run, "--to", "npz", "-o", tmp_path / "w.npz")
     with np.load(tmp_path / "w.npz") as file:
