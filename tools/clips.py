@@ -14,6 +14,7 @@ from misnet.datasets.clips.reading import Reading
 from misnet.datasets.formats.files import read_lines
 from misnet.models.config import ConfigError, ModelConfig
 from misnet.models.contract import check_fits
+from misnet.models.options import option_of
 from misnet.tools.parts import Parts
 from misnet.tools.settings import check_settings, override
 from misnet.tools.toolkit import UsageError, data_seed
@@ -23,6 +24,7 @@ from misnet.training.sources import Source
 __all__ = ["Asked", "asked_of", "class_names_of"]
 
 TAB = "\t"
+LONGEST = 1e9  # seconds, of which a sound still has a number of samples
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,13 @@ def asked_of(args: argparse.Namespace, names: list[str], source: Source) -> tupl
     if args.sample is not None:
         if names or args.list:
             raise UsageError(f"--sample: expected it without clips, found {(names or [args.list])[0]} too")
+        if (option := _given(args, "start", "stop", "invert")) is not None:
+            raise UsageError(
+                f"{option}: expected it with clips, found --sample, which is read as the run's data set is"
+            )
         return list(samples_of(args, settings, source)), reading
+    if (option := _given(args, "split", "data_dir")) is not None:
+        raise UsageError(f"{option}: expected --sample beside it")
     clips = clips_of(names)
     if args.list:
         clips += [clip for line in lines_of(args.list) for clip in clips_of(line.split(TAB))]
@@ -75,11 +83,19 @@ def asked_of(args: argparse.Namespace, names: list[str], source: Source) -> tupl
     return [Asked(clip.name, _files(clip), clip) for clip in clips], reading
 
 
+def _given(args: argparse.Namespace, *names: str) -> str | None:
+    """The first of these options that was given."""
+    values = ((name, vars(args).get(name)) for name in names)
+    return next((option_of(name) for name, value in values if value not in (None, False)), None)
+
+
 def reading_of(settings: dict[str, Any], config: ModelConfig, args: argparse.Namespace) -> Reading:
     """Return how a run with these settings reads a sample, changed as the command line says."""
     start, stop = args.start, args.stop
-    if (start or 0) < 0 or (stop is not None and stop <= (start or 0)):
-        raise UsageError(f"--start, --stop: expected 0 <= start < stop in seconds, found {start} and {stop}")
+    if not (0 <= (start or 0) < (LONGEST if stop is None else stop) <= LONGEST):  # false for NaN too
+        raise UsageError(
+            f"--start, --stop: expected 0 <= start < stop in seconds, at most {LONGEST:g}, found {start} and {stop}"
+        )
     shapes = config.shapes()
     sides = [shape[1] for shape in shapes.values() if len(shape) == 4]
     return Reading(
@@ -97,14 +113,15 @@ def reading_of(settings: dict[str, Any], config: ModelConfig, args: argparse.Nam
 
 def samples_of(args: argparse.Namespace, settings: dict[str, Any], source: Source) -> Iterator[Asked]:
     """Yield samples of the run's own data, by their numbers."""
-    data = Parts(settings).load(args.split, source.config.size, source.config.timesteps)
+    part = args.split or "test"
+    data = Parts(settings).load(part, source.config.size, source.config.timesteps)
     names = {} if source.class_names is None else {"class_names": source.class_names}
     check_class_names(names, data)
     for text in args.sample.split(","):
         if not text.strip().isdecimal() or int(text) >= len(data):
             raise UsageError(f"--sample: expected numbers from 0 to {len(data) - 1} with commas, found {text!r}")
         k = int(text)
-        yield Asked(f"{data.name} {args.split} {k}", sample=Subset(data, [k]), label=int(data.labels[k]))
+        yield Asked(f"{data.name} {part} {k}", sample=Subset(data, [k]), label=int(data.labels[k]))
 
 
 def lines_of(place: str) -> list[str]:

@@ -103,7 +103,7 @@ def make_parser() -> argparse.ArgumentParser:
     group.add_argument("--stop", type=float, metavar="SECONDS", help="leave out what is after")
     group.add_argument("--invert", action="store_true", help="turn light and dark in an image of a digit")
     group.add_argument("--sample", metavar="K[,K...]", help="samples of the run's data set by their numbers, not clips")
-    group.add_argument("--split", choices=PARTS[::-1], default="test", help="that --sample is of (default: test)")
+    group.add_argument("--split", choices=PARTS[::-1], help="that --sample is of (default: test)")
     group.add_argument(
         "--data-dir", metavar="DIR", default=argparse.SUPPRESS, help="of --sample, where the files lie elsewhere by now"
     )
@@ -171,7 +171,8 @@ def main() -> int:
         title = f"{shown}: {names_of[answer.verdict.label]} ({model.config.title})"
         files["picture"] = clip_picture(title, answer.inputs, answer.verdict, names_of, model.heads)
     write_outputs(files, vars(args))
-    print("\n".join(lines_of(answers, model, source, is_verbose() or len(asked) == 1)))
+    if lines := lines_of(answers, model, source, is_verbose() or len(asked) == 1):
+        print("\n".join(lines))
     for name in files:
         say(f"\nwrote {vars(args)[name]}")
     for message in errors.values():

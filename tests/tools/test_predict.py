@@ -211,6 +211,14 @@ def test_clips_that_the_run_cannot_take(folder_run, call, tmp_path):
         (["--sample", "16"], "error: --sample: expected numbers from 0 to 3 with commas, found '16'"),
         (["--sample", "1", "a.wav"], "error: --sample: expected it without clips, found a.wav too"),
         (["a.wav", "--start", "2", "--stop", "1"], "error: --start, --stop: expected 0 <= start < stop in seconds"),
+        (["a.wav", "--start", "nan"], "in seconds, at most 1e+09, found nan and None"),
+        (["a.wav", "--stop", "inf"], "found None and inf"),
+        (["a.wav", "--start", "1e308"], "found 1e+308 and None"),
+        (["a.wav", "--start=-1", "--stop", "nan"], "found -1.0 and nan"),
+        (["--sample", "1", "--start", "0.5"], "error: --start: expected it with clips, found --sample, which is read"),
+        (["--sample", "1", "--invert"], "error: --invert: expected it with clips, found --sample, which is read"),
+        (["a.wav", "--split", "train"], "error: --split: expected --sample beside it"),
+        (["a.wav", "--data-dir", "d"], "error: --data-dir: expected --sample beside it"),
         (
             ["a.png", "b.png", "--picture", "c.png"],
             "error: --picture: expected one clip, found 2; draw them one by one",
@@ -222,6 +230,11 @@ def test_wrong_usage_is_status_2(folder_run, call, options, message):
     result = call("predict", folder_run / "run", *options)
     assert result.status == 2
     assert message in result.err
+
+
+def test_quiet_prints_nothing_where_no_clip_has_a_verdict(folder_run, call, tmp_path):
+    result = call("predict", folder_run / "run", tmp_path / "none.wav", "--quiet")
+    assert (result.status, result.out) == (1, "")
 
 
 def test_no_clip_is_overwritten_and_outputs_are_seen_to_first(folder_run, call, tmp_path):
