@@ -1,7 +1,9 @@
 """`python -m snncore` says what runs here: versions, kernels, threads, devices, and the optional packages."""
 
+import argparse
 import os
 import platform
+import sys
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -87,4 +89,11 @@ def _devices() -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(lines()))
+    argparse.ArgumentParser(prog="python -m snncore", description=__doc__).parse_args()
+    try:
+        print("\n".join(lines()), flush=True)
+    except BrokenPipeError:  # the reader left, as `head` does; Python would complain once more at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(f"error: standard output: {error.strerror or error}")

@@ -137,8 +137,8 @@ def _notes(groups: list[Group]) -> list[str]:
         tested.setdefault(result.seed, {}).setdefault(fingerprint, result)
     for seed, found in tested.items():
         if len(found) > 1:
-            first, other, *_ = found.values()
-            notes.append(f"{first.folder} and {other.folder} were not tested on the same samples (seed {seed})")
+            *most, last = (str(result.folder) for result in found.values())
+            notes.append(f"{', '.join(most)} and {last} were not tested on the same samples (seed {seed})")
     if len({tuple(sorted(result.seed for result in group.results)) for group in groups}) > 1:
         notes.append("the lines have different seeds")
     return notes

@@ -93,17 +93,34 @@ def load_clip(clip: Clip, reading: Reading, class_names: Collection[str]) -> One
     Raises DataError, naming the file, for what cannot be decoded, for a clip that lacks a stream which the network
     takes, and for a set that reads no files but its own.
     """
+    _check_changes(clip, reading)
     if clip.arrays is not None:
         return OneClip(clip.name, read_arrays(clip.arrays, reading.needed), class_names)
-    loader = REGISTRY[reading.name].loader
+    loader = _loader(reading)
     for family in FAMILIES:
-        if isinstance(loader, type) and issubclass(loader, family.base):
+        if issubclass(loader, family.base):
             _check_parts(clip, reading, family.parts)
             return OneClip(clip.name, family.read(loader, clip, reading), class_names)
     raise DataError(
         f"{clip.name}: {reading.name} reads no files but its own; expected an .npz file with the arrays "
         f"{', '.join(reading.needed)}, or a sample of the set by its number"
     )
+
+
+def _check_changes(clip: Clip, reading: Reading) -> None:
+    """Raise DataError for a change that would be asked for in vain."""
+    changed = reading.start is not None or reading.stop is not None
+    if clip.arrays is not None and (changed or reading.invert):
+        raise DataError(
+            f"{clip.name}: found arrays, which are taken as they are; expected no --start, --stop, --invert"
+        )
+    if reading.invert and not issubclass(_loader(reading), (MnistFsdd, Dialpad)):
+        raise DataError(f"{clip.name}: found --invert for a run on {reading.name}, which shows no digits in grey")
+
+
+def _loader(reading: Reading) -> type:
+    loader = REGISTRY[reading.name].loader
+    return loader if isinstance(loader, type) else object
 
 
 def _check_parts(clip: Clip, reading: Reading, parts: Mapping[str, Part]) -> None:

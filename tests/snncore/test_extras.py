@@ -1,6 +1,8 @@
 """`python -m snncore`: what it says of this machine, and which optional packages it finds missing."""
 
 import re
+import subprocess
+import sys
 from importlib import metadata
 
 import numpy as np
@@ -68,3 +70,15 @@ def test_what_is_said_of_this_machine(monkeypatch, variable, value, expected):
     assert expected in text
     assert re.search(r"^threads     \d+ on \d+ usable", text, re.MULTILINE)
     assert re.search(r"^GPU         (none: .|cuda:0, )", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("module", ["snncore", "misnet"])
+def test_a_reader_that_left_and_an_option_that_does_not_exist(module):
+    """Of both modules that can be run: no traceback, and status 2 where the usage is wrong."""
+    command = [sys.executable, "-m", module]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        process.stdout.close()
+        error = process.stderr.read()
+    assert (process.returncode, error) == (0, "")
+    done = subprocess.run([*command, "--bogus"], capture_output=True, text=True)
+    assert (done.returncode, "unrecognized arguments: --bogus" in done.stderr) == (2, True)

@@ -50,6 +50,9 @@ def test_validation_and_what_is_unfinished_or_tested_on_other_samples_is_said(tm
     assert "chosen by validation samples\n" in result.out
     assert f"note: {a}: stands at epoch 3 of 4\n" in result.out
     assert f"note: {a} and {b} were not tested on the same samples (seed 0)\n" in result.out
+    c = write_run(tmp_path / "c", [0.2], data="2")
+    note = f"note: {a}, {b} and {c} were not tested on the same samples (seed 0)\n"
+    assert note in call("compare", a, b, c).out
 
 
 def test_files(runs, call, tmp_path):

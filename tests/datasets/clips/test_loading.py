@@ -108,6 +108,17 @@ def test_a_light_border_is_noted(tmp_path):
     assert of.notes == []
 
 
+def test_a_change_that_would_be_asked_for_in_vain(tmp_path):
+    write_image(tmp_path / "a.png", (250, 250, 250))
+    with pytest.raises(DataError, match=r"a\.png: found --invert for a run on folder, which shows no digits in grey"):
+        arrays([tmp_path / "a.png"], reading("folder", ("visual",), invert=True))
+    np.savez(tmp_path / "a.npz", visual=np.zeros((2, 3)))
+    for change in ({"invert": True}, {"start": 0.0}, {"stop": 1.0}):
+        with pytest.raises(DataError, match=r"a\.npz: found arrays, which are taken as they are; expected no --start"):
+            arrays([tmp_path / "a.npz"], reading("dialpad", ("visual",), **change))
+    assert arrays([tmp_path / "a.npz"], reading("dialpad", ("visual",)))["visual"].shape == (2, 3)
+
+
 def test_the_line_of_a_dialpad_sample_and_its_upright_image(tmp_path):
     data = load_dataset("dialpad", "test", timesteps=3, size=8)
     for k in range(9):  # the first that is heard
