@@ -114,10 +114,14 @@ def _short(name: str) -> str:
 
 
 def _three_points(folder: Path, model: Model) -> tuple[dict[str, dict[int, float]], str]:
-    """The start, drawn again from the seed, best and last, of a run that wrote no weights.csv."""
+    """The start, drawn again from the seed, best and last, of a run that wrote no weights.csv.
+
+    Adopted weights were not begun from the seed, nor those that a run took from another: they have no start here.
+    """
     content = read_config(folder / "config.json")
     other = build(content["model"], model.config, content["settings"].get("seed", 0))  # fresh weights
-    points, words = {0: sizes_of(other)}, []
+    begun = "train" in content.get("data", {"train": ""}) and content["settings"].get("weights") is None
+    points, words = ({0: sizes_of(other)}, ["start (drawn again from the seed)"]) if begun else ({}, [])
     for name in ("best", "last"):
         path = folder / f"{name}.safetensors"
         if path.exists():
@@ -126,4 +130,5 @@ def _three_points(folder: Path, model: Model) -> tuple[dict[str, dict[int, float
             points[int(metadata["epoch"])] = sizes_of(other)
             words.append(f"{name} (epoch {metadata['epoch']})")
     found = {name: {epoch: points[epoch][name] for epoch in sorted(points)} for name in points[0]}
-    return found, f"start (drawn again from the seed), {' and '.join(words)}: this run has no weights.csv"
+    *most, last = words
+    return found, f"{', '.join(most)}{' and ' if most else ''}{last}: this run has no weights.csv"

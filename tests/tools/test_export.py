@@ -10,6 +10,7 @@ from safetensors import safe_open
 from misnet.models.registry import build, config_class
 from misnet.training.folder import load_run, write_config
 from misnet.training.state import State, save_newest
+from misnet.visual.looking import weights_over_training
 from snncore import Tensor, no_grad
 from tests.snncore.interchange.networks import lively
 
@@ -110,6 +111,9 @@ def test_an_adopted_run_is_begun_not_gone_on_with(run, tmp_path, call):
     result = call("report", again, "-o", page, "--quick")
     assert "Not trained here: the weights were adopted from elsewhere" in result.out
     assert "--resume" not in page.read_text()
+    seen = weights_over_training(again, load_run(again)[0])
+    assert seen.words == "last (epoch 0): this run has no weights.csv"  # and no start that a seed would draw
+    assert {tuple(of) for of in seen.sizes.values()} == {(0,)}
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report", "export"])
