@@ -19,8 +19,8 @@ from misnet.report.page import Group, report_page
 from misnet.report.run import RunReport
 from misnet.tools.comparing import Comparison, cells, compare, words_on
 from misnet.tools.naming import Parser, called
-from misnet.tools.outputs import check_outputs, write_outputs
-from misnet.tools.reporting import read_run, results_of
+from misnet.tools.outputs import check_output, check_outputs, write_outputs
+from misnet.tools.reporting import AUDIT, read_run, results_of
 from misnet.tools.seeds import SEEDS, folders_of
 from misnet.tools.toolkit import UsageError, add_arithmetic_option, add_data_options, run_tool
 from snncore.checkpoint import CheckpointError
@@ -86,6 +86,9 @@ def main() -> None:
     for k, folder in enumerate(folders):
         if folder.resolve() in [other.resolve() for other in folders[:k]]:
             raise UsageError(f"RUN: expected each run once, found {folder} twice")
+    for folder in folders if args.keep else ():
+        if folder.is_dir():  # else that is said where it is read
+            check_output("--keep", folder / AUDIT)
     runs = [read_run(folder, args, command) for folder in folders]
     made = made_by(command)
     if len(runs) == 1:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -129,6 +130,15 @@ def test_what_cannot_be_shown(tmp_path, call, monkeypatch, arguments, status, me
     assert message.format(tmp_path) in result.err
     assert "Traceback" not in result.err
     assert not (tmp_path / "report.html").exists()
+
+
+def test_a_folder_that_cannot_be_written_to_is_refused_before_anything_is_measured(tmp_path, call, monkeypatch):
+    folder = write_run(tmp_path / "a", [0.5])
+    monkeypatch.setattr("os.access", lambda place, mode: Path(place) != folder)  # the tests may run as root
+    monkeypatch.setattr("misnet.tools.report.read_run", None)
+    result = call("report", folder, "--keep", "-o", tmp_path / "a.html")
+    words = f"--keep: expected a file in a folder that can be written to, found {folder}/audit.json"
+    assert (result.status, result.err) == (1, f"error: {words}\n")
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"schema": 0, "rules": {}}', '{"rules": 3}'])
