@@ -5,6 +5,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -17,6 +18,18 @@ from snncore.kernels import kernels_for
 from snncore.kernels.choice import arithmetic_choice, kernel_choice
 
 CORE = ("numpy", "scipy", "numba", "safetensors")
+
+
+@contextmanager
+def printing() -> Iterator[None]:
+    """What is printed in this block ends quietly where the reader left, as `head` does, and with a line if it fails."""
+    try:
+        yield
+        sys.stdout.flush()
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains once more at its end
+        if not isinstance(error, BrokenPipeError):
+            sys.exit(f"error: standard output: {error.strerror or error}")
 
 
 def lines() -> Iterator[str]:
@@ -90,10 +103,5 @@ def _devices() -> Iterator[str]:
 
 if __name__ == "__main__":
     argparse.ArgumentParser(prog="python -m snncore", description=__doc__).parse_args()
-    try:
-        print("\n".join(lines()), flush=True)
-    except BrokenPipeError:  # the reader left, as `head` does; Python would complain once more at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(f"error: standard output: {error.strerror or error}")
+    with printing():
+        print("\n".join(lines()))
