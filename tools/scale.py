@@ -11,23 +11,16 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
 
 import argparse
 import csv
-import importlib.util
 import io
-import json
-import os
-import shutil
-import subprocess
-import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 from misnet.datasets import DataError
 from misnet.models.options import add_model_options, first_look, split
 from misnet.models.registry import DEFAULT
+from misnet.tools.benchmarks import scale_run
 from misnet.tools.benchmarks.scale_text import report
 from misnet.tools.benchmarks.scaling import GBIT, Link, Measured, all_reduce_seconds, link_of, project
-from misnet.tools.benchmarks.turns import THREAD_VARIABLES
 from misnet.tools.naming import Parser
 from misnet.tools.networks import new_config
 from misnet.tools.outputs import check_output, write_outputs
@@ -40,7 +33,6 @@ RANKS = tuple(2**k for k in range(9))
 NETWORKS = (10, 100)  # Gbit/s
 OWN = ("batch_size", "rank_batch_size", "steps", "latency", "csv", "json", "picture")
 OUTPUTS = ("csv", "json", "picture")
-WORKER = Path(__file__).parent / "benchmarks" / "scale_worker.py"
 EXAMPLES = (
     ("MISNet-S on the built-in data", "python tools/scale.py --variant S --picture scale.png"),
     (
@@ -74,32 +66,6 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     add_data_options(parser)
     add_model_options(parser, model)
     return parser
-
-
-def find_mpiexec() -> str:
-    """Return mpiexec of this Python or of the path; raises UsageError if it or mpi4py is missing."""
-    places = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
-    found = shutil.which("mpiexec", path=places)
-    missing = "mpi4py" if importlib.util.find_spec("mpi4py") is None else "mpiexec" if found is None else None
-    if missing:
-        raise UsageError(
-            f'{missing} is not installed, which starts two ranks; install it with: pip install -e ".[mpi]"'
-        )
-    assert found is not None
-    return found
-
-
-def measure(start: list[str], spec: dict[str, Any]) -> dict[str, Any]:
-    """Run the worker and return its figures; raises DataError, with its last words, if it fails."""
-    environment = os.environ | dict.fromkeys(THREAD_VARIABLES, "1")
-    with tempfile.TemporaryDirectory() as folder:
-        output = Path(folder) / "figures.json"
-        line = [*start, sys.executable, str(WORKER), json.dumps(spec | {"output": str(output)})]
-        done = subprocess.run(line, capture_output=True, text=True, env=environment)
-        if done.returncode or not output.exists():
-            said = [text for text in done.stderr.splitlines() if text.startswith("error:")] or done.stderr.splitlines()
-            raise DataError(f"measuring with {spec['ranks']} rank(s): {(said or ['no message'])[-1]}")
-        return json.loads(output.read_text())
 
 
 def measured_of(one: dict[str, Any], two: dict[str, Any]) -> Measured:
@@ -149,7 +115,7 @@ def main() -> None:
     for name in OUTPUTS:
         if (path := getattr(args, name)) is not None:
             check_output(f"--{name}", path)
-    mpiexec = find_mpiexec()
+    mpiexec = scale_run.find_mpiexec()
     choice = gather(given, switches)
     config, (data,) = new_config(choice.model, choice.switches, choice.given, choice.settings, "train")
     most = args.rank_batch_size
@@ -157,9 +123,9 @@ def main() -> None:
         raise UsageError(f"--rank-batch-size: expected at most {len(data) // 2}, half the samples, found {most}")
     spec = {"given": given, "switches": switches, "steps": args.steps}
     sizes = sorted({most, most // 2, *(2**k for k in range(most.bit_length()) if 2**k <= most)})
-    one = measure([], spec | {"ranks": 1, "totals": sizes})
+    one = scale_run.measure([], spec | {"ranks": 1, "totals": sizes})
     totals = sorted({2 * (most // 2), 2 * most, 2 * min(most, 8)})
-    two = measure([mpiexec, "-n", "2"], spec | {"ranks": 2, "totals": totals})
+    two = scale_run.measure([mpiexec, "-n", "2"], spec | {"ranks": 2, "totals": totals})
     measured = measured_of(one, two)
     link, checks = check(measured, two)
     rows = []
