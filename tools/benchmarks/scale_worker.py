@@ -72,7 +72,8 @@ class Bench:
 
     def batches(self, total: int, steps: int) -> tuple[list[Any], list[float]]:
         """Return batches of this rank, `total` on all of them, and the seconds that reading each took."""
-        found, seconds = [], []
+        found: list[Any] = []
+        seconds: list[float] = []
         number = 0
         while len(found) <= steps:
             reader = BatchIterator(self.data, total, drop_last=True, rank=self.comm.rank, ranks=self.comm.size)
@@ -124,7 +125,8 @@ def measure(spec: dict[str, Any], comm: Comm) -> dict[str, Any]:
     for total in spec["totals"]:
         bench.step(total, 1)  # compiles kernels, or loads them
     steps = [bench.step(total, spec["steps"]) for total in spec["totals"]]
-    gradient = sum(p.data.nbytes for p in bench.model.parameters())
+    flat = bench.optimizer.flat
+    gradient = flat.g.nbytes if flat is not None else sum(p.data.nbytes for p in bench.model.parameters())
     sizes = [8, int((8 * gradient) ** 0.5), gradient] if comm.size > 1 else []
     return {"steps": steps, "all_reduce": [bench.all_reduce(m) for m in sizes], "gradient_bytes": gradient}
 
