@@ -96,7 +96,8 @@ def check(measured: Measured, two: dict[str, Any]) -> tuple[Link, list[dict[str,
         n = row["samples"]
         told = measured.step(n, 2 * n, 2, link)
         rows.append((f"step, {n} samples a rank", told.compute + told.exchange, row["step_s"]))
-        rows.append((f"  of it the exchange, {len(row['messages'])} messages", told.exchange, row["exchange_s"]))
+        rows.append((f"  computing, {n} samples", told.compute, row["step_s"] - row["exchange_s"]))
+        rows.append((f"  exchange, {len(row['messages'])} messages", told.exchange, row["exchange_s"]))
     return link, [
         {"what": what, "model_s": model, "measured_s": found, "error": model / found - 1} for what, model, found in rows
     ]

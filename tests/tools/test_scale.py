@@ -100,7 +100,7 @@ def test_files_and_a_check_that_holds_where_the_model_does(fake, call, tmp_path)
     assert "between two ranks here 10 us and 8.0 Gbit/s" in result.out
     assert result.out.endswith("".join(f"\nwrote {path}\n" for path in paths.values()))
     found = json.loads(paths["json"].read_text())
-    assert [row["error"] for row in found["check"]] == pytest.approx([0] * 7, abs=1e-9)
+    assert [row["error"] for row in found["check"]] == pytest.approx([0] * 10, abs=1e-9)
     with open(paths["csv"], newline="") as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 2 * (9 + 9) == len(found["projection"])
@@ -113,17 +113,19 @@ def test_files_and_a_check_that_holds_where_the_model_does(fake, call, tmp_path)
 
 
 def test_an_error_of_the_model_is_found():
-    one, two = (of_workers([], {"ranks": ranks, "totals": [8, 32]}) for ranks in (1, 2))
+    one, two = (of_workers([], {"ranks": ranks, "totals": [4 * ranks, 16 * ranks]}) for ranks in (1, 2))
     for row in two["steps"]:
-        row["step_s"] *= 2
+        row["step_s"] += row["step_s"] - row["exchange_s"]
     _, rows = check(measured_of(one, two), two)
     errors = {row["what"]: row["error"] for row in rows}
-    assert errors["step, 16 samples a rank"] == pytest.approx(-0.5, abs=1e-9)
+    assert errors["  computing, 16 samples"] == pytest.approx(-0.5, abs=1e-9)
+    assert -0.5 < errors["step, 16 samples a rank"] < -0.4
+    assert errors["  exchange, 2 messages"] == pytest.approx(0, abs=1e-9)
     assert errors["all-reduce of 5000 bytes"] == pytest.approx(0, abs=1e-9)
 
 
 def test_all_reduces_from_which_no_bandwidth_follows():
-    one, two = (of_workers([], {"ranks": ranks, "totals": [8, 32]}) for ranks in (1, 2))
+    one, two = (of_workers([], {"ranks": ranks, "totals": [4 * ranks, 16 * ranks]}) for ranks in (1, 2))
     two["all_reduce"][-1]["seconds"] = 0
     with pytest.raises(DataError, match=r"too noisy to measure: expected 4e\+06 bytes to take longer than 8"):
         check(measured_of(one, two), two)
