@@ -1,17 +1,19 @@
 """Other ranks that never answer: whatever one waits for, the wait ends in a word, and so does the process."""
 
+import os
 import subprocess
 import sys
 import textwrap
 import time
 import types
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from snncore.parallel import CommError, MPIComm
-from tests.tools.command_line import environment
 
+ROOT = Path(__file__).parents[2]
 CALLS = {
     "sum": lambda comm: comm.sum(np.ones(2)),
     "maximum": lambda comm: comm.max(np.ones(2)),
@@ -123,7 +125,7 @@ parallel.MPIComm = Here
     ids=["the end of MPI", "the end of a job that failed"],
 )
 def test_what_mpi_never_returns_from_ends_the_process(lines, status, said):
-    own = environment() | {"PMI_SIZE": "2", "SNNCORE_COMM_TIMEOUT": "0.1"}
+    own = os.environ | {"PYTHONPATH": str(ROOT), "PMI_SIZE": "2", "SNNCORE_COMM_TIMEOUT": "0.1"}
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(PROGRAM) + lines], capture_output=True, text=True, env=own, timeout=60
