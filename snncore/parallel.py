@@ -5,7 +5,9 @@ must make the same calls in the same order. Nothing of this module is imported f
 launcher started more than one process.
 """
 
+import atexit
 import os
+import pickle
 import socket
 import sys
 import time
@@ -17,12 +19,16 @@ import numpy as np
 
 from snncore.backend import Array, BackendError, array_module, asnumpy
 from snncore.context import changed
+from snncore.deadline import within
 
 __all__ = ["BUCKET", "Comm", "CommError", "MPIComm", "NCCLComm", "Share", "slice_of", "world"]
 
 BUCKET = 1 << 22  # entries of a buffer that are added up at a time: 16 MiB of float32
 TIMEOUT = 600.0
 """Seconds that a rank waits for the others, unless SNNCORE_COMM_TIMEOUT says another number."""
+
+ABORT = 5.0
+"""Seconds in which MPI must end a job that has failed: it may tell hosts that cannot be reached."""
 
 
 class CommError(RuntimeError):
@@ -76,18 +82,24 @@ class MPIComm(Comm):
     """Ranks over MPI. comm: a communicator of mpi4py, duplicated here. timeout: seconds before waiting is an error.
 
     A rank that waits looks every 0.1 ms whether the others have come, after a millisecond without pause: more ranks
-    than cores do not hold each other up. Arrays on a GPU go by way of the host (`NCCLComm` does not).
+    than cores do not hold each other up. Every call is one that can be waited for in steps; the few of MPI that are not
+    (start, end, which ranks share a host) have the same limit by `snncore.deadline`. Arrays on a GPU go by way of the
+    host (`NCCLComm` does not).
     """
 
     def __init__(self, comm: Any, timeout: float | None = None) -> None:
         from mpi4py import MPI
 
-        self.mpi, self.comm = MPI, comm.Dup()
-        self.rank, self.size = comm.Get_rank(), comm.Get_size()
-        beside = comm.Split_type(MPI.COMM_TYPE_SHARED)
-        self.local_rank, self.local_size = beside.Get_rank(), beside.Get_size()
-        beside.Free()
         self.timeout = _timeout() if timeout is None else timeout
+        self.mpi, self.comm = MPI, comm
+        self.rank, self.size = comm.Get_rank(), comm.Get_size()
+        own, request = comm.Idup()
+        self._wait(request, "start")
+        self.comm = own
+        with within(self.timeout):
+            beside = comm.Split_type(MPI.COMM_TYPE_SHARED)
+            self.local_rank, self.local_size = beside.Get_rank(), beside.Get_size()
+            beside.Free()
 
     def sum(self, x: Array) -> None:
         self._in_place(x, "sum", lambda y: self.comm.Iallreduce(self.mpi.IN_PLACE, y, op=self.mpi.SUM))
@@ -102,14 +114,20 @@ class MPIComm(Comm):
         self._wait(self.comm.Ibarrier(), "barrier")
 
     def exchange(self, value: Any) -> list[Any]:
-        self.barrier()  # with its timeout: what follows cannot be waited for in steps
-        return list(self.comm.allgather(value))
+        here = np.frombuffer(pickle.dumps(value), np.uint8)
+        length, lengths = np.array([len(here)]), np.zeros(self.size, np.int64)
+        self._wait(self.comm.Iallgather(length, lengths), "gather")
+        found = np.empty(lengths.sum(), np.uint8)
+        self._wait(self.comm.Iallgatherv(here, [found, lengths]), "gather")
+        ends = np.cumsum(lengths)
+        return [pickle.loads(found[end - n : end].tobytes()) for n, end in zip(lengths, ends, strict=True)]
 
     def fail(self, reason: object, status: int = 1) -> NoReturn:
         with suppress(OSError, ValueError):
             print(f"error: rank {self.rank} of {self.size} on {socket.gethostname()}: {reason}", file=sys.stderr)
             sys.stderr.flush()
-        self.comm.Abort(status)
+        with within(ABORT, quiet=True):
+            self.comm.Abort(status)
         os._exit(status)
 
     def _in_place(self, x: Array, what: str, begin: Callable[[np.ndarray], Any]) -> None:
@@ -144,7 +162,8 @@ class NCCLComm(MPIComm):
         super().__init__(comm, timeout)
         from cupyx.distributed import NCCLBackend
 
-        self.nccl = NCCLBackend(self.size, self.rank, use_mpi=True)
+        with within(self.timeout):
+            self.nccl = NCCLBackend(self.size, self.rank, use_mpi=True)
 
     def sum(self, x: Array) -> None:
         if array_module(x) is np:
@@ -228,8 +247,10 @@ def world() -> Comm:
     expected = launched()
     if expected == 1:
         return Comm()
+    timeout = _timeout()
     try:
-        from mpi4py import MPI
+        with within(timeout):  # it waits for all processes
+            from mpi4py import MPI
     except (ImportError, RuntimeError) as error:
         reason = str(error).splitlines()[0]
         raise BackendError(
@@ -241,4 +262,11 @@ def world() -> Comm:
             f"{expected} processes were started together, but MPI sees {found}: the launcher is of another MPI than "
             f"{MPI.Get_library_version().split()[0]}; use the mpiexec of that one, or srun --mpi=pmi2 or pmix"
         )
-    return MPIComm(MPI.COMM_WORLD)
+    atexit.register(_finalise, MPI, timeout)
+    return MPIComm(MPI.COMM_WORLD, timeout)
+
+
+def _finalise(mpi: Any, timeout: float) -> None:
+    """End MPI, which waits for the other ranks: mpi4py would do it last of all, when nothing can limit it."""
+    with within(timeout):
+        mpi.Finalize()

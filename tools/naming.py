@@ -29,6 +29,7 @@ COMMANDS = (  # as in pyproject.toml
     "reproduce",
     "export",
     "adopt",
+    "scale",
 )
 STATUSES = (
     "exit status: 0 done; 1 data, files or a run that are wrong; 2 wrong usage; 130 stopped by Ctrl-C or a signal"

@@ -110,6 +110,7 @@ def alone(tmp_path_factory):
         return trained(tmp_path_factory.mktemp("one"), Comm(), **FIFTY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ranks", [2, 3])
 def test_fifty_steps_on_ranks_are_those_of_one(tmp_path, alone, ranks):
     many = spread(tmp_path / "many", ranks, **FIFTY)
