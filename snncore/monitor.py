@@ -178,8 +178,8 @@ def monitor(
     all. record: of RECORDED; membranes need the currents, which are as large as the layer's input, 4 bytes an entry.
     limit, timesteps: keep the first samples (second axis) and timesteps only; of `output`, all is kept.
     Forwards that follow each other are joined along the samples; under `at_timestep` along time.
-    Raises MonitorError, naming the nearest, if a name fits no layer; ValueError for another thing to record or a limit
-    below 1; CaptureError in a step that is recorded as a CUDA graph.
+    Raises MonitorError for what is no Module and, naming the nearest, if a name fits no layer; ValueError for another
+    thing to record or a limit below 1; CaptureError in a step that is recorded as a CUDA graph.
     """
     what = frozenset((record,) if isinstance(record, str) else record)
     unknown = sorted(what - {*RECORDED})
@@ -188,6 +188,8 @@ def monitor(
     for name, value in (("limit", limit), ("timesteps", timesteps)):
         if value is not None and (not isinstance(value, int) or value < 1):
             raise ValueError(f"{name}: expected an integer of at least 1, found {value!r}")
+    if not isinstance(net, Module):
+        raise MonitorError(f"net: expected a Module, found {type(net).__name__}")
     names = {id(module): path or type(module).__name__ for path, module in net.named_modules()}
     chosen = {key: path for key, path in names.items() if not layers or any(_fits(path, one) for one in layers)}
     for one in layers:

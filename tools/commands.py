@@ -4,7 +4,7 @@ import gc
 from collections.abc import Callable
 from importlib import import_module
 
-from misnet.tools.toolkit import run_tool
+from misnet.tools.toolkit import STOPPED, run_tool
 
 
 def command(name: str) -> Callable[[], None]:
@@ -14,6 +14,8 @@ def command(name: str) -> Callable[[], None]:
         gc.disable()  # modules are no garbage, and looking for some among them takes a tenth of the start
         try:
             tool = import_module(f"misnet.tools.{name}")
+        except KeyboardInterrupt:
+            raise SystemExit(STOPPED) from None
         finally:
             gc.enable()
         run_tool(tool.main)

@@ -390,3 +390,8 @@ def test_other_observers_see_what_they_saw(rng):
     with observe(lambda function, *_: names.append(function.name)), monitor(net):
         net(drive(rng))
     assert names == ["Linear", "BatchNormLIF"] * 2
+
+
+def test_what_is_no_network_is_refused():
+    with pytest.raises(MonitorError, match="net: expected a Module, found int"), monitor(3):
+        pass
