@@ -2,10 +2,14 @@
 
 import faulthandler
 import os
-from collections.abc import Iterator
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
-__all__ = ["within"]
+__all__ = ["Overdue", "within"]
 
 STANDARD_ERROR = 2
 
@@ -26,3 +30,35 @@ def within(seconds: float, quiet: bool = False) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
         if quiet:
             os.close(file)
+
+
+class Overdue:
+    """Looks, from a thread, whether what a GPU was told is done in time; calls `late(name, seconds)` once if not.
+
+    The limit of each begins when it was told, or when the one before it was done if that is later.
+    """
+
+    def __init__(self, limit: float, late: Callable[[str, float], Any]) -> None:
+        self.limit, self.late = limit, late
+        self.told: deque[tuple[float, str, Any]] = deque()
+        self.thread: threading.Thread | None = None
+
+    def add(self, name: str, event: Any) -> None:
+        """Note an event of the GPU, with `done`, that comes after those before."""
+        self.told.append((time.monotonic(), name, event))
+        if self.thread is None:
+            self.thread = threading.Thread(target=self._watch, name="clock of the GPU", daemon=True)
+            self.thread.start()
+
+    def _watch(self) -> None:
+        last = 0.0
+        while True:
+            while self.told and self.told[0][2].done:
+                self.told.popleft()
+                last = time.monotonic()
+            if self.told:
+                began, name, _ = self.told[0]
+                if (waited := time.monotonic() - max(began, last)) > self.limit:
+                    self.late(name, waited)
+                    return
+            time.sleep(min(1.0, self.limit / 4))

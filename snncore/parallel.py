@@ -19,7 +19,7 @@ import numpy as np
 
 from snncore.backend import Array, BackendError, array_module, asnumpy
 from snncore.context import changed
-from snncore.deadline import within
+from snncore.deadline import Overdue, within
 
 __all__ = ["BUCKET", "Comm", "CommError", "MPIComm", "NCCLComm", "Share", "slice_of", "world"]
 
@@ -140,12 +140,15 @@ class MPIComm(Comm):
         self._wait(begin(here), what)
         x[...] = array_module(x).asarray(here)
 
+    def _late(self, what: str, waited: float) -> NoReturn:
+        self.fail(f"waited {waited:.0f} s for the other ranks (in a {what}): one of them hangs or is cut off")
+
     def _wait(self, request: Any, what: str) -> None:
         began, patient = time.monotonic(), False
         while not request.Test():
             waited = time.monotonic() - began
             if waited > self.timeout:
-                self.fail(f"waited {waited:.0f} s for the other ranks (in a {what}): one of them hangs or is cut off")
+                self._late(what, waited)
             patient = patient or waited > 1e-3
             if patient:
                 time.sleep(1e-4)
@@ -155,7 +158,7 @@ class NCCLComm(MPIComm):
     """Ranks whose arrays on GPUs go from card to card by NCCL; arrays of the host go over MPI.
 
     Each rank must have made its own card the current device. What is told to NCCL runs on the current stream, after
-    what was told to it before, and nothing waits on the host.
+    what was told to it before, and nothing waits on the host; a thread looks whether it is done in time.
     """
 
     def __init__(self, comm: Any, timeout: float | None = None) -> None:
@@ -164,24 +167,33 @@ class NCCLComm(MPIComm):
 
         with within(self.timeout):
             self.nccl = NCCLBackend(self.size, self.rank, use_mpi=True)
+        self.overdue = Overdue(self.timeout, self._late)
+
+    def _told(self, x: Array, what: str) -> None:
+        event = array_module(x).cuda.Event(disable_timing=True)
+        event.record()
+        self.overdue.add(what, event)
 
     def sum(self, x: Array) -> None:
         if array_module(x) is np:
             super().sum(x)
         elif x.size:
             self.nccl.all_reduce(x, x, op="sum")
+            self._told(x, "sum")
 
     def max(self, x: Array) -> None:
         if array_module(x) is np:
             super().max(x)
         elif x.size:
             self.nccl.all_reduce(x, x, op="max")
+            self._told(x, "maximum")
 
     def broadcast(self, x: Array) -> None:
         if array_module(x) is np:
             super().broadcast(x)
         elif x.size:
             self.nccl.broadcast(x, root=0)
+            self._told(x, "broadcast")
 
 
 class Share(NamedTuple):

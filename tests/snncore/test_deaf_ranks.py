@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snncore.deadline import Overdue
 from snncore.parallel import CommError, MPIComm
 
 ROOT = Path(__file__).parents[2]
@@ -134,3 +135,32 @@ def test_what_mpi_never_returns_from_ends_the_process(lines, status, said):
     assert (done.returncode, done.stderr.startswith(said)) == (status, True), done.stderr
     assert ("in _finalise" in done.stderr) == (said[0] == "T")
     assert ("Timeout" in done.stderr) == (said[0] == "T")
+
+
+class Event:
+    done = False
+
+
+def test_what_a_gpu_was_told_and_does_not_do_is_named_once():
+    found, events = [], [Event(), Event(), Event()]
+    events[0].done = True
+    clock = Overdue(0.05, lambda *what: found.append(what))
+    for name, event in zip(("sum", "maximum", "broadcast"), events, strict=True):
+        clock.add(name, event)
+    clock.thread.join(10)
+    assert not clock.thread.is_alive()
+    ((name, waited),) = found
+    assert (name, 0.05 < waited < 5) == ("maximum", True)
+
+
+def test_a_gpu_that_is_slow_but_goes_on_is_not_late():
+    """Each of six takes 0.1 s, of the 0.3 s that one may take."""
+    found, events = [], [Event() for _ in range(6)]
+    clock = Overdue(0.3, lambda *what: found.append(what))
+    for event in events:
+        clock.add("sum", event)
+    for event in events:
+        time.sleep(0.1)
+        event.done = True
+    time.sleep(0.1)
+    assert (found, len(clock.told)) == ([], 0)
