@@ -15,6 +15,7 @@ from typing import Any
 from misnet.datasets import DataError
 from misnet.models.config import ConfigError
 from misnet.tools.toolkit import DATA, STOPPED, USAGE, UsageError, device_of
+from misnet.training import witness
 from misnet.training.journal import Journal
 from misnet.training.machine import machine
 from misnet.training.step import Diverged
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 FEW = 16  # samples of a rank below which its own batch statistics are too noisy to train with (Wu and He 2018, Fig. 1)
-WITNESS = Path(__file__).parent / "witness.py"
+WITNESS = Path(witness.__file__)
 GRACE = 1.0  # seconds that other ranks wait before they speak: what all found is said once, by rank 0
 SAID = (UsageError, ConfigError, BackendError, DataError, CheckpointError, Diverged, CommError, OSError)
 

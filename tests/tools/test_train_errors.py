@@ -209,7 +209,8 @@ def test_a_rate_edited_since_the_run_began_is_refused_with_the_option_that_says_
         ({"memory_limit": True}, "memory_limit: expected a value like None, found True"),
         (
             {"speed": 1},
-            "unknown option 'speed'; known are save_every, device, memory_limit, tf32, cuda_graph, arithmetic",
+            "unknown option 'speed'; known are save_every, device, memory_limit, tf32, cuda_graph, "
+            "sync_batch_norm, arithmetic, log",
         ),
         ({"arithmetic": "int8"}, "arithmetic: expected float32 or exact, found 'int8'"),
         ({"arithmetic": None}, "arithmetic: expected a value like 'float32', found None"),
