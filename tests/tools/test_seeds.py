@@ -72,10 +72,10 @@ def test_each_seed_is_the_run_of_that_seed_and_what_is_done_is_left_alone(call, 
 def test_a_seed_that_diverges_does_not_end_the_others(call, tmp_path, monkeypatch):
     from misnet.training import run
 
-    def train_step(model, optimizer, lr, batch, totals, step, seed=0, clip_norm=None):
+    def train_step(model, optimizer, lr, batch, totals, step, seed=0, *rest):
         if seed == 0:
             raise Diverged("step 0: the loss is nan")
-        return real(model, optimizer, lr, batch, totals, step, seed, clip_norm)
+        return real(model, optimizer, lr, batch, totals, step, seed, *rest)
 
     real = run.train_step
     monkeypatch.setattr(run, "train_step", train_step)

@@ -20,6 +20,7 @@ from tests.tools.command_line import TINY, command, environment
 FILES = {
     "config.json",
     "metrics.csv",
+    "weights.csv",
     "last.safetensors",
     "previous.safetensors",
     "best.safetensors",
