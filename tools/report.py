@@ -44,7 +44,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--keep", action="store_true", help="write what is measured into each RUN, as evaluation.json and audit.json"
     )
     parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
-    parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32), as of audit.py")
+    parser.add_argument("--batch-size", type=int, help="samples at a time (default: that of audit.py)")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or cuda:<index> (default: auto)")
     add_arithmetic_option(parser)
     add_data_options(parser)
@@ -72,7 +72,7 @@ def main() -> None:
     """Read, measure what is missing, and write the page."""
     parser = make_parser()
     args = parser.parse_args()
-    if args.batch_size < 1:
+    if args.batch_size is not None and args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     if args.keep and args.quick:
         parser.error("--keep: expected it without --quick, which measures nothing to be kept")

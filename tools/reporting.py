@@ -21,7 +21,7 @@ from misnet.tools.evaluate import class_table
 from misnet.tools.naming import called
 from misnet.tools.networks import DATA_SETTINGS, trained_network
 from misnet.tools.settings import check_settings
-from misnet.tools.subjects import run_subject
+from misnet.tools.subjects import BATCH, run_subject
 from misnet.tools.toolkit import arithmetic_from, device_of, progress
 from misnet.training.folder import read_config, write_file
 from misnet.training.recording import FiringRates
@@ -224,7 +224,7 @@ def _evaluate(args: argparse.Namespace, seen: Predictions) -> dict[str, float]:
     device = device_of(args.device)
     model, data = trained_network(args.run_dir, args.checkpoint, "test", vars(args))
     model.to(device)
-    batches = Prefetch(BatchIterator(data, args.batch_size, shuffle=False))
+    batches = Prefetch(BatchIterator(data, args.batch_size or BATCH, shuffle=False))
     shown = progress(batches.epoch(0), total=len(batches), initial=0, text="test")
     with arithmetic_from(vars(args), device, args.run_dir):
         totals = evaluate(model, shown, device, seen=seen, rates=FiringRates())
