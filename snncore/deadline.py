@@ -1,4 +1,4 @@
-"""A limit on calls that may wait for ever and keep Python from running, as the start and the end of MPI do."""
+"""Limits on what may wait for ever: how long one is, and calls that keep Python from running, as those of MPI do."""
 
 import faulthandler
 import os
@@ -9,9 +9,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-__all__ = ["Overdue", "within"]
+from snncore.backend import BackendError
+
+__all__ = ["Overdue", "limit_of", "within"]
 
 STANDARD_ERROR = 2
+
+
+def limit_of(variable: str, default: float) -> float:
+    """Return the seconds that an environment variable says, or the default; raises BackendError if they are none."""
+    text = os.environ.get(variable, "")
+    try:
+        seconds = float(text or default)
+    except ValueError:
+        seconds = 0
+    if not 0 < seconds < float("inf"):
+        raise BackendError(f"{variable}: expected seconds above 0, found {text!r}")
+    return seconds
 
 
 @contextmanager

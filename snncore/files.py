@@ -1,6 +1,7 @@
 """Writing a file so that it is never seen half-written, and as JSON that every reader takes."""
 
 import errno
+import hashlib
 import json
 import math
 import os
@@ -9,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["is_device", "json_bytes", "replace_file"]
+__all__ = ["is_device", "json_bytes", "replace_file", "sha256_of", "sha256_of_rest"]
 
 DEVICES = (Path("/dev"), Path("/dev/fd"))  # not what lies deeper: /dev/shm holds files
 
@@ -68,3 +69,17 @@ def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def sha256_of(path: str | os.PathLike) -> str:
+    """Return the SHA-256 of a file, as `sha256sum` prints it."""
+    with open(path, "rb") as file:
+        return sha256_of_rest(file)
+
+
+def sha256_of_rest(file: Any) -> str:
+    """Return the SHA-256 of what is left of an open file, in hex."""
+    digest = hashlib.sha256()
+    while block := file.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()

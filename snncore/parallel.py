@@ -19,7 +19,7 @@ import numpy as np
 
 from snncore.backend import Array, BackendError, array_module, asnumpy
 from snncore.context import changed
-from snncore.deadline import Overdue, within
+from snncore.deadline import Overdue, limit_of, within
 
 __all__ = ["BUCKET", "Comm", "CommError", "MPIComm", "NCCLComm", "Share", "slice_of", "world"]
 
@@ -232,14 +232,7 @@ def slice_of(samples: int, rank: int, size: int) -> slice:
 
 
 def _timeout() -> float:
-    text = os.environ.get("SNNCORE_COMM_TIMEOUT", "")
-    try:
-        seconds = float(text or TIMEOUT)
-    except ValueError:
-        seconds = 0
-    if not 0 < seconds < float("inf"):
-        raise BackendError(f"SNNCORE_COMM_TIMEOUT: expected seconds above 0, found {text!r}")
-    return seconds
+    return limit_of("SNNCORE_COMM_TIMEOUT", TIMEOUT)
 
 
 def launched() -> int:

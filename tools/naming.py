@@ -73,10 +73,14 @@ class Parser(argparse.ArgumentParser):
     def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Parse the command line; an option that does not exist ends the process, with the nearest that does."""
         loudness.reset()
-        found, extra = self.parse_known_args(args, namespace)
+        found, extra = self._known(args, namespace)
         if extra:
             self.error(f"unrecognized arguments: {' '.join(extra)}{self._meant(extra)}")
         return found
+
+    def _known(self, args: Any, namespace: Any) -> tuple[Any, list[str]]:
+        """Return what was found and what is unknown; where options may stand anywhere, another method says so."""
+        return self.parse_known_args(args, namespace)
 
     def _meant(self, extra: Sequence[str]) -> str:
         known = [name[2:] for name in self._option_string_actions if name.startswith("--")]

@@ -23,14 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from misnet.audit.provenance import date_of, made_by, price_values, sha256_of
+from misnet.audit.provenance import date_of, made_by, price_values
 from misnet.datasets import BatchIterator, DataError
 from misnet.datasets.formats.files import printable
 from misnet.models.contract import Model, sizes, take
 from misnet.predicting.energy import energy_lines, energy_of
 from misnet.predicting.text import clip_lines, score_lines, timestep_lines
 from misnet.predicting.verdict import Verdict, deciding, verdict_of
-from misnet.tools import loudness
 from misnet.tools.clips import Asked, asked_of, class_names_of
 from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose, say
 from misnet.tools.naming import Parser, called
@@ -50,7 +49,7 @@ from misnet.tools.toolkit import (
 from misnet.training.sources import Source, read_source
 from snncore import to_device
 from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, Prices, load_prices
-from snncore.files import json_bytes
+from snncore.files import json_bytes, sha256_of
 
 EXAMPLES = (
     (
@@ -67,13 +66,8 @@ EXAMPLES = (
 class ClipParser(Parser):
     """A parser whose options may stand between the run and the clips."""
 
-    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse the command line as `Parser` does."""
-        loudness.reset()
-        found, extra = self.parse_known_intermixed_args(args, namespace)
-        if extra:
-            self.error(f"unrecognized arguments: {' '.join(extra)}{self._meant(extra)}")
-        return found
+    def _known(self, args: Any, namespace: Any) -> tuple[Any, list[str]]:
+        return self.parse_known_intermixed_args(args, namespace)
 
 
 def make_parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import confusion_matrix
 
-from misnet.audit.provenance import SCHEMA, sha256_of
+from misnet.audit.provenance import SCHEMA
 from misnet.audit.whole import whole
 from misnet.datasets import BatchIterator, DataError, Prefetch
 from misnet.models.contract import Scores
@@ -31,7 +31,7 @@ from misnet.training.step import evaluate
 from snncore.backend import Array, asnumpy
 from snncore.checkpoint import CheckpointError, load_checkpoint
 from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, load_prices
-from snncore.files import json_bytes
+from snncore.files import json_bytes, sha256_of
 
 __all__ = ["AUDIT", "EVALUATION", "read_run"]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from misnet.audit.provenance import sha256_of, training_of
+from misnet.audit.provenance import training_of
 from misnet.audit.report import calibrate, count_batches
 from misnet.audit.subject import NoSampleError, Subject
 from misnet.audit.training_step import count_training_step
@@ -23,6 +23,7 @@ from misnet.tools.ways import WAYS
 from misnet.training.folder import read_config
 from misnet.training.totals import count_correct
 from snncore.backend import Array
+from snncore.files import sha256_of
 
 __all__ = ["at_once", "run_subject", "subject_of", "ways_of"]
 

@@ -13,7 +13,6 @@ from misnet.tools.toolkit import UsageError
 __all__ = ["add_torch", "torch_way"]
 
 LAYOUTS = ("TN", "NT", "N")
-BATCH = 32  # samples at a time
 
 
 def add_torch(group: argparse._ArgumentGroup) -> None:
@@ -55,14 +54,7 @@ def torch_way(args: argparse.Namespace) -> Subject:
         raise UsageError(f"--steps: expected a whole number of at least 1, found {args.steps}")
     try:
         return torch_subject(
-            Path(file),
-            function,
-            args.inputs,
-            steps,
-            args.layout,
-            bool(args.outer_loop),
-            args.batch_size or BATCH,
-            args.events,
+            Path(file), function, args.inputs, steps, args.layout, bool(args.outer_loop), args.batch_size, args.events
         )
     except ImportError as error:
         raise UsageError(f"--torch: {error}") from None

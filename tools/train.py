@@ -12,7 +12,6 @@ from contextlib import closing, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from misnet.audit.provenance import sha256_of
 from misnet.datasets import Augmentation, BatchIterator, Prefetch
 from misnet.models.config import ModelConfig
 from misnet.models.contract import Model, sizes
@@ -55,6 +54,7 @@ from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, write_config
 from misnet.training.selection import describe_best, describe_early_end
 from misnet.training.sources import read_source, start_from
+from snncore.files import sha256_of
 from snncore.optim import OPTIMIZERS
 from snncore.parallel import Comm, world
 from snncore.schedules import Constant, Cosine, Schedule

@@ -1,6 +1,5 @@
 """A data set that was decoded once, read from memory-mapped arrays; `datasets/prepared/preparing.py` writes it."""
 
-import hashlib
 import io
 import json
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ import numpy as np
 from misnet.datasets.base import DataError, Dataset, Stream, content_hash
 from misnet.datasets.media.events import whole_counts
 from misnet.datasets.prepared.manifest import LABELS, Manifest
+from snncore.files import sha256_of_rest
 
 __all__ = [
     "CachedDataset",
@@ -19,7 +19,6 @@ __all__ = [
     "as_json",
     "mapped",
     "open_cache",
-    "sha256_of",
     "verify_cache",
 ]
 
@@ -127,7 +126,7 @@ def verify_cache(folder: str | Path, name: str | None = None) -> int:
             path = manifest.path(folder, split, array)
             mapped(folder, manifest, split, array)
             with open(path, "rb") as file:
-                found = sha256_of(file)
+                found = sha256_of_rest(file)
             total += path.stat().st_size
             wrong += [path.name] if found != record.files.get(array) else []
     if wrong:
@@ -141,14 +140,6 @@ def array_header(shape: tuple[int, ...], array: str) -> bytes:
     descr = "<i8" if array == LABELS else "<f4"
     np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
     return header.getvalue()
-
-
-def sha256_of(file: Any) -> str:
-    """Return the SHA-256 of what is left of an open file, in hex."""
-    digest = hashlib.sha256()
-    while block := file.read(1 << 20):
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def as_json(value: Any) -> Any:

@@ -18,11 +18,12 @@ import numpy as np
 import snncore
 from misnet.datasets.base import DataError
 from misnet.datasets.prepared import decoding
-from misnet.datasets.prepared.cache import array_header, as_json, mapped, sha256_of
+from misnet.datasets.prepared.cache import array_header, as_json, mapped
 from misnet.datasets.prepared.decoding import Request, decode_chunk, make_array, write_rows
 from misnet.datasets.prepared.manifest import LABELS, MANIFEST, Manifest, SplitRecord, check_streams, is_cache
 from misnet.datasets.prepared.workers import run_tasks
 from misnet.datasets.registry import REGISTRY, data_options, data_splits
+from snncore.files import sha256_of_rest
 
 __all__ = ["Interrupted", "prepare"]
 
@@ -176,7 +177,7 @@ def _seal(folder: Path, manifest: Manifest, split: str) -> None:
         path, shape = manifest.path(folder, split, array), manifest.shape(split, array)
         header = array_header(shape, array)
         with open(path, "rb") as file:
-            record.files[array] = sha256_of(file)
+            record.files[array] = sha256_of_rest(file)
             row = (path.stat().st_size - len(header)) // max(1, record.samples)
             for chunk in record.chunks if array != LABELS else ():
                 file.seek(len(header) + chunk.start * row)

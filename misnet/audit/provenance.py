@@ -1,6 +1,5 @@
 """What made an audit: command, date, software, machine, weights, training, prices; enough to have its figures again."""
 
-import hashlib
 import os
 import platform
 from collections.abc import Iterable, Mapping
@@ -22,7 +21,6 @@ __all__ = [
     "origin_lines",
     "price_lines",
     "price_values",
-    "sha256_of",
     "training_of",
 ]
 
@@ -57,15 +55,6 @@ def device_name(device: str) -> str:
         return platform.machine()
     card = cupy_module().cuda.runtime.getDeviceProperties(int(device.partition(":")[2] or 0))
     return card["name"].decode()
-
-
-def sha256_of(path: Path) -> str:
-    """Return the SHA-256 of a file, as `sha256sum` prints it."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def training_of(folder: Path, content: Mapping[str, Any], checkpoint: str) -> dict[str, Any]:

@@ -7,9 +7,10 @@ from typing import Any
 
 from misnet.audit.figures import ENERGY_UNITS, energy_unit, significant
 from misnet.audit.latex import escape, tabular
-from misnet.audit.provenance import SCHEMA, made_by, origin_lines, samples_words, sha256_of
+from misnet.audit.provenance import SCHEMA, made_by, origin_lines, samples_words
 from misnet.audit.text import made_lines, table
 from misnet.training.results import spread
+from snncore.files import sha256_of
 
 __all__ = ["Row", "check_trainings", "figures", "run_lines", "runs_latex", "side_by_side", "unit_of_runs"]
 

@@ -12,13 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from misnet.audit.provenance import sha256_of
 from misnet.audit.subject import Subject
 from snncore import CostError
+from snncore.files import sha256_of
 
 __all__ = ["SourceError", "load_inputs", "load_model", "torch_subject"]
 
 SUFFIXES = (".npy", ".npz", ".pt")
+BATCH = 32  # samples at a time
 
 
 class SourceError(Exception):
@@ -32,14 +33,14 @@ def torch_subject(
     timesteps: int = 0,
     layout: str | None = None,
     outer_loop: bool = False,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     events: bool | None = None,
 ) -> Subject:
     """Count the network that `function` of `file` makes, in evaluation mode, on all samples of `inputs`.
 
     layout, outer_loop, events: see `snncore.audit_torch`; a layout that is not told is chosen for all samples at once.
-    batch_size: samples at a time. Floats get the float type of the network. What is not counted is among the warnings
-    of the subject. Raises SourceError; ImportError, which says what to install, without PyTorch.
+    batch_size: samples at a time, by default BATCH. Floats get the float type of the network. What is not counted is
+    among the warnings of the subject. Raises SourceError; ImportError, which says what to install, without PyTorch.
     """
     import snncore
 
@@ -53,7 +54,7 @@ def torch_subject(
         more: list[str] = []
 
         def count(axes: str) -> Any:
-            batches = _cut(arrays, inputs, timesteps, axes, batch_size)
+            batches = _cut(arrays, inputs, timesteps, axes, batch_size or BATCH)
             options: dict[str, Any] = {"outer_loop": outer_loop, "events": events, "strict": False, "details": False}
             return audit_torch(model, batches, timesteps, layout=axes, **options)
 

@@ -12,6 +12,7 @@ import numpy as np
 import safetensors
 from safetensors.numpy import save
 
+from misnet._checkout import how_to_install
 from misnet.interchange.about import FORMAT
 from misnet.models.config import ConfigError
 from misnet.models.registry import MODELS, config_class
@@ -33,8 +34,8 @@ def _torch(what: str) -> Any:
         return importlib.import_module("torch")
     except ModuleNotFoundError:
         raise InterchangeError(
-            f"{what} needs PyTorch, which is not installed; install it with: pip install -e '.[torch]', or take a "
-            "safetensors file"
+            f"{what} needs PyTorch, which is not installed; install it with: {how_to_install('torch', 'torch')}, or "
+            "take a safetensors file"
         ) from None
 
 

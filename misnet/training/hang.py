@@ -1,12 +1,11 @@
 """A data loader that hangs: found by a clock, since whoever waits for it cannot look."""
 
-import os
 import threading
 import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from snncore.backend import BackendError
+from snncore.deadline import limit_of
 from snncore.parallel import Comm
 
 __all__ = ["in_time"]
@@ -58,11 +57,4 @@ class _Waits:
 
 
 def _timeout() -> float:
-    text = os.environ.get("SNNCORE_DATA_TIMEOUT", "")
-    try:
-        seconds = float(text or TIMEOUT)
-    except ValueError:
-        seconds = 0
-    if not 0 < seconds < float("inf"):
-        raise BackendError(f"SNNCORE_DATA_TIMEOUT: expected seconds above 0, found {text!r}")
-    return seconds
+    return limit_of("SNNCORE_DATA_TIMEOUT", TIMEOUT)

@@ -7,7 +7,7 @@ import stat
 import numpy as np
 import pytest
 
-from snncore.files import is_device, json_bytes, replace_file
+from snncore.files import is_device, json_bytes, replace_file, sha256_of
 
 
 def test_what_is_no_number_becomes_null():
@@ -50,3 +50,11 @@ def test_a_link_stays_one_and_its_file_is_written(tmp_path):
     assert link.is_symlink()
     assert target.read_bytes() == b"new"
     assert [path.name for path in target.parent.iterdir()] == ["figures.json"]
+
+
+def test_the_hash_is_that_of_the_standard(tmp_path):
+    file = tmp_path / "a"
+    file.write_bytes(b"abc")  # FIPS 180-4, the example of one block
+    assert sha256_of(file) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    file.write_bytes(b"a" * 1_000_000)  # its example of a million letters, read in pieces
+    assert sha256_of(file) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"

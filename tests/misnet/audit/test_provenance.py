@@ -16,7 +16,6 @@ from misnet.audit.provenance import (
     maker_lines,
     origin_lines,
     price_values,
-    sha256_of,
     training_of,
 )
 from misnet.audit.report import count_batches
@@ -50,14 +49,6 @@ def test_a_gpu_is_named_by_its_card(monkeypatch):
     monkeypatch.setattr("misnet.audit.provenance.cupy_module", lambda: cupy)
     assert [device_name(device) for device in ("cuda:1", "cuda")] == ["card 1", "card 0"]
     assert device_name("cpu") == made_by()["device"] == platform.machine()
-
-
-def test_the_hash_is_that_of_the_standard(tmp_path):
-    file = tmp_path / "a"
-    file.write_bytes(b"abc")  # FIPS 180-4, the example of one block
-    assert sha256_of(file) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-    file.write_bytes(b"a" * 1_000_000)  # its example of a million letters, read in pieces
-    assert sha256_of(file) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
 
 
 def test_epochs_are_those_of_the_checkpoint(tmp_path):
