@@ -81,10 +81,10 @@ class Comm:
 class MPIComm(Comm):
     """Ranks over MPI. comm: a communicator of mpi4py, duplicated here. timeout: seconds before waiting is an error.
 
-    A rank that waits looks every 0.1 ms whether the others have come, after a millisecond without pause: more ranks
-    than cores do not hold each other up. Every call is one that can be waited for in steps; the few of MPI that are not
-    (start, end, which ranks share a host) have the same limit by `snncore.deadline`. Arrays on a GPU go by way of the
-    host (`NCCLComm` does not).
+    A rank that waits looks whether the others have come: without pause for a millisecond, then every 0.1 ms, after a
+    second every 2 ms, so that more ranks than cores do not hold each other up. Every call is one that can be waited for
+    in steps; the few of MPI that are not (start, end, which ranks share a host) have the same limit by
+    `snncore.deadline`. Arrays on a GPU go by way of the host (`NCCLComm` does not).
     """
 
     def __init__(self, comm: Any, timeout: float | None = None) -> None:
@@ -151,7 +151,7 @@ class MPIComm(Comm):
                 self._late(what, waited)
             patient = patient or waited > 1e-3
             if patient:
-                time.sleep(1e-4)
+                time.sleep(1e-4 if waited < 1 else 2e-3)
 
 
 class NCCLComm(MPIComm):
