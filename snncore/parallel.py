@@ -11,7 +11,7 @@ import pickle
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple, NoReturn
 
@@ -21,7 +21,7 @@ from snncore.backend import Array, BackendError, array_module, asnumpy
 from snncore.context import changed
 from snncore.deadline import Overdue, limit_of, within
 
-__all__ = ["BUCKET", "Comm", "CommError", "MPIComm", "NCCLComm", "Share", "slice_of", "world"]
+__all__ = ["BUCKET", "Comm", "CommError", "MPIComm", "NCCLComm", "Share", "slice_of", "without_launcher", "world"]
 
 BUCKET = 1 << 22  # entries of a buffer that are added up at a time: 16 MiB of float32
 TIMEOUT = 600.0
@@ -242,6 +242,12 @@ def launched() -> int:
         if text.isdigit() and int(text) > 1 and (name != "SLURM_STEP_NUM_TASKS" or "SLURM_PROCID" in os.environ):
             return int(text)
     return 1
+
+
+def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a rank less those that make it one: for a process that it starts to work alone."""
+    launchers = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID")
+    return {name: value for name, value in environment.items() if not name.startswith(launchers)}
 
 
 def world() -> Comm:

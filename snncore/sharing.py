@@ -41,16 +41,18 @@ def hand_out(
     at_once: int = 1,
     stop: Callable[[], bool] = lambda: False,
     ends: Callable[[Done], bool] = lambda done: done.error is not None,
+    halt: Callable[[], None] = lambda: None,
 ) -> Iterator[Done]:
     """Yield what comes of each task: the next goes to the rank that has the fewest under way, the lowest of several.
 
     begin: starts a task here. at_once: how many this rank has under way; may differ by rank. stop: asked again and
-    again; True on one rank ends the handing out on all, and so does a result for which `ends` is True. Those under
-    way are waited for.
+    again; once it is True on any rank, `halt` is called on each and no more is handed out, as after a result for which
+    `ends` is True. Those under way are waited for.
     """
     room = comm.exchange(at_once)
     under_way: list[set[int]] = [set() for _ in room]  # by rank, the same on every rank
     waiting, own, over = deque(range(len(tasks))), dict[int, Future](), False
+    halted = False
     while (waiting and not over) or any(under_way):
         while waiting and not over:
             free = [rank for rank, limit in enumerate(room) if len(under_way[rank]) < limit]
@@ -62,8 +64,11 @@ def hand_out(
                 own[task] = begin(tasks[task])
         wait(own.values(), TICK, FIRST_COMPLETED)
         ended = [Done(k, *_outcome(own.pop(k))) for k in sorted(own) if own[k].done()]
-        for rank, (found, stopped) in enumerate(comm.exchange((ended, stop()))):
-            over = over or stopped
+        meeting = comm.exchange((ended, stop()))
+        if not halted and any(stopped for _, stopped in meeting):
+            halted = over = True
+            halt()
+        for rank, (found, _) in enumerate(meeting):
             for done in found:
                 under_way[rank].remove(done.task)
                 over = over or ends(done)

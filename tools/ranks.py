@@ -35,6 +35,7 @@ __all__ = [
     "refuse_strangers",
     "share_cores",
     "shown_by_first",
+    "take_card",
 ]
 
 WITNESS = Path(witness.__file__)
@@ -180,6 +181,19 @@ def device_of_rank(comm: Comm, options: dict[str, Any], device: str) -> str:
         return device
     cards = cupy_module().cuda.runtime.getDeviceCount()
     return device_of(f"cuda:{comm.local_rank % cards}", options.get("memory_limit"), options.get("tf32", False))
+
+
+def take_card(comm: Comm) -> None:
+    """Let the processes that this rank starts see one card: those of a host are dealt out in turn."""
+    if comm.local_size == 1:
+        return
+    try:
+        count = cupy_module().cuda.runtime.getDeviceCount()
+    except (BackendError, RuntimeError):  # no GPU here
+        return
+    cards = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if "CUDA_VISIBLE_DEVICES" in os.environ else []
+    cards = cards or [str(k) for k in range(count)]
+    os.environ["CUDA_VISIBLE_DEVICES"] = cards[comm.local_rank % len(cards)]
 
 
 def over_nccl(comm: Comm, device: str) -> Comm:

@@ -40,6 +40,5 @@ def _of_each(model: Model, batches: Iterable[Any], device: str) -> Iterator[tupl
             scores = model(*(Tensor(to_device(x, device)) for x in streams))
             of_batch = Ops(len(labels), steps, details=False)
             of_batch.calls = [replace(call, batch=0) for call in ops.calls]
-            ops.calls.clear()  # no batch is kept here
-            of_batch.fold()
+            ops.calls.clear()  # no batch is kept here; they travel call by call, and are folded where they arrive
             yield of_batch, {head: int(n) for head, n in count_correct(scores, to_device(labels, device)).items()}
