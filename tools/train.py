@@ -47,8 +47,9 @@ from misnet.training.run import Run, Stopped, write_config
 from misnet.training.selection import describe_best, describe_early_end
 from misnet.training.sources import read_source, start_from
 from snncore.files import sha256_of
+from snncore.launcher import world
 from snncore.optim import OPTIMIZERS
-from snncore.parallel import Comm, world
+from snncore.parallel import Comm
 from snncore.schedules import Constant, Cosine, Schedule
 
 
@@ -214,6 +215,8 @@ def train(
             f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
             f"{device}{memory}; writing {folder}"
         )
+        if run.cuda_graph and comm.size > 1:
+            journal.log("CUDA graph: off: several ranks")
         if is_verbose():
             for name, values in {"settings": settings, "network": config.to_dict(), "machine": machine()}.items():
                 journal.log(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}")

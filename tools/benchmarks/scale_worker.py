@@ -24,8 +24,9 @@ from misnet.tools.ranks import job
 from misnet.tools.settings import gather
 from misnet.tools.train_ranks import FEW
 from misnet.training.step import Totals, train_step
+from snncore.launcher import world
 from snncore.optim import OPTIMIZERS
-from snncore.parallel import Comm, Share, slice_of, world
+from snncore.parallel import Comm, Share, slice_of
 
 ALL_REDUCES = 100  # timed ones of each size: the small ones take microseconds
 
