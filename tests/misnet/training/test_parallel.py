@@ -288,6 +288,12 @@ def test_gradients_that_travel_during_backward_are_the_same_bits(tmp_path, monke
                 np.testing.assert_array_equal(of_run[name], x, err_msg=name)
 
 
+def test_several_ranks_use_no_cuda_graph_which_would_train_each_alone(tmp_path):
+    plain, graphed = (spread(tmp_path / str(on), 2, cuda_graph=on)[1] for on in (False, True))
+    for name, x in plain.model.state_dict().items():
+        np.testing.assert_array_equal(graphed.model.state_dict()[name], x, err_msg=name)
+
+
 def test_a_batch_in_parts_on_ranks_is_the_batch_in_parts(tmp_path):
     """Of 5 samples rank 0 has parts of 1 and 1, rank 1 parts of 2 and 1: batch norms see 3, and then 2."""
     shares = [parts_on_ranks(n, 2, Share(_Rank(r, 2), 0, n, 5, True)) for r, n in enumerate((2, 3))]
