@@ -9,10 +9,12 @@ from snncore.backend import Array
 from snncore.context import context
 from snncore.functions.checks import check_float, check_shape
 from snncore.functions.synchronised import whole_moments
+from snncore.kernels.choice import arithmetic_choice
 from snncore.kernels.reference.batch_norm import Moments
 from snncore.opcount.cost import Facts, OpCount, lead_of
 from snncore.opcount.events import entries, traffic
 from snncore.opcount.origin import known_origin, repeated_cells
+from snncore.parallel import Share
 from snncore.tape import Function
 
 
@@ -32,7 +34,8 @@ class BatchNorm(Function):
 
     Forward and backward each sum over the batch and then change each entry by the sums. `all_moments` and `all_sums`
     stand in between, so that a batch can be spread over machines (Peng et al. 2018, "MegDet": synchronised
-    statistics); n is then the number of entries of all of them.
+    statistics); n is then the number of entries of all of them. In exact arithmetic (docs/exact.md) the statistics are
+    sums that no order changes, of one machine as of many.
     Raises ValueError if the channels differ, or in training if there is one entry a channel; TypeError if x is spikes.
     """
 
@@ -63,7 +66,7 @@ class BatchNorm(Function):
         if self.training:
             settings = (self.running_mean, self.running_var, self.momentum, self.eps)
             at_once = getattr(self.kernels, "SETTLES", None)  # the kernel goes on, if this batch is the whole one
-            if at_once and x.size >= 2 * x.shape[-1] > 0 and not self.is_synchronised():
+            if at_once and x.size >= 2 * x.shape[-1] > 0 and not self.has_no_order(x):
                 moments, self.inv_std = self.kernels.batch_norm_statistics(x, settle=at_once(*settings))
             else:
                 moments = self.all_moments(x)
@@ -79,10 +82,14 @@ class BatchNorm(Function):
         """Whether the batch is spread over ranks and its statistics are to be those of all of it."""
         return context.share is not None and context.share.synchronised
 
+    def has_no_order(self, x: Array) -> bool:
+        """Whether the sums of the statistics are to have the same bits in any order: on ranks, or in exact arithmetic."""
+        return self.is_synchronised() or (x.dtype == np.float32 and arithmetic_choice() == "exact")
+
     def all_moments(self, x: Array) -> Moments:
         """Return the moments of the batch on all machines, of which x is the part here."""
-        if self.is_synchronised():
-            return whole_moments(self.kernels, x, context.share)
+        if self.has_no_order(x):
+            return whole_moments(self.kernels, x, context.share if self.is_synchronised() else Share())
         return self.kernels.batch_norm_statistics(x)
 
     def all_sums(self, here: Array) -> Array:

@@ -11,7 +11,7 @@ from snncore.kernels.cpu.batch_norm_lif import (
     batch_norm_lif_gradient_sums,
     batch_norm_statistics,
 )
-from snncore.kernels.cpu.binned import binned_sums
+from snncore.kernels.cpu.binned import binned_largest, binned_sums
 from snncore.kernels.cpu.conv import conv_backward_input, conv_backward_weight, conv_forward
 from snncore.kernels.cpu.count import flat_events, pair_events, weighted_events
 from snncore.kernels.cpu.exact import exact_conv_forward, exact_linear_forward
