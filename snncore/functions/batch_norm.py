@@ -83,7 +83,7 @@ class BatchNorm(Function):
         return context.share is not None and context.share.synchronised
 
     def has_no_order(self, x: Array) -> bool:
-        """Whether the sums of the statistics are to have the same bits in any order: on ranks, or in exact arithmetic."""
+        """Whether the statistics are to have the same bits in any order: on ranks, or in exact arithmetic."""
         return self.is_synchronised() or (x.dtype == np.float32 and arithmetic_choice() == "exact")
 
     def all_moments(self, x: Array) -> Moments:

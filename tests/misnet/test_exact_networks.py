@@ -1,4 +1,4 @@
-"""Whole networks, exactly summed: the same bits by all kernels, and in evaluation with any threads, alone or in a batch.
+"""Whole networks, exactly summed: the same bits by all kernels, with any threads, in evaluation alone or in a batch.
 
 `data/exact_checksums.json` holds what came out on the machine that wrote it, so that another can compare: run this file
 there. `python -m tests.misnet.test_exact_networks` writes it anew.
@@ -80,9 +80,9 @@ def trained_forward(name, kernels):
     """What every operation gave in one forward pass of training, and the statistics that it left."""
     model, streams = network(name)
     made = []
-    with training_step(5, 0), use_kernels(kernels), arithmetic("exact"):  # dropout draws by that step
-        with observe(lambda f, inputs, outputs: made.extend(map(np.asarray, outputs))):
-            model.train()(*map(Tensor, streams))
+    watch = observe(lambda f, inputs, outputs: made.extend(map(np.asarray, outputs)))
+    with training_step(5, 0), use_kernels(kernels), arithmetic("exact"), watch:  # dropout draws by that step
+        model.train()(*map(Tensor, streams))
     return [*made, *(buffer.data for _, buffer in model.named_buffers())]
 
 
