@@ -24,9 +24,9 @@ from misnet.tools.benchmarks.scaling import GBIT, Link, Measured, all_reduce_sec
 from misnet.tools.naming import Parser
 from misnet.tools.networks import new_config
 from misnet.tools.outputs import check_output, write_outputs
-from misnet.tools.ranks import FEW
 from misnet.tools.settings import gather, model_of
 from misnet.tools.toolkit import UsageError, add_data_options, run_tool
+from misnet.tools.train_ranks import FEW
 from snncore.files import json_bytes
 
 RANKS = tuple(2**k for k in range(9))

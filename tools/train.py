@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from misnet.datasets import Augmentation, BatchIterator, Prefetch
+from misnet.datasets.batching.hang import in_time
 from misnet.models.config import ModelConfig
 from misnet.models.contract import Model, sizes
 from misnet.models.options import first_look, split
@@ -22,16 +23,7 @@ from misnet.tools.naming import called
 from misnet.tools.networks import new_config
 from misnet.tools.parts import Parts
 from misnet.tools.process_options import process_options, seconds_of
-from misnet.tools.ranks import (
-    Silent,
-    Watch,
-    describe_sharing,
-    device_of_rank,
-    job,
-    refuse_strangers,
-    share_cores,
-    synchronises,
-)
+from misnet.tools.ranks import Watch, device_of_rank, job, over_nccl, refuse_ranks, refuse_strangers, share_cores
 from misnet.tools.seeds import is_of_seeds, train_seeds
 from misnet.tools.settings import Choice, gather, model_of
 from misnet.tools.taking_up import fingerprints, is_begun, take_up
@@ -45,7 +37,7 @@ from misnet.tools.toolkit import (
     run_tool,
 )
 from misnet.tools.train_options import make_parser
-from misnet.training.hang import in_time
+from misnet.tools.train_ranks import Silent, describe_sharing, synchronises
 from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock, make_new_folder
 from misnet.training.loggers import Loggers, makers_of
@@ -105,8 +97,7 @@ def main() -> int:
         seconds_of(given.get("save_every", "0"))  # a wrong option first, before files are read
         if not is_of_seeds(given):
             return train(given, switches, comm=comm)
-        if comm.size > 1:
-            raise UsageError(f"--seeds: expected one process, found {comm.size} ranks; train the seeds one by one")
+        refuse_ranks(comm, {"--seeds": True}, "train the seeds one by one")
         return train_seeds(given, switches, train)
 
 
@@ -125,7 +116,8 @@ def train(
         makers = makers_of(options["log"])
     except ValueError as error:
         raise UsageError(f"--log: {error}") from None
-    comm, device = device_of_rank(comm, options, device_from(options))
+    device = device_of_rank(comm, options, device_from(options))
+    comm = over_nccl(comm, device)
     share_cores(comm)
     summing = arithmetic_from(options, device)
     settings = choice.settings
@@ -214,7 +206,7 @@ def train(
         words = {"train": "training", "val": "validation", "test": "test"}
         *most, last = [f"{len(found)} {words[part]}" for part, found in parts.items()]
         memory = expected_memory(run, settings, journal)
-        watch = Watch(comm, folder)
+        watch = Watch(comm, "The last checkpoint is whole; --resume goes on from it", folder / "run.log")
         if comm.size > 1:
             journal.log(f"{describe_sharing(comm, settings['batch_size'], synchronised)}: {watch.describe()}")
         journal.log(

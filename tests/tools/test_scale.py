@@ -10,8 +10,8 @@ from PIL import Image
 from misnet.datasets import DataError
 from misnet.tools.benchmarks import scale_run
 from misnet.tools.benchmarks.scaling import GBIT, Link, Measured, all_reduce_seconds, link_of, project
-from misnet.tools.ranks import FEW
 from misnet.tools.scale import check, measured_of
+from misnet.tools.train_ranks import FEW
 
 SLOW = Link(bandwidth=1e6, latency=1e-3)  # 1 MB/s and 1 ms
 
