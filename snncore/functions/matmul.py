@@ -9,7 +9,7 @@ from snncore.backend import Array, array_module, asnumpy
 from snncore.functions.checks import as_float
 from snncore.functions.summing import integer_product, summing
 from snncore.opcount.cost import Facts, OpCount, Value, exact_sum, lead_of, times
-from snncore.opcount.events import Events, check_events, entries, events, traffic, values
+from snncore.opcount.events import Events, as_events, check_events, count, entries, look_at, traffic, values
 from snncore.tape import Function
 
 
@@ -64,8 +64,9 @@ class MatMul(Function):
         a, b = xp.broadcast_to(a, (*batch, n, k)), xp.broadcast_to(b, (*batch, k, m))
         dense = entries(batch, lead) * n * k * m
         side, other = (a, m) if a.dtype.kind != "f" else (b, n)
-        found = events(side, lead)
-        seen = values(side, found, lead)
+        counts = count(side, lead)
+        found = as_events(counts, lead)
+        seen = values(look_at(side, counts), found, lead)
         columns: dict[str, Any] = {"dense_mac": dense, "dense_mac_padded": dense}
         if a.dtype.kind == b.dtype.kind == "f":
             met = _meetings(a != 0, b != 0, lead)

@@ -1,13 +1,14 @@
 """What a Function states about one call: an OpCount, resolved by timestep and sample where the layout tells."""
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from snncore.context import context
+from snncore.context import changed, context
 from snncore.opcount.columns import COLUMNS, as_expected
 from snncore.opcount.layout import lead_of
 
@@ -16,10 +17,12 @@ __all__ = [
     "WEIGHTED",
     "CostError",
     "Facts",
+    "Later",
     "OpCount",
     "UnresolvedWarning",
     "Value",
     "exact_sum",
+    "later",
     "lead_of",
     "times",
 ]
@@ -123,9 +126,10 @@ class OpCount:
         self.repeated: np.ndarray | None = None
 
     def __add__(self, other: "OpCount") -> "OpCount":
-        both = OpCount(facts=self.facts + other.facts)
-        both.blocks = self.blocks + other.blocks
-        return both
+        later = [cost for cost in (self, other) if isinstance(cost, Later)]
+        if later:
+            return Later(lambda: _both(self, other), any(cost.computes for cost in later))
+        return _both(self, other)
 
     def totals(self) -> dict[str, int]:
         """Sum of every column over timesteps and samples, Python integers; columns that are zero are absent."""
@@ -135,6 +139,44 @@ class OpCount:
                 if total := exact_sum(value, lead):
                     sums[name] = sums.get(name, 0) + total
         return sums
+
+
+def _both(a: OpCount, b: OpCount) -> OpCount:
+    both = OpCount(facts=a.facts + b.facts)
+    both.blocks = a.blocks + b.blocks
+    return both
+
+
+class Later(OpCount):
+    """The cost of a call whose arrays were counted, with columns and facts that are worked out when they are asked for.
+
+    state: gives the cost. computes: that will say of the call that it does more than move, add and scale entries.
+    """
+
+    def __init__(self, state: Callable[[], OpCount], computes: bool) -> None:
+        self.state, self.computes = state, computes
+        self.repeated = None
+
+    def __getattr__(self, name: str) -> Any:  # asked for blocks or facts, and they are not there yet
+        if name not in ("blocks", "facts"):
+            raise AttributeError(name)
+        with changed("trusted", True):
+            cost = self.state()
+        for field in ("blocks", "facts"):
+            vars(self).setdefault(field, getattr(cost, field))
+        del self.state  # and what it holds
+        return vars(self)[name]
+
+
+def later(state: Callable[..., OpCount], *known: Any, computes: bool = True) -> OpCount:
+    """Return `state(*known)`, worked out when it is asked for; of an operation that is not the engine's own, now.
+
+    Only counting needs the arrays, and is done at the call. The arithmetic after it waits for the end of the batch,
+    when that of all calls is done in one go. It takes three times as long between the layers of a network, each of
+    which fills the caches of the processor anew.
+    known: counts, forms of arrays (`form_of`) and settings, but no array that the network made: it would be kept.
+    """
+    return Later(functools.partial(state, *known), computes) if context.trusted else state(*known)
 
 
 def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from snncore.backend import Array
 from snncore.context import context, current_path
 from snncore.opcount.columns import SCALING
-from snncore.opcount.cost import CostError, OpCount
+from snncore.opcount.cost import CostError, Later, OpCount
 from snncore.opcount.layout import Layout, after
 from snncore.opcount.ops import Call, Ops
 from snncore.opcount.origin import UNKNOWN, Origin, averages
@@ -58,7 +58,8 @@ class _Recorder:
         if layout is None and (lead := cost.blocks[0][0]):
             layout = Layout(0, 1) if len(lead) == 2 else Layout(None, 0)
         outside = averaged = False
-        if not context.stated and not any(facts.kind in COMPUTING for facts in cost.facts):
+        computes = isinstance(cost, Later) and cost.computes  # then it need not be asked for its facts yet
+        if not context.stated and not computes and not any(facts.kind in COMPUTING for facts in cost.facts):
             names = {name for _, columns in cost.blocks for name in columns if name[:5] != "back_"}
             outside = all(_outside(known) for _, known in given) and names <= SCALING
             of_means = [(x, known is not None and known.averaged) for x, known in given]
