@@ -138,7 +138,8 @@ def state_neuron(
     """State that cost. counts: of s, from `snncore.opcount.events.count`. c, s: by their forms. The rest as there."""
     per = entries(c.shape, lead)
     moved = charged_entries(c.shape, carried, lead)
-    spikes = as_events(counts, lead).all
+    seen = as_events(counts, lead)
+    spikes = seen.all
     size = itemsize or c.dtype.itemsize
     columns: dict[str, Any] = {
         "leak_mul": 0 if firing.decay == 1 else moved,
@@ -158,7 +159,7 @@ def state_neuron(
         in_size=c.size,
         out_size=s.size,
         cells=math.prod(lead),
-        events=spikes if isinstance(spikes, int) else int(spikes.sum()),
+        events=seen.sums[0] + seen.sums[1],
         leak=firing.decay != 1,
         hard=firing.v_reset is not None,
         rest=0 if carried or firing.v_reset else entries((min(1, c.shape[0]), *c.shape[1:]), ()),

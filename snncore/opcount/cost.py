@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from snncore.context import changed, context
+from snncore.context import context
 from snncore.opcount.columns import COLUMNS, as_expected
 from snncore.opcount.layout import lead_of
 
@@ -126,10 +126,11 @@ class OpCount:
         self.repeated: np.ndarray | None = None
 
     def __add__(self, other: "OpCount") -> "OpCount":
-        later = [cost for cost in (self, other) if isinstance(cost, Later)]
-        if later:
-            return Later(lambda: _both(self, other), any(cost.computes for cost in later))
-        return _both(self, other)
+        if isinstance(other, Later):
+            return Later((lambda: self, *other.states), other.computes)
+        both = OpCount(facts=self.facts + other.facts)
+        both.blocks = self.blocks + other.blocks
+        return both
 
     def totals(self) -> dict[str, int]:
         """Sum of every column over timesteps and samples, Python integers; columns that are zero are absent."""
@@ -141,31 +142,34 @@ class OpCount:
         return sums
 
 
-def _both(a: OpCount, b: OpCount) -> OpCount:
-    both = OpCount(facts=a.facts + b.facts)
-    both.blocks = a.blocks + b.blocks
-    return both
-
-
 class Later(OpCount):
     """The cost of a call whose arrays were counted, with columns and facts that are worked out when they are asked for.
 
-    state: gives the cost. computes: that will say of the call that it does more than move, add and scale entries.
+    states: give the costs that it is the sum of. computes: they will say of the call that it does more than move, add
+    and scale entries.
     """
 
-    def __init__(self, state: Callable[[], OpCount], computes: bool) -> None:
-        self.state, self.computes = state, computes
+    def __init__(self, states: tuple[Callable[[], OpCount], ...], computes: bool) -> None:
+        self.states, self.computes = states, computes
         self.repeated = None
 
     def __getattr__(self, name: str) -> Any:  # asked for blocks or facts, and they are not there yet
         if name not in ("blocks", "facts"):
             raise AttributeError(name)
-        with changed("trusted", True):
-            cost = self.state()
-        for field in ("blocks", "facts"):
-            vars(self).setdefault(field, getattr(cost, field))
-        del self.state  # and what it holds
+        trusted, context.trusted = context.trusted, True
+        try:
+            costs = [state() for state in self.states]
+        finally:
+            context.trusted = trusted
+        vars(self).setdefault("blocks", [block for cost in costs for block in cost.blocks])
+        vars(self).setdefault("facts", tuple(facts for cost in costs for facts in cost.facts))
+        self.states = (lambda: self,)  # what they held may go
         return vars(self)[name]
+
+    def __add__(self, other: OpCount) -> OpCount:
+        if isinstance(other, Later):
+            return Later((*self.states, *other.states), self.computes or other.computes)
+        return Later((*self.states, lambda: other), self.computes)
 
 
 def later(state: Callable[..., OpCount], *known: Any, computes: bool = True) -> OpCount:
@@ -176,7 +180,7 @@ def later(state: Callable[..., OpCount], *known: Any, computes: bool = True) -> 
     which fills the caches of the processor anew.
     known: counts, forms of arrays (`form_of`) and settings, but no array that the network made: it would be kept.
     """
-    return Later(functools.partial(state, *known), computes) if context.trusted else state(*known)
+    return Later((functools.partial(state, *known),), computes) if context.trusted else state(*known)
 
 
 def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from snncore.backend import Array
 from snncore.kernels.count import flat_events, weighted_events
-from snncore.opcount.cost import CostError, Value, exact_sum
+from snncore.opcount.cost import CostError, Value, times
 
 __all__ = [
     "Events",
@@ -21,13 +21,14 @@ __all__ = [
     "entries",
     "events",
     "form_of",
-    "look_at",
     "mapped_events",
     "nothing",
+    "spike_values",
     "tap_places",
     "taps",
     "traffic",
     "values",
+    "values_of",
 ]
 
 Pair = tuple[int, int]
@@ -56,11 +57,16 @@ def form_of(x: Array) -> Form:
 
 
 class Events(NamedTuple):
-    """Entries that are 1, entries above 1, and the sum of the entries above 1, each for every cell."""
+    """Entries that are 1, entries above 1, and the sum of the entries above 1, each for every cell.
+
+    sums: each of the three over all cells. largest: the largest entry of all, at least 1.
+    """
 
     ones: Value
     graded: Value
     value: Value
+    sums: tuple[int, int, int]
+    largest: int = 1
 
     @property
     def binary(self) -> bool:
@@ -71,6 +77,15 @@ class Events(NamedTuple):
     def all(self) -> Value:
         """Entries that are not zero."""
         return self.ones if self.binary else self.ones + self.graded
+
+    def times(self, factor: int, most: int | None = None) -> "Events":
+        """All counts `factor` times. most: what no count is above, if that is known."""
+        ones, graded, value = (factor * each for each in self.sums)
+        first = times(self.ones, factor, most)
+        if self.binary:
+            return Events(first, self.graded, self.value, (ones, graded, value), self.largest)
+        more = times(self.graded, factor, most), times(self.value, factor, most)
+        return Events(first, *more, (ones, graded, value), self.largest)
 
 
 @functools.lru_cache(maxsize=64)
@@ -84,20 +99,23 @@ def nothing(lead: tuple[int, ...]) -> Value:
 
 
 def as_events(counts: np.ndarray, lead: tuple[int, ...]) -> Events:
-    """Counts int64 [3, M] of entries that are 1, entries above 1 and their sum, as events of each cell of lead.
+    """Counts int64 [4, M], such as those of `kernels.count.flat_events`, as events of each cell of lead.
 
     M: cells, or images of which each cell has as many. For () each is a Python integer.
     """
+    ones, graded, value, _ = counts.sum(axis=1).tolist()
+    sums = ones, graded, value
+    largest = int(counts[3].max()) if graded else 1
     if lead == ():
-        ones, graded, value = (int(v) for v in counts.sum(axis=1))
-        return Events(ones, graded, value if graded else graded)
+        return Events(ones, graded, value if graded else graded, sums, largest)
     cells = math.prod(lead)
+    each = counts
     if counts.shape[1] != cells:
-        counts = counts.reshape(3, cells, -1).sum(axis=-1) if cells else counts[:, :0]
-    if not counts[1].any():
+        each = counts.reshape(4, cells, -1).sum(axis=-1) if cells else counts[:, :0]
+    if not graded:
         none = nothing(lead)
-        return Events(counts[0].reshape(lead), none, none)
-    return Events(*counts.reshape(3, *lead))
+        return Events(each[0].reshape(lead), none, none, sums, largest)
+    return Events(each[0].reshape(lead), each[1].reshape(lead), each[2].reshape(lead), sums, largest)
 
 
 def entries(shape: tuple[int, ...], lead: tuple[int, ...]) -> int:
@@ -138,12 +156,12 @@ def _outer(rows: tuple[int, ...], cols: tuple[int, ...]) -> np.ndarray:
 
 
 def count_mapped(x: Array, weight: np.ndarray) -> np.ndarray:
-    """Count the events of each image of x [.., P, C], those of pixel p weight[p] times; and once each: int64 [2, 3, M].
+    """Count the events of each image of x [.., P, C], those of pixel p weight[p] times; and once each: int64 [2, 4, M].
 
     Of a float array, entries that are not zero count as events of 1. `as_events` reads each of the two.
     """
     if x.size == 0:
-        return np.zeros((2, 3, 0), np.int64)
+        return np.zeros((2, 4, 0), np.int64)
     return weighted_events(_countable(x).reshape(-1, len(weight), x.shape[-1]), weight)
 
 
@@ -153,7 +171,7 @@ def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> Events
 
 
 def count(x: Array, lead: tuple[int, ...]) -> np.ndarray:
-    """Count the events of x [*lead, ...] in each cell: int64 [3, cells], which `as_events` reads.
+    """Count the events of x [*lead, ...] in each cell: int64 [4, cells], which `as_events` reads.
 
     Of a float array, entries that are not zero count as events of 1.
     Raises CostError for an integer below 0: an event is there once or several times.
@@ -193,13 +211,8 @@ def traffic(x: Array | Form, lead: tuple[int, ...], way: str) -> dict[str, Any]:
     return {f"{kind}_{way}_bytes": entries(x.shape, lead) * x.dtype.itemsize}
 
 
-def look_at(x: Array, counts: np.ndarray) -> dict[str, Any]:
-    """What the values of an input tell beside its events, found while it is there: fields of `Facts`, for `values`.
-
-    counts: int64 [3, ..], from `count`.
-    """
-    if x.dtype.kind != "f":
-        return {"spikes": True, "largest": int(x.max()) if counts[1].any() else 1}
+def values(x: Array) -> dict[str, Any]:
+    """What the values of analog input tell the rules of others: fields of `snncore.opcount.cost.Facts`."""
     zeros, ones, minus = (int((x == v).sum()) for v in (0, 1, -1))
     return {
         "events": x.size - zeros,
@@ -210,15 +223,19 @@ def look_at(x: Array, counts: np.ndarray) -> dict[str, Any]:
     }
 
 
-def values(looked: dict[str, Any], seen: Events, lead: tuple[int, ...]) -> dict[str, Any]:
-    """What the rules of others ask about the values of an input: fields of `snncore.opcount.cost.Facts`.
+def spike_values(seen: Events) -> dict[str, Any]:
+    """The same of spikes, which their events tell."""
+    ones, graded, value = seen.sums
+    return {
+        "spikes": True,
+        "events": ones + graded,
+        "largest": seen.largest,
+        "value_sum": float(ones + value),
+        "unit": graded == 0,
+        "signed_unit": graded == 0,
+    }
 
-    looked: what `look_at` found in it. seen: its events in each cell of lead.
-    """
-    if "spikes" not in looked:
-        return looked
-    ones, graded, value = exact_sum(seen.ones, lead), 0, 0
-    if not seen.binary:
-        graded, value = exact_sum(seen.graded, lead), exact_sum(seen.value, lead)
-    unit = graded == 0
-    return looked | {"events": ones + graded, "value_sum": float(ones + value), "unit": unit, "signed_unit": unit}
+
+def values_of(x: Array, seen: Events) -> dict[str, Any]:
+    """`values` of floats, `spike_values` of spikes whose events are `seen`."""
+    return values(x) if x.dtype.kind == "f" else spike_values(seen)

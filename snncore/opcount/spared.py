@@ -117,7 +117,7 @@ def effective_facts(
     met: as of `spared_columns`.
     """
     done = reached.all - met
-    effective = exact_sum(done, lead)
+    effective = reached.sums[0] + reached.sums[1] - exact_sum(met, lead)
     if units is None and not seen.binary and len(lead) == 2:
         units = np.broadcast_to(np.asarray(seen.graded), lead).sum(axis=1) == 0
     elif units is None:

@@ -10,16 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.opcount.cost import Facts, OpCount, Value, exact_sum, later, lead_of, times
+from snncore.opcount.cost import Facts, OpCount, Value, later, lead_of, times
 from snncore.opcount.events import (
-    Events,
     Form,
     as_events,
     count,
     count_mapped,
     entries,
     form_of,
-    look_at,
+    spike_values,
     traffic,
     values,
 )
@@ -33,16 +32,15 @@ class _Counted(NamedTuple):
     """What is found in the input of a layer with weights while it is there.
 
     plain, mapped: counts of `as_events`, each entry once, and each as often as there are windows that it lies in.
-    looked: what its values tell (`look_at`). value_taps: of analog input, its sum, each entry once a window.
-    units: whether analog input is -1, 0 or 1, or in which timesteps (`unit_steps`). met: weights of zero that events
-    meet (`met_zeros`). repeated: cells that are those of the timestep before. averaged: it is a mean of spikes.
+    analog: of analog input, what its values tell (`values`), and `value_taps`; None of spikes. units: whether it is -1,
+    0 or 1, or in which timesteps (`unit_steps`). met: weights of zero that events meet (`met_zeros`). repeated: cells
+    that are those of the timestep before. averaged: it is a mean of spikes.
     """
 
     plain: np.ndarray
     mapped: np.ndarray
-    looked: dict[str, Any]
-    value_taps: float
-    units: np.ndarray | bool
+    analog: dict[str, Any] | None
+    units: np.ndarray | bool | None
     met: Value
     repeated: np.ndarray | None
     averaged: bool
@@ -85,9 +83,8 @@ def _count(x: Array, lead: tuple[int, ...], taps: np.ndarray | None, zeros: np.n
     return _Counted(
         plain,
         mapped,
-        look_at(x, plain),
-        _value_taps(x, taps) if analog else 0.0,
-        unit_steps(x, lead) if analog else False,
+        values(x) | {"value_taps": _value_taps(x, taps)} if analog else None,
+        unit_steps(x, lead) if analog else None,
         met_zeros(x, lead, zeros),
         repeated_cells(x, lead, origin),
         origin.averaged,
@@ -116,23 +113,21 @@ def _state(
     found: _Counted,
 ) -> OpCount:
     """State the cost from what was found. The other arguments are those of `weights_cost`, arrays by their form."""
-    analog = x.dtype.kind == "f"
     seen = as_events(found.plain, lead)
-    reached = _reached(seen if taps is None else as_events(found.mapped, lead), x, taps, targets)
+    mapped = seen if taps is None else as_events(found.mapped, lead)
+    most = _most(x, taps)
+    reached = mapped.times(targets, most)
     co = max(1, y.shape[-1])
     windows = entries(x.shape, lead) if taps is None else entries(x.shape[:-3], lead) * int(taps.sum()) * x.shape[-1]
     dense, padded = windows * targets, entries(y.shape, lead) // co * w.size
     columns: dict[str, Any] = {"dense_mac": dense, "dense_mac_padded": padded}
-    if analog:
+    if found.analog is not None:
         columns |= {"mac": dense, "mac_nonzero": reached.ones, "weight_bytes": dense * w.dtype.itemsize}
-        value_taps = found.value_taps * targets
+        of_values = found.analog | {"value_taps": found.analog["value_taps"] * targets}
     else:
         columns |= {"ac_binary": reached.ones, "ac_graded": reached.graded, "ac_graded_by_value": reached.value}
-        most = _most(x, taps)
-        most = None if most is None else most * targets
-        columns["weight_bytes"] = times(reached.all, w.dtype.itemsize, most)
-        value = 0 if reached.binary else exact_sum(reached.value, lead)
-        value_taps = float(exact_sum(reached.ones, lead) + value)
+        columns["weight_bytes"] = times(reached.all, w.dtype.itemsize, None if most is None else most * targets)
+        of_values = spike_values(seen) | {"value_taps": float(reached.sums[0] + reached.sums[2])}
     biases = 0 if b is None else entries(y.shape, lead)
     if biases:
         columns["bias_add"] = biases
@@ -151,22 +146,12 @@ def _state(
         groups=co // max(1, targets),
         weights=w.size,
         bias=0 if b is None else b.size,
-        value_taps=value_taps,
         repeated=0 if found.repeated is None else int(found.repeated.sum()),
-        **values(found.looked, seen, lead),
-        **effective_facts(found.units if analog else None, lead, seen, reached, found.met),
+        **of_values,
+        **effective_facts(found.units, lead, seen, reached, found.met),
     )
     once = {"weight_bytes_once": w.nbytes + (0 if b is None else b.nbytes)}
     return OpCount(lead, once, (facts,), **columns)
-
-
-def _reached(mapped: Events, x: Form, taps: np.ndarray | None, targets: int) -> Events:
-    """The accumulations that events make, each `targets` for every window that it lies in (`mapped`)."""
-    most = _most(x, taps)
-    ones = times(mapped.ones, targets, most)
-    if mapped.binary:
-        return Events(ones, mapped.graded, mapped.value)
-    return Events(ones, times(mapped.graded, targets, most), times(mapped.value, targets, most))
 
 
 def _most(x: Form, taps: np.ndarray | None) -> int | None:

@@ -165,7 +165,7 @@ def test_a_wrong_count_of_zeros_is_caught(rng, monkeypatch):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_what_is_spared_is_found_on_arrays_of_a_gpu_too(dtype, rng):
     x, w, flat = still(rng, dtype), pruned(rng, 3, 3, 2, 6), pruned(rng, 4, 3)
-    seen = Events(*(np.arange(6).reshape(3, 2) for _ in range(3)))
+    seen = Events(*(np.arange(6).reshape(3, 2) for _ in range(3)), (15, 15, 15))
 
     def found(as_array):
         x_there, w_there = as_array(x), as_array(w)
