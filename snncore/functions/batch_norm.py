@@ -11,8 +11,8 @@ from snncore.functions.checks import check_float, check_shape
 from snncore.functions.synchronised import whole_moments
 from snncore.kernels.choice import arithmetic_choice
 from snncore.kernels.reference.batch_norm import Moments
-from snncore.opcount.cost import Facts, OpCount, lead_of
-from snncore.opcount.events import entries, traffic
+from snncore.opcount.cost import Facts, OpCount, later, lead_of
+from snncore.opcount.events import Form, entries, form_of, traffic
 from snncore.opcount.origin import known_origin, repeated_cells
 from snncore.parallel import Share
 from snncore.tape import Function
@@ -129,18 +129,8 @@ class BatchNorm(Function):
         """
         x = inputs[0]
         lead = lead_of(x.shape)
-        per, channels = entries(x.shape, lead), x.shape[-1]
-        once = {}
-        if self.training and x.size:
-            once = {"bn_stat_mul": x.size, "bn_stat_add": 3 * x.size - 2 * channels}
-        columns: dict[str, Any] = {"bn_mul": per, "bn_add": per, "bn_folded_add": per}
-        columns |= traffic(x, lead, "read") | traffic(x, lead, "write")
         repeated = None if self.training else repeated_cells(x, lead, known_origin())
-        if repeated is not None:
-            columns["add_repeated"] = repeated * per
-        sizes = {"in_size": x.size, "out_size": x.size, "cells": math.prod(lead)}
-        facts = (Facts("batch_norm", "BatchNorm", **sizes, channels=(channels,) * 2),)
-        cost = OpCount(lead, once, facts, **columns)
+        cost = later(_state, form_of(x), lead, self.training, repeated, computes=False)
         cost.repeated = repeated
         return cost
 
@@ -154,3 +144,17 @@ class BatchNorm(Function):
         if self.training:
             return OpCount(back_mul=4 * n, back_add=5 * n - 2 * channels)
         return OpCount(back_mul=3 * n, back_add=3 * n - 2 * channels)
+
+
+def _state(x: Form, lead: tuple[int, ...], training: bool, repeated: np.ndarray | None) -> OpCount:
+    """State that cost. repeated: cells of x that are those of the timestep before, None for none."""
+    per, channels = entries(x.shape, lead), x.shape[-1]
+    once = {}
+    if training and x.size:
+        once = {"bn_stat_mul": x.size, "bn_stat_add": 3 * x.size - 2 * channels}
+    columns: dict[str, Any] = {"bn_mul": per, "bn_add": per, "bn_folded_add": per}
+    columns |= traffic(x, lead, "read") | traffic(x, lead, "write")
+    if repeated is not None:
+        columns["add_repeated"] = repeated * per
+    facts = Facts("batch_norm", "BatchNorm", x.size, x.size, math.prod(lead), channels=(channels,) * 2)
+    return OpCount(lead, once, (facts,), **columns)
