@@ -3,8 +3,9 @@
 The product is done by the register tile of `winograd`, not by a BLAS: threads of two libraries on the same cores wait
 for each other. Columns and product of a block of `PIXELS` output pixels lie in a thread's own cache.
 
-    forward:  y[pixel, :] = columns[pixel, :] @ w       columns: the window under the pixel, kh * kw * Ci floats
-    weights:  gw = sum over blocks of columns^T @ gy    in `CHUNKS` parts, added in their order
+    y[pixel, :] = columns[pixel, :] @ w       columns: the window under the pixel, kh * kw * Ci floats
+
+The gradient of the input is such a convolution too; that of the weights is in `conv_weight`.
 """
 
 import numpy as np
@@ -17,12 +18,10 @@ from snncore.kernels.cpu.winograd import COLUMNS, ROWS
 from snncore.kernels.reference.conv import conv_output_size
 
 PIXELS = 96  # output pixels of a block, a multiple of ROWS
-CHUNKS = 8
 FLOAT = 4  # bytes
 f32 = np.float32
 
 tile = make_gemm_tile(ROWS, COLUMNS)
-tile_add = make_gemm_tile(ROWS, COLUMNS, accumulate=True)
 Pair = tuple[int, int]
 
 
@@ -80,46 +79,6 @@ def conv_forward(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> n
     flat = y.reshape(len(x), out[0] * out[1], channels_out)
     multiply_columns(np.ascontiguousarray(x), packed, (kh, kw), stride, padding, out[1], flat)
     return y
-
-
-@compiled(parallel=True)
-def multiply_transposed(x, gy, kernel, stride, padding, out_width, gw):
-    """gw [chunks, K', blocks, COLUMNS] from x [M, H, W, Ci] and gy [M, pixels, Co]; K' a multiple of ROWS."""
-    images, pixels, channels_out = gy.shape
-    chunks, deep, blocks, _ = gw.shape
-    per_image = (pixels + PIXELS - 1) // PIXELS
-    total = images * per_image
-    target = gw.ctypes.data
-    for chunk in prange(chunks):
-        columns = np.empty((deep, PIXELS), np.float32)
-        right = np.empty((PIXELS, COLUMNS), np.float32)
-        a, b = columns.ctypes.data, right.ctypes.data
-        for item in range(total * chunk // chunks, total * (chunk + 1) // chunks):
-            m, first = item // per_image, item % per_image * PIXELS
-            last = min(pixels, first + PIXELS)
-            columns[...] = 0
-            fill_columns(x, m, first, last, out_width, kernel, stride, padding, columns.T)
-            for block in range(blocks):
-                n = min(COLUMNS, channels_out - block * COLUMNS)
-                right[:, n:] = 0
-                for r in range(first, last):
-                    right[r - first, :n] = gy[m, r, block * COLUMNS : block * COLUMNS + n]
-                for k in range(0, deep, ROWS):
-                    place = target + ((chunk * deep + k) * blocks + block) * COLUMNS * FLOAT
-                    step = blocks * COLUMNS * FLOAT
-                    tile_add(place, step, a + k * PIXELS * FLOAT, PIXELS * FLOAT, b, COLUMNS * FLOAT, last - first)
-
-
-def conv_backward_weight(x: np.ndarray, gy: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
-    """gw [kh, kw, Ci, Co] as `reference.conv_backward_weight`; x float32 or uint8."""
-    channels_in, (images, out_height, out_width, channels_out) = x.shape[-1], gy.shape
-    deep = kernel[0] * kernel[1] * channels_in
-    shape = (CHUNKS, round_up(deep, ROWS), round_up(channels_out, COLUMNS) // COLUMNS, COLUMNS)
-    gw = aligned(shape, np.float32, zero=True)
-    flat = np.ascontiguousarray(gy).reshape(images, out_height * out_width, channels_out)
-    multiply_transposed(np.ascontiguousarray(x), flat, kernel, stride, padding, out_width, gw)
-    total = gw.sum(axis=0).reshape(shape[1], -1)[:deep, :channels_out]
-    return np.ascontiguousarray(total).reshape(*kernel, channels_in, channels_out)
 
 
 @compiled(parallel=True)

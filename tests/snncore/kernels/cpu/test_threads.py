@@ -21,6 +21,7 @@ def conv(rng):
     yield cpu.conv_forward(x.astype(np.float32), w, ONE, ONE)
     yield cpu.conv_backward_weight(x, gy, (3, 3), ONE, ONE)
     yield cpu.conv_backward_input(gy, w, x.shape, ONE, ONE)
+    yield cpu.conv_backward_weight(rng.standard_normal((5, 8, 9, 3), np.float32), gy, (3, 3), ONE, ONE)
 
 
 def norm(rng):
