@@ -5,6 +5,7 @@ What is not here, and every call in another type than float32 or in relaxed mode
 
 from typing import Any
 
+from snncore.kernels.cpu.batch_norm import batch_norm_backward, batch_norm_forward, batch_norm_gradient_sums
 from snncore.kernels.cpu.batch_norm_lif import (
     batch_norm_lif_backward,
     batch_norm_lif_forward,

@@ -25,6 +25,7 @@ def called(monkeypatch):
     watch(conv_event, "conv_backward_weight", "event")
     watch(winograd, "conv3x3", "winograd")
     watch(conv_dense, "conv_forward", "dense")
+    watch(conv_dense, "scatter_columns", "scatter")
     watch(conv_weight, "conv_backward_weight", "windows")
     watch(reference, "conv_forward", "reference")
     watch(reference, "conv_backward_weight", "reference")
@@ -56,7 +57,7 @@ def test_forward_follows_the_density_unless_forced(rng, called, choice, density,
 @pytest.mark.parametrize(
     ("make", "stride", "kernels"),
     [
-        (lambda rng: draw_spikes(rng, (2, 6, 6, 16), 0.1), (2, 2), ["event", "windows", "dense"]),
+        (lambda rng: draw_spikes(rng, (2, 6, 6, 16), 0.1), (2, 2), ["event", "windows", "scatter"]),
         (lambda rng: rng.standard_normal((2, 6, 6, 16), np.float32), ONE, ["winograd", "windows", "winograd"]),
         (lambda rng: rng.standard_normal((2, 6, 6, 3), np.float32), ONE, ["dense", "windows", "winograd"]),
         (
