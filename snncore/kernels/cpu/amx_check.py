@@ -70,7 +70,7 @@ def difference(layer: Layer, configuration: np.ndarray) -> str:
     packed = exact_tiles.pack(w)
     if packed is None:
         return f"{layer}: weights that are not ordinary"
-    y = exact_tiles.conv_forward(x, packed, w.shape[3], w.shape[:2], stride, padding, configuration)
+    y = exact_tiles.conv_forward(x, packed, w.shape[:2], stride, padding, configuration)
     right = reference.exact_conv_forward(x, w, stride, padding)
     wrong = np.argwhere(y != right)
     if not len(wrong):
@@ -106,7 +106,7 @@ def _times() -> Iterator[str]:
     for channels, size in LAYERS:
         w = rng.standard_normal((*three, channels, channels)).astype(np.float32)
         inputs = [(rng.random((32, size, size, channels)) < density).astype(np.uint8) for density in DENSITIES]
-        found = [_best(exact_tiles.conv_forward, inputs[0], exact_tiles.pack(w), channels, three, one, one), np.nan]
+        found = [_best(exact_tiles.conv_forward, inputs[0], exact_tiles.pack(w), three, one, one), np.nan]
         if exact_digits.VNNI:
             found[1] = _best(exact_digits.conv_forward, inputs[0], exact_digits.pack(w), three, one, one)
         listed = pack_for_events(w, width_of(channels))

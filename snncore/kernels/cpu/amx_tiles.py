@@ -22,10 +22,9 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from snncore.kernels.cpu.simd import DOUBLE, FLOAT, INT32, INT64
+from snncore.kernels.cpu.simd import INT64
 
 __all__ = [
     *("BYTES", "CONFIGURATION", "PLAIN", "ROWS", "TILE"),
@@ -126,43 +125,6 @@ def add_products(tiles: np.ndarray) -> None:
 def store_sums(tiles: np.ndarray, product: np.ndarray, lane: int) -> None:
     """Store the sums in product, int32 from rows of 64 lanes: [32 rows, lane : lane + 32]."""
     raise NotImplementedError
-
-
-@intrinsic
-def copy_bytes(typing: Any, target: Any, source: Any, n: Any) -> Any:
-    """Copy n bytes from one address to another; a loop over elements would be a byte at a time."""
-
-    def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        places = [b.inttoptr(address, ir.IntType(8).as_pointer()) for address in args[:2]]
-        cgutils.raw_memcpy(b, *places, args[2], 1)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 3), generate
-
-
-@intrinsic
-def join_digits(typing: Any, sums: Any, factor: Any, target: Any) -> Any:
-    """target = float32(d0 + 256 d1 + 256^2 d2 + 256^3 d3) * factor, at addresses of float32 [16], of int32 [4, 16] d.
-
-    Every step before the rounding to float32 is exact in float64, so that it does not matter what is fused.
-    """
-
-    def generate(context: Any, b: ir.IRBuilder, signature: Any, args: Any) -> Any:
-        whole, wide, narrow = (ir.VectorType(kind, 16) for kind in (INT32, DOUBLE, FLOAT))
-        base = ir.Constant(wide, [256.0] * 16)
-
-        def load(address: Any, vector: Any) -> Any:
-            return b.load(b.inttoptr(address, vector.as_pointer()), align=4)
-
-        total = ir.Constant(wide, [0.0] * 16)
-        for digit in (3, 2, 1, 0):
-            lanes = load(b.add(args[0], ir.Constant(INT64, 64 * digit)), whole)
-            total = b.fadd(b.fmul(total, base), b.sitofp(lanes, wide))
-        value = b.fmul(b.fptrunc(total, narrow), load(args[1], narrow))
-        b.store(value, b.inttoptr(args[2], narrow.as_pointer()), align=4)
-        return context.get_dummy_value()
-
-    return types.void(*[types.int64] * 3), generate
 
 
 def _either(function: Callable, on_tiles: Callable, plain: Callable) -> None:

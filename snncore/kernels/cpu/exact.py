@@ -23,7 +23,7 @@ from snncore.kernels.cpu.conv_event import width_of
 from snncore.kernels.cpu.events import look_at
 from snncore.kernels.cpu.exact_weights import Packed, kept, pack_for_events, pack_for_tiles
 
-BREAK_EVEN = 0.9 if exact_digits.VNNI else 1.5
+BREAK_EVEN = 0.65 if exact_digits.VNNI else 1.5
 """Density (sum of values over entries) from which the dense kernel is faster (docs/exact.md)."""
 PIXELS = 64  # rows of a linear layer that count as one image of a convolution
 
@@ -60,7 +60,7 @@ def _sums(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarr
                 return exact_event.conv_forward(spikes, packed, channels_out, kernel[1], stride, padding)
         if on_tiles:
             found = kept(w, ("amx",), exact_tiles.pack)
-            return None if found is None else exact_tiles.conv_forward(x, found, channels_out, kernel, stride, padding)
+            return None if found is None else exact_tiles.conv_forward(x, found, kernel, stride, padding)
         if exact_digits.VNNI and w.size // channels_out <= exact_digits.DEEPEST:
             found = kept(w, ("digits",), exact_digits.pack)
             return None if found is None else exact_digits.conv_forward(x, found, kernel, stride, padding)

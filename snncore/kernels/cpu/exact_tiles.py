@@ -27,15 +27,14 @@ from snncore.kernels.cpu.amx_tiles import (
     TILE,
     add_products,
     close_tiles,
-    copy_bytes,
-    join_digits,
     load_operands,
     open_tiles,
     store_sums,
     zero_sums,
 )
 from snncore.kernels.cpu.compiled import compiled
-from snncore.kernels.cpu.exact_digits import CHANNELS, DEEPEST, DIGITS, LANES
+from snncore.kernels.cpu.exact_bytes import CHANNELS, DIGITS, LANES, copy_bytes, lay_windows, padded, write_sums
+from snncore.kernels.cpu.exact_digits import DEEPEST
 from snncore.kernels.cpu.exact_weights import Packed, powers
 from snncore.kernels.cpu.memory import aligned, round_up
 from snncore.kernels.reference.conv import conv_output_size
@@ -44,7 +43,7 @@ __all__ = ["DEEPEST", "conv_forward", "pack"]
 
 PIXELS = 128  # output pixels of an item of work, at most
 FULL = 0.75  # of the rows of tiles that must be output pixels for `lay_band`
-f32, f64, i32 = np.float32, np.float64, np.int32
+f32, i32 = np.float32, np.int32
 Pair = tuple[int, int]
 
 
@@ -78,27 +77,15 @@ def pack(w: np.ndarray) -> Packed | None:
     blocks, chunks = round_up(channels_out, CHANNELS) // CHANNELS, round_up(kw * channels_in, BYTES) // BYTES
     packed = aligned((blocks, 2, kh, chunks, 2, ROWS, BYTES), np.int8)
     write_tiles(w.reshape(kh, kw * channels_in, channels_out), np.ldexp(f32(1), p), packed)
-    scale = np.zeros(blocks * CHANNELS, f32)
-    scale[:channels_out] = np.ldexp(f32(1), -p)
-    return Packed(packed, scale, 0)
+    return Packed(packed, np.ldexp(f32(1), -p), 0)
 
 
 @compiled(exact=True)
-def lay_windows(x, pixel, last, out, kernel, stride, padding, strip, memory, start, plan):
-    """Copy the windows of output pixels `pixel` to `last` into zeros, kh strips each; returns the number of tiles."""
-    _, height, width, channels = x.shape
-    source, room = x.ctypes.data, memory.ctypes.data + start
-    for n in range(last - pixel):
-        m, r = (pixel + n) // (out[0] * out[1]), (pixel + n) % (out[0] * out[1])
-        i, j = r // out[1] * stride[0] - padding[0], r % out[1] * stride[1] - padding[1]
-        low, high = max(0, -j), min(kernel[1], width - j)
-        for ky in range(max(0, -i), min(kernel[0], height - i)):
-            place = room + (n * kernel[0] + ky) * strip + low * channels
-            begin = source + ((m * height + i + ky) * width + j + low) * channels
-            copy_bytes(place, begin, max(0, high - low) * channels)
+def plan_windows(pixel, last, step, start, plan):
+    """Plan the tiles of windows that lie one behind the other; returns the number of tiles."""
     tiles = (last - pixel + ROWS - 1) // ROWS
     for n in range(tiles):
-        plan[n, 0] = start + n * ROWS * kernel[0] * strip
+        plan[n, 0] = start + n * ROWS * step
         plan[n, 1], plan[n, 2] = pixel + n * ROWS, min(ROWS, last - pixel - n * ROWS)
     return tiles
 
@@ -120,22 +107,6 @@ def lay_band(x, m, top, lines, out, kernel, stride, padding, pitch, memory, star
         plan[n, 0] = start + line * stride[0] * pitch + j * stride[1] * channels
         plan[n, 1], plan[n, 2] = (m * out[0] + top + line) * out[1] + j, min(ROWS, out[1] - j)
     return lines * across
-
-
-@compiled(exact=True)
-def write_sums(product, row, scale, channel, y, pixel, count, part):
-    """y [pixel : pixel + count, channel : channel + 16] from rows of `product`; scale [blocks * 16], part [16]."""
-    channels = y.shape[1]
-    n = min(CHANNELS, channels - channel)
-    sums, factor, target = product.ctypes.data, scale.ctypes.data + 4 * channel, y.ctypes.data
-    for r in range(count):
-        here = sums + (row + r) * LANES * 4
-        if n == CHANNELS:
-            join_digits(here, factor, target + 4 * ((pixel + r) * channels + channel))
-        else:
-            join_digits(here, factor, part.ctypes.data)
-            for k in range(n):
-                y[pixel + r, channel + k] = part[k]
 
 
 @compiled(exact=True)
@@ -193,7 +164,8 @@ def multiply_tiles(x, w, scale, kernel, stride, padding, out, band, per_item, co
         else:
             first = item * per_item
             last = min(pixels, first + per_item)
-            n = lay_windows(x, first, last, out, kernel, stride, padding, pitch, memory, start, plan)
+            lay_windows(x, first, last, out, kernel, stride, padding, step, pitch, memory, start)
+            n = plan_windows(first, last, step, start, plan)
         multiply_item(memory, plan, n, step, pitch, w, strips, chunks, scale, configuration, y)
 
 
@@ -207,7 +179,6 @@ def rows_of_an_item(out: Pair) -> int:
 def conv_forward(
     x: np.ndarray,
     packed: Packed,
-    channels_out: int,
     kernel: Pair,
     stride: Pair,
     padding: Pair,
@@ -216,11 +187,11 @@ def conv_forward(
     """y [M, Ho, Wo, Co] as `reference.exact_conv_forward`; x uint8, packed from `pack`, of at most DEEPEST terms."""
     height, width = (conv_output_size(*sizes) for sizes in zip(x.shape[1:3], kernel, stride, padding, strict=True))
     out = height, width
-    y = aligned((len(x), *out, channels_out), np.float32)
+    y = aligned((len(x), *out, len(packed.scale)), np.float32)
     pixels = math.prod(y.shape[:3])
     share = round_up(-(-pixels // (2 * numba.get_num_threads())), 2 * ROWS)
     multiply_tiles(
-        *(np.ascontiguousarray(x), packed.weights.reshape(-1), packed.scale, kernel, stride, padding, out),
+        *(np.ascontiguousarray(x), packed.weights.reshape(-1), padded(packed.scale), kernel, stride, padding, out),
         *(rows_of_an_item(out), min(PIXELS, share), configuration, y.reshape(pixels, -1)),
     )
     return y
