@@ -89,7 +89,7 @@ def main() -> int:
     if args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     device = device_from(vars(args))
-    summing = arithmetic_from(vars(args), device, args.run_dir)
+    summing = arithmetic_from(vars(args), args.run_dir)
     model, data = trained_network(args.run_dir, args.checkpoint, args.split, vars(args))
     model.to(device)
     batches = Prefetch(BatchIterator(data, args.batch_size, shuffle=False))

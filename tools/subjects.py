@@ -41,7 +41,7 @@ def run_subject(
     """
     given = vars(args)
     device = device_of(args.device)
-    summing = arithmetic_from(given, device, args.run_dir)
+    summing = arithmetic_from(given, args.run_dir)
     sha256, run, right = "", {}, dict[str, int]()
 
     def tally(scores: Scores, labels: Array) -> None:

@@ -127,7 +127,7 @@ def train(
         raise UsageError(f"--log: {error}") from None
     comm, device = device_of_rank(comm, options, device_from(options))
     share_cores(comm)
-    summing = arithmetic_from(options, device)
+    summing = arithmetic_from(options)
     settings = choice.settings
     names = Parts(settings).names
     config, found = new_config(choice.model, choice.switches, choice.given, settings, *names)
