@@ -114,7 +114,7 @@ def evaluate_run(comm: Comm) -> int:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     device = device_of_rank(comm, vars(args), device_from(vars(args)))
     share_cores(comm)
-    summing = arithmetic_from(vars(args), device, args.run_dir)
+    summing = arithmetic_from(vars(args), args.run_dir)
     model, data = trained_network(args.run_dir, args.checkpoint, args.split, vars(args))
     refuse_other_work(comm, args, data, args.run_dir / f"{args.checkpoint}.safetensors")
     model.to(device)

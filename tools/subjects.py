@@ -50,7 +50,7 @@ def run_subject(
     given, comm = vars(args), comm or Comm()
     device = device_of_rank(comm, given, device_of(args.device))
     share_cores(comm)
-    summing = arithmetic_from(given, device, args.run_dir)
+    summing = arithmetic_from(given, args.run_dir)
     sha256, run, right = "", {}, dict[str, int]()
 
     def tally(scores: Scores, labels: Array) -> None:

@@ -119,7 +119,7 @@ def train(
     device = device_of_rank(comm, options, device_from(options))
     comm = over_nccl(comm, device)
     share_cores(comm)
-    summing = arithmetic_from(options, device)
+    summing = arithmetic_from(options)
     settings = choice.settings
     names = Parts(settings).names
     config, found = new_config(choice.model, choice.switches, choice.given, settings, *names)
