@@ -12,6 +12,7 @@ from pathlib import Path
 
 from misnet.tools.comparing import compare, report, write_reports
 from misnet.tools.naming import Parser
+from misnet.tools.outputs import picture_file
 from misnet.tools.seeds import SEEDS, folders_of
 from misnet.tools.toolkit import run_tool
 from misnet.training.results import read_result
@@ -29,7 +30,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, or folder of several seeds")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table, a row for each line")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure, those of each run too")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the curves of all runs into a PNG")
+    parser.add_argument(
+        "--picture", type=picture_file, metavar="FILE", help="draw the curves of all runs: .png, .svg, .pdf or .jpg"
+    )
     return parser
 
 

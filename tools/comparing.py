@@ -200,7 +200,7 @@ def _line(group: Group, heads: Sequence[str], energies: Sequence[str], unit: str
 
 
 def write_reports(found: Comparison, table: Path | None, everything: Path | None, picture: Path | None) -> list[Path]:
-    """Write a CSV with a row for each group, a JSON with every run too, and a PNG of the curves; return the paths."""
+    """Write a CSV with a row for each group, a JSON with every run too, a picture of the curves; return the paths."""
     if table is not None:
         write_file(table, _csv(found).encode())
     if everything is not None:

@@ -15,6 +15,7 @@ from misnet.datasets import BatchIterator, Prefetch
 from misnet.models.contract import Model, Scores
 from misnet.tools.naming import Parser
 from misnet.tools.networks import trained_network
+from misnet.tools.outputs import picture_file
 from misnet.tools.parts import PARTS
 from misnet.tools.toolkit import (
     DATA,
@@ -50,7 +51,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
     parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to a JSON file")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="PNG to write (default: RUN_DIR/confusion.png)")
+    parser.add_argument(
+        "--picture", type=picture_file, metavar="FILE", help="file to draw into (default: RUN_DIR/confusion.png)"
+    )
     add_data_options(parser)
     add_device_options(parser)
     add_arithmetic_option(parser)

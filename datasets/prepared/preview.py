@@ -3,7 +3,6 @@
 So a person sees that they fit.
 """
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from misnet.datasets.base import DataError, Dataset, MissingPackage
+from misnet.pictures import format_of, picture_bytes
 from snncore.files import replace_file
 from snncore.rng import named_rng
 
@@ -57,7 +57,7 @@ def as_pictures(video: np.ndarray) -> np.ndarray:
 
 
 def draw_preview(datasets: Sequence[Dataset], path: str | Path, count: int = 12, seed: int = 0) -> int:
-    """Draw up to `count` samples, shared among the splits given, into a PNG; return how many were drawn.
+    """Draw up to `count` samples, shared among the splits given, into a picture; return how many were drawn.
 
     Each has its label and its streams: T frames side by side, T spectrograms side by side with low bands at the bottom,
     and of any other stream [T, ...] its entries from bottom to top over time.
@@ -97,9 +97,7 @@ def draw_preview(datasets: Sequence[Dataset], path: str | Path, count: int = 12,
             places[-1].set_title(files, fontsize=6, loc="left")
         else:
             places[0].set_title(files, fontsize=6, loc="right")
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    replace_file(path, content.getvalue())
+    replace_file(path, picture_bytes(figure, format_of(Path(path))))
     return len(shown)
 
 

@@ -6,9 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from misnet.training.plots import make_figure, png
+from misnet.training.plots import make_figure, save_picture
 from misnet.training.selection import Row
-from snncore.files import replace_file
 
 __all__ = ["plot_overlay"]
 
@@ -19,7 +18,7 @@ STYLES = ("-", "--", ":", "-.")
 
 
 def plot_overlay(runs: Mapping[str, Sequence[Sequence[Row]]], head: str, words: str, path: Path) -> None:
-    """Draw training loss, test accuracy of a head and firing rate by epoch into a PNG.
+    """Draw training loss, test accuracy of a head and firing rate by epoch into a picture.
 
     runs: by name, the rows of each seed. The mean of a name ends with its shortest run. words: of the head.
     """
@@ -36,7 +35,7 @@ def plot_overlay(runs: Mapping[str, Sequence[Sequence[Row]]], head: str, words: 
     panels[2].set_ylim(bottom=0)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=8)
-    replace_file(path, png(figure))
+    save_picture(figure, path)
 
 
 def _curves(axes: Any, seeds: Sequence[Sequence[float]], name: str, k: int) -> None:

@@ -1,18 +1,17 @@
 """Pictures of a run: training curves and a confusion matrix."""
 
-import io
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from misnet.pictures import format_of, picture_bytes
 from misnet.training.selection import judged_by
 from snncore.files import replace_file
 
-__all__ = ["make_figure", "new_figure", "plot_confusion", "plot_curves", "png"]
+__all__ = ["make_figure", "new_figure", "plot_confusion", "plot_curves", "save_picture"]
 
 
 def make_figure(width: float, height: float, panels: int = 1) -> Any:
@@ -36,21 +35,13 @@ def new_figure(width: float, height: float, **options: Any) -> Any:
     return figure
 
 
-def png(figure: Any) -> bytes:
-    """Return the picture as a PNG."""
-    content = io.BytesIO()
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Glyph .* missing from")  # names in other scripts; boxes are drawn
-        figure.savefig(content, format="png", dpi=120)
-    return content.getvalue()
-
-
-def _save(figure: Any, path: Path) -> None:
-    replace_file(path, png(figure))
+def save_picture(figure: Any, path: Path) -> None:
+    """Write a figure in the format of the file's ending; raises ValueError for one that is not known."""
+    replace_file(path, picture_bytes(figure, format_of(path)))
 
 
 def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path, heads: Mapping[str, str]) -> None:
-    """Draw loss, the test accuracy of each head and the firing rate by epoch into a PNG.
+    """Draw loss, the test accuracy of each head and the firing rate by epoch into a picture.
 
     heads: names, the verdict first, with words for the legend.
     """
@@ -80,11 +71,11 @@ def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path, heads: Mapping[st
         axes.legend(fontsize=8)
     middle.set_ylim(0, 1.02)
     right.set_ylim(0, 1.2 * max(right.get_ylim()))
-    _save(figure, path)
+    save_picture(figure, path)
 
 
 def plot_confusion(matrix: np.ndarray, names: Sequence[str], path: Path, title: str) -> None:
-    """Draw a confusion matrix [true, predicted] of counts into a PNG, coloured by the share of the true class."""
+    """Draw a confusion matrix [true, predicted] of counts into a picture, coloured by the share of the true class."""
     size = 3.2 + 0.42 * len(names)
     figure, axes = make_figure(size + 0.8, size)
     share = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
@@ -104,4 +95,4 @@ def plot_confusion(matrix: np.ndarray, names: Sequence[str], path: Path, title: 
             fontsize=8,
             color="white" if share[i, j] > 0.5 else "black",
         )
-    _save(figure, path)
+    save_picture(figure, path)

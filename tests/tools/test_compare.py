@@ -56,7 +56,7 @@ def test_validation_and_what_is_unfinished_or_tested_on_other_samples_is_said(tm
 
 
 def test_files(runs, call, tmp_path):
-    files = [tmp_path / f"all.{kind}" for kind in ("csv", "json", "png")]
+    files = [tmp_path / f"all.{kind}" for kind in ("csv", "json", "jpg")]
     result = call("compare", *runs, "--csv", files[0], "--json", files[1], "--picture", files[2])
     assert result.status == 0, result.err
     assert result.out.endswith("".join(f"\nwrote {path}\n" for path in files))
@@ -72,7 +72,7 @@ def test_files(runs, call, tmp_path):
     assert groups[0]["runs"][1]["energy_mj"] == {"paper": 0.5, "exact": 0.25}
     assert groups[1]["differs"] == {"mlif_fusion": "mlp"}
     with Image.open(files[2]) as picture:
-        assert picture.format == "PNG"
+        assert picture.format == "JPEG"
 
 
 def test_many_differences_are_named_by_folder(tmp_path, call):

@@ -20,7 +20,7 @@ RATE = re.compile(r"(stages\.\S+|all neurons) +(\d\.\d{4})")
 def evaluated(trained, tmp_path_factory):
     """What evaluating the trained run printed, the content of its --json file, and its picture."""
     folder = tmp_path_factory.mktemp("evaluated")
-    files = folder / "figures.json", folder / "confusion.png"
+    files = folder / "figures.json", folder / "confusion.jpg"
     result = shell("evaluate", trained[0], "--json", files[0], "--picture", files[1], "--device", "cpu")
     assert result.status == 0, result.err
     return result, json.loads(files[0].read_text()), files[1]
@@ -70,7 +70,7 @@ def test_the_confusion_matrix_is_drawn(trained, evaluated):
     result, _, picture = evaluated
     assert f"confusion matrix: {picture}" in result.out
     with Image.open(picture) as image:
-        assert (image.format, image.height) == ("PNG", 888)
+        assert (image.format, image.height) == ("JPEG", 888)
         assert np.asarray(image.convert("L")).std() > 10
     assert not (trained[0] / "confusion.png").exists()  # as another file was asked for
 
