@@ -18,7 +18,7 @@ from misnet.models.summary import empty_inputs
 from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, arithmetic_from, device_of, progress
-from misnet.tools.train import make_optimizer
+from misnet.tools.train_plan import make_optimizer
 from misnet.tools.ways import WAYS
 from misnet.training.folder import read_config
 from misnet.training.totals import count_correct

@@ -91,7 +91,7 @@ def test_what_cannot_be_compared(runs, call, tmp_path):
     )
     (runs[1] / "metrics.csv").unlink()
     for place, message in (
-        (tmp_path / "none", f"{tmp_path / 'none' / 'config.json'}: no such file; expected the config.json"),
+        (tmp_path / "none", f"{tmp_path / 'none'}: no such folder; expected that of a training run"),
         (runs[1], f"{runs[1] / 'metrics.csv'}: no such file; expected at least one epoch to be done"),
     ):
         result = call("compare", runs[0], place)

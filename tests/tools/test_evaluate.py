@@ -97,10 +97,12 @@ def test_the_size_of_batches_changes_nothing(trained, evaluated, call, tmp_path)
 
 
 def test_a_run_folder_that_is_missing_or_empty(call, tmp_path):
-    for folder in (tmp_path, tmp_path / "missing"):
+    for folder, message in (
+        (tmp_path, f"{tmp_path / 'config.json'}: no such file; expected the config.json of a training run\n"),
+        (tmp_path / "missing", f"{tmp_path / 'missing'}: no such folder; expected that of a training run\n"),
+    ):
         result = call("evaluate", folder)
-        assert result.status == 1
-        assert result.err.startswith(f"error: {folder / 'config.json'}: no such file; expected the config.json")
+        assert (result.status, result.err) == (1, f"error: {message}")
 
 
 def test_checkpoints_that_cannot_be_used(copy_of_run, call):
