@@ -1,14 +1,17 @@
-"""Files of pictures: the ending of the name is the format, whoever draws."""
+"""What pictures have in common: files, whose ending is the format, and colours that most eyes can tell apart."""
 
 import io
 import warnings
 from pathlib import Path
 from typing import Any
 
-__all__ = ["FORMATS", "format_of", "picture_bytes"]
+__all__ = ["COLOURS", "FORMATS", "format_of", "picture_bytes"]
 
 FORMATS = ("png", "svg", "pdf", "jpg", "jpeg")
 """Endings of the files that can be written."""
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
+"""Okabe and Ito's, which most people with a colour vision deficiency can tell apart."""
 
 UNDATED = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}  # the same figure is the same file
 

@@ -1,7 +1,8 @@
 """Compare runs: a table, their curves in one picture, and the spread over seeds.
 
 Takes run folders that tools/train.py wrote, and folders of several seeds. Runs that differ in the seed alone are one
-line. Energies are shown of runs with an audit.json, which tools/audit.py RUN --json RUN/audit.json writes.
+line. Energies are shown of runs with an audit.json, which tools/audit.py RUN --json RUN/audit.json writes; macro F1 of
+those with an evaluation.json of the last epoch, from tools/evaluate.py RUN --json RUN/evaluation.json.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed

@@ -30,6 +30,7 @@ from misnet.tools.toolkit import (
 )
 from misnet.training.plots import plot_confusion
 from misnet.training.recording import FiringRates
+from misnet.training.results import macro_f1
 from misnet.training.step import Totals, evaluate
 from snncore.backend import Array, asnumpy
 from snncore.files import json_bytes, replace_file
@@ -69,12 +70,13 @@ def class_table(labels: np.ndarray, predicted: np.ndarray, names: tuple[str, ...
     ]
 
 
-def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: FiringRates) -> str:
+def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: FiringRates, f1: float) -> str:
     """Return the text that is printed."""
     row = totals.row("test")
     lines = [f"{totals.samples} samples, loss {row['test_loss']:.4f}"]
     for head, text in model.heads.items():
         lines.append(f"accuracy, {text:<18} {100 * row[f'test_accuracy_{head}']:6.2f} %")
+    lines.append(f"macro F1, {next(iter(model.heads.values())):<18} {100 * f1:6.2f} %")
     lines.append(f"\n{'class':<20} {'samples':>8} {'precision':>10} {'recall':>8} {'F1':>8}")
     for r in table:
         shown = [f"{r[key]:.3f}" if r["samples"] else "-" for key in ("precision", "recall", "f1")]  # none: no figure
@@ -116,6 +118,7 @@ def main() -> int:
     title = f"{model.config.title} on {data.name} {args.split}: {accuracy:.2f} %"
     figures = totals.row(args.split) | {
         "samples": totals.samples,
+        "macro_f1": macro_f1(matrix.tolist()),
         "classes": table,
         "confusion": matrix.tolist(),
         "firing_rates": rates.rates(),
@@ -125,7 +128,9 @@ def main() -> int:
         text = json_bytes(figures)
         status |= written(args.json, lambda path: replace_file(path, text))
     status |= written(picture, lambda path: plot_confusion(matrix, data.class_names, path, title))
-    print(report(model, totals, table, rates))  # once the files are there, though the reader may have left
+    print(
+        report(model, totals, table, rates, figures["macro_f1"])
+    )  # once the files are there, though the reader may have left
     if not status:
         print(f"\nconfusion matrix: {picture}")
     return status

@@ -51,6 +51,16 @@ def test_the_table_by_class_adds_up(evaluated):
         assert f1 == pytest.approx(2 * right / max(1, n + said), abs=5.1e-4)
 
 
+def test_the_macro_f1_is_the_mean_of_the_classes_that_occur(evaluated):
+    result, figures, _ = evaluated
+    matrix = np.array(figures["confusion"])
+    occur = matrix.sum(axis=0) + matrix.sum(axis=1) > 0
+    assert occur.sum() > 0
+    mean = np.mean([row["f1"] for row, there in zip(figures["classes"], occur, strict=True) if there])
+    assert figures["macro_f1"] == pytest.approx(mean, rel=1e-12)
+    assert f"\nmacro F1, both modalities{100 * mean:10.2f} %\n" in result.out
+
+
 def test_the_json_file_holds_what_was_printed_and_what_training_measured(trained, evaluated):
     result, figures, _ = evaluated
     last = metrics(trained[0])[-1]

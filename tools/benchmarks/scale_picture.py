@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from misnet.pictures import picture_bytes
-from misnet.training.overlay import COLOURS
+from misnet.pictures import COLOURS, picture_bytes
 from misnet.training.plots import make_figure
 
 __all__ = ["scale_picture"]
