@@ -21,7 +21,7 @@ from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
 from misnet.tools.ranks import device_of_rank, refuse_other_work, refuse_ranks, share_cores, shown_by_first
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, arithmetic_from, device_of
-from misnet.tools.train import make_optimizer
+from misnet.tools.train_plan import make_optimizer
 from misnet.tools.ways import WAYS
 from misnet.training.folder import read_config
 from misnet.training.totals import count_correct
