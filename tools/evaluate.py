@@ -17,6 +17,7 @@ from misnet.datasets.batching.in_turn import InTurn
 from misnet.models.contract import Model, Scores
 from misnet.tools.naming import Parser
 from misnet.tools.networks import trained_network
+from misnet.tools.outputs import picture_file
 from misnet.tools.parts import PARTS
 from misnet.tools.ranks import Watch, device_of_rank, job, refuse_other_work, share_cores, shown_by_first
 from misnet.tools.toolkit import (
@@ -31,6 +32,7 @@ from misnet.tools.toolkit import (
 )
 from misnet.training.plots import plot_confusion
 from misnet.training.recording import FiringRates
+from misnet.training.results import macro_f1
 from misnet.training.step import Totals, evaluate
 from snncore.backend import Array, asnumpy
 from snncore.files import json_bytes, replace_file
@@ -55,7 +57,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
     parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to a JSON file")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="PNG to write (default: RUN_DIR/confusion.png)")
+    parser.add_argument(
+        "--picture", type=picture_file, metavar="FILE", help="file to draw into (default: RUN_DIR/confusion.png)"
+    )
     add_data_options(parser)
     add_device_options(parser)
     add_arithmetic_option(parser)
@@ -71,12 +75,13 @@ def class_table(labels: np.ndarray, predicted: np.ndarray, names: tuple[str, ...
     ]
 
 
-def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: FiringRates) -> str:
+def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: FiringRates, f1: float) -> str:
     """Return the text that is printed."""
     row = totals.row("test")
     lines = [f"{totals.samples} samples, loss {row['test_loss']:.4f}"]
     for head, text in model.heads.items():
         lines.append(f"accuracy, {text:<18} {100 * row[f'test_accuracy_{head}']:6.2f} %")
+    lines.append(f"macro F1, {next(iter(model.heads.values())):<18} {100 * f1:6.2f} %")
     lines.append(f"\n{'class':<20} {'samples':>8} {'precision':>10} {'recall':>8} {'F1':>8}")
     for r in table:
         shown = [f"{r[key]:.3f}" if r["samples"] else "-" for key in ("precision", "recall", "f1")]  # none: no figure
@@ -115,7 +120,7 @@ def evaluate_run(comm: Comm) -> int:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     device = device_of_rank(comm, vars(args), device_from(vars(args)))
     share_cores(comm)
-    summing = arithmetic_from(vars(args), device, args.run_dir)
+    summing = arithmetic_from(vars(args), args.run_dir)
     model, data = trained_network(args.run_dir, args.checkpoint, args.split, vars(args))
     refuse_other_work(comm, args, data, args.run_dir / f"{args.checkpoint}.safetensors")
     model.to(device)
@@ -142,6 +147,7 @@ def evaluate_run(comm: Comm) -> int:
     title = f"{model.config.title} on {data.name} {args.split}: {accuracy:.2f} %"
     figures = totals.row(args.split) | {
         "samples": totals.samples,
+        "macro_f1": macro_f1(matrix.tolist()),
         "classes": table,
         "confusion": matrix.tolist(),
         "firing_rates": rates.rates(),
@@ -151,7 +157,9 @@ def evaluate_run(comm: Comm) -> int:
         text = json_bytes(figures)
         status |= written(args.json, lambda path: replace_file(path, text))
     status |= written(picture, lambda path: plot_confusion(matrix, data.class_names, path, title))
-    print(report(model, totals, table, rates))  # once the files are there, though the reader may have left
+    print(
+        report(model, totals, table, rates, figures["macro_f1"])
+    )  # once the files are there, though the reader may have left
     if not status:
         print(f"\nconfusion matrix: {picture}")
     return status

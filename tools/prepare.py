@@ -34,6 +34,7 @@ from misnet.datasets.prepared.summary import grouped, is_missing, write_all
 from misnet.datasets.registry import REGISTRY, data_splits
 from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose, no_bar, say
 from misnet.tools.naming import Parser, called
+from misnet.tools.outputs import check_output, picture_file
 from misnet.tools.ranks import Watch, job, refuse_ranks, refuse_strangers
 from misnet.tools.toolkit import (
     DATA,
@@ -77,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     some = f"fetch the files into --data-dir, after a question; offered for {', '.join(DOWNLOADS)}"
     what.add_argument("--download", action="store_true", help=some)
     what.add_argument("--verify", type=Path, metavar="CACHE", help="read a cache whole and compare it with its hashes")
-    what.add_argument("--preview", type=Path, metavar="FILE", help="draw samples of each class into a PNG")
+    what.add_argument("--preview", type=picture_file, metavar="FILE", help="draw samples of each class into a picture")
     what.add_argument("--check", action="store_true", help="go through all samples, and prepare only if they are clean")
     what.add_argument("--output-dir", type=Path, metavar="CACHE", help="folder to fill with decoded arrays")
     how = parser.add_argument_group("samples")
@@ -253,6 +254,8 @@ def do_all(comm: Comm) -> int:
         raise UsageError(f"--jobs: expected at least 1, found {args.jobs}")
     if args.seed < 0:
         raise UsageError(f"--seed: expected an integer of at least 0, found {args.seed}")
+    if args.preview:
+        check_output("--preview", args.preview)
     options: dict[str, Any] = dict(getattr(args, "data_options", {}))
     bad = options.pop("on_bad_sample", "error")
     if bad not in ("error", "skip"):

@@ -21,7 +21,7 @@ from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
 from misnet.tools.ranks import device_of_rank, refuse_other_work, refuse_ranks, share_cores, shown_by_first
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, arithmetic_from, device_of
-from misnet.tools.train import make_optimizer
+from misnet.tools.train_plan import make_optimizer
 from misnet.tools.ways import WAYS
 from misnet.training.folder import read_config
 from misnet.training.totals import count_correct
@@ -50,7 +50,7 @@ def run_subject(
     given, comm = vars(args), comm or Comm()
     device = device_of_rank(comm, given, device_of(args.device))
     share_cores(comm)
-    summing = arithmetic_from(given, device, args.run_dir)
+    summing = arithmetic_from(given, args.run_dir)
     sha256, run, right = "", {}, dict[str, int]()
 
     def tally(scores: Scores, labels: Array) -> None:

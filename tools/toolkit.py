@@ -104,23 +104,17 @@ def add_arithmetic_option(parser: Any) -> None:
         "--arithmetic",
         choices=ARITHMETICS,
         default=argparse.SUPPRESS,
-        help="how layers with weights sum on the CPU: float32, or exact, whose spikes are the same with any kernels, "
+        help="how layers with weights sum: float32, or exact, whose spikes are the same with any kernels, device, "
         "threads and batch (default: that of the run, or else float32)",
     )
 
 
-def arithmetic_from(given: Mapping[str, Any], device: str, run_dir: Path | None = None) -> AbstractContextManager[None]:
-    """Return the block in which the arithmetic of --arithmetic holds, or else that of the run in `run_dir`.
-
-    Raises UsageError for exact arithmetic on a device that has none.
-    """
+def arithmetic_from(given: Mapping[str, Any], run_dir: Path | None = None) -> AbstractContextManager[None]:
+    """Return the block in which the arithmetic of --arithmetic holds, or else that of the run in `run_dir`."""
     choice = given.get("arithmetic")
     if choice is None and run_dir is not None:
         choice = read_config(run_dir / "config.json").get("options", {}).get("arithmetic")
-    choice = arithmetic_choice() if choice is None else choice
-    if choice == "exact" and device != "cpu":
-        raise UsageError(f"--arithmetic: exact sums run on the CPU only, found the device {device}; add --device cpu")
-    return arithmetic(choice)
+    return arithmetic(arithmetic_choice() if choice is None else choice)
 
 
 def add_graph_option(parser: Any) -> None:

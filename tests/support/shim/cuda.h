@@ -98,6 +98,8 @@ inline float __fdividef(float x, float y) { return x / y; }
 inline int __popc(unsigned v) { return __builtin_popcount(v); }
 inline int __ffs(int v) { return __builtin_ffs(v); }
 inline float __uint_as_float(unsigned v) { float f; std::memcpy(&f, &v, sizeof f); return f; }
+inline double __longlong_as_double(long long v) { double d; std::memcpy(&d, &v, sizeof d); return d; }
+inline unsigned __float_as_uint(float f) { unsigned v; std::memcpy(&v, &f, sizeof v); return v; }
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned s) {  // byte k of the result: the one that nibble k names
     const uint64_t both = (uint64_t)y << 32 | x;
     unsigned r = 0;
@@ -109,6 +111,7 @@ inline unsigned __vmaxu4(unsigned a, unsigned b) {  // byte by byte
     for (int k = 0; k < 32; k += 8) r |= std::max(a >> k & 0xff, b >> k & 0xff) << k;
     return r;
 }
+inline int __clzll(long long v) { return v ? __builtin_clzll((unsigned long long)v) : 64; }
 inline int __clz(int v) { return v ? __builtin_clz((unsigned)v) : 32; }
 using std::max;
 using std::min;

@@ -8,14 +8,14 @@ from snncore.kernels.cuda.module import FILES, FOLDER, OPTIONS, source
 from tests.support import nvrtc
 
 GUIDE = Path(__file__).parents[4] / "docs" / "gpu_tables.md"
-MOST_REGISTERS = 63
+MOST_REGISTERS = 64  # of 256 threads, of which a multiprocessor holds four times as many then
 
 pytestmark = pytest.mark.skipif(nvrtc.version() is None, reason=nvrtc.INSTALL)
 
 
 @pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
 @pytest.mark.parametrize("file", FILES)
-def test_no_kernel_spills_or_takes_more_than_63_registers(file, architecture):
+def test_no_kernel_spills_or_takes_too_many_registers(file, architecture):
     found = nvrtc.measured(file, architecture)
     assert len(found) == source(file).count("__global__")
     for name, usage in found.items():
