@@ -19,7 +19,7 @@ from snncore.kernels.cpu.conv_grouped import (
     grouped_conv_backward_weight,
     grouped_conv_forward,
 )
-from snncore.kernels.cpu.count import flat_events, pair_events, weighted_events
+from snncore.kernels.cpu.count import analog_values, flat_events, pair_events, weighted_events
 from snncore.kernels.cpu.exact import exact_conv_forward, exact_linear_forward
 from snncore.kernels.cpu.lif import lif_backward, lif_forward
 from snncore.kernels.cpu.linear import linear_backward_weight, linear_forward

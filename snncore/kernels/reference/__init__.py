@@ -28,7 +28,7 @@ from snncore.kernels.reference.binned import binned_largest, binned_sums
 from snncore.kernels.reference.broadcast import sum_to
 from snncore.kernels.reference.clif import clif_backward, clif_forward
 from snncore.kernels.reference.conv import conv_backward_input, conv_backward_weight, conv_forward
-from snncore.kernels.reference.count import flat_events, pair_events, weighted_events
+from snncore.kernels.reference.count import analog_values, flat_events, pair_events, weighted_events
 from snncore.kernels.reference.exact import exact_conv_forward, exact_grouped_conv_forward, exact_linear_forward
 from snncore.kernels.reference.grouped_conv import (
     grouped_conv_backward_input,
@@ -42,6 +42,7 @@ from snncore.kernels.reference.pool import avg_pool_backward, avg_pool_forward, 
 from snncore.kernels.reference.sew import sew_add
 
 __all__ = [
+    "analog_values",
     "avg_pool_backward",
     "avg_pool_forward",
     "batch_norm_backward",
