@@ -13,8 +13,10 @@ from snncore.kernels.cpu.batch_norm_lif import (
 )
 from snncore.kernels.cpu.binned import binned_sums
 from snncore.kernels.cpu.conv import conv_backward_input, conv_backward_weight, conv_forward
+from snncore.kernels.cpu.conv_fire import conv_batch_norm_lif_forward
 from snncore.kernels.cpu.count import flat_events, pair_events, weighted_events
 from snncore.kernels.cpu.exact import exact_conv_forward, exact_linear_forward
+from snncore.kernels.cpu.exact_fire import exact_conv_batch_norm_lif_forward
 from snncore.kernels.cpu.linear import linear_backward_weight, linear_forward
 from snncore.kernels.cpu.mlif import mlif_backward, mlif_forward
 from snncore.kernels.cpu.pool import max_pool_backward, max_pool_forward
