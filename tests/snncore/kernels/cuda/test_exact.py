@@ -109,7 +109,9 @@ def test_tensor_cores(gpu, rng, channels, layer):
 
 
 @pytest.mark.parametrize("channels", [64, 128, 256])
-def test_tensor_cores_at_real_widths(gpu, rng, channels):
+def test_tensor_cores_at_real_widths(gpu, rng, channels, request):
+    if "races" in request.node.name and channels > 64:
+        pytest.skip("every access of 64 channels is watched; more are the same code")
     x = (rng.random((2, 4, 3, channels)) < 0.2).astype(np.uint8)
     assert_same(mma(gpu, x, floats(rng, 3, 3, channels, channels, mean=0), (1, 1), (1, 1)))
 
