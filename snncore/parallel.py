@@ -11,7 +11,7 @@ import pickle
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import Any, NamedTuple, NoReturn
 
@@ -21,7 +21,7 @@ from snncore.backend import Array, BackendError, array_module, asnumpy
 from snncore.context import changed
 from snncore.deadline import Overdue, limit_of, within
 
-__all__ = ["BUCKET", "Comm", "CommError", "MPIComm", "NCCLComm", "Share", "slice_of", "world"]
+__all__ = ["BUCKET", "Comm", "CommError", "MPIComm", "NCCLComm", "Share", "slice_of", "without_launcher", "world"]
 
 BUCKET = 1 << 22  # entries of a buffer that are added up at a time: 16 MiB of float32
 TIMEOUT = 600.0
@@ -81,10 +81,10 @@ class Comm:
 class MPIComm(Comm):
     """Ranks over MPI. comm: a communicator of mpi4py, duplicated here. timeout: seconds before waiting is an error.
 
-    A rank that waits looks every 0.1 ms whether the others have come, after a millisecond without pause: more ranks
-    than cores do not hold each other up. Every call is one that can be waited for in steps; the few of MPI that are not
-    (start, end, which ranks share a host) have the same limit by `snncore.deadline`. Arrays on a GPU go by way of the
-    host (`NCCLComm` does not).
+    A rank that waits looks whether the others have come: without pause for a millisecond, then every 0.1 ms, after a
+    second every 2 ms, so that more ranks than cores do not hold each other up. Every call is one that can be waited for
+    in steps; the few of MPI that are not (start, end, which ranks share a host) have the same limit by
+    `snncore.deadline`. Arrays on a GPU go by way of the host (`NCCLComm` does not).
     """
 
     def __init__(self, comm: Any, timeout: float | None = None) -> None:
@@ -151,7 +151,7 @@ class MPIComm(Comm):
                 self._late(what, waited)
             patient = patient or waited > 1e-3
             if patient:
-                time.sleep(1e-4)
+                time.sleep(1e-4 if waited < 1 else 2e-3)
 
 
 class NCCLComm(MPIComm):
@@ -242,6 +242,12 @@ def launched() -> int:
         if text.isdigit() and int(text) > 1 and (name != "SLURM_STEP_NUM_TASKS" or "SLURM_PROCID" in os.environ):
             return int(text)
     return 1
+
+
+def without_launcher(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables of a rank less those that make it one: for a process that it starts to work alone."""
+    launchers = ("PMI_", "PMIX_", "OMPI_", "PRTE_", "HYDI_", "HYDRA_", "SLURM_STEP", "SLURM_PROCID", "SLURM_LOCALID")
+    return {name: value for name, value in environment.items() if not name.startswith(launchers)}
 
 
 def world() -> Comm:

@@ -18,15 +18,16 @@ from typing import Any
 from misnet.datasets import DataError
 from misnet.models.options import add_model_options, first_look, split
 from misnet.models.registry import DEFAULT
+from misnet.pictures import format_of
 from misnet.tools.benchmarks import scale_run
 from misnet.tools.benchmarks.scale_text import report
 from misnet.tools.benchmarks.scaling import GBIT, Link, Measured, all_reduce_seconds, link_of, project
 from misnet.tools.naming import Parser
 from misnet.tools.networks import new_config
-from misnet.tools.outputs import check_output, write_outputs
-from misnet.tools.ranks import FEW
+from misnet.tools.outputs import check_output, picture_file, write_outputs
 from misnet.tools.settings import gather, model_of
 from misnet.tools.toolkit import UsageError, add_data_options, run_tool
+from misnet.tools.train_ranks import FEW
 from snncore.files import json_bytes
 
 RANKS = tuple(2**k for k in range(9))
@@ -62,7 +63,9 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     )
     group.add_argument("--csv", type=Path, metavar="FILE", help="write the projection, a row for each line")
     group.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
-    group.add_argument("--picture", type=Path, metavar="FILE", help="draw samples a second against ranks into a PNG")
+    group.add_argument(
+        "--picture", type=picture_file, metavar="FILE", help="draw samples a second against ranks into a picture"
+    )
     add_data_options(parser)
     add_model_options(parser, model)
     return parser
@@ -163,7 +166,7 @@ def contents(args: argparse.Namespace, result: dict[str, Any]) -> dict[str, byte
     if args.picture is not None:
         from misnet.tools.benchmarks.scale_picture import scale_picture  # Matplotlib takes half a second
 
-        files["picture"] = scale_picture(result)
+        files["picture"] = scale_picture(result, format_of(args.picture))
     return files
 
 

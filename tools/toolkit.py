@@ -23,6 +23,7 @@ from snncore.kernels.choice import ARITHMETICS, arithmetic_choice
 from snncore.parallel import launched
 
 CUDA_GRAPH = ("auto", "on", "off")  # values of --cuda-graph
+TAKE_RANKS = "train.py, evaluate.py, audit.py, prepare.py and reproduce.py"
 USAGE, DATA, STOPPED = 2, 1, 130  # exit statuses; 130 is what shells give for Ctrl-C
 
 
@@ -192,7 +193,7 @@ def run_tool(main: Callable[[], int | None]) -> None:
     prepare_streams()
     try:
         if launched() > 1 and not getattr(main, "takes_ranks", False):
-            raise UsageError(f"expected one process, found {launched()}: of all commands train.py alone shares work")
+            raise UsageError(f"expected one process, found {launched()}: only {TAKE_RANKS} share work")
         status = main() or 0
     except SystemExit as end:  # of --help and of the parser's own messages
         status = end.code if isinstance(end.code, int) else 0

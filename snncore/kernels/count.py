@@ -12,12 +12,18 @@ __all__ = ["flat_events", "pair_events", "weighted_events"]
 
 
 def weighted_events(x: Array, weight: np.ndarray) -> np.ndarray:
-    """Events of x [M, P, C] with each pixel multiplied by its weight [P] and without: int64 [2, 3, M]."""
+    """Events of x [M, P, C] with each pixel multiplied by its weight [P] and without: int64 [2, 4, M].
+
+    Of each image what `flat_events` has; the largest entry is multiplied by nothing.
+    """
     return _kernels(x).weighted_events(x, weight)
 
 
 def flat_events(x: Array) -> np.ndarray:
-    """Events of x [cells, n]: entries that are 1, entries above 1, the sum of those above 1; int64 [3, cells]."""
+    """Events of x [cells, n]: entries that are 1, entries above 1, the sum of those above 1, the largest entry.
+
+    Returns int64 [4, cells].
+    """
     return _kernels(x).flat_events(x)
 
 

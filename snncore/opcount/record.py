@@ -1,5 +1,6 @@
 """Counting while a network runs: `with count_ops(samples=n) as ops: model(x)`."""
 
+import functools
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +8,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from snncore.backend import Array
-from snncore.context import context, current_path
+from snncore.context import context, current_path, exchange
 from snncore.opcount.columns import SCALING
-from snncore.opcount.cost import CostError, OpCount
+from snncore.opcount.cost import CostError, Later, OpCount
 from snncore.opcount.layout import Layout, after
 from snncore.opcount.ops import Call, Ops
 from snncore.opcount.origin import UNKNOWN, Origin, averages
@@ -58,7 +59,8 @@ class _Recorder:
         if layout is None and (lead := cost.blocks[0][0]):
             layout = Layout(0, 1) if len(lead) == 2 else Layout(None, 0)
         outside = averaged = False
-        if not context.stated and not any(facts.kind in COMPUTING for facts in cost.facts):
+        computes = isinstance(cost, Later) and cost.computes  # then it need not be asked for its facts yet
+        if not context.stated and not computes and not any(facts.kind in COMPUTING for facts in cost.facts):
             names = {name for _, columns in cost.blocks for name in columns if name[:5] != "back_"}
             outside = all(_outside(known) for _, known in given) and names <= SCALING
             of_means = [(x, known is not None and known.averaged) for x, known in given]
@@ -67,7 +69,7 @@ class _Recorder:
             same = y.ndim >= outputs[0].ndim  # the membranes that a neuron leaves have no time
             follows = after(function, source, y, layout) if layout is not None and same else None
             self.arrays[id(y)] = _Made(_weak(y), outside, follows, averaged, cost.repeated)
-        foreign = not type(function).__module__.startswith("snncore.")
+        foreign = not _of_the_engine(type(function))
         self.ops.calls.append(Call(layer, function.name, cost, context.timestep, self.ops.batches - 1, foreign))
 
     def _layer(self, function: Function) -> str:
@@ -126,12 +128,17 @@ class _Recorder:
     def _ask(self, function: Function, inputs: tuple, outputs: tuple, layout: Layout | None, origin: Origin) -> OpCount:
         if context.stated:
             return OpCount()
-        before = context.samples, context.timesteps, context.leading, context.origin
-        kept = context.counting, context.unchanging, context.trusted
-        context.counting, context.unchanging = self.kernels, self.unchanging
-        context.trusted = type(function).__module__.startswith("snncore.")
-        context.samples, context.timesteps = self.ops.told.get(self.ops.batches - 1), self.ops.timesteps
-        context.leading, context.origin = None if layout is None else layout.leading, origin
+        before = exchange(
+            {
+                "counting": self.kernels,
+                "unchanging": self.unchanging,
+                "trusted": _of_the_engine(type(function)),
+                "samples": self.ops.told.get(self.ops.batches - 1),
+                "timesteps": self.ops.timesteps,
+                "leading": None if layout is None else layout.leading,
+                "origin": origin,
+            }
+        )
         try:
             cost = self._checked(function, "cost", inputs, outputs)
             repeated = cost.repeated
@@ -139,8 +146,7 @@ class _Recorder:
                 cost = cost + self._checked(function, "cost_backward", inputs, outputs)
                 cost.repeated = repeated
         finally:
-            context.samples, context.timesteps, context.leading, context.origin = before
-            context.counting, context.unchanging, context.trusted = kept
+            exchange(before)
         return cost
 
     @staticmethod
@@ -163,6 +169,11 @@ class _Recorder:
 
 def _outside(made: _Made | None) -> bool:
     return made is None or made.outside
+
+
+@functools.lru_cache(maxsize=256)
+def _of_the_engine(kind: type[Function]) -> bool:
+    return kind.__module__.startswith("snncore.")
 
 
 def _weak(y: Array) -> Any:

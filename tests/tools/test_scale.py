@@ -10,8 +10,8 @@ from PIL import Image
 from misnet.datasets import DataError
 from misnet.tools.benchmarks import scale_run
 from misnet.tools.benchmarks.scaling import GBIT, Link, Measured, all_reduce_seconds, link_of, project
-from misnet.tools.ranks import FEW
 from misnet.tools.scale import check, measured_of
+from misnet.tools.train_ranks import FEW
 
 SLOW = Link(bandwidth=1e6, latency=1e-3)  # 1 MB/s and 1 ms
 
@@ -94,7 +94,8 @@ TINY = ("--variant", "XS", "--size", "8", "--timesteps", "2", "--limit-train", "
 
 
 def test_files_and_a_check_that_holds_where_the_model_does(fake, call, tmp_path):
-    paths = {kind: tmp_path / f"scale.{kind}" for kind in ("csv", "json", "picture")}
+    names = {"csv": "scale.csv", "json": "scale.json", "picture": "scale.jpg"}
+    paths = {kind: tmp_path / name for kind, name in names.items()}
     result = call("scale", *TINY, *(x for kind, path in paths.items() for x in (f"--{kind}", path)))
     assert result.status == 0, result.err
     assert "between two ranks here 10 us and 8.0 Gbit/s" in result.out
@@ -109,7 +110,7 @@ def test_files_and_a_check_that_holds_where_the_model_does(fake, call, tmp_path)
     step = 0.32 + all_reduce_seconds(4_000_000, 256, link) + all_reduce_seconds(8, 256, link)
     assert float(last["samples_per_s"]) == pytest.approx(32 * 256 / step, rel=1e-9)
     with Image.open(paths["picture"]) as picture:
-        assert picture.format == "PNG"
+        assert picture.format == "JPEG"
 
 
 def test_an_error_of_the_model_is_found():

@@ -20,8 +20,9 @@ import numpy as np
 from misnet.datasets import BatchIterator
 from misnet.models.registry import build
 from misnet.tools.networks import new_config
-from misnet.tools.ranks import FEW, job
+from misnet.tools.ranks import job
 from misnet.tools.settings import gather
+from misnet.tools.train_ranks import FEW
 from misnet.training.step import Totals, train_step
 from snncore.optim import OPTIMIZERS
 from snncore.parallel import Comm, Share, slice_of, world

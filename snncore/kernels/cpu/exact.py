@@ -2,12 +2,14 @@
 
 | input                                | kernel                                              |
 | ------------------------------------ | --------------------------------------------------- |
+| spikes, AMX where it is asked for    | `exact_tiles`: tiles of bytes                       |
 | spikes, density < `BREAK_EVEN`       | `exact_event`: lists of events, 32-bit integers     |
 | other spikes, AVX-512 VNNI           | `exact_digits`: dot products of bytes               |
 | other spikes; analog input           | `exact_dense`: im2col, register tile of float64     |
 
-SNNCORE_KERNELS=event or dense forces one of them for spikes wherever it can run; event lists need sums that fit 32
-bits, as those of spikes up to 2 always do. Other types, and weights that are not ordinary, go to the reference.
+SNNCORE_AMX=on asks for AMX (`amx`). SNNCORE_KERNELS=event or dense forces events, or one of the others, for spikes
+wherever it can run; event lists need sums that fit 32 bits, as those of spikes up to 2 always do. Other types, and
+weights that are not ordinary, go to the reference.
 """
 
 import math
@@ -15,13 +17,13 @@ import math
 import numpy as np
 
 from snncore.kernels import reference
-from snncore.kernels.cpu import exact_dense, exact_digits, exact_event
+from snncore.kernels.cpu import amx, exact_dense, exact_digits, exact_event, exact_tiles
 from snncore.kernels.cpu.conv import Pair, worth_listing
 from snncore.kernels.cpu.conv_event import width_of
 from snncore.kernels.cpu.events import look_at
 from snncore.kernels.cpu.exact_weights import Packed, kept, pack_for_events, pack_for_tiles
 
-BREAK_EVEN = 0.9 if exact_digits.VNNI else 1.5
+BREAK_EVEN = 0.65 if exact_digits.VNNI else 1.5
 """Density (sum of values over entries) from which the dense kernel is faster (docs/exact.md)."""
 PIXELS = 64  # rows of a linear layer that count as one image of a convolution
 
@@ -48,13 +50,17 @@ def _sums(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarr
     spiking = x.dtype == np.uint8
     if spiking:
         spikes = look_at(x)
-        if worth_listing(spikes, BREAK_EVEN):
+        on_tiles = amx.used() and w.size // channels_out <= exact_tiles.DEEPEST
+        if worth_listing(spikes, 0.0 if on_tiles else BREAK_EVEN):
             width = width_of(channels_out)
             packed = kept(w, ("events", width), lambda w: pack_for_events(w, width))
             if packed is None:
                 return None
             if exact_event.fits(spikes, packed):
                 return exact_event.conv_forward(spikes, packed, channels_out, kernel[1], stride, padding)
+        if on_tiles:
+            found = kept(w, ("amx",), exact_tiles.pack)
+            return None if found is None else exact_tiles.conv_forward(x, found, kernel, stride, padding)
         if exact_digits.VNNI and w.size // channels_out <= exact_digits.DEEPEST:
             found = kept(w, ("digits",), exact_digits.pack)
             return None if found is None else exact_digits.conv_forward(x, found, kernel, stride, padding)
