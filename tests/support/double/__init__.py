@@ -79,8 +79,9 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
     from snncore import backend
     from snncore.kernels.cuda import gemm, module
 
-    with contextlib.suppress(ImportError):
-        import_module("numba")  # first imported below, it would be forgotten at the end and imported a second time
+    for name in ("numba", "numba.np.polynomial.polynomial_core", "numba.np.polynomial.polynomial_functions"):
+        with contextlib.suppress(ImportError):  # what is first imported below is forgotten at the end, and Numba
+            import_module(name)  # takes no second import; the parts are imported when it first compiles
     modules = make_modules()
     with (
         mock.patch.dict(sys.modules, modules),
