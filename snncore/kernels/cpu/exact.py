@@ -52,7 +52,7 @@ def _sums(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarr
     spiking = x.dtype == np.uint8
     if spiking:
         spikes = look_at(x)
-        dense = _dense(spikes.largest, w, stride)
+        dense = dense_kernel(spikes.largest, w, stride)
         if worth_listing(spikes, BREAK_EVEN[dense]):
             width = width_of(channels_out)
             packed = kept(w, ("events", width), lambda w: pack_for_events(w, width))
@@ -72,7 +72,7 @@ def _sums(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarr
     return None if found is None else exact_dense.conv_forward(x, found, kernel, stride, padding)
 
 
-def _dense(largest: int, w: np.ndarray, stride: Pair) -> str:
+def dense_kernel(largest: int, w: np.ndarray, stride: Pair) -> str:
     """Name the dense kernel for spikes up to `largest`, as in BREAK_EVEN."""
     shallow = w.size // w.shape[3] <= exact_digits.DEEPEST
     if shallow and amx.used():
