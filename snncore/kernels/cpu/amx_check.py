@@ -13,7 +13,7 @@ import numpy as np
 
 from snncore.kernels import reference
 from snncore.kernels.choice import use_kernels
-from snncore.kernels.cpu import amx, exact_digits, exact_event, exact_tiles
+from snncore.kernels.cpu import amx, exact_digits, exact_event, exact_tiles, exact_winograd
 from snncore.kernels.cpu.amx_tiles import CONFIGURATION, PLAIN
 from snncore.kernels.cpu.conv import conv_forward
 from snncore.kernels.cpu.conv_event import width_of
@@ -23,6 +23,7 @@ from snncore.kernels.cpu.exact_weights import Packed, pack_for_events
 __all__ = ["COUNT", "check", "difference", "drawn_layers"]
 
 COUNT = 300  # layers
+IMAGES = 32
 LAYERS = ((64, 32), (128, 16), (256, 8), (512, 4))  # channels and size of the convolutions that are timed
 DENSITIES = (0.05, 0.2, 0.5)
 Pair = tuple[int, int]
@@ -98,22 +99,23 @@ def _best(function: Callable[..., object], *arguments: object) -> float:
 
 
 def _times() -> Iterator[str]:
-    """Yield a table: convolutions 3x3 of 32 images on tiles, by digits on VNNI, by events, and in float32."""
-    columns = ("AMX", "VNNI", *(f"events {d}" for d in DENSITIES), *(f"float32 {d}" for d in DENSITIES))
-    yield f"ms, 3x3, 32 images, threads: {numba.get_num_threads()}; the number behind a name is the density of spikes"
-    yield f"{'channels':<14}" + "".join(f"{name:>14}" for name in columns)
+    """Yield a table: convolutions 3x3 on tiles, by bytes on VNNI in two ways, by events, and in float32."""
+    columns = ("AMX", "VNNI", "Winograd", *(f"events {d}" for d in DENSITIES), *(f"float32 {d}" for d in DENSITIES))
+    yield f"ms, 3x3, {IMAGES} images, threads: {numba.get_num_threads()}; behind a name, the density of spikes"
+    yield f"{'channels':<14}" + "".join(f"{name:>13}" for name in columns)
     rng, three, one = np.random.default_rng(0), (3, 3), (1, 1)
     for channels, size in LAYERS:
         w = rng.standard_normal((*three, channels, channels)).astype(np.float32)
-        inputs = [(rng.random((32, size, size, channels)) < density).astype(np.uint8) for density in DENSITIES]
-        found = [_best(exact_tiles.conv_forward, inputs[0], exact_tiles.pack(w), three, one, one), np.nan]
+        inputs = [(rng.random((IMAGES, size, size, channels)) < density).astype(np.uint8) for density in DENSITIES]
+        found = [_best(exact_tiles.conv_forward, inputs[0], exact_tiles.pack(w), three, one, one), np.nan, np.nan]
         if exact_digits.VNNI:
             found[1] = _best(exact_digits.conv_forward, inputs[0], exact_digits.pack(w), three, one, one)
+            found[2] = _best(exact_winograd.conv_forward, inputs[0], exact_winograd.pack(w), one)
         listed = pack_for_events(w, width_of(channels))
         found += [_best(_by_events, x, listed, channels) for x in inputs]
         with use_kernels("auto"):
             found += [_best(conv_forward, x, w, one, one) for x in inputs]
-        yield f"{f'{channels}, {size}x{size}':<14}" + "".join(f"{ms:>14.2f}" for ms in found)
+        yield f"{f'{channels}, {size}x{size}':<14}" + "".join(f"{ms:>13.2f}" for ms in found)
 
 
 def _by_events(x: np.ndarray, listed: Packed, channels: int) -> np.ndarray:

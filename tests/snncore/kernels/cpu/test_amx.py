@@ -128,7 +128,9 @@ def test_it_is_off_unless_asked_for(monkeypatch, system):
 
 def run_check(monkeypatch, capsys, count=6):
     check = amx_check.check
-    monkeypatch.setattr(amx_check, "check", lambda say: check(say, count, timed=False))
+    monkeypatch.setattr(amx_check, "check", lambda say: check(say, count))
+    monkeypatch.setattr(amx_check, "LAYERS", ((16, 4),))
+    monkeypatch.setattr(amx_check, "IMAGES", 1)
     monkeypatch.setattr("sys.argv", ["snncore", "--check-amx"])
     return about.main(), capsys.readouterr().out.splitlines()
 
@@ -149,3 +151,14 @@ def test_the_check_with_amx_compares_both(monkeypatch, capsys):
         assert emulator.counts()["usd"] > 0
     assert status == 0
     assert lines[2] == "AMX         6 layers equal the reference bit for bit"
+    names, times = lines[4].split(), lines[5].removeprefix("16, 4x4").split()
+    assert names[:4] == ["channels", "AMX", "VNNI", "Winograd"]
+    assert len(times) == 9
+    assert float(times[0]) > 0
+
+
+def test_the_check_refuses_a_value_that_is_not_known(monkeypatch, capsys):
+    monkeypatch.setenv("SNNCORE_AMX", "yes")
+    monkeypatch.setattr("sys.argv", ["snncore", "--check-amx"])
+    with pytest.raises(SystemExit, match=r"^error: SNNCORE_AMX: expected one of off, on, found 'yes'$"):
+        about.main()
