@@ -61,6 +61,9 @@ def after(function: Function, x: Array, y: Array, layout: Layout) -> Layout | No
 
 
 def _follow(function: Function, x: Array, y: Array, layout: Layout) -> Layout | None:
+    stays = type(function).axis_after is Function.axis_after and x.ndim == y.ndim
+    if stays and layout.leading and x.shape[:2] == y.shape[:2]:
+        return layout  # that of most calls, for short
     time, samples = (None if axis is None else function.axis_after(axis, x.ndim, y.ndim) for axis in layout)
     for old, new in ((layout.time, time), (layout.samples, samples)):
         if new is not None and (new >= y.ndim or y.shape[new] != x.shape[old]):

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snncore.kernels import reference
-from snncore.kernels.count import flat_events, pair_events, weighted_events
+from snncore.kernels.count import analog_values, flat_events, pair_events, weighted_events
 from snncore.kernels.cpu import count
 
 
@@ -47,6 +47,16 @@ def test_other_integers_and_views(dtype, rng):
 def test_negative_events_count_by_their_size():
     _, plain = weighted_events(np.array([[[-1, -2, 0, 1]]], np.int8), np.ones(1, np.int64))
     assert plain.ravel().tolist() == [2, 1, 2, 2]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("turned", [False, True])
+def test_analog_values_by_hand(dtype, turned):
+    x = np.array([[0, 1, -1, 0.5, -0.0], [np.nan, 1, 1, -2, np.inf], [0, 0, 0, 0, 0]], dtype)
+    x = np.asfortranarray(x) if turned else x
+    assert analog_values(x).T.tolist() == [[3, 1, 1, 1], [5, 2, 0, 1], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(analog_values(x), reference.analog_values(x))
+    assert analog_values(x[:0]).shape == (4, 0)
 
 
 def test_many_channels_are_counted_in_parts(monkeypatch, rng):
