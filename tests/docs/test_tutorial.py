@@ -97,9 +97,7 @@ def test_without_the_project_a_script_says_so(name, monkeypatch):
     (setup,) = (cell for cell in build.cells_of(build.source_of(name)) if "setup" in cell.tags)
     exec(setup.text, {})
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(
-        SystemExit, match=r"^snncore is not installed here: run pip install -e \."
-    ):
+    with pytest.raises(SystemExit, match=r"^snncore is not installed here: run pip install -e \."):
         exec(setup.text, {})
     assert setup.text not in (TUTORIAL / f"{name}.md").read_text(encoding="utf-8")
 
