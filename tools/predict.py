@@ -141,7 +141,7 @@ def main() -> int:
     check_outputs(vars(args))
     device = device_from(vars(args))
     source = read_source(Path(place), args.checkpoint)
-    summing = arithmetic_from({"arithmetic": source.arithmetic} | vars(args), device)
+    summing = arithmetic_from({"arithmetic": source.arithmetic} | vars(args))
     asked, reading = asked_of(args, names, source)
     check_unlike(args, asked)
     model = source.network()

@@ -229,7 +229,7 @@ def _evaluate(args: argparse.Namespace, seen: Predictions) -> dict[str, float]:
     model.to(device)
     batches = Prefetch(BatchIterator(data, args.batch_size or BATCH, shuffle=False))
     shown = progress(batches.epoch(0), total=len(batches), initial=0, text="test")
-    with arithmetic_from(vars(args), device, args.run_dir):
+    with arithmetic_from(vars(args), args.run_dir):
         totals = evaluate(model, shown, device, seen=seen, rates=FiringRates())
     return {head: right / max(1, totals.samples) for head, right in totals.correct.items()}
 

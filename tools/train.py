@@ -9,19 +9,20 @@ import sys
 from contextlib import closing, nullcontext, suppress
 from typing import Any
 
+from misnet.datasets.batching.hang import in_time
 from misnet.models.contract import sizes
 from misnet.models.options import first_look, split
 from misnet.tools.loudness import is_verbose
 from misnet.tools.naming import called
 from misnet.tools.process_options import seconds_of
-from misnet.tools.ranks import Watch, describe_sharing, job
+from misnet.tools.ranks import Watch, job, refuse_ranks
 from misnet.tools.seeds import is_of_seeds, train_seeds
 from misnet.tools.settings import model_of
 from misnet.tools.taking_up import take_up
-from misnet.tools.toolkit import STOPPED, StopRequest, UsageError, progress, run_tool
+from misnet.tools.toolkit import STOPPED, StopRequest, progress, run_tool
 from misnet.tools.train_options import make_parser
 from misnet.tools.train_plan import Plan, check_is_free, network_of, plan_of, run_of
-from misnet.training.hang import in_time
+from misnet.tools.train_ranks import describe_sharing
 from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock
 from misnet.training.loggers import Loggers
@@ -29,7 +30,8 @@ from misnet.training.machine import machine
 from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, write_config
 from misnet.training.selection import describe_best, describe_early_end
-from snncore.parallel import Comm, world
+from snncore.launcher import world
+from snncore.parallel import Comm
 
 
 def main() -> int:
@@ -41,8 +43,7 @@ def main() -> int:
         seconds_of(given.get("save_every", "0"))  # a wrong option first, before files are read
         if not is_of_seeds(given):
             return train(given, switches, comm=comm)
-        if comm.size > 1:
-            raise UsageError(f"--seeds: expected one process, found {comm.size} ranks; train the seeds one by one")
+        refuse_ranks(comm, {"--seeds": True}, "train the seeds one by one")
         return train_seeds(given, switches, train)
 
 
@@ -71,7 +72,7 @@ def train(
             return 0
         run.join()
         loggers.begin(run.folder, run.rows)
-        watch = Watch(run.comm, run.folder)
+        watch = Watch(run.comm, "The last checkpoint is whole; --resume goes on from it", run.folder / "run.log")
         for line in introduce(run, journal, plan, watch):
             journal.log(line)
         if begun:
@@ -108,6 +109,8 @@ def introduce(run: Run, journal: Journal, plan: Plan, watch: Watch) -> list[str]
         f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
         f"{run.device}{memory}; writing {run.folder}"
     )
+    if run.cuda_graph and run.comm.size > 1:
+        lines.append("CUDA graph: off: several ranks")
     if is_verbose():
         for name, values in {"settings": settings, "network": config.to_dict(), "machine": machine()}.items():
             lines.append(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}")

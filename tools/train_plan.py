@@ -16,10 +16,11 @@ from misnet.tools.loudness import is_quiet
 from misnet.tools.networks import new_config
 from misnet.tools.parts import Parts
 from misnet.tools.process_options import process_options, seconds_of
-from misnet.tools.ranks import Silent, device_of_rank, refuse_strangers, share_cores, synchronises
+from misnet.tools.ranks import device_of_rank, over_nccl, refuse_strangers, share_cores
 from misnet.tools.settings import Choice, gather
 from misnet.tools.taking_up import fingerprints, is_begun
 from misnet.tools.toolkit import UsageError, arithmetic_from, device_from
+from misnet.tools.train_ranks import Silent, synchronises
 from misnet.training.journal import Journal
 from misnet.training.lock import make_new_folder
 from misnet.training.loggers import makers_of
@@ -96,9 +97,10 @@ def plan_of(given: dict[str, Any], switches: dict[str, Any], comm: Comm) -> Plan
         makers = makers_of(options["log"])
     except ValueError as error:
         raise UsageError(f"--log: {error}") from None
-    comm, device = device_of_rank(comm, options, device_from(options))
+    device = device_of_rank(comm, options, device_from(options))
+    comm = over_nccl(comm, device)
     share_cores(comm)
-    summing = arithmetic_from(options, device)
+    summing = arithmetic_from(options)
     if _starts_from(given, choice):
         check_place(Path(choice.settings["weights"]))
     names = Parts(choice.settings).names
