@@ -41,14 +41,14 @@ def save_picture(figure: Any, path: Path) -> None:
 
 
 def accuracy_axis(axes: Any) -> None:
-    """Let an axis of percents begin at 0 and end above the highest line, or hold the lines alone where all are near it.
+    """Let an axis of percents begin at 0 and end above the highest line, or hold the lines alone where all are high.
 
     So accuracies of a few percent, and those between 97 and 99 %, can be told apart.
     """
     values = [y for line in axes.get_lines() for y in np.asarray(line.get_ydata(), float) if np.isfinite(y)]
     low, high = min(values, default=0), max(values, default=100)
     room = max(0.5, 0.08 * (high - low))
-    axes.set_ylim(0 if low < 0.8 * high else max(0, low - room), max(min(102, high + room), 1))
+    axes.set_ylim(0 if low < max(50, 0.8 * high) else low - room, max(min(102, high + room), 1))
 
 
 def plot_curves(rows: Sequence[Mapping[str, Any]], path: Path, heads: Mapping[str, str]) -> None:

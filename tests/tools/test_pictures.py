@@ -11,6 +11,7 @@ from misnet.training.plots import make_figure
 BEGIN = {"png": b"\x89PNG\r\n", "svg": b"<?xml", "pdf": b"%PDF-", "jpg": b"\xff\xd8\xff", "jpeg": b"\xff\xd8\xff"}
 OPTIONS = {  # of every command line that takes a picture
     ("bench", "--picture"): ["--picture"],
+    ("benchmarks.sizes", "--picture"): ["--picture"],
     ("compare", "--picture"): ["RUN", "--picture"],
     ("evaluate", "--picture"): ["RUN", "--picture"],
     ("predict", "--picture"): ["RUN", "CLIP", "--picture"],
@@ -25,13 +26,13 @@ def pictures_of(tool):
 
 
 def test_these_are_all_options_that_take_a_picture():
-    assert set().union(*(pictures_of(tool) for tool in (*COMMANDS, "bench"))) == set(OPTIONS)
+    assert set().union(*(pictures_of(tool) for tool in (*COMMANDS, "bench", "benchmarks.sizes"))) == set(OPTIONS)
 
 
 @pytest.mark.parametrize("name", ["a.gif", "a", ".png", "png"])
 @pytest.mark.parametrize("tool", OPTIONS, ids="".join)
 def test_an_ending_of_no_format_is_wrong_usage(call, tmp_path, tool, name):
-    result = call(tool[0], *OPTIONS[tool], tmp_path / name)
+    result = call(tool[0].replace(".", "/"), *OPTIONS[tool], tmp_path / name)
     assert result.status == 2
     expected = f"expected a name that ends with .png, .svg, .pdf, .jpg or .jpeg, found {tmp_path / name}\n"
     assert result.err.endswith(f"error: argument {tool[1]}: {expected}")

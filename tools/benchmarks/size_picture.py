@@ -1,10 +1,11 @@
 """The picture of tools/benchmarks/sizes.py: time of a sample, ratio to the peer and memory along each axis."""
 
-import io
 from typing import Any
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+
+from misnet.pictures import picture_bytes
 
 __all__ = ["draw"]
 
@@ -29,8 +30,8 @@ RATIOS = (
 WORTH = 1.5  # below it a page has to say why
 
 
-def draw(rows: list[dict[str, Any]]) -> bytes:
-    """Return a PNG of the rows, times above and ratios below, a column an axis."""
+def draw(rows: list[dict[str, Any]], ending: str = "png") -> bytes:
+    """Return a picture of the rows, as the file of an ending, times above and ratios below, a column an axis."""
     axes: dict[str, list[dict[str, Any]]] = {}
     for row in rows:
         axes.setdefault(row["axis"], []).append(row)
@@ -56,6 +57,4 @@ def draw(rows: list[dict[str, Any]]) -> bytes:
         handles, labels = grid[line][0].get_legend_handles_labels()
         place = "outside upper center" if line == 0 else "outside lower center"
         figure.legend(handles, labels, loc=place, ncols=4, fontsize=8)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=100)
-    return content.getvalue()
+    return picture_bytes(figure, ending, dpi=100)

@@ -26,10 +26,12 @@ from misnet.datasets import BatchIterator
 from misnet.interchange.state import state_dict_of
 from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.model import MISNet
+from misnet.pictures import format_of
 from misnet.tools.bench import check_peer
 from misnet.tools.benchmarks.size_picture import draw
 from misnet.tools.benchmarks.turns import Worker
 from misnet.tools.naming import Parser
+from misnet.tools.outputs import picture_file
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import load_split, run_tool
 from snncore.files import replace_file
@@ -59,7 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--steps", type=int, default=3, help="counted steps of each program (default: 3)")
     parser.add_argument("--density", type=float, default=0.15, metavar="D", help="of the spikes (default: 0.15)")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures of every point")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw them into a PNG")
+    parser.add_argument("--picture", type=picture_file, metavar="FILE", help="draw them into a picture")
     return parser
 
 
@@ -161,7 +163,7 @@ def main() -> int:
             writer.writerows(rows)
             replace_file(args.csv, text.getvalue().encode())
     if args.picture:
-        replace_file(args.picture, draw(rows))
+        replace_file(args.picture, draw(rows, format_of(args.picture)))
     return 0
 
 

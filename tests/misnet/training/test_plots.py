@@ -54,6 +54,7 @@ def test_a_head_more_is_a_curve_more(tmp_path):
         ([[10, 50, 98.5]], 0, 102),
         ([[3.0, 9.0], [1.0, 5.0]], 0, 9.64),  # few percent: seen, not at the bottom
         ([[97.0, 99.0], [98.0, 98.5]], 96.5, 99.5),  # near each other, high: told apart
+        ([[6.25, 6.25]], 0, 6.75),
         ([[100.0, 100.0]], 99.5, 100.5),
         ([[0.0, 0.0]], 0, 1),
         ([[np.nan, 50.0]], 49.5, 50.5),
