@@ -6,13 +6,14 @@ from functools import cache
 import numpy as np
 import pytest
 
+from misnet import MISNet
 from misnet.training.step import Totals, predict, train_step
 from snncore import Tensor, arithmetic, count_ops, no_grad, observe, to_device
 from snncore.backend import asnumpy
 from snncore.kernels.choice import use_kernels
 from snncore.optim import SGD
-from tests.misnet.models.checks import batch_of
 from tests.misnet.test_exact_networks import CHECKSUMS, FIXED, SAMPLES, assert_same, digests, network, outputs_of
+from tests.misnet.tiny import make_batch, tiny_config
 from tests.support import double
 from tests.support.double import ledger
 from tests.support.shim.build import compiler
@@ -59,18 +60,17 @@ def counts(device):
 def test_counts_are_the_same_integers():
     with use_kernels("reference"):
         expected = counts("cpu")
-    with double.installed():
+    with double.installed(), use_kernels("event"):  # quicker than tensor cores are on the CPU
         assert counts("cuda") == expected
 
 
 def test_a_training_step_in_exact_arithmetic_waits_once():
-    model, _ = network("misnet")
+    config = tiny_config(channels=(3, 16))  # to tensor cores and not
     with double.installed(), arithmetic("exact"):
-        model.to("cuda").train()
+        model = MISNet(config).to("cuda").train()
         optimizer = SGD(model.named_parameters(), 0.1)
         for step in range(2):
-            streams, labels = batch_of(model.config, SAMPLES, seed=step)
-            batch = tuple(to_device(x, "cuda") for x in (*streams, labels))
+            batch = tuple(to_device(x, "cuda") for x in make_batch(config, 1, seed=step))
             before = ledger.events.copy()
             loss = train_step(model, optimizer, 0.1, batch, Totals(), step)
             done = ledger.events - before

@@ -30,14 +30,18 @@ __device__ __forceinline__ long long integer(const float w, const double factor)
     return (long long)rint((double)w * factor);
 }
 
+struct Room {  // shared memory of a block that packs
+    ull sums[AT_ONCE][2][WARPS][OUTS], best[OUTS];
+    unsigned bits[WARPS][OUTS];
+};
+
 // The largest sum, in magnitude, of the integers of one sign of output channel o in any block of input channels, each
-// o at its own power p. All threads of a block (256) call it; `part` and `best` are shared.
-__device__ __forceinline__ ull largest_sum(const Weights& z, const int o, const int p, ull (*part)[2][WARPS][OUTS],
-                                           ull* best)
+// o at its own power p. All threads of a block (256) call it.
+__device__ __forceinline__ ull largest_sum(const Weights& z, const int o, const int p, Room& room)
 {
     const int t = threadIdx.x, blocks = (z.Ci + BLOCK_IN - 1) / BLOCK_IN;
     const double factor = two_to(p);
-    if (t < OUTS) best[t] = 0;
+    if (t < OUTS) room.best[t] = 0;
     for (int first = 0; first < blocks; first += AT_ONCE) {
         const int n = min(AT_ONCE, blocks - first);
         for (int b = 0; b < n; ++b) {
@@ -56,8 +60,8 @@ __device__ __forceinline__ ull largest_sum(const Weights& z, const int o, const 
                 down += __shfl_xor_sync(0xffffffffu, down, k);
             }
             if ((t & 31) < OUTS) {
-                part[b][0][t >> 5][t & 31] = up;
-                part[b][1][t >> 5][t & 31] = down;
+                room.sums[b][0][t >> 5][t & 31] = up;
+                room.sums[b][1][t >> 5][t & 31] = down;
             }
         }
         __syncthreads();
@@ -65,46 +69,45 @@ __device__ __forceinline__ ull largest_sum(const Weights& z, const int o, const 
             ull most = 0;
             for (int b = 0; b < n; ++b) {
                 ull sum = 0;
-                for (int warp = 0; warp < WARPS; ++warp) sum += part[b][t / OUTS][warp][t % OUTS];
+                for (int warp = 0; warp < WARPS; ++warp) sum += room.sums[b][t / OUTS][warp][t % OUTS];
                 most = max(most, sum);
             }
             most = max(most, __shfl_xor_sync(0xffffu, most, OUTS));
-            if (t < OUTS) best[t] = max(best[t], most);
+            if (t < OUTS) room.best[t] = max(room.best[t], most);
         }
         __syncthreads();
     }
-    const ull found = best[o % OUTS];
-    __syncthreads();  // so that both can be used again
+    const ull found = room.best[o % OUTS];
+    __syncthreads();  // so that the room can be used again
     return found;
 }
 
 // Bits of the largest magnitude among the weights of channel o, which order as the numbers do; those of a NaN are above
-// all others. `part` is shared.
-__device__ __forceinline__ unsigned largest_bits(const Weights& z, const int o, unsigned (*part)[OUTS])
+// all others.
+__device__ __forceinline__ unsigned largest_bits(const Weights& z, const int o, Room& room)
 {
     const int t = threadIdx.x;
     unsigned most = 0;
     for (long long k = t / OUTS; k < (long long)z.taps * z.Ci; k += 256 / OUTS)
         if (o < z.Co) most = max(most, __float_as_uint(z.w[k * z.Co + o]) & 0x7fffffffu);
     for (int k = OUTS; k < 32; k += k) most = max(most, __shfl_xor_sync(0xffffffffu, most, k));
-    if ((t & 31) < OUTS) part[t >> 5][t & 31] = most;
+    if ((t & 31) < OUTS) room.bits[t >> 5][t & 31] = most;
     __syncthreads();
-    for (int warp = 0; warp < WARPS; ++warp) most = max(most, part[warp][o % OUTS]);
+    for (int warp = 0; warp < WARPS; ++warp) most = max(most, room.bits[warp][o % OUTS]);
     return most;
 }
 
 // The largest p, at most MOST, at which the integers of channel o stay below LIMIT in every block. A first power brings
 // the largest weight to 2^30, so that the sums there tell 2^p from 2^30 to 2^31; at most 2 less is right.
-__device__ __forceinline__ int power(const Weights& z, const int o, const unsigned most,
-                                     ull (*part)[2][WARPS][OUTS], ull* best)
+__device__ __forceinline__ int power(const Weights& z, const int o, const unsigned most, Room& room)
 {
     const int exponent = most >> 23 ? (int)(most >> 23) - 127 : 31 - __clz((int)most) - 149;  // of the largest weight
     int p = most ? 30 - exponent : 0;
-    const ull sum = largest_sum(z, o, p, part, best);
+    const ull sum = largest_sum(z, o, p, room);
     p = sum ? p + 31 - (64 - __clzll((long long)sum)) : MOST;
 #pragma unroll 1
     for (int k = 0; k < 2; ++k) {
-        const ull found = largest_sum(z, o, p, part, best);
+        const ull found = largest_sum(z, o, p, room);
         if (found >= LIMIT) --p;
     }
     return min(p, MOST);
@@ -116,18 +119,16 @@ __device__ __forceinline__ int power(const Weights& z, const int o, const unsign
 // zeros where there is no channel.
 template <class Q>
 __device__ __forceinline__ void pack(const Weights& z, Q* __restrict__ out, float* __restrict__ scale,
-                                     int* __restrict__ flags)
+                                     int* __restrict__ flags, Room& room)
 {
-    __shared__ ull part[AT_ONCE][2][WARPS][OUTS], best[OUTS];
-    __shared__ unsigned bits[WARPS][OUTS];
     const int t = threadIdx.x, o = blockIdx.x * OUTS + t % OUTS;
-    const unsigned most = largest_bits(z, o, bits);
+    const unsigned most = largest_bits(z, o, room);
     int bad = 0;
     for (int warp = 0; warp < WARPS; ++warp)
-        for (int k = 0; k < OUTS; ++k) bad |= bits[warp][k] > __float_as_uint(LARGEST);
+        for (int k = 0; k < OUTS; ++k) bad |= room.bits[warp][k] > __float_as_uint(LARGEST);
     if (t == 0) flags[blockIdx.x] = bad;
     if (bad) return;
-    const int p = power(z, o, most, part, best);
+    const int p = power(z, o, most, room);
     if (t < OUTS && o < z.Co) scale[o] = two_to_float(-p);
     const double factor = two_to(p);
     if constexpr (sizeof(Q) == 4) {
@@ -159,14 +160,16 @@ extern "C" __global__ void __launch_bounds__(256, 4)
 exact_pack_whole(const float* __restrict__ w, int* __restrict__ q, float* __restrict__ scale, int* __restrict__ flags,
                  const int taps, const int Ci, const int Co)
 {
-    pack({w, taps, Ci, Co}, q, scale, flags);
+    __shared__ Room room;
+    pack({w, taps, Ci, Co}, q, scale, flags, room);
 }
 
 extern "C" __global__ void __launch_bounds__(256, 4)
 exact_pack_digits(const float* __restrict__ w, signed char* __restrict__ digits, float* __restrict__ scale,
                   int* __restrict__ flags, const int taps, const int Ci, const int Co)
 {
-    pack({w, taps, Ci, Co}, digits, scale, flags);
+    __shared__ Room room;
+    pack({w, taps, Ci, Co}, digits, scale, flags, room);
 }
 
 // flags [gridDim.x]: 1 where a block found a weight that is not ordinary.
@@ -189,8 +192,8 @@ struct Sizes {  // x [M, H, W, groups * Ci], a window [kh, kw] with gaps at each
     int H, W, Ci, Ho, Wo, Co, kh, kw, sy, sx, ph, pw, dy, dx, groups;
 };
 
-// Sum over ky, kx and channel, in this order, of x * w in the type S. ZEROS: also of what is zero or lies outside, where
-// a weight may be NaN.
+// Sum over ky, kx and channel, in this order, of x * w in the type S. ZEROS: also of what is zero or lies outside,
+// where a weight may be NaN.
 template <class S, bool ZEROS, class X, class Q>
 __device__ __forceinline__ S window_sum(const X* __restrict__ x, const Q* __restrict__ w, const long long p,
                                         const int o, const Sizes& z)

@@ -2,21 +2,35 @@
 
 Weights become integers at every call: a change is then always seen, and a launch can be recorded into a CUDA graph.
 Where a weight is not ordinary, the kernels find out by themselves and sum in float32, in the order of the window.
+
+Which kernel sums is a choice of speed; all give the same bits:
+
+| input | kernel |
+| --- | --- |
+| spikes, 16 channels or more, a card with integer tensor cores | exact_mma.cu: digits of the weights, dense |
+| other spikes, groups, gaps between taps, SNNCORE_KERNELS=event | exact_sums_u8: skips what did not fire |
+| other integers | exact_sums_i32 |
+| analog input | exact_in_order: float64 |
 """
 
 import math
+from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
+from snncore.kernels.choice import kernel_choice
 from snncore.kernels.cuda.columns import dense_forward
 from snncore.kernels.cuda.gemm import linear_forward
 from snncore.kernels.cuda.module import LANES, ROWS, THREADS, blocks_for, launch
 from snncore.kernels.reference.conv import conv_output_size
 
 OUTS, DEEP = 8, 64  # as in exact.cu
-TILE = 32  # output channels of a tile of exact_mma.cu
+PIXELS, TILE = 128, 32  # of a block of exact_mma.cu: pixels, output channels
+FEWEST = 16  # input channels for tensor cores, which work as long on 64
+DEEPEST = (1 << 31) // (255 * 128) - 1  # terms of bytes times digits that 32 bits hold
+TENSOR_CORES = 75  # the compute capability of which they have products of bytes, with a point in between
 LOOKS = 64  # blocks that look for weights that are not ordinary, at most
 Pair = tuple[int, int]
 
@@ -67,6 +81,11 @@ def _pack(kernel: str, w: Array, out: Array, channels: int) -> tuple[Array, Arra
     return out, scale, flags
 
 
+def _multiplies(xp: Any) -> bool:
+    """Whether dense products are wanted and the card has them for bytes."""
+    return kernel_choice() != "event" and int(xp.cuda.Device().compute_capability) >= TENSOR_CORES
+
+
 def round_up(n: int, to: int) -> int:
     """Return the next multiple of `to`."""
     return -(-n // to) * to
@@ -91,7 +110,15 @@ def _sums(x: Array, w: Array, stride: Pair, padding: Pair, dilation: Pair) -> Ar
         launch("exact", "exact_in_order", grid, block, x, w, flags, y, np.int64(pixels), flags.size, *of_all)
         return y
     narrow = x.dtype.kind == "b" or x.dtype == np.uint8
-    x, (q, scale, flags) = x.astype(np.uint8 if narrow else np.int32, copy=False), pack_whole(w)
+    x = x.astype(np.uint8 if narrow else np.int32, copy=False)
+    if narrow and ci >= FEWEST and kh * kw * ci <= DEEPEST and (groups, *dilation) == (1, 1, 1) and _multiplies(xp):
+        digits, scale, flags = pack_digits(w)
+        name = "exact_mma_bytes" if ci % 16 or x.data.ptr % 16 else "exact_mma_pieces"
+        grid = *blocks_for(pixels, PIXELS), *blocks_for(co, TILE)
+        arrays = (x, digits, w, scale, flags, y)
+        launch("exact_mma", name, grid, (THREADS,), *arrays, np.int64(pixels), flags.size, *of_all[:-3])
+        return y
+    q, scale, flags = pack_whole(w)
     name = "exact_sums_u8" if narrow else "exact_sums_i32"
     launch("exact", name, grid, block, x, q, w, scale, flags, y, np.int64(pixels), flags.size, *of_all)
     return y

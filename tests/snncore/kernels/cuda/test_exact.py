@@ -1,9 +1,12 @@
 """Exact sums on the device: the bits of the reference, for which whole numbers of Python stand (../test_exact.py)."""
 
+from unittest import mock
+
 import numpy as np
 import pytest
 
 from snncore.kernels import cuda, reference
+from snncore.kernels.choice import use_kernels
 from snncore.kernels.cuda import exact
 from snncore.kernels.reference.exact import fixed_point
 from tests.snncore.kernels.cuda.pairs import both, floats, up
@@ -76,6 +79,82 @@ def test_convolution(gpu, rng, kind, channels, layer):
     x = spikes(rng, 2, 5, 4, channels[0]) if kind == "spikes" else floats(rng, 2, 5, 4, channels[0])
     w = floats(rng, *kernel, *channels)
     assert_same(both(gpu, "exact_conv_forward", x, w, stride, padding))
+
+
+TENSOR_CORES = [(16, 1), (17, 33), (48, 64), (66, 20)]
+
+
+def mma(gpu, *args):
+    """The bits of the reference and of the device, where a kernel of exact_mma.cu must have run."""
+    kernels = []
+    own = exact.launch
+
+    def launch(file, name, *rest):
+        kernels.append(file)
+        own(file, name, *rest)
+
+    with mock.patch.object(exact, "launch", launch):
+        found = both(gpu, "exact_conv_forward", *args)
+    assert kernels == ["exact", "exact_mma"]
+    return found
+
+
+@pytest.mark.parametrize("layer", LAYERS, ids=str)
+@pytest.mark.parametrize("channels", TENSOR_CORES)
+def test_tensor_cores(gpu, rng, channels, layer):
+    """Pixels and channels that fill no tile, the last of a block and the first of another among them."""
+    kernel, stride, padding = layer
+    x = spikes(rng, 3, 9, 10, channels[0], largest=255)
+    assert_same(mma(gpu, x, floats(rng, *kernel, *channels), stride, padding))
+
+
+@pytest.mark.parametrize("channels", [64, 128, 256])
+def test_tensor_cores_at_real_widths(gpu, rng, channels, request):
+    if "races" in request.node.name and channels > 64:
+        pytest.skip("every access of 64 channels is watched; more are the same code")
+    x = (rng.random((2, 4, 3, channels)) < 0.2).astype(np.uint8)
+    assert_same(mma(gpu, x, floats(rng, 3, 3, channels, channels, mean=0), (1, 1), (1, 1)))
+
+
+@pytest.mark.parametrize("kind", ["equal", "positive", "sparse", "subnormal", "large"])
+def test_tensor_cores_with_weights_of_every_kind(gpu, rng, kind):
+    x = np.full((1, 4, 4, 70), 255, np.uint8)
+    assert_same(mma(gpu, x, weights(rng, kind, 3, 3, 70, 6), (1, 1), (1, 1)))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+@pytest.mark.parametrize("bad", [np.nan, 2e30])
+def test_tensor_cores_leave_weights_that_are_not_ordinary_to_float32(gpu, rng, bad):
+    x, w = spikes(rng, 3, 7, 7, 20), floats(rng, 3, 3, 20, 34)
+    w[0, 1, 2, 33] = bad
+    (expected,), (got,) = mma(gpu, x, w, (1, 1), (1, 1))
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_images_that_do_not_begin_at_a_multiple_of_sixteen(gpu, rng):
+    x, w = spikes(rng, 1, 4, 4, 32), floats(rng, 3, 3, 32, 8)
+    flat = up(gpu, np.concatenate([np.zeros(3, np.uint8), x.ravel()]))
+    y = cuda.exact_conv_forward(flat[3:].reshape(x.shape), up(gpu, w), (1, 1), (1, 1))
+    assert_same(((reference.exact_conv_forward(x, w, (1, 1), (1, 1)),), (y.get(),)))
+
+
+def test_cards_without_tensor_cores_and_lists_of_events_take_the_plain_kernel(gpu, rng, monkeypatch):
+    x, w = spikes(rng, 1, 4, 4, 32), floats(rng, 3, 3, 32, 8)
+    with use_kernels("event"), pytest.raises(AssertionError, match="exact_mma"):
+        mma(gpu, x, w, (1, 1), (1, 1))
+    monkeypatch.setattr(exact, "TENSOR_CORES", 1000)
+    with pytest.raises(AssertionError, match="exact_mma"):
+        mma(gpu, x, w, (1, 1), (1, 1))
+    assert_same(both(gpu, "exact_conv_forward", x, w, (1, 1), (1, 1)))
+
+
+def test_layers_too_deep_for_32_bits_take_the_plain_kernel(gpu, rng, monkeypatch):
+    monkeypatch.setattr(exact, "DEEPEST", 9 * 32 - 1)
+    x, w = spikes(rng, 1, 4, 4, 32), floats(rng, 3, 3, 32, 8)
+    with pytest.raises(AssertionError, match="exact_mma"):
+        mma(gpu, x, w, (1, 1), (1, 1))
+    assert 65792 * 255 * 128 < 1 << 31 < 65794 * 255 * 128
 
 
 @pytest.mark.parametrize("dtype", [np.bool_, np.uint8, np.int8, np.uint16, np.int16])
