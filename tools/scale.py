@@ -76,7 +76,7 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
 
 def measured_of(one: dict[str, Any], two: dict[str, Any]) -> Measured:
     """Return what the model starts from. Steps with fewer samples than FEW a rank synchronise their batch norms."""
-    compute = {row["samples"]: row["step_s"] for row in one["steps"]}
+    compute = {row["samples"]: row["compute_s"] for row in one["steps"]}
     messages = {row["samples"] < FEW: row["messages"] for row in two["steps"]}
     largest = two["steps"][-1]
     either = next(iter(messages.values()))  # a small --rank-batch-size: all that is measured is synchronised
@@ -100,7 +100,8 @@ def work_of(one: dict[str, Any], samples: int, batch: int) -> Work:
 def check(measured: Measured, two: dict[str, Any]) -> tuple[Link, list[dict[str, Any]]]:
     """Return the link between two ranks of this machine, and what the model says of what was measured there.
 
-    The link follows from the smallest and the largest all-reduce; neither is checked.
+    The link follows from the smallest and the largest all-reduce; neither is checked. Computing is compared in time of
+    the processor; steps and exchanges by the clock, with the waiting for the other rank and for other programs.
     """
     small, middle, large = ((x["bytes"], x["seconds"]) for x in two["all_reduce"])
     try:
@@ -112,7 +113,7 @@ def check(measured: Measured, two: dict[str, Any]) -> tuple[Link, list[dict[str,
         n = row["samples"]
         told = measured.step(n, 2 * n, 2, link)
         rows.append((f"step, {n} samples a rank", told.compute + told.exchange, row["step_s"]))
-        rows.append((f"  computing, {n} samples", told.compute, row["step_s"] - row["exchange_s"]))
+        rows.append((f"  computing, {n} samples", told.compute, row["compute_s"]))
         rows.append(
             (f"  exchange, {len(row['messages']) + len(row['buckets'])} messages", told.exchange, row["exchange_s"])
         )

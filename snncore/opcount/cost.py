@@ -166,10 +166,20 @@ class Later(OpCount):
         self.states = (lambda: self,)  # what they held may go
         return vars(self)[name]
 
+    def __reduce__(self) -> Any:
+        """Travel to another process worked out: what works it out cannot."""
+        return _worked_out, (self.blocks, self.facts, self.repeated)
+
     def __add__(self, other: OpCount) -> OpCount:
         if isinstance(other, Later):
             return Later((*self.states, *other.states), self.computes or other.computes)
         return Later((*self.states, lambda: other), self.computes)
+
+
+def _worked_out(blocks: list[Any], facts: tuple[Facts, ...], repeated: np.ndarray | None) -> OpCount:
+    cost = OpCount(facts=facts)
+    cost.blocks, cost.repeated = blocks, repeated
+    return cost
 
 
 def later(state: Callable[..., OpCount], *known: Any, computes: bool = True) -> OpCount:

@@ -95,11 +95,14 @@ def test_one_rank_is_measured_while_another_works(monkeypatch):
 
     def measure(start, spec):
         took = next(times)
-        return {"steps": [{"samples": 1, "step_s": took}], "evaluation": {"seconds": 2 * took, "sample_bytes": 4}}
+        return {
+            "steps": [{"samples": 1, "step_s": took, "compute_s": took / 2}],
+            "evaluation": {"seconds": 2 * took, "sample_bytes": 4},
+        }
 
     monkeypatch.setattr(scale_run, "measure", measure)
     found = scale_run.measure_side_by_side({})
-    assert found["steps"] == [{"samples": 1, "step_s": pytest.approx(0.2)}]
+    assert found["steps"] == [{"samples": 1, "step_s": pytest.approx(0.2), "compute_s": pytest.approx(0.1)}]
     assert found["evaluation"] == {"seconds": pytest.approx(0.4), "sample_bytes": 4}
 
 
@@ -117,8 +120,8 @@ def of_workers(start, spec):
         messages = ([4_000_000, 8] + [64] * (20 if n < FEW else 0)) if two else []
         exchange = sum(all_reduce_seconds(m, 2, link) for m in messages)
         steps.append(
-            {"samples": n, "step_s": 0.01 * n + exchange, "exchange_s": exchange, "data_s_per_sample": 1e-4,
-             "messages": messages, "buckets": [], "room": 0.0}
+            {"samples": n, "step_s": 0.01 * n + exchange, "exchange_s": exchange, "compute_s": 0.01 * n,
+             "data_s_per_sample": 1e-4, "messages": messages, "buckets": [], "room": 0.0}
         )  # fmt: skip
     reduced = [{"bytes": m, "seconds": all_reduce_seconds(m, 2, link)} for m in ((8, 5000, 4_000_000) if two else ())]
     evaluation = {"seconds": 0.1, "result_bytes": 100, "sample_bytes": 1000}
@@ -158,7 +161,8 @@ def test_files_and_a_check_that_holds_where_the_model_does(fake, call, tmp_path)
 def test_an_error_of_the_model_is_found():
     one, two = (of_workers([], {"ranks": ranks, "totals": [4 * ranks, 16 * ranks]}) for ranks in (1, 2))
     for row in two["steps"]:
-        row["step_s"] += row["step_s"] - row["exchange_s"]
+        row["step_s"] += row["compute_s"]
+        row["compute_s"] *= 2
     _, rows = check(measured_of(one, two), two)
     errors = {row["what"]: row["error"] for row in rows}
     assert errors["  computing, 16 samples"] == pytest.approx(-0.5, abs=1e-9)

@@ -1,7 +1,8 @@
 """What the ranks of a measured step say to each other: how much, and how long that takes."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from snncore.parallel import Begun, Comm
@@ -20,12 +21,20 @@ class Counted(Comm):
         """Forget what was noted."""
         self.sizes: list[int] = []  # of what is waited for at once
         self.buckets: list[int] = []  # of what was begun
-        self.seconds, self.first, self.last = 0.0, 0.0, 0.0  # first: when it was begun; last: when first waited for
+        self.seconds = self.processor = 0.0  # by the clock, and of this process
+        self.first = self.last = 0.0  # when a sum was first begun, and first waited for
+
+    @contextmanager
+    def timed(self) -> Iterator[None]:
+        """Add what the block takes."""
+        began, processor = time.perf_counter(), time.process_time()
+        yield
+        self.seconds += time.perf_counter() - began
+        self.processor += time.process_time() - processor
 
     def _note(self, call: Callable[[Any], None], x: Any) -> None:
-        began = time.perf_counter()
-        call(x)
-        self.seconds += time.perf_counter() - began
+        with self.timed():
+            call(x)
         self.sizes.append(x.nbytes)
 
     def sum(self, x: Any) -> None:
@@ -34,10 +43,9 @@ class Counted(Comm):
 
     def begin_sum(self, x: Any) -> Begun:
         """Begin to add up x, beside what else is done."""
-        began = time.perf_counter()
-        self.first = self.first or began
-        begun = self.comm.begin_sum(x)
-        self.seconds += time.perf_counter() - began
+        self.first = self.first or time.perf_counter()
+        with self.timed():
+            begun = self.comm.begin_sum(x)
         self.buckets.append(x.nbytes)
         return Awaited(self, begun)
 
@@ -66,7 +74,6 @@ class Awaited(Begun):
 
     def wait(self) -> None:
         """Wait until it is done."""
-        began = time.perf_counter()
-        self.comm.last = self.comm.last or began
-        self.begun.wait()
-        self.comm.seconds += time.perf_counter() - began
+        self.comm.last = self.comm.last or time.perf_counter()
+        with self.comm.timed():
+            self.begun.wait()

@@ -56,6 +56,10 @@ def measure_side_by_side(spec: dict[str, Any]) -> dict[str, Any]:
     for mine, other in zip(
         (*first["steps"], first["evaluation"]), (*second["steps"], second["evaluation"]), strict=True
     ):
-        for name in {"step_s", "exchange_s", "data_s_per_sample", "seconds"} & mine.keys():
+        for name in {"step_s", "compute_s", "exchange_s", "data_s_per_sample", "seconds"} & mine.keys():
             mine[name] = (mine[name] + other[name]) / 2
     return first
+
+
+def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*found["steps"], found["evaluation"]]

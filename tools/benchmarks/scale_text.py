@@ -20,7 +20,9 @@ def report(result: dict[str, Any]) -> str:
     for row in result["check"]:
         times = f"{row['model_s'] * 1e3:9.2f} ms{row['measured_s'] * 1e3:9.2f} ms"
         lines.append(f"{row['what']:44}{times}{100 * row['error']:+8.0f}%")
-    lines.append("(an exchange as measured has in it the waiting for the other rank)")
+    lines.append(
+        "(computing in time of the processor; steps and exchanges by the clock, with the waiting for the other rank)"
+    )
     for kind, words in WORDS.items():
         lines += ["", *_table(words, [row for row in result["projection"] if row["scaling"] == kind])]
     lines += ["", *_shared(result["sharing"])]
