@@ -114,3 +114,14 @@ def test_rows_of_several_images_and_blocks_share_a_pass(rng):
     arguments = x, w, (1, 1), (1, 1), *norm(rng, 80, 60), Firing()
     for fused, convolve, *_ in PAIRS.values():
         np.testing.assert_array_equal(fused(*arguments), one_by_one(convolve, *arguments))
+
+
+def test_a_weight_that_changes_in_place_is_seen(rng):
+    x, w = draw_spikes(rng, (2, 1, 4, 4, 16), 0.3), rng.standard_normal((3, 3, 16, 16)).astype(np.float32)
+    for fused, convolve, *_ in PAIRS.values():
+        arguments = x, w, (1, 1), (1, 1), *norm(rng, 16, 40), Firing()
+        before = fused(*arguments)
+        w += rng.standard_normal(w.shape).astype(np.float32)
+        after = fused(*arguments)
+        assert not np.array_equal(after, before)
+        np.testing.assert_array_equal(after, one_by_one(convolve, *arguments))
