@@ -19,6 +19,15 @@ FIRING = st.builds(Firing, st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.sampled_fro
                    st.sampled_from([None, 0.0, -0.25]))  # fmt: skip
 
 
+def on_threads(count, function, *arguments):
+    before = numba.get_num_threads()
+    numba.set_num_threads(count)
+    try:
+        return function(*arguments)
+    finally:
+        numba.set_num_threads(before)
+
+
 def norm(rng, channels, terms):
     """Mean, inv_std (as BatchNorm has them, float64), gamma and beta for currents near the threshold."""
     mean, deviation = rng.normal(0, 1, channels), rng.uniform(0.5, 2, channels) * terms**0.5
@@ -51,9 +60,7 @@ def test_spikes_are_those_of_the_kernels_one_by_one(name, layer, steps, firing, 
     x, constants = over_time(x, steps), norm(np.random.default_rng(seed), w.shape[3], w[..., 0].size)
     before = x.copy(), w.copy()
     with use_kernels("event"), mock.patch.object(module, kernel, wraps=getattr(module, kernel)) as ran:
-        numba.set_num_threads(threads)
-        s = fused(x, w, stride, padding, *constants, firing)
-        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+        s = on_threads(threads, fused, x, w, stride, padding, *constants, firing)
         assert ran.called
         np.testing.assert_array_equal(s, one_by_one(convolve, x, w, stride, padding, *constants, firing))
     assert s.dtype == np.uint8
