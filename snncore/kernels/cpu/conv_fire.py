@@ -16,6 +16,7 @@ from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.conv import BREAK_EVEN, Pair, conv_forward, worth_listing
 from snncore.kernels.cpu.conv_event import FLOAT, PIXELS, add_events, add_row, list_rows, pack_weights, width_of
 from snncore.kernels.cpu.events import Spikes, look_at
+from snncore.kernels.cpu.exact_weights import Packed, kept
 from snncore.kernels.cpu.finite import are_finite
 from snncore.kernels.cpu.membrane import constants
 from snncore.kernels.cpu.memory import aligned, round_up
@@ -111,6 +112,11 @@ def norm_rows(width: int, *constants: np.ndarray) -> np.ndarray:
     return rows
 
 
+def pack(w: np.ndarray, width: int) -> Packed | None:
+    """Return w as `pack_weights` does; None if it is not ordinary."""
+    return Packed(pack_weights(w, width), np.ones(1, np.float32), 0) if are_finite(w) else None
+
+
 def conv_batch_norm_lif_forward(
     x: np.ndarray,
     w: np.ndarray,
@@ -123,14 +129,15 @@ def conv_batch_norm_lif_forward(
     firing: Firing,
 ) -> np.ndarray:
     """Spikes [T, N, Ho, Wo, Co] as `reference.conv_batch_norm_lif_forward`; dense input goes kernel by kernel."""
-    if fuses(x, w, stride, padding, gamma, beta) and are_finite(w):
-        spikes = seen(x)
-        if worth_listing(spikes, BREAK_EVEN["forward"]):
-            width, channels = width_of(w.shape[3]), w.shape[3]
+    if fuses(x, w, stride, padding, gamma, beta):
+        spikes, width, channels = seen(x), width_of(w.shape[3]), w.shape[3]
+        lists = worth_listing(spikes, BREAK_EVEN["forward"])
+        packed = kept(w, ("floats", width), lambda w: pack(w, width)) if lists else None
+        if packed is not None:
             pointers, index, roll = list_rows(spikes, w.shape[1], stride, padding, width)
             norm = norm_rows(width, mean, gamma * inv_std, beta)
             s = aligned((*x.shape[:2], *out_size(x, w, stride, padding), norm.shape[1]), np.uint8)
-            layer = (pack_weights(w, width), w.shape[1], stride, padding, roll)
+            layer = (packed.weights, w.shape[1], stride, padding, roll)
             spike_rows(pointers, index, *layer, norm, *constants(firing), s)
             return s if s.shape[-1] == channels else np.ascontiguousarray(s[..., :channels])
     y = conv_forward(x.reshape(-1, *x.shape[2:]), w, stride, padding)

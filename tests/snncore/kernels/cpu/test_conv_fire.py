@@ -19,6 +19,15 @@ FIRING = st.builds(Firing, st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.sampled_fro
                    st.sampled_from([None, 0.0, -0.25]))  # fmt: skip
 
 
+def on_threads(count, function, *arguments):
+    before = numba.get_num_threads()
+    numba.set_num_threads(count)
+    try:
+        return function(*arguments)
+    finally:
+        numba.set_num_threads(before)
+
+
 def norm(rng, channels, terms):
     """Mean, inv_std (as BatchNorm has them, float64), gamma and beta for currents near the threshold."""
     mean, deviation = rng.normal(0, 1, channels), rng.uniform(0.5, 2, channels) * terms**0.5
@@ -51,9 +60,7 @@ def test_spikes_are_those_of_the_kernels_one_by_one(name, layer, steps, firing, 
     x, constants = over_time(x, steps), norm(np.random.default_rng(seed), w.shape[3], w[..., 0].size)
     before = x.copy(), w.copy()
     with use_kernels("event"), mock.patch.object(module, kernel, wraps=getattr(module, kernel)) as ran:
-        numba.set_num_threads(threads)
-        s = fused(x, w, stride, padding, *constants, firing)
-        numba.set_num_threads(numba.config.NUMBA_NUM_THREADS)
+        s = on_threads(threads, fused, x, w, stride, padding, *constants, firing)
         assert ran.called
         np.testing.assert_array_equal(s, one_by_one(convolve, x, w, stride, padding, *constants, firing))
     assert s.dtype == np.uint8
@@ -114,3 +121,14 @@ def test_rows_of_several_images_and_blocks_share_a_pass(rng):
     arguments = x, w, (1, 1), (1, 1), *norm(rng, 80, 60), Firing()
     for fused, convolve, *_ in PAIRS.values():
         np.testing.assert_array_equal(fused(*arguments), one_by_one(convolve, *arguments))
+
+
+def test_a_weight_that_changes_in_place_is_seen(rng):
+    x, w = draw_spikes(rng, (2, 1, 4, 4, 16), 0.3), rng.standard_normal((3, 3, 16, 16)).astype(np.float32)
+    for fused, convolve, *_ in PAIRS.values():
+        arguments = x, w, (1, 1), (1, 1), *norm(rng, 16, 40), Firing()
+        before = fused(*arguments)
+        w += rng.standard_normal(w.shape).astype(np.float32)
+        after = fused(*arguments)
+        assert not np.array_equal(after, before)
+        np.testing.assert_array_equal(after, one_by_one(convolve, *arguments))
