@@ -23,11 +23,13 @@ def conv(rng):
     yield cpu.conv_backward_weight(x, gy, (3, 3), ONE, ONE)
     yield cpu.conv_backward_input(gy, w, x.shape, ONE, ONE)
     yield cpu.conv_backward_weight(rng.standard_normal((5, 8, 9, 3), np.float32), gy, (3, 3), ONE, ONE)
+    yield cpu.conv_backward_input(gy, w, (5, 16, 18, 64), (2, 2), ONE)
 
 
 def norm(rng):
     x, constants, gs = norm_problem((4, 2000, 64))
     yield from cpu.batch_norm_statistics(x)
+    yield cpu.batch_norm_gradient_sums(gs, x, *constants[:2])
     neuron = (*constants, Firing())
     yield from lif_gradients(cpu, gs, x, cpu.batch_norm_lif_forward(x, *neuron), *neuron, True)
 
