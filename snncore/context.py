@@ -65,6 +65,8 @@ class Context(threading.local):
     """The number of the step, inside `training_step`."""
     share: Any = None
     """This rank's part of the batch that is spread over ranks (`snncore.parallel.Share`); None: all of it is here."""
+    gradients: Any = None
+    """Who is told, while backward runs, which gradients are final (`snncore.overlap.Overlap`)."""
     process = Process()
 
     def __init__(self) -> None:

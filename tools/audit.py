@@ -44,8 +44,9 @@ from misnet.tools.toolkit import (
 from misnet.tools.ways import WAYS
 from snncore.energy import DEFAULT_TABLE, ON_REQUEST, OWN_TABLES, RULES, TABLES, PriceError, load_prices
 from snncore.files import json_bytes
+from snncore.launcher import world
 from snncore.nearest import nearest_words
-from snncore.parallel import Comm, world
+from snncore.parallel import Comm
 
 EXAMPLES = (
     ("a trained run, read by every rule", "python tools/audit.py runs/first"),

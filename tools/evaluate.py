@@ -36,7 +36,8 @@ from misnet.training.results import macro_f1
 from misnet.training.step import Totals, evaluate
 from snncore.backend import Array, asnumpy
 from snncore.files import json_bytes, replace_file
-from snncore.parallel import Comm, world
+from snncore.launcher import world
+from snncore.parallel import Comm
 from snncore.sharing import in_turn
 
 EXAMPLES = (

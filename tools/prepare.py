@@ -46,7 +46,8 @@ from misnet.tools.toolkit import (
     run_tool,
     wrong_usage,
 )
-from snncore.parallel import Comm, world
+from snncore.launcher import world
+from snncore.parallel import Comm
 
 EXAMPLES = (
     ("fetch the files, after a question", "python tools/prepare.py mnist-fsdd --data-dir DIR --download"),

@@ -23,7 +23,8 @@ from misnet.training.step import Diverged
 from snncore import BackendError, CheckpointError
 from snncore.backend import cupy_module, memory_message
 from snncore.files import sha256_of
-from snncore.parallel import Comm, CommError, NCCLComm
+from snncore.nccl import NCCLComm
+from snncore.parallel import Comm, CommError
 
 __all__ = [
     "Watch",

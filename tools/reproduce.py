@@ -35,7 +35,8 @@ from misnet.tools.toolkit import DATA, StopRequest, UsageError, run_tool
 from misnet.training.folder import write_file
 from misnet.training.results import count_parameters, read_result
 from snncore.checkpoint import CheckpointError
-from snncore.parallel import Comm, world
+from snncore.launcher import world
+from snncore.parallel import Comm
 
 AUDITED = ("--rule", "paper,exact", "--limit-eval", "64")  # of a trained run: 64 test samples
 ALL = TITLES | {name: picture.title for name, picture in FIGURES.items()}

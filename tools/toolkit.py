@@ -20,7 +20,7 @@ from misnet.training.step import Diverged
 from snncore import BackendError, CheckpointError, arithmetic
 from snncore.backend import memory_message, use_device
 from snncore.kernels.choice import ARITHMETICS, arithmetic_choice
-from snncore.parallel import launched
+from snncore.launcher import launched
 
 CUDA_GRAPH = ("auto", "on", "off")  # values of --cuda-graph
 TAKE_RANKS = "train.py, evaluate.py, audit.py, prepare.py and reproduce.py"

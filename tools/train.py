@@ -30,7 +30,8 @@ from misnet.training.machine import machine
 from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, write_config
 from misnet.training.selection import describe_best, describe_early_end
-from snncore.parallel import Comm, world
+from snncore.launcher import world
+from snncore.parallel import Comm
 
 
 def main() -> int:
@@ -108,6 +109,8 @@ def introduce(run: Run, journal: Journal, plan: Plan, watch: Watch) -> list[str]
         f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
         f"{run.device}{memory}; writing {run.folder}"
     )
+    if run.cuda_graph and run.comm.size > 1:
+        lines.append("CUDA graph: off: several ranks")
     if is_verbose():
         for name, values in {"settings": settings, "network": config.to_dict(), "machine": machine()}.items():
             lines.append(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}")

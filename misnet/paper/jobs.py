@@ -19,7 +19,8 @@ import misnet
 from misnet.training.results import AUDIT, read_result
 from snncore.checkpoint import CheckpointError
 from snncore.files import replace_file
-from snncore.parallel import Comm, without_launcher
+from snncore.launcher import without_launcher
+from snncore.parallel import Comm
 from snncore.sharing import hand_out
 
 __all__ = ["Job", "JobError", "Outcome", "finished_jobs", "run_jobs", "trained"]

@@ -9,7 +9,7 @@ from snncore.backend import Array, array_module, asnumpy
 from snncore.functions.checks import as_float
 from snncore.functions.summing import integer_product, summing
 from snncore.opcount.cost import Facts, OpCount, Value, exact_sum, lead_of
-from snncore.opcount.events import check_events, entries, events, traffic, values_of
+from snncore.opcount.events import check_events, entries, events, facts_of, traffic
 from snncore.tape import Function
 
 
@@ -65,7 +65,7 @@ class MatMul(Function):
         dense = entries(batch, lead) * n * k * m
         side, other = (a, m) if a.dtype.kind != "f" else (b, n)
         found = events(side, lead)
-        seen = values_of(side, found)
+        seen = facts_of(side, found)
         columns: dict[str, Any] = {"dense_mac": dense, "dense_mac_padded": dense}
         if a.dtype.kind == b.dtype.kind == "f":
             met = _meetings(a != 0, b != 0, lead)

@@ -10,7 +10,7 @@ from snncore.backend import Array
 from snncore.functions.widening import combine_spikes
 from snncore.kernels.count import pair_events
 from snncore.nearest import one_of
-from snncore.opcount.cost import Facts, OpCount, exact_sum, later, lead_of
+from snncore.opcount.cost import Facts, OpCount, later, lead_of
 from snncore.opcount.events import check_events, entries, events, traffic
 from snncore.tape import Function
 
@@ -81,6 +81,6 @@ def residual_cost(name: str, a: Array, b: Array, o: Array, lead: tuple[int, ...]
 
 def _residual(name: str, counts: np.ndarray, size: int, lead: tuple[int, ...]) -> OpCount:
     """State that cost from the counts of `pair_events`. size: entries of o."""
-    both, coming, graded = (exact_sum(v, v.shape) for v in counts)
+    both, coming, graded = counts.sum(axis=1).tolist()
     facts = Facts("residual", name, 2 * size, size, math.prod(lead), spikes=True, events=coming, unit=graded == 0)
     return OpCount(lead, facts=(facts,), residual_add=counts[0].reshape(lead) if lead else both)

@@ -1,6 +1,7 @@
 """Layers: hold parameters and state, call functions."""
 
 from snncore.nn.containers import ModuleDict, ModuleList, Sequential
+from snncore.nn.evaluated import conv_norm_neuron
 from snncore.nn.init import fan_in_uniform, kaiming_normal
 from snncore.nn.layers import (
     AvgPool2d,
@@ -45,6 +46,7 @@ __all__ = [
     "Sequential",
     "Sigmoid",
     "Tanh",
+    "conv_norm_neuron",
     "decay_of",
     "fan_in_uniform",
     "kaiming_normal",

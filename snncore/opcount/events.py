@@ -7,28 +7,31 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from snncore.backend import Array
-from snncore.kernels.count import flat_events, weighted_events
+from snncore.kernels.count import analog_values, flat_events, weighted_events
 from snncore.opcount.cost import CostError, Value, times
 
 __all__ = [
     "Events",
     "Form",
+    "analog_events",
+    "analog_facts",
+    "analog_sum",
     "as_events",
     "check_events",
     "conv_taps",
     "count",
+    "count_analog",
     "count_mapped",
     "entries",
     "events",
+    "facts_of",
     "form_of",
     "mapped_events",
     "nothing",
-    "spike_values",
+    "spike_facts",
     "tap_places",
     "taps",
     "traffic",
-    "values",
-    "values_of",
 ]
 
 Pair = tuple[int, int]
@@ -211,19 +214,33 @@ def traffic(x: Array | Form, lead: tuple[int, ...], way: str) -> dict[str, Any]:
     return {f"{kind}_{way}_bytes": entries(x.shape, lead) * x.dtype.itemsize}
 
 
-def values(x: Array) -> dict[str, Any]:
-    """What the values of analog input tell the rules of others: fields of `snncore.opcount.cost.Facts`."""
-    zeros, ones, minus = (int((x == v).sum()) for v in (0, 1, -1))
+def count_analog(x: Array, lead: tuple[int, ...]) -> np.ndarray:
+    """Count in each cell of analog x [*lead, ...] the entries that are not zero, 1, -1, below 0: int64 [4, cells]."""
+    return analog_values(x.reshape(math.prod(lead), entries(x.shape, lead)))
+
+
+def analog_events(counts: np.ndarray, lead: tuple[int, ...]) -> Events:
+    """Events of analog input, each entry that is not zero an event of 1. counts: from `count_analog`."""
+    there, none = int(counts[0].sum()), nothing(lead)
+    return Events(counts[0].reshape(lead) if lead else there, none, none, (there, 0, 0))
+
+
+def analog_facts(counts: np.ndarray, total: float) -> dict[str, Any]:
+    """What the values of analog input tell the rules of others: fields of `snncore.opcount.cost.Facts`.
+
+    counts: from `count_analog`. total: the sum of all entries.
+    """
+    there, ones, minus, negative = counts.sum(axis=1).tolist()
     return {
-        "events": x.size - zeros,
-        "value_sum": float(x.sum(dtype=np.float64)),
-        "unit": zeros + ones == x.size,
-        "negative": bool((x < 0).any()),
-        "signed_unit": zeros + ones + minus == x.size,
+        "events": there,
+        "value_sum": total,
+        "unit": ones == there,
+        "negative": negative > 0,
+        "signed_unit": ones + minus == there,
     }
 
 
-def spike_values(seen: Events) -> dict[str, Any]:
+def spike_facts(seen: Events) -> dict[str, Any]:
     """The same of spikes, which their events tell."""
     ones, graded, value = seen.sums
     return {
@@ -236,6 +253,11 @@ def spike_values(seen: Events) -> dict[str, Any]:
     }
 
 
-def values_of(x: Array, seen: Events) -> dict[str, Any]:
-    """`values` of floats, `spike_values` of spikes whose events are `seen`."""
-    return values(x) if x.dtype.kind == "f" else spike_values(seen)
+def facts_of(x: Array, seen: Events) -> dict[str, Any]:
+    """`analog_facts` of floats, `spike_facts` of spikes whose events are `seen`."""
+    return analog_facts(count_analog(x, ()), analog_sum(x)) if x.dtype.kind == "f" else spike_facts(seen)
+
+
+def analog_sum(x: Array) -> float:
+    """Sum of the entries of analog input."""
+    return float(x.sum(dtype=np.float64))

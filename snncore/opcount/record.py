@@ -109,8 +109,12 @@ class _Recorder:
         """The input whose layout is that of the call: of those that are known, the one with the most axes."""
         if context.timestep is not None or self.ops.told.get(self.ops.batches - 1) is None:
             return (given[0][0] if given else None), None
-        known = [(x, made.layout) for x, made in given if made is not None and made.layout is not None]
-        return max(known, key=lambda pair: pair[0].ndim) if known else (given[0][0] if given else None, None)
+        most: Any = given[0][0] if given else None
+        layout: Layout | None = None
+        for x, made in given:
+            if made is not None and made.layout is not None and (layout is None or x.ndim > most.ndim):
+                most, layout = x, made.layout
+        return most, layout
 
     def _origin(self, layer: str, function: Function, given: list[tuple[Array, _Made | None]], outside: bool) -> Origin:
         """What is known of the first input; in a loop over time also what this layer got before, if from outside."""

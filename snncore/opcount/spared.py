@@ -10,7 +10,7 @@ from snncore.context import context
 from snncore.opcount.cost import Value, exact_sum, times
 from snncore.opcount.events import Events, Form, Pair, entries, nothing, tap_places
 
-__all__ = ["effective_facts", "met_zeros", "spared_columns", "unit_steps", "zeros_of_conv", "zeros_of_linear"]
+__all__ = ["effective_facts", "met_zeros", "spared_columns", "unit_cells", "zeros_of_conv", "zeros_of_linear"]
 
 
 def zeros_of_linear(w: Array) -> np.ndarray | None:
@@ -102,32 +102,27 @@ def spared_columns(
     return columns
 
 
-def unit_steps(x: Array, lead: tuple[int, ...]) -> np.ndarray | bool:
-    """Whether all of analog x [*lead, ...] is -1, 0 or 1; where it is resolved by timestep and is not, in which."""
-    unit = _is_unit(x)
-    return unit if unit or len(lead) < 2 else np.array([_is_unit(step) for step in x])
+def unit_cells(counts: np.ndarray) -> np.ndarray:
+    """In which cells analog input is nothing but -1, 0 and 1: bool [cells]. counts: from `count_analog`."""
+    units: np.ndarray = counts[0] == counts[1] + counts[2]
+    return units
 
 
 def effective_facts(
-    units: np.ndarray | bool | None, lead: tuple[int, ...], seen: Events, reached: Events, met: Value
+    units: np.ndarray | None, lead: tuple[int, ...], seen: Events, reached: Events, met: Value
 ) -> dict[str, Any]:
     """The fields `effective` and `effective_unit` of `snncore.opcount.cost.Facts`.
 
-    units: of analog input, from `unit_steps`; None for spikes. seen, reached: events of each cell, and what they reach.
+    units: of analog input, from `unit_cells`; None for spikes. seen, reached: events of each cell, and what they reach.
     met: as of `spared_columns`.
     """
     done = reached.all - met
     effective = reached.sums[0] + reached.sums[1] - exact_sum(met, lead)
-    if units is None and not seen.binary and len(lead) == 2:
-        units = np.broadcast_to(np.asarray(seen.graded), lead).sum(axis=1) == 0
-    elif units is None:
-        units = seen.binary
-    if isinstance(units, bool):
-        return {"effective": effective, "effective_unit": effective if units else 0}
-    steps = np.broadcast_to(np.asarray(done), lead)[units]
+    unit = seen.binary if units is None else bool(units.all())
+    if unit or len(lead) < 2:
+        return {"effective": effective, "effective_unit": effective if unit else 0}
+    if units is None:
+        units = np.broadcast_to(np.asarray(seen.graded), lead) == 0
+    good = units.reshape(lead).all(axis=1)  # [T]
+    steps = np.broadcast_to(np.asarray(done), lead)[good]
     return {"effective": effective, "effective_unit": sum(exact_sum(step, step.shape) for step in steps)}
-
-
-def _is_unit(x: Array) -> bool:
-    """Whether all of x is -1, 0 or 1; a few entries are looked at first, as analog input shows itself soon."""
-    return all(bool(((part == 0) | (part == 1) | (part == -1)).all()) for part in (x.reshape(-1)[:64], x))

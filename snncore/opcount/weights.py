@@ -13,17 +13,20 @@ from snncore.backend import Array, array_module
 from snncore.opcount.cost import Facts, OpCount, Value, later, lead_of, times
 from snncore.opcount.events import (
     Form,
+    analog_events,
+    analog_facts,
+    analog_sum,
     as_events,
     count,
+    count_analog,
     count_mapped,
     entries,
     form_of,
-    spike_values,
+    spike_facts,
     traffic,
-    values,
 )
 from snncore.opcount.origin import known_origin, repeated_cells
-from snncore.opcount.spared import effective_facts, met_zeros, spared_columns, unit_steps
+from snncore.opcount.spared import effective_facts, met_zeros, spared_columns, unit_cells
 
 __all__ = ["weights_backward", "weights_cost"]
 
@@ -31,16 +34,15 @@ __all__ = ["weights_backward", "weights_cost"]
 class _Counted(NamedTuple):
     """What is found in the input of a layer with weights while it is there.
 
-    plain, mapped: counts of `as_events`, each entry once, and each as often as there are windows that it lies in.
-    analog: of analog input, what its values tell (`values`), and `value_taps`; None of spikes. units: whether it is -1,
-    0 or 1, or in which timesteps (`unit_steps`). met: weights of zero that events meet (`met_zeros`). repeated: cells
-    that are those of the timestep before. averaged: it is a mean of spikes.
+    plain: counts of its entries, those of `count` of spikes, of `count_analog` of analog input. mapped: counts of its
+    events, each as often as there are windows that it lies in; None for once. sums: of analog input, the sum of its
+    entries, and that of each once a window; None of spikes. met: weights of zero that events meet (`met_zeros`).
+    repeated: cells that are those of the timestep before. averaged: it is a mean of spikes.
     """
 
     plain: np.ndarray
-    mapped: np.ndarray
-    analog: dict[str, Any] | None
-    units: np.ndarray | bool | None
+    mapped: np.ndarray | None
+    sums: tuple[float, float] | None
     met: Value
     repeated: np.ndarray | None
     averaged: bool
@@ -74,27 +76,23 @@ def weights_cost(
 
 
 def _count(x: Array, lead: tuple[int, ...], taps: np.ndarray | None, zeros: np.ndarray | None) -> _Counted:
-    if taps is None:
-        plain = mapped = count(x, lead)
-    else:
-        mapped, plain = count_mapped(x.reshape(-1, taps.size, x.shape[-1]), taps.ravel())
-    origin = known_origin()
+    mapped = sums = None
     analog = x.dtype.kind == "f"
-    return _Counted(
-        plain,
-        mapped,
-        values(x) | {"value_taps": _value_taps(x, taps)} if analog else None,
-        unit_steps(x, lead) if analog else None,
-        met_zeros(x, lead, zeros),
-        repeated_cells(x, lead, origin),
-        origin.averaged,
-    )
+    if taps is not None:
+        mapped, plain = count_mapped(x.reshape(-1, taps.size, x.shape[-1]), taps.ravel())
+    if analog:
+        plain, sums = count_analog(x, lead), (analog_sum(x), _sum_of_taps(x, taps))
+    elif taps is None:
+        plain = count(x, lead)
+    origin = known_origin()
+    met, repeated = met_zeros(x, lead, zeros), repeated_cells(x, lead, origin)
+    return _Counted(plain, mapped, sums, met, repeated, origin.averaged)
 
 
-def _value_taps(x: Array, taps: np.ndarray | None) -> float:
+def _sum_of_taps(x: Array, taps: np.ndarray | None) -> float:
     """Sum of the entries of x, each once for every window that it lies in."""
     if taps is None:
-        return float(x.sum(dtype=np.float64))
+        return analog_sum(x)
     summed = x.sum(axis=-1, dtype=np.float64).reshape(-1, taps.size).sum(axis=0)  # [H W]
     return float((summed * array_module(summed).asarray(taps.ravel())).sum())
 
@@ -113,21 +111,23 @@ def _state(
     found: _Counted,
 ) -> OpCount:
     """State the cost from what was found. The other arguments are those of `weights_cost`, arrays by their form."""
-    seen = as_events(found.plain, lead)
-    mapped = seen if taps is None else as_events(found.mapped, lead)
+    seen = as_events(found.plain, lead) if found.sums is None else analog_events(found.plain, lead)
+    mapped = seen if found.mapped is None else as_events(found.mapped, lead)
     most = _most(x, taps)
     reached = mapped.times(targets, most)
     co = max(1, y.shape[-1])
     windows = entries(x.shape, lead) if taps is None else entries(x.shape[:-3], lead) * int(taps.sum()) * x.shape[-1]
     dense, padded = windows * targets, entries(y.shape, lead) // co * w.size
     columns: dict[str, Any] = {"dense_mac": dense, "dense_mac_padded": padded}
-    if found.analog is not None:
+    units = None
+    if found.sums is not None:
         columns |= {"mac": dense, "mac_nonzero": reached.ones, "weight_bytes": dense * w.dtype.itemsize}
-        of_values = found.analog | {"value_taps": found.analog["value_taps"] * targets}
+        of_values = analog_facts(found.plain, found.sums[0]) | {"value_taps": found.sums[1] * targets}
+        units = unit_cells(found.plain)
     else:
         columns |= {"ac_binary": reached.ones, "ac_graded": reached.graded, "ac_graded_by_value": reached.value}
         columns["weight_bytes"] = times(reached.all, w.dtype.itemsize, None if most is None else most * targets)
-        of_values = spike_values(seen) | {"value_taps": float(reached.sums[0] + reached.sums[2])}
+        of_values = spike_facts(seen) | {"value_taps": float(reached.sums[0] + reached.sums[2])}
     biases = 0 if b is None else entries(y.shape, lead)
     if biases:
         columns["bias_add"] = biases
@@ -148,7 +148,7 @@ def _state(
         bias=0 if b is None else b.size,
         repeated=0 if found.repeated is None else int(found.repeated.sum()),
         **of_values,
-        **effective_facts(found.units, lead, seen, reached, found.met),
+        **effective_facts(units, lead, seen, reached, found.met),
     )
     once = {"weight_bytes_once": w.nbytes + (0 if b is None else b.nbytes)}
     return OpCount(lead, once, (facts,), **columns)

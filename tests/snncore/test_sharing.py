@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from snncore.parallel import Comm, without_launcher
+from snncore.launcher import without_launcher
+from snncore.parallel import Comm
 from snncore.sharing import hand_out, in_turn
 from tests.support.ranks import on_ranks
 

@@ -35,7 +35,7 @@ class ConvBNLIF(nn.Module):
         self.neuron = make_neuron(config)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.neuron(self.conv(x), self.bn)
+        return nn.conv_norm_neuron(x, self.conv, self.bn, self.neuron)
 
 
 class SEWBlock(nn.Module):

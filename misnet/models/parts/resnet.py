@@ -64,7 +64,7 @@ class ConvBNNeuron(ConvBN):
         self.neuron = config.make_neuron()
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.neuron(self.conv(x), self.bn)
+        return nn.conv_norm_neuron(x, self.conv, self.bn, self.neuron)
 
 
 class ConvBNReLU(ConvBN):

@@ -129,21 +129,32 @@ def pack_weights(w: np.ndarray, width: int) -> np.ndarray:
     return packed
 
 
-def conv_forward(spikes: Spikes, w: np.ndarray, stride: tuple[int, int], padding: tuple[int, int]) -> np.ndarray:
-    """y [M, Ho, Wo, Co] as `reference.conv_forward`, in time proportional to the number of spikes."""
-    kh, kw, channels_in, channels_out = w.shape
-    images, height, width_in, _ = spikes.x.shape
-    width = width_of(channels_out)
-    out = (conv_output_size(height, kh, stride[0], padding[0]), conv_output_size(width_in, kw, stride[1], padding[1]))
-    weights = pack_weights(w, width)
+def list_rows(
+    spikes: Spikes, kw: int, stride: tuple[int, int], padding: tuple[int, int], width: int
+) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Return (pointers, index, roll) of `list_by_pixel` for a window of kw columns and rows of `width` weights.
+
+    roll: the sums of three neighbouring pixels stay in registers; the lists are then the same for all three columns.
+    """
+    images, height, width_in, channels_in = spikes.x.shape
     starts = spikes.starts()
-    pointers = np.empty((weights.shape[1], images, height, width_in + 1), np.int32)
+    pointers = np.empty((-(-channels_in // BLOCK), images, height, width_in + 1), np.int32)
     index = np.empty(max(1, starts[-1]), np.int32)
     roll = kw == 3 and stride[1] == 1 and padding[1] == 1 and (ROLL_64 or width < 64)
     column_step = 0 if roll else min(BLOCK, channels_in)  # a gather tells its columns apart by the offset
     list_by_pixel(spikes.x, starts, column_step, width * FLOAT, pointers, index)
+    return pointers, index, roll
+
+
+def conv_forward(spikes: Spikes, w: np.ndarray, stride: tuple[int, int], padding: tuple[int, int]) -> np.ndarray:
+    """y [M, Ho, Wo, Co] as `reference.conv_forward`, in time proportional to the number of spikes."""
+    kh, kw, _, channels_out = w.shape
+    images, height, width_in, _ = spikes.x.shape
+    width = width_of(channels_out)
+    out = (conv_output_size(height, kh, stride[0], padding[0]), conv_output_size(width_in, kw, stride[1], padding[1]))
+    pointers, index, roll = list_rows(spikes, kw, stride, padding, width)
     y = aligned((images, *out, round_up(channels_out, width)), np.float32)
-    forward_rows(pointers, index, weights, kw, stride, padding, roll, y)
+    forward_rows(pointers, index, pack_weights(w, width), kw, stride, padding, roll, y)
     return y if y.shape[-1] == channels_out else np.ascontiguousarray(y[..., :channels_out])
 
 

@@ -112,6 +112,53 @@ def fill_strip(x, m, top, left, strip):
                 strip[r, j, c] = x[m, top + r, left + j, c]
 
 
+@compiled()
+def add_part(x, gy, out, offsets, stride, padding, size, step, stack, band, chunk, group, gw):
+    """One item of `add_windows`: a function of its own takes half as long to compile."""
+    (out_height, out_width), channels = out, gy.shape[1]
+    images = len(x)
+    chunks, deep, wide = gw.shape
+    bands = (out_height + band - 1) // band
+    blocks = (images + stack - 1) // stack * bands
+    lines, pitch = (band - 1) * stride[0] + size[0], (out_width - 1) * stride[1] + size[1]
+    per_image = lines * pitch * step
+    x_image, x_line, x_pixel = per_image * FLOAT, stride[0] * pitch * step * FLOAT, stride[1] * step * FLOAT
+    row = wide * FLOAT
+    target, source, table = gw.ctypes.data, gy.ctypes.data, offsets.ctypes.data
+    in_place = channels == wide and channels <= 2 * GROUP  # else rows of gy may share a few sets of the cache
+    room = np.zeros(stack * per_image, np.float32)
+    strip = room.reshape(stack, lines, pitch, step)
+    more = np.zeros(16 + (0 if in_place else stack * band * out_width * WIDTH), np.float32)
+    skip = (-more.ctypes.data % 64) // FLOAT  # to the next cache line
+    packed = more[skip : skip + (len(more) - 16) // WIDTH * WIDTH].reshape(-1, WIDTH)
+    at_x = room.ctypes.data
+    for block in range(blocks * chunk // chunks, blocks * (chunk + 1) // chunks):
+        first, top = block // bands * stack, block % bands * band
+        count, rows = min(stack, images - first), min(band, out_height - top)
+        pixel = (first * out_height + top) * out_width
+        if bands > 1:
+            for i in range(len(room)):
+                room[i] = 0
+        for m in range(count):
+            fill_strip(x, first + m, top * stride[0] - padding[0], -padding[1], strip[m])
+        for co in range(group * GROUP, min(wide, (group + 1) * GROUP), WIDTH):
+            width = min(WIDTH, wide - co)
+            g, g_step = source + (pixel * channels + co) * FLOAT, channels * FLOAT
+            if not in_place:
+                g, g_step = packed.ctypes.data, WIDTH * FLOAT
+                used = min(width, channels - co)
+                for r in range(count * rows * out_width):
+                    values, line = gy[pixel + r, co : co + used], packed[r]
+                    for c in range(used):
+                        line[c] = values[c]
+            for k in range(0, deep, ROWS):
+                place, offset = target + ((chunk * deep + k) * wide + co) * FLOAT, table + k * 8
+                if width == WIDTH:
+                    window_tile(place, row, at_x, offset, x_image, x_line, x_pixel, g, g_step, count, rows, out_width)
+                else:
+                    narrow_tile(place, row, at_x, offset, x_image, x_line, x_pixel, g, g_step, count, rows, out_width)
+
+
 @compiled(parallel=True)
 def add_windows(x, gy, out, offsets, stride, padding, size, step, stack, band, gw):
     """Add to gw [chunks, K', Co'] the products of all pixels; K' a multiple of ROWS, Co' of NARROW.
@@ -120,54 +167,10 @@ def add_windows(x, gy, out, offsets, stride, padding, size, step, stack, band, g
     height and width; step: floats from a pixel of the strip to the next. A block of pixels is `stack` images, or `band`
     rows of one.
     """
-    (out_height, out_width), channels = out, gy.shape[1]
-    images = len(x)
-    chunks, deep, wide = gw.shape
-    bands = (out_height + band - 1) // band
-    blocks = (images + stack - 1) // stack * bands
-    lines, pitch = (band - 1) * stride[0] + size[0], (out_width - 1) * stride[1] + size[1]
-    groups = (wide + GROUP - 1) // GROUP
-    per_image = lines * pitch * step
-    x_image, x_line, x_pixel = per_image * FLOAT, stride[0] * pitch * step * FLOAT, stride[1] * step * FLOAT
-    row = wide * FLOAT
-    target, source, table = gw.ctypes.data, gy.ctypes.data, offsets.ctypes.data
-    in_place = channels == wide and channels <= 2 * GROUP  # else rows of gy may share a few sets of the cache
+    chunks, groups = len(gw), (gw.shape[2] + GROUP - 1) // GROUP
     for item in prange(chunks * groups):
         chunk, group = item // groups, item % groups
-        room = np.zeros(stack * per_image, np.float32)
-        strip = room.reshape(stack, lines, pitch, step)
-        more = np.zeros(16 + (0 if in_place else stack * band * out_width * WIDTH), np.float32)
-        skip = (-more.ctypes.data % 64) // FLOAT  # to the next cache line
-        packed = more[skip : skip + (len(more) - 16) // WIDTH * WIDTH].reshape(-1, WIDTH)
-        at_x = room.ctypes.data
-        for block in range(blocks * chunk // chunks, blocks * (chunk + 1) // chunks):
-            first, top = block // bands * stack, block % bands * band
-            count, rows = min(stack, images - first), min(band, out_height - top)
-            pixel = (first * out_height + top) * out_width
-            if bands > 1:
-                room[:] = 0
-            for m in range(count):
-                fill_strip(x, first + m, top * stride[0] - padding[0], -padding[1], strip[m])
-            for co in range(group * GROUP, min(wide, (group + 1) * GROUP), WIDTH):
-                width = min(WIDTH, wide - co)
-                g, g_step = source + (pixel * channels + co) * FLOAT, channels * FLOAT
-                if not in_place:
-                    g, g_step = packed.ctypes.data, WIDTH * FLOAT
-                    used = min(width, channels - co)
-                    for r in range(count * rows * out_width):
-                        values, line = gy[pixel + r, co : co + used], packed[r]
-                        for c in range(used):
-                            line[c] = values[c]
-                for k in range(0, deep, ROWS):
-                    place, offset = target + ((chunk * deep + k) * wide + co) * FLOAT, table + k * 8
-                    if width == WIDTH:
-                        window_tile(
-                            place, row, at_x, offset, x_image, x_line, x_pixel, g, g_step, count, rows, out_width
-                        )
-                    else:
-                        narrow_tile(
-                            place, row, at_x, offset, x_image, x_line, x_pixel, g, g_step, count, rows, out_width
-                        )
+        add_part(x, gy, out, offsets, stride, padding, size, step, stack, band, chunk, group, gw)
 
 
 def conv_backward_weight(x: np.ndarray, gy: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:

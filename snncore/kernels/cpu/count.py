@@ -7,7 +7,7 @@ from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.count_masks import count_flat, count_pair, weigh_masks
 from snncore.kernels.reference.count import check_it_fits
 
-__all__ = ["flat_events", "pair_events", "weighted_events"]
+__all__ = ["analog_values", "flat_events", "pair_events", "weighted_events"]
 
 CHUNK = 2**24
 
@@ -43,6 +43,30 @@ def pair_events(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Events of a and b [cells, n], as `reference.pair_events`."""
     bytes_both = all(x.dtype == np.uint8 and x.flags.c_contiguous and x.size > 0 for x in (a, b))
     return count_pair(a, b) if bytes_both else reference.pair_events(a, b)
+
+
+def analog_values(x: np.ndarray) -> np.ndarray:
+    """Of floats x [cells, n], as `reference.analog_values`."""
+    if x.dtype != np.float32 or not x.flags.c_contiguous or x.size == 0:
+        return reference.analog_values(x)
+    counts = np.empty((4, len(x)), np.int64)
+    count_values(x, counts)
+    return counts
+
+
+@compiled()
+def count_values(x, counts):
+    """Write the counts of x, float32 [cells, n], to counts [4, cells]."""
+    cells, n = x.shape
+    for m in range(cells):
+        there, one, minus, negative = np.int32(0), np.int32(0), np.int32(0), np.int32(0)
+        for i in range(n):
+            v = x[m, i]
+            there += np.int32(v != np.float32(0))
+            one += np.int32(v == np.float32(1))
+            minus += np.int32(v == np.float32(-1))
+            negative += np.int32(v < np.float32(0))
+        counts[0, m], counts[1, m], counts[2, m], counts[3, m] = there, one, minus, negative
 
 
 @compiled(inline=True)

@@ -9,8 +9,8 @@ import numpy as np
 from numba import prange
 
 from snncore.kernels.cpu.compiled import compiled
-from snncore.kernels.cpu.conv_event import FLOAT, PIXELS, ROLL_64, width_of
-from snncore.kernels.cpu.events import BLOCK, Spikes, list_by_pixel
+from snncore.kernels.cpu.conv_event import FLOAT, PIXELS, list_rows, width_of
+from snncore.kernels.cpu.events import Spikes
 from snncore.kernels.cpu.exact_weights import Packed
 from snncore.kernels.cpu.memory import aligned, round_up
 from snncore.kernels.cpu.simd import INT32, make_gather, make_row_of_three
@@ -112,15 +112,10 @@ def conv_forward(
 
     packed: from `pack_for_events`, with the width of `width_of(channels_out)`.
     """
-    images, height, width_in, channels_in = spikes.x.shape
-    blocks_out, blocks_in, kh, _, width = packed.weights.shape
+    images, height, width_in, _ = spikes.x.shape
+    blocks_out, _, kh, _, width = packed.weights.shape
     out = (conv_output_size(height, kh, stride[0], padding[0]), conv_output_size(width_in, kw, stride[1], padding[1]))
-    starts = spikes.starts()
-    pointers = np.empty((blocks_in, images, height, width_in + 1), np.int32)
-    index = np.empty(max(1, starts[-1]), np.int32)
-    roll = kw == 3 and stride[1] == 1 and padding[1] == 1 and (ROLL_64 or width < 64)
-    column_step = 0 if roll else min(BLOCK, channels_in)  # a gather tells its columns apart by the offset
-    list_by_pixel(spikes.x, starts, column_step, width * FLOAT, pointers, index)
+    pointers, index, roll = list_rows(spikes, kw, stride, padding, width)
     y = aligned((images, *out, round_up(channels_out, width)), np.float32)
     scale = np.zeros(blocks_out * width, np.float32)
     scale[:channels_out] = packed.scale

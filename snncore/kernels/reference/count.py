@@ -7,7 +7,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module, asnumpy
 
-__all__ = ["flat_events", "pair_events", "weighted_events"]
+__all__ = ["analog_values", "flat_events", "pair_events", "weighted_events"]
 
 
 def weighted_events(x: Array, weight: np.ndarray) -> np.ndarray:
@@ -43,6 +43,11 @@ def pair_events(a: Array, b: Array) -> np.ndarray:
     both = asnumpy(((a != 0) & (b != 0)).sum(axis=-1)).astype(np.int64)
     counts = flat_events(a) + flat_events(b)
     return np.stack([both, counts[0] + counts[1], counts[1]])
+
+
+def analog_values(x: Array) -> np.ndarray:
+    """Of floats x [cells, n]: entries not zero, entries that are 1, that are -1, that are below 0; int64 [4, cells]."""
+    return np.stack([asnumpy(part.sum(axis=-1)) for part in (x != 0, x == 1, x == -1, x < 0)]).astype(np.int64)
 
 
 def check_it_fits(x: Array, heaviest: int) -> None:
