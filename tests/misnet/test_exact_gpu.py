@@ -12,7 +12,17 @@ from snncore import Tensor, arithmetic, count_ops, no_grad, observe, to_device
 from snncore.backend import asnumpy
 from snncore.kernels.choice import use_kernels
 from snncore.optim import SGD
-from tests.misnet.test_exact_networks import CHECKSUMS, FIXED, SAMPLES, assert_same, digests, network, outputs_of
+from snncore.rng import training_step
+from tests.misnet.test_exact_networks import (
+    CHECKSUMS,
+    FIXED,
+    SAMPLES,
+    assert_same,
+    digests,
+    network,
+    outputs_of,
+    trained_forward,
+)
 from tests.misnet.tiny import make_batch, tiny_config
 from tests.support import double
 from tests.support.double import ledger
@@ -62,6 +72,22 @@ def test_counts_are_the_same_integers():
         expected = counts("cpu")
     with double.installed(), use_kernels("event"):  # quicker than tensor cores are on the CPU
         assert counts("cuda") == expected
+
+
+def test_the_forward_pass_of_training_has_the_bits_of_the_cpu():
+    """Every operation, and the running statistics that it left."""
+    expected = trained_forward("misnet", "reference")
+    model, streams = network("misnet")
+    made = []
+    with double.installed(), training_step(5, 0), use_kernels("event"), arithmetic("exact"):
+        model.to("cuda").train()
+        on_device = [Tensor(to_device(x, "cuda")) for x in streams]
+        with observe(lambda f, inputs, outputs: made.extend(outputs)):
+            model(*on_device)
+        made.extend(buffer.data for _, buffer in model.named_buffers())
+        found = [asnumpy(x) for x in made]
+    assert len(found) == len(expected)
+    assert [i for i, (x, y) in enumerate(zip(expected, found, strict=True)) if x.tobytes() != y.tobytes()] == []
 
 
 def test_a_training_step_in_exact_arithmetic_waits_once():

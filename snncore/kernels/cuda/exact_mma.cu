@@ -1,7 +1,7 @@
 // Exact convolution of spikes on integer tensor cores: an implicit GEMM, whose columns are nowhere in memory. A block
 // of 8 warps takes 128 pixels x 32 output channels. Step by step, a tap of 64 input channels, it copies the spikes
 // under that tap and the four digits of the weights into shared memory, three steps in turn, and multiplies bytes into
-// sums of 32 bits, which cannot overflow (exact.py). The sums of the digits are joined in 64 bits and rounded to float32
+// sums of 32 bits, which cannot overflow (exact.py). Those of the digits are joined in 64 bits and rounded to float32
 // once. A warp has 32 pixels x 16 channels x 4 digits: 64 sums a thread.
 // Taps turn faster than parts of channels, so that the spikes of a step are mostly in the first-level cache already.
 // Registers a thread, and occupancy, on an H100: exact_mma_bytes 128 (25 %), exact_mma_pieces 127 (25 %).

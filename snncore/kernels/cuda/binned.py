@@ -1,0 +1,22 @@
+"""Sums over a batch that are the same in any order: those of `reference.binned_sums`, to the bit."""
+
+import numpy as np
+
+from snncore.backend import Array, array_module
+from snncore.kernels import reference
+from snncore.kernels.cuda.module import LANES, ROWS, grid_over_rows, launch, ready
+from snncore.kernels.cuda.reduce import sum_partials
+from snncore.kernels.reference.binned import BINS
+
+
+def binned_sums(x: Array, top: Array, centre: Array | None = None) -> Array:
+    """As `reference.binned_sums`, in one pass over x."""
+    if not ready(x) or not ready(top, centre, dtype=np.float64):
+        return reference.binned_sums(x, top, centre)
+    xp, channels = array_module(x), x.shape[-1]
+    x, rows = xp.ascontiguousarray(x), x.size // channels
+    grid = grid_over_rows(rows, channels)
+    partial = xp.empty((grid[0], BINS * channels), np.float64)
+    arrays = (x, top, top if centre is None else centre, partial)
+    launch("binned", "binned_sums", grid, (LANES, ROWS), *arrays, np.int64(rows), channels, centre is not None)
+    return sum_partials(partial).reshape(BINS, channels)
