@@ -21,7 +21,7 @@ from snncore.kernels.cuda.batch_norm_lif import (
     batch_norm_lif_forward,
     batch_norm_lif_gradient_sums,
 )
-from snncore.kernels.cuda.binned import binned_sums
+from snncore.kernels.cuda.binned import binned_largest, binned_sums
 from snncore.kernels.cuda.columns import conv_backward_input
 from snncore.kernels.cuda.conv import conv_backward_weight, conv_forward
 from snncore.kernels.cuda.exact import exact_conv_forward, exact_grouped_conv_forward, exact_linear_forward

@@ -1,4 +1,4 @@
-"""Sums over a batch that are the same in any order: those of `reference.binned_sums`, to the bit."""
+"""Sums over a batch that are the same in any order: those of `reference/binned.py`, to the bit."""
 
 import numpy as np
 
@@ -7,6 +7,17 @@ from snncore.kernels import reference
 from snncore.kernels.cuda.module import LANES, ROWS, grid_over_rows, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
 from snncore.kernels.reference.binned import BINS
+
+
+def binned_largest(x: Array) -> Array:
+    """As `reference.binned_largest`, in one pass over x."""
+    if not ready(x):
+        return reference.binned_largest(x)
+    xp, channels = array_module(x), x.shape[-1]
+    x, rows = xp.ascontiguousarray(x), x.size // channels
+    bits = xp.zeros(channels, np.uint32)
+    launch("binned", "binned_largest", grid_over_rows(rows, channels), (LANES, ROWS), x, bits, np.int64(rows), channels)
+    return bits.view(np.float32).astype(np.float64)
 
 
 def binned_sums(x: Array, top: Array, centre: Array | None = None) -> Array:

@@ -23,10 +23,31 @@ def test_sums_and_squares(gpu, rng, channels):
         np.testing.assert_array_equal(got.view(np.uint64), expected.view(np.uint64))
 
 
+@pytest.mark.parametrize("channels", SIZES)
+def test_largest_magnitudes(gpu, rng, channels):
+    x = floats(rng, 3, 2, 5, 4, channels)
+    x[..., 0] = -abs(x[..., 0])  # negative ones count, too
+    x[1, 1, 2, 3, -1] = -0.0
+    (expected,), (got,) = both(gpu, "binned_largest", x)
+    np.testing.assert_array_equal(got, expected)
+    assert got.dtype == np.float64
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+@pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
+def test_the_largest_of_what_is_not_finite_is_infinite_in_its_channel(gpu, rng, bad):
+    x = floats(rng, 40, 3)
+    x[7, 1] = bad
+    (expected,), (got,) = both(gpu, "binned_largest", x)
+    np.testing.assert_array_equal(got, expected)
+    np.testing.assert_array_equal(np.isinf(got), [False, True, False])
+
+
 def test_more_rows_than_blocks_take_at_once(gpu, rng):
     x = floats(rng, 5000, 3)
-    (expected,), (got,) = both(gpu, "binned_sums", x, powers(x))
-    np.testing.assert_array_equal(got, expected)
+    for name, args in (("binned_sums", (x, powers(x))), ("binned_largest", (x,))):
+        (expected,), (got,) = both(gpu, name, *args)
+        np.testing.assert_array_equal(got, expected)
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
@@ -43,3 +64,4 @@ def test_float64_is_left_to_the_reference(gpu, rng):
     x = rng.standard_normal((20, 3))
     top = powers(x)
     np.testing.assert_array_equal(cuda.binned_sums(up(gpu, x), up(gpu, top)).get(), reference.binned_sums(x, top))
+    np.testing.assert_array_equal(cuda.binned_largest(up(gpu, x)).get(), reference.binned_largest(x))
