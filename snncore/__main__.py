@@ -40,6 +40,7 @@ def lines() -> Iterator[str]:
     yield f"kernels     {_kernels()}"
     yield f"threads     {_threads()}"
     yield f"sums        {_sums()}"
+    yield f"AMX         {_amx()}"
     for n, text in enumerate(_devices()):
         yield f"{'' if n else 'GPU':<11} {text}"
     yield ""
@@ -88,6 +89,23 @@ def _sums() -> str:
         return f"none: {error}"
 
 
+def _amx() -> str:
+    try:
+        from snncore.kernels.cpu import amx
+
+        return amx.status()
+    except (BackendError, ImportError) as error:
+        return f"none: {error}"
+
+
+def _check_amx() -> bool:
+    """Print what the check of AMX finds, a line at a time; returns whether it ran there and was right."""
+    kernels_for(np.zeros(1, np.float32))  # raises BackendError where Numba cannot be loaded
+    from snncore.kernels.cpu import amx_check
+
+    return amx_check.check(lambda line: print(line, flush=True))
+
+
 def _devices() -> Iterator[str]:
     try:
         cupy = cupy_module()
@@ -101,7 +119,26 @@ def _devices() -> Iterator[str]:
         yield f"cuda:{index}, {name}, {found['totalGlobalMem'] / 2**30:.0f} GiB, CuPy {cupy.__version__}"
 
 
-if __name__ == "__main__":
-    argparse.ArgumentParser(prog="python -m snncore", description=__doc__).parse_args()
+def main() -> int:
+    """Print; returns 1 where the check of AMX could not be done or found a difference."""
+    parser = argparse.ArgumentParser(prog="python -m snncore", description=__doc__)
+    parser.add_argument(
+        *("--check-amx",),
+        action="store_true",
+        help="compare the kernels on AMX tiles with the reference, bit for bit, and time them (a minute)",
+    )
+    if not parser.parse_args().check_amx:
+        with printing():
+            print("\n".join(lines()))
+        return 0
+    right = False
     with printing():
-        print("\n".join(lines()))
+        try:
+            right = _check_amx()
+        except BackendError as error:
+            sys.exit(f"error: {error}")
+    return 0 if right else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -14,6 +14,7 @@ import safetensors
 from snncore import backend
 from snncore.backend import Array
 from snncore.files import replace_file
+from snncore.nearest import nearest_path
 
 __all__ = ["FORMAT_VERSION", "CheckpointError", "check_tensors", "load_checkpoint", "save_checkpoint"]
 
@@ -72,6 +73,8 @@ def load_checkpoint(path: str | os.PathLike) -> tuple[dict[str, np.ndarray], dic
         size = status.st_size
         with open(path, "rb"):  # a folder or a forbidden file says so here, in the words of the system
             pass
+    except FileNotFoundError:
+        raise CheckpointError(f"{what}: no such file{nearest_path(path)}") from None
     except OSError as error:
         raise CheckpointError(f"{what}: cannot be opened: {error.strerror or error}") from None
     if size == 0:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["changed", "context", "current_path"]
+__all__ = ["changed", "context", "current_path", "exchange"]
 
 
 class Process:
@@ -65,6 +65,8 @@ class Context(threading.local):
     """The number of the step, inside `training_step`."""
     share: Any = None
     """This rank's part of the batch that is spread over ranks (`snncore.parallel.Share`); None: all of it is here."""
+    gradients: Any = None
+    """Who is told, while backward runs, which gradients are final (`snncore.overlap.Overlap`)."""
     process = Process()
 
     def __init__(self) -> None:
@@ -87,6 +89,14 @@ def changed(field: str, value: Any) -> Iterator[None]:
         yield
     finally:
         setattr(context, field, before)
+
+
+def exchange(values: dict[str, Any]) -> dict[str, Any]:
+    """Give several fields other values, and return those that they had; what is called often must not take long."""
+    fields = vars(context)  # of this thread, found once for all fields
+    before = {name: fields[name] if name in fields else getattr(Context, name) for name in values}
+    fields.update(values)
+    return before
 
 
 def current_path() -> str:

@@ -3,8 +3,9 @@
 import heapq
 import itertools
 import weakref
+from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -162,7 +163,7 @@ def add_to_leaf(leaf: "Tensor", grad: Array) -> None:
         leaf.grad += grad
 
 
-def _check_all(root: Node) -> None:
+def _check_all(root: Node) -> set[Node]:
     """Check every call below `root` before any gradient moves: a backward that is refused has changed nothing."""
     seen, waiting = {root}, [root]
     while waiting:
@@ -172,6 +173,26 @@ def _check_all(root: Node) -> None:
             if isinstance(source, tuple) and source[0] not in seen:
                 seen.add(source[0])
                 waiting.append(source[0])
+    return seen
+
+
+class _Final:
+    """Tells `context.gradients` of each leaf as soon as the last call that it goes into has gone back."""
+
+    def __init__(self, told: Any, nodes: set[Node]) -> None:
+        self.told, self.left = told, Counter[int]()
+        leaves = [source for node in nodes for source in node.sources if source is not None]
+        found = {id(leaf): leaf for leaf in leaves if not isinstance(leaf, tuple)}
+        self.left.update(id(leaf) for leaf in leaves if not isinstance(leaf, tuple))
+        told.expect(found.values())
+
+    def after(self, node: Node) -> None:
+        for leaf in node.sources:
+            if leaf is not None and not isinstance(leaf, tuple):
+                self.left[id(leaf)] -= 1
+                if not self.left[id(leaf)]:
+                    self.told.final(leaf)
+        self.told.go_on()
 
 
 def walk(root: Node, index: int, grad: Array, retain_graph: bool) -> None:
@@ -179,7 +200,8 @@ def walk(root: Node, index: int, grad: Array, retain_graph: bool) -> None:
 
     Raises GraphError, before any gradient is added, where something is freed or was changed.
     """
-    _check_all(root)
+    nodes = _check_all(root)
+    final = None if context.gradients is None else _Final(context.gradients, nodes)
     grads: dict[Node, list[Array | None]] = {root: [None] * len(root.output_shapes)}
     owned: set[tuple[int, int]] = set()  # sums made here, which may be added to in place
     grads[root][index] = grad
@@ -211,3 +233,5 @@ def walk(root: Node, index: int, grad: Array, retain_graph: bool) -> None:
             else:
                 slots[i] = waiting + g
                 owned.add((below.order, i))
+        if final is not None:
+            final.after(node)

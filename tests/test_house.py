@@ -34,7 +34,7 @@ ANY_MODEL = tuple(
 ) + tuple(
     f"tools/{name}.py"
     for name in (
-        *("train", "evaluate", "report", "reporting", "visualize", "audit"),
+        *("train", "train_plan", "evaluate", "report", "reporting", "visualize", "audit"),
         *("settings", "toolkit", "networks"),
     )
 )

@@ -33,6 +33,7 @@ from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose, sa
 from misnet.tools.naming import Parser, called
 from misnet.tools.outputs import check_outputs, write_outputs
 from misnet.tools.parts import PARTS
+from misnet.tools.ranks import Watch, job
 from misnet.tools.subjects import subject_of, ways_of
 from misnet.tools.toolkit import (
     UsageError,
@@ -43,7 +44,9 @@ from misnet.tools.toolkit import (
 from misnet.tools.ways import WAYS
 from snncore.energy import DEFAULT_TABLE, ON_REQUEST, OWN_TABLES, RULES, TABLES, PriceError, load_prices
 from snncore.files import json_bytes
+from snncore.launcher import world
 from snncore.nearest import nearest_words
+from snncore.parallel import Comm
 
 EXAMPLES = (
     ("a trained run, read by every rule", "python tools/audit.py runs/first"),
@@ -141,7 +144,7 @@ def command_line() -> str:
     return f"{called('audit')} {shlex.join(sys.argv[1:])}".strip()
 
 
-def audit_runs(args: argparse.Namespace, switches: dict[str, Any]) -> dict[str, Any]:
+def audit_runs(args: argparse.Namespace, switches: dict[str, Any], comm: Comm) -> dict[str, Any]:
     """Count each of the folders of --runs, and return them side by side."""
     others = ["RUN_DIR"] if args.run_dir else [f"--{name}" for name in ways_of(args)]
     others += [f"--{name}" for name in ("claim", "training-step") if vars(args)[name.replace("-", "_")]]
@@ -153,21 +156,30 @@ def audit_runs(args: argparse.Namespace, switches: dict[str, Any]) -> dict[str, 
         check_trainings([folder / f"{args.checkpoint}.safetensors" for folder in folders])
     except ValueError as error:
         raise UsageError(f"--runs: {error}") from None
-    reports = [audit(argparse.Namespace(**{**vars(args), "run_dir": folder}), {})[0] for folder in folders]
+    reports = [audit(argparse.Namespace(**{**vars(args), "run_dir": folder}), {}, comm)[0] for folder in folders]
     return side_by_side(reports, command_line())
 
 
-def audit(args: argparse.Namespace, switches: dict[str, Any]) -> tuple[dict[str, Any], list[str], list[str]]:
+def audit(
+    args: argparse.Namespace, switches: dict[str, Any], comm: Comm
+) -> tuple[dict[str, Any], list[str], list[str]]:
     """Count and return (report, lines to print, lines on the claims)."""
     names = chosen_rules(args.rule)
     prices = {name: load_prices(args.prices or OWN_TABLES.get(name, DEFAULT_TABLE)) for name in names}
     claims = claims_of(args.claim)
     own = load_prices(args.prices) if args.prices else None
-    return whole(subject_of(args, switches), prices, claims, command_line(), own)
+    return whole(subject_of(args, switches, comm), prices, claims, command_line(), own)
 
 
 def main() -> None:
-    """Count, write and print; files first, since the reader of what is printed may have left."""
+    """Count, write and print, with as many ranks as `mpiexec` started."""
+    comm = world()
+    with job(comm), Watch(comm):
+        audit_shared(comm)
+
+
+def audit_shared(comm: Comm) -> None:
+    """Count on all ranks; the first writes and prints, files first, since the reader of what is printed may leave."""
     parser = make_parser(first_look(None).get("model", DEFAULT))
     others, switches = split(vars(parser.parse_args()))
     args = argparse.Namespace(**others)
@@ -176,7 +188,8 @@ def main() -> None:
     found: dict[str, Any] = {}
     shown: list[str] = []
     files: dict[str, bytes] = {}
-    check_outputs(vars(args))
+    if comm.rank == 0:
+        check_outputs(vars(args))
     try:
         date_of(os.environ)
     except ValueError as error:  # said before anything is counted
@@ -184,12 +197,12 @@ def main() -> None:
     try:
         named = args.run_dir or ways_of(args) or {"variant", "preset"} & {*switches} or "model" in others
         if args.runs:
-            found = audit_runs(args, switches)
+            found = audit_runs(args, switches, comm)
             shown += run_lines(found)
             makers = (("html", runs_page), ("latex", runs_latex))
             files |= {name: make(found).encode() for name, make in makers if vars(args)[name]}
         elif named or args.html or args.latex or not args.paper:
-            found, lines, about = audit(args, switches)
+            found, lines, about = audit(args, switches, comm)
             lines = brief_lines(found) if is_quiet() else lines
             shown += [*lines, *(["", *about] if about else []), *([] if is_quiet() else ["", *made_lines(found)])]
             shown += rule_lines(list(found["rules"])) if is_verbose() else []
@@ -206,10 +219,15 @@ def main() -> None:
         raise UsageError(f"--prices: {error}") from None
     if args.json:
         files["json"] = json_bytes(found)
+    if comm.rank > 0:
+        return
     write_outputs(files, vars(args))
     print("\n".join(shown))
     for name in files:
         say(f"\nwrote {vars(args)[name]}")
+
+
+main.takes_ranks = True  # type: ignore[attr-defined]  # of a job that mpiexec started
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ from misnet.tools.benchmarks.kernels import DENSITIES
 from misnet.tools.benchmarks.pictures import plot_density
 from misnet.tools.benchmarks.turns import THREAD_VARIABLES, Worker, WorkerError, take_turns
 from misnet.tools.naming import Parser
+from misnet.tools.outputs import check_outputs, picture_file
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import UsageError, load_split, run_tool
 from misnet.training.run import load_model, read_config
@@ -65,7 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which compiles for minutes")
     parser.add_argument("--whole-only", action="store_true", help="leave out the layers and the sweeps")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw time against density into a PNG")
+    parser.add_argument("--picture", type=picture_file, metavar="FILE", help="draw time against density into a picture")
     return parser
 
 
@@ -179,6 +180,7 @@ def main() -> int:
             parser.error(f"--{name.replace('_', '-')}: expected at least 1, found {value}")
     if args.density is not None and not 0 < args.density < 1:
         parser.error(f"--density: expected a number between 0 and 1, found {args.density}")
+    check_outputs(vars(args))
     model, batch, what = network_and_batch(args)
     if args.peers:
         check_peer(model.config)

@@ -1,7 +1,8 @@
 """Compare runs: a table, their curves in one picture, and the spread over seeds.
 
 Takes run folders that tools/train.py wrote, and folders of several seeds. Runs that differ in the seed alone are one
-line. Energies are shown of runs with an audit.json, which tools/audit.py RUN --json RUN/audit.json writes.
+line. Energies are shown of runs with an audit.json, which tools/audit.py RUN --json RUN/audit.json writes; macro F1 of
+those with an evaluation.json of the last epoch, from tools/evaluate.py RUN --json RUN/evaluation.json.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
@@ -12,6 +13,7 @@ from pathlib import Path
 
 from misnet.tools.comparing import compare, report, write_reports
 from misnet.tools.naming import Parser
+from misnet.tools.outputs import picture_file
 from misnet.tools.seeds import SEEDS, folders_of
 from misnet.tools.toolkit import run_tool
 from misnet.training.results import read_result
@@ -29,7 +31,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, or folder of several seeds")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table, a row for each line")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure, those of each run too")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="draw the curves of all runs into a PNG")
+    parser.add_argument(
+        "--picture", type=picture_file, metavar="FILE", help="draw the curves of all runs: .png, .svg, .pdf or .jpg"
+    )
     return parser
 
 

@@ -52,6 +52,7 @@ class Group:
             found[f"best_epoch_{column}"] = [r.best[column] for r in self.results]
         for column in ("train_loss", "test_loss", "test_firing_rate"):
             found[column] = [r.last[column] for r in self.results]
+        found["macro_f1"] = [r.macro_f1 for r in self.results if r.macro_f1 is not None]
         for rule in RULES:
             found[f"energy_mj_{rule}"] = [r.energy[rule] for r in self.results if rule in r.energy]
         return {name: spread(values) for name, values in found.items() if values}
@@ -149,8 +150,21 @@ def cells(found: Comparison) -> list[list[str]]:
     rows = [group.figures() for group in found.groups]
     energies = [rule for rule in RULES if any(f"energy_mj_{rule}" in figures for figures in rows)]
     unit = energy_unit(of[f"energy_mj_{rule}"].mean for of in rows for rule in energies if f"energy_mj_{rule}" in of)
-    header = ["", "seeds", "parameters", *found.heads, "best", "firing rate", *(f"{rule} {unit}" for rule in energies)]
-    return [header, *(_line(group, found.heads, energies, unit) for group in found.groups)]
+    header = [
+        "",
+        "seeds",
+        "parameters",
+        *found.heads,
+        "best",
+        *(["macro F1"] if _has_f1(found) else []),
+        "firing rate",
+        *(f"{rule} {unit}" for rule in energies),
+    ]
+    return [header, *(_line(group, found.heads, energies, unit, _has_f1(found)) for group in found.groups)]
+
+
+def _has_f1(found: Comparison) -> bool:
+    return any(result.macro_f1 is not None for group in found.groups for result in group.results)
 
 
 def report(found: Comparison) -> str:
@@ -172,13 +186,17 @@ def words_on(found: Comparison) -> list[str]:
     parts = {group.results[0].judged_by for group in found.groups}
     chosen = "the test samples, which flatters it" if parts == {"test"} else "validation samples"
     chosen = "validation samples, or the test samples where there are none" if len(parts) > 1 else chosen
-    return [
+    lines = [
         "accuracies of each head in percent of the test samples after the last epoch, mean +- standard deviation over",
         f"the seeds; best: test accuracy of the first of them in the best epoch, chosen by {chosen}",
     ]
+    if _has_f1(found):
+        lines[-1] += ";"
+        lines.append("macro F1: in percent, of runs whose evaluation.json is of their last epoch")
+    return lines
 
 
-def _line(group: Group, heads: Sequence[str], energies: Sequence[str], unit: str) -> list[str]:
+def _line(group: Group, heads: Sequence[str], energies: Sequence[str], unit: str, f1: bool) -> list[str]:
     figures = group.figures()
 
     def cell(name: str, scale: float = 1, digits: int = 1) -> str:
@@ -194,13 +212,14 @@ def _line(group: Group, heads: Sequence[str], energies: Sequence[str], unit: str
         f"{group.parameters:,}",
         *(cell(f"test_accuracy_{head}", 100) for head in heads),
         cell(f"best_epoch_test_accuracy_{group.heads[0]}", 100),
+        *([cell("macro_f1", 100)] if f1 else []),
         cell("test_firing_rate", digits=3),
         *(cell(f"energy_mj_{rule}", 1 / ENERGY_UNITS[unit], 4) for rule in energies),
     ]
 
 
 def write_reports(found: Comparison, table: Path | None, everything: Path | None, picture: Path | None) -> list[Path]:
-    """Write a CSV with a row for each group, a JSON with every run too, and a PNG of the curves; return the paths."""
+    """Write a CSV with a row for each group, a JSON with every run too, a picture of the curves; return the paths."""
     if table is not None:
         write_file(table, _csv(found).encode())
     if everything is not None:
@@ -248,6 +267,7 @@ def _values(group: Group) -> Mapping[str, Any]:
                 "last": dict(r.last),
                 "best": dict(r.best),
                 "energy_mj": dict(r.energy),
+                "macro_f1": r.macro_f1,
             }
             for r in group.results
         ],

@@ -5,17 +5,21 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
 
 import argparse
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
-from misnet.datasets import BatchIterator, Prefetch
+from misnet.datasets import Prefetch
+from misnet.datasets.batching.in_turn import InTurn
 from misnet.models.contract import Model, Scores
 from misnet.tools.naming import Parser
 from misnet.tools.networks import trained_network
+from misnet.tools.outputs import picture_file
 from misnet.tools.parts import PARTS
+from misnet.tools.ranks import Watch, device_of_rank, job, refuse_other_work, share_cores, shown_by_first
 from misnet.tools.toolkit import (
     DATA,
     add_arithmetic_option,
@@ -24,14 +28,17 @@ from misnet.tools.toolkit import (
     arithmetic_from,
     complain,
     device_from,
-    progress,
     run_tool,
 )
 from misnet.training.plots import plot_confusion
 from misnet.training.recording import FiringRates
+from misnet.training.results import macro_f1
 from misnet.training.step import Totals, evaluate
 from snncore.backend import Array, asnumpy
 from snncore.files import json_bytes, replace_file
+from snncore.launcher import world
+from snncore.parallel import Comm
+from snncore.sharing import in_turn
 
 EXAMPLES = (
     ("the test samples with the last weights", "python tools/evaluate.py runs/first"),
@@ -50,7 +57,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
     parser.add_argument("--batch-size", type=int, default=32, help="samples at a time (default: 32)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to a JSON file")
-    parser.add_argument("--picture", type=Path, metavar="FILE", help="PNG to write (default: RUN_DIR/confusion.png)")
+    parser.add_argument(
+        "--picture", type=picture_file, metavar="FILE", help="file to draw into (default: RUN_DIR/confusion.png)"
+    )
     add_data_options(parser)
     add_device_options(parser)
     add_arithmetic_option(parser)
@@ -66,12 +75,13 @@ def class_table(labels: np.ndarray, predicted: np.ndarray, names: tuple[str, ...
     ]
 
 
-def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: FiringRates) -> str:
+def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: FiringRates, f1: float) -> str:
     """Return the text that is printed."""
     row = totals.row("test")
     lines = [f"{totals.samples} samples, loss {row['test_loss']:.4f}"]
     for head, text in model.heads.items():
         lines.append(f"accuracy, {text:<18} {100 * row[f'test_accuracy_{head}']:6.2f} %")
+    lines.append(f"macro F1, {next(iter(model.heads.values())):<18} {100 * f1:6.2f} %")
     lines.append(f"\n{'class':<20} {'samples':>8} {'precision':>10} {'recall':>8} {'F1':>8}")
     for r in table:
         shown = [f"{r[key]:.3f}" if r["samples"] else "-" for key in ("precision", "recall", "f1")]  # none: no figure
@@ -82,18 +92,8 @@ def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: Fir
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Evaluate, print and draw, and return the exit status: 1 if a file cannot be written."""
-    parser = make_parser()
-    args = parser.parse_args()
-    if args.batch_size < 1:
-        parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
-    device = device_from(vars(args))
-    summing = arithmetic_from(vars(args), device, args.run_dir)
-    model, data = trained_network(args.run_dir, args.checkpoint, args.split, vars(args))
-    model.to(device)
-    batches = Prefetch(BatchIterator(data, args.batch_size, shuffle=False))
-    shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
+def on_batch(model: Model, batch: Any, device: str) -> tuple[Totals, list[int], list[int]]:
+    """Return the totals of a batch, its labels, and what the first head says."""
     labels: list[int] = []
     predicted: list[int] = []
 
@@ -102,9 +102,43 @@ def main() -> int:
         verdict = next(iter(scores.values()))
         predicted.extend(asnumpy(verdict.data).argmax(axis=1).tolist())
 
-    rates = FiringRates()
-    with summing:
-        totals = evaluate(model, shown, device, seen=keep, rates=rates)
+    return evaluate(model, [batch], device, seen=keep), labels, predicted
+
+
+def main() -> int:
+    """Evaluate, print and draw, and return the exit status: 1 if a file cannot be written."""
+    comm = world()
+    with job(comm):
+        return evaluate_run(comm)
+
+
+def evaluate_run(comm: Comm) -> int:
+    """Evaluate on all ranks of a job, of which the first writes; batches are dealt to them in turn."""
+    parser = make_parser()
+    args = parser.parse_args()
+    if args.batch_size < 1:
+        parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
+    device = device_of_rank(comm, vars(args), device_from(vars(args)))
+    share_cores(comm)
+    summing = arithmetic_from(vars(args), args.run_dir)
+    model, data = trained_network(args.run_dir, args.checkpoint, args.split, vars(args))
+    refuse_other_work(comm, args, data, args.run_dir / f"{args.checkpoint}.safetensors")
+    model.to(device)
+    dealt = InTurn(data, args.batch_size, shuffle=False, rank=comm.rank, ranks=comm.size)
+    batches = Prefetch(dealt)
+    labels: list[int] = []
+    predicted: list[int] = []
+    totals, rates = Totals(), FiringRates()
+    with summing, Watch(comm), closing(batches.epoch(0)) as made:
+        shown = shown_by_first(comm, made, len(batches), args.split)
+        mine = (on_batch(model, batch, device) for batch in shown)
+        for of_batch, truths, guesses in in_turn(comm, dealt.batches, mine):
+            totals.join(of_batch)
+            labels += truths
+            predicted += guesses
+    if comm.rank > 0:
+        return 0
+    rates.add(totals.layers)
     truth, guess = np.array(labels), np.array(predicted)
     table = class_table(truth, guess, data.class_names)
     matrix = confusion_matrix(truth, guess, labels=range(len(data.class_names)))
@@ -113,6 +147,7 @@ def main() -> int:
     title = f"{model.config.title} on {data.name} {args.split}: {accuracy:.2f} %"
     figures = totals.row(args.split) | {
         "samples": totals.samples,
+        "macro_f1": macro_f1(matrix.tolist()),
         "classes": table,
         "confusion": matrix.tolist(),
         "firing_rates": rates.rates(),
@@ -122,7 +157,9 @@ def main() -> int:
         text = json_bytes(figures)
         status |= written(args.json, lambda path: replace_file(path, text))
     status |= written(picture, lambda path: plot_confusion(matrix, data.class_names, path, title))
-    print(report(model, totals, table, rates))  # once the files are there, though the reader may have left
+    print(
+        report(model, totals, table, rates, figures["macro_f1"])
+    )  # once the files are there, though the reader may have left
     if not status:
         print(f"\nconfusion matrix: {picture}")
     return status
@@ -135,6 +172,9 @@ def written(path: Path, write: Callable[[Path], None]) -> int:
     except OSError as error:
         return complain(f"{path}: cannot be written: {error.strerror or error}", DATA)
     return 0
+
+
+main.takes_ranks = True  # type: ignore[attr-defined]  # of a job that mpiexec started
 
 
 if __name__ == "__main__":

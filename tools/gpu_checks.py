@@ -86,6 +86,11 @@ def cases(channels: int, seed: int = 0) -> dict[str, Case]:
         "conv_backward_weight": Case("conv_backward_weight", (images, gy, (3, 3), *same), TOLERANCE),
         "conv_backward_input": Case("conv_backward_input", (gy, w, images.shape, *same), TOLERANCE),
     }
+    made |= {
+        "exact_conv_forward": Case("exact_conv_forward", (images, w, *same), EXACT),
+        "exact_conv_forward, floats": Case("exact_conv_forward", (gy, w, *same), EXACT),
+        "exact_linear_forward": Case("exact_linear_forward", (images, w[0, 0]), EXACT),
+    }
     for name, kind in SURROGATES.items():
         args = (gs, x, norm_fired, *norm, replace(firing, surrogate=kind()))
         made[f"batch_norm_lif_gradient_sums, {name}"] = Case("batch_norm_lif_gradient_sums", args, TOLERANCE)
@@ -203,14 +208,22 @@ def step_checks(device: str, samples: int = 4, steps: int = 3, train: Callable[.
 
 
 def event_checks(device: str) -> list[Outcome]:
-    """Check the event-driven convolution, which SNNCORE_KERNELS=event asks for."""
+    """Check the convolutions that SNNCORE_KERNELS=event asks for: by events, and the exact one that skips zeros."""
     from snncore.kernels.cuda import events
 
-    module = SimpleNamespace(conv_forward=events.events_forward, conv_backward_weight=events.events_backward_weight)
+    def exact_plain(*args: Any) -> Any:
+        with use_kernels("event"):
+            return cuda.exact_conv_forward(*args)
+
+    module = SimpleNamespace(
+        conv_forward=events.events_forward,
+        conv_backward_weight=events.events_backward_weight,
+        exact_conv_forward=exact_plain,
+    )
     outcomes = []
     for channels in (1, 33, 64):
         made = cases(channels)
-        for name in ("conv_forward", "conv_backward_weight"):
+        for name in ("conv_forward", "conv_backward_weight", "exact_conv_forward"):
             full, case = f"{name} from events ({channels} channels)", made[name]
             outcomes.append(guarded(full, lambda n=full, c=case: run_case(n, c, module, device)))  # type: ignore[misc]
     return outcomes

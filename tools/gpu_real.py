@@ -25,7 +25,7 @@ from misnet.tools.gpu_checks import (
     guarded,
 )
 from misnet.tools.roofline import Layer
-from snncore import Tensor, no_grad, observe, to_device
+from snncore import Tensor, arithmetic, no_grad, observe, to_device
 from snncore.backend import array_module, asnumpy
 from snncore.firing import Firing
 from snncore.kernels import cuda, reference
@@ -116,6 +116,28 @@ def conv_cases(layer: Layer, device: str) -> dict[str, Case]:
     return made
 
 
+def exact_cases(layer: Layer, device: str) -> dict[str, Case]:
+    """Return cases of exact sums: of spikes, of large ones, and of an analog first layer; every bit must be right."""
+    rng = np.random.default_rng(5)
+    images = (layer.timesteps * layer.samples, layer.size, layer.size)
+    x = to_device((rng.random((*images, layer.inputs), np.float32) < 0.15).astype(np.uint8), device)
+    analog = to_device(rng.standard_normal((*images, 3), np.float32), device)
+
+    def weights(*shape: int) -> Any:
+        return to_device(rng.standard_normal((*shape, layer.outputs), np.float32), device)
+
+    made = {
+        f"exact_conv_forward, {name}": Case(
+            "exact_conv_forward", (x, weights(*kernel, layer.inputs), stride, padding), EXACT
+        )
+        for name, (kernel, stride, padding) in LAYERS.items()
+    }
+    kernel, *same = LAYERS["3 x 3"]
+    made["exact_conv_forward, floats"] = Case("exact_conv_forward", (analog, weights(*kernel, 3), *same), EXACT)
+    made["exact_linear_forward, up to 255"] = Case("exact_linear_forward", (x * 255, weights(layer.inputs)), EXACT)
+    return made
+
+
 def compare(name: str, case: Case, module: Any, wide: bool) -> Outcome:
     """Compare a kernel with the reference, both on the device; wide: the reference in float64."""
     args = tuple(a.astype(np.float64) if wide and getattr(a, "dtype", None) == np.float32 else a for a in case.args)
@@ -127,7 +149,7 @@ def compare(name: str, case: Case, module: Any, wide: bool) -> Outcome:
 def real_checks(layer: Layer, device: str, module: Any = cuda) -> Iterator[Outcome]:
     """Check every kernel on one real layer."""
     where = f"{layer.samples} x {layer.size} x {layer.size} x {layer.outputs}, T={layer.timesteps}"
-    for made, wide in ((neuron_cases, False), (conv_cases, True)):
+    for made, wide in ((neuron_cases, False), (conv_cases, True), (exact_cases, False)):
         for name, case in made(layer, device).items():
             full = f"{name} ({where})"
             yield guarded(full, lambda n=full, c=case, w=wide: compare(n, c, module, w))  # type: ignore[misc]
@@ -195,19 +217,22 @@ def other_checks(device: str, entries: int) -> list[Outcome]:
 
 
 def spikes_of(model: MISNet, streams: list[Any]) -> list[np.ndarray]:
-    """Return every array of spikes that a forward pass makes, in order, on the host."""
+    """Return every array of spikes that a forward pass makes, in order, then the scores; on the host."""
     seen: list[np.ndarray] = []
 
     def keep(function: Any, inputs: tuple, outputs: tuple) -> None:
         seen.extend(asnumpy(y) for y in outputs if getattr(y, "dtype", None) == np.uint8)
 
     with no_grad(), observe(keep):
-        model(*map(Tensor, streams))
-    return seen
+        scores = model(*map(Tensor, streams))
+    return [*seen, *(asnumpy(x.data) for x in scores.values())]
 
 
-def spike_check(config: MISNetConfig, samples: int, device: str) -> Outcome:
-    """Compare every spike of a forward pass in evaluation mode with the CPU's; the running statistics are trained."""
+def spike_check(config: MISNetConfig, samples: int, device: str, choice: str = "float32") -> Outcome:
+    """Compare every spike of a forward pass in evaluation mode with the CPU's; the running statistics are trained.
+
+    choice: of the arithmetic. In exact arithmetic, no spike and no bit of the scores may differ.
+    """
     *streams, _ = batches(config, samples, 1)[0]
     model = MISNet(config, seed=3)
     model.train()
@@ -215,12 +240,16 @@ def spike_check(config: MISNetConfig, samples: int, device: str) -> Outcome:
         for _ in range(3):
             spikes_of(model, streams)
         model.eval()
-        expected = spikes_of(model, streams)
+        with arithmetic(choice):
+            expected = spikes_of(model, streams)
     twin = MISNet(config, seed=3)
     twin.load_state_dict(model.state_dict())
     twin = twin.to(device)
     twin.eval()
-    got = spikes_of(twin, [to_device(x, device) for x in streams])
+    with arithmetic(choice):
+        got = spikes_of(twin, [to_device(x, device) for x in streams])
+    scores = [(x, y) for x, y in zip(expected, got, strict=True) if x.dtype != np.uint8]
+    expected, got = expected[: -len(scores)], got[: -len(scores)]
     places = sum(x.size for x in expected)
     fired = sum(int(np.count_nonzero(x)) for x in expected)
     differ = [int(np.count_nonzero(a != b)) for a, b in zip(expected, got, strict=True)]
@@ -228,4 +257,8 @@ def spike_check(config: MISNetConfig, samples: int, device: str) -> Outcome:
     where = "" if first is None else f"; first in array {first} of {len(differ)}, {differ[first]} there"
     name = f"spikes of MISNet-{config.variant} {config.size} x {config.size} as on the CPU"
     said = f"{sum(differ)} of {places} places differ, {fired} fire{where}"
+    if choice == "exact":
+        same = all(x.tobytes() == y.tobytes() for x, y in scores)
+        said = f"{said}; scores {'the same to the bit' if same else 'differ'}; none may"
+        return Outcome(f"{name}, in exact arithmetic", fired > 0 and not sum(differ) and same, said)
     return Outcome(name, fired > 0 and share <= 1e-3, f"{said}; may be 1e-03 of them (0 where both convolve exactly)")

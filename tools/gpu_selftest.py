@@ -28,6 +28,7 @@ from misnet.tools.toolkit import UsageError, add_device_options, device_from, ru
 from misnet.training.recording import peak_memory_mib
 from snncore.backend import BackendError, cupy_module
 from snncore.files import replace_file
+from snncore.kernels.choice import ARITHMETICS
 
 
 def describe_machine(cupy: Any, index: int) -> str:
@@ -113,7 +114,9 @@ def main() -> int:
     add(check_lines(outcomes))
     more = [*real_checks(layer, device), *other_checks(device, 5000 if quick else 7_000_001)]
     network, samples = (small_config(), 2) if quick else (MISNetConfig(size=16), 8)
-    more.append(guarded("spikes as on the CPU", lambda: spike_check(network, samples, device)))
+    for choice in ARITHMETICS:
+        name = f"spikes as on the CPU, {choice}"
+        more.append(guarded(name, lambda c=choice: spike_check(network, samples, device, c)))  # type: ignore[misc]
     add(check_lines(more))
     outcomes += more
     if not options["no_timings"]:

@@ -4,19 +4,19 @@
 #
 #   tools/gpu_session.sh [A|B|AB|P] [OUT]
 #
-# A (at most 8 minutes, 9 with DATA): kernels and training on the card, whole steps beside PyTorch. B (at most 8): ncu
+# A (at most 9 minutes, 10 with DATA): kernels and training on the card, whole steps beside PyTorch. B (at most 8): ncu
 # and compute-sanitizer, the slow racecheck last. P (about 1): versions and the profile of a step only. OUT: folder for
 # report.txt, logs.txt and what the steps write (default: gpu_session). No step's failure stops the next; the exit
 # status is 1 if one failed, 2 if there is no card.
 # PYTHON: the interpreter (default: python3). DATA: folder with mnist/ and fsdd/, for the run on files; without it that
 # run is left out. CASES: SIZExSAMPLES,... of the whole steps (default: 32x32; more need more than the step's limit).
-# BUDGET: seconds for all steps together; what does not fit is left out (default: 1020).
+# BUDGET: seconds for all steps together; what does not fit is left out (default: 1080).
 set -u
 PARTS=${1:-AB}
 OUT=${2:-${OUT:-gpu_session}}
 PYTHON=${PYTHON:-python3}
 DATA=${DATA:-}
-BUDGET=${BUDGET:-1020}
+BUDGET=${BUDGET:-1080}
 case $PARTS in
   A | B | AB | P) ;;
   *) echo "usage: tools/gpu_session.sh [A|B|AB|P] [OUT]; found part $PARTS" >&2; exit 2 ;;
@@ -113,6 +113,22 @@ sys.exit(bool(wrong))
 P
 }
 
+# a run in exact arithmetic on the card, then its evaluation there and on the CPU: every figure of it
+exact() {
+  local device
+  train --variant S --size 16 --limit-train 64 --limit-eval 64 --epochs 1 --arithmetic exact \
+    --output-dir "$WORK/exact" || return
+  for device in cuda cpu; do
+    "$PYTHON" tools/evaluate.py "$WORK/exact" --device "$device" --json "$WORK/exact_$device.json" || return
+  done
+  if [ "$(<"$WORK/exact_cuda.json")" != "$(<"$WORK/exact_cpu.json")" ]; then
+    echo "error: the figures differ:"
+    cat "$WORK/exact_cuda.json" "$WORK/exact_cpu.json"
+    return 1
+  fi
+  echo "both evaluations: every digit of their figures the same"
+}
+
 kernel_tests() {
   # -W default: a note of another library must not fail what is tested here. test_compile.py needs no card.
   "$PYTHON" -m pytest tests/snncore/kernels/cuda -q -W default -p no:cacheprovider --maxfail=40 --tb=short \
@@ -140,8 +156,9 @@ profile() { "$PYTHON" tools/gpu_profile.py step "$@"; }
 
 part_a() {
   # the compiled kernels of the CPU, which the self-test compares with, take a minute to compile: meanwhile
-  timeout -k 5 120 "$PYTHON" tools/train.py --device cpu --variant XS --size 16 --epochs 1 \
-    --limit-train 32 --limit-eval 32 --output-dir "$WORK/warm" >"$WORK/warm.log" 2>&1 &
+  timeout -k 5 200 bash -c 'for sums in float32 exact; do "$PYTHON" tools/train.py --device cpu --variant XS --size 16 \
+    --epochs 1 --limit-train 32 --limit-eval 32 --arithmetic $sums --output-dir "$WORK/warm_$sums" || exit; done' \
+    >"$WORK/warm.log" 2>&1 &
   local warming=$!
   step "kernels on the card, against the reference" 90 25 kernel_tests
   step "training on dialpad, MISNet-S, 3 epochs" 50 6 train --variant S --epochs 3 --output-dir "$WORK/dialpad"
@@ -152,6 +169,9 @@ part_a() {
   step "whole steps, ours and PyTorch's" 80 20 "$PYTHON" tools/gpu_steps.py --cases "${CASES:-32x32}"
   step "steps as a CUDA graph, to the bit those launched one by one" 40 8 "$PYTHON" tools/gpu_steps.py \
     --cuda-graph on --cases 32x32
+  step "evaluation in exact arithmetic, on the card and on the CPU" 30 6 exact
+  step "steps in exact arithmetic, launched and as a CUDA graph" 30 8 env SNNCORE_ARITHMETIC=exact \
+    "$PYTHON" tools/gpu_steps.py --cuda-graph on --cases 32x32
   if [ -n "$DATA" ]; then
     step "training on mnist-fsdd, as in the README" 60 5 train --dataset mnist-fsdd --data-dir "$DATA" --variant XS \
       --size 16 --timesteps 4 --epochs 8 --limit-train 1600 --limit-eval 500 --output-dir "$WORK/mnist-fsdd"
@@ -169,7 +189,7 @@ part_b() {
 
 # for the shells that `step` starts
 export PYTHON DATA WORK
-export -f versions train twice same kernel_tests counters sanitizer profile
+export -f versions train twice same exact kernel_tests counters sanitizer profile
 case $PARTS in *[AB]* | P) step "versions" 30 20 versions ;; esac
 case $PARTS in *A*) part_a ;; esac
 case $PARTS in *B*) part_b ;; esac

@@ -14,6 +14,7 @@ from snncore import to_device
 from snncore.backend import Array
 from snncore.firing import Firing
 from snncore.kernels import cuda
+from snncore.kernels.choice import use_kernels
 from snncore.kernels.cuda import events, optim
 from snncore.kernels.cuda.spikes import count_spikes
 
@@ -134,6 +135,8 @@ def calls(made: dict[str, Array]) -> dict[str, Callable[[], Any]]:
         "convolution, gradient of input": lambda: cuda.conv_backward_input(gy, w, images.shape, *same),
         "convolution forward, events": lambda: events.events_forward(images, w, *same),
         "convolution, gradient of weights, events": lambda: events.events_backward_weight(images, gy, (3, 3), *same),
+        "convolution forward, exact, tensor cores": lambda: cuda.exact_conv_forward(images, w, *same),
+        "convolution forward, exact, plain": lambda: plainly(cuda.exact_conv_forward, images, w, *same),
         "compact_events": lambda: events.compact_events(images),
         "bn_moments": lambda: cuda.batch_norm_statistics(x),
         "bn_forward": lambda: cuda.batch_norm_forward(x, *norm),
@@ -154,10 +157,18 @@ def calls(made: dict[str, Array]) -> dict[str, Callable[[], Any]]:
     }
 
 
+def plainly(run: Callable[..., Any], *args: Any) -> Any:
+    """Return run(*args) by the kernels that skip what did not fire."""
+    with use_kernels("event"):
+        return run(*args)
+
+
 SUMS = {  # rows of the roofline that run in one call
     "convolution forward, dense": ("gather_columns", "product of matrices (cuBLAS)"),
     "convolution, gradient of weights, dense": ("gather_columns", "product of matrices (cuBLAS)"),
     "convolution, gradient of input": ("gather_gradients", "product of matrices (cuBLAS)"),
+    "convolution forward, exact, tensor cores": ("exact_pack", "exact_mma"),
+    "convolution forward, exact, plain": ("exact_pack", "exact_sums"),
     "convolution forward, events": ("compact_events", "conv_events"),
     "convolution, gradient of weights, events": ("compact_events", "conv_events_weight"),
 }

@@ -1,5 +1,6 @@
 """The files that an audit writes, seen to before anything is counted: each of its own, where it can be written."""
 
+import argparse
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,11 +8,12 @@ from typing import Any
 
 from misnet.datasets import DataError
 from misnet.models.options import option_of
+from misnet.pictures import format_of
 from misnet.tools.toolkit import UsageError
 from snncore.energy import TABLES
 from snncore.files import is_device, replace_file
 
-__all__ = ["check_output", "check_outputs", "write_outputs"]
+__all__ = ["check_output", "check_outputs", "picture_file", "write_outputs"]
 
 OUTPUTS = ("json", "html", "latex", "nir_table", "picture")
 INPUTS = ("layers", "spikes", "nir", "inputs", "prices")
@@ -45,6 +47,15 @@ def check_output(option: str, path: Path) -> None:
         raise DataError(f"{option}: expected a file in a folder that exists, found {path}")
     if not os.access(path.parent, os.W_OK):
         raise DataError(f"{option}: expected a file in a folder that can be written to, found {path}")
+
+
+def picture_file(text: str) -> Path:
+    """Return the path of an option that takes a picture; an ending of no known format is wrong usage of the option."""
+    try:
+        format_of(Path(text))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return Path(text)
 
 
 def write_outputs(contents: Mapping[str, bytes], given: Mapping[str, Any]) -> None:

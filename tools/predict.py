@@ -27,13 +27,14 @@ from misnet.audit.provenance import date_of, made_by, price_values
 from misnet.datasets import BatchIterator, DataError
 from misnet.datasets.formats.files import printable
 from misnet.models.contract import Model, sizes, take
+from misnet.pictures import format_of
 from misnet.predicting.energy import energy_lines, energy_of
 from misnet.predicting.text import clip_lines, score_lines, timestep_lines
 from misnet.predicting.verdict import Verdict, deciding, verdict_of
 from misnet.tools.clips import Asked, asked_of, class_names_of
 from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose, say
 from misnet.tools.naming import Parser, called
-from misnet.tools.outputs import check_outputs, write_outputs
+from misnet.tools.outputs import check_outputs, picture_file, write_outputs
 from misnet.tools.parts import PARTS
 from misnet.tools.toolkit import (
     DATA,
@@ -104,7 +105,10 @@ def make_parser() -> argparse.ArgumentParser:
     out = parser.add_argument_group("output")
     out.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every clip to a JSON file")
     out.add_argument(
-        "--picture", type=Path, metavar="FILE", help="draw what the network is given and says of it: a PNG"
+        "--picture",
+        type=picture_file,
+        metavar="FILE",
+        help="draw what the network is given and says of it: .png, .svg, .pdf or .jpg",
     )
     add_loudness_options(parser, "the verdict on each clip", "everything of each clip, though there are several")
     add_device_options(parser)
@@ -137,7 +141,7 @@ def main() -> int:
     check_outputs(vars(args))
     device = device_from(vars(args))
     source = read_source(Path(place), args.checkpoint)
-    summing = arithmetic_from({"arithmetic": source.arithmetic} | vars(args), device)
+    summing = arithmetic_from({"arithmetic": source.arithmetic} | vars(args))
     asked, reading = asked_of(args, names, source)
     check_unlike(args, asked)
     model = source.network()
@@ -163,7 +167,9 @@ def main() -> int:
         answer = answers[0]
         shown = printable(" + ".join(Path(part).name for part in answer.asked.name.split(" + ")))
         title = f"{shown}: {names_of[answer.verdict.label]} ({model.config.title})"
-        files["picture"] = clip_picture(title, answer.inputs, answer.verdict, names_of, model.heads)
+        files["picture"] = clip_picture(
+            title, answer.inputs, answer.verdict, names_of, model.heads, format_of(args.picture)
+        )
     write_outputs(files, vars(args))
     if lines := lines_of(answers, model, source, is_verbose() or len(asked) == 1):
         print("\n".join(lines))

@@ -34,6 +34,8 @@ from misnet.datasets.prepared.summary import grouped, is_missing, write_all
 from misnet.datasets.registry import REGISTRY, data_splits
 from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose, no_bar, say
 from misnet.tools.naming import Parser, called
+from misnet.tools.outputs import check_output, picture_file
+from misnet.tools.ranks import Watch, job, refuse_ranks, refuse_strangers
 from misnet.tools.toolkit import (
     DATA,
     STOPPED,
@@ -44,6 +46,8 @@ from misnet.tools.toolkit import (
     run_tool,
     wrong_usage,
 )
+from snncore.launcher import world
+from snncore.parallel import Comm
 
 EXAMPLES = (
     ("fetch the files, after a question", "python tools/prepare.py mnist-fsdd --data-dir DIR --download"),
@@ -74,7 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     some = f"fetch the files into --data-dir, after a question; offered for {', '.join(DOWNLOADS)}"
     what.add_argument("--download", action="store_true", help=some)
     what.add_argument("--verify", type=Path, metavar="CACHE", help="read a cache whole and compare it with its hashes")
-    what.add_argument("--preview", type=Path, metavar="FILE", help="draw samples of each class into a PNG")
+    what.add_argument("--preview", type=picture_file, metavar="FILE", help="draw samples of each class into a picture")
     what.add_argument("--check", action="store_true", help="go through all samples, and prepare only if they are clean")
     what.add_argument("--output-dir", type=Path, metavar="CACHE", help="folder to fill with decoded arrays")
     how = parser.add_argument_group("samples")
@@ -86,9 +90,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs",
         type=int,
-        default=processors(),
         metavar="N",
-        help="processes (default: one per processor, here %(default)s)",
+        help=f"processes of each rank (default: one per processor, here {processors()}, which ranks share)",
     )
     return parser
 
@@ -101,8 +104,8 @@ def processors() -> int:
 class Bars:
     """A progress bar for each split, where standard error is a terminal; called with split, done and total."""
 
-    def __init__(self, verb: str) -> None:
-        self.verb, self.split, self.bar = verb, "", None
+    def __init__(self, verb: str, comm: Comm) -> None:
+        self.verb, self.split, self.bar, self.hidden = verb, "", None, comm.rank > 0
 
     def __call__(self, split: str, done: int, total: int) -> None:
         """Show that `done` of `total` samples are done."""
@@ -111,7 +114,9 @@ class Bars:
         if split != self.split:
             self.close()
             self.split = split
-            self.bar = tqdm(total=total, initial=done, desc=f"{self.verb} {split}", unit="sample", disable=no_bar())
+            self.bar = tqdm(
+                total=total, initial=done, desc=f"{self.verb} {split}", unit="sample", disable=self.hidden or no_bar()
+            )
         self.bar.update(done - self.bar.n)
 
     def close(self) -> None:
@@ -187,9 +192,9 @@ def summary(folder: Path, manifest: Manifest, decoded: int, seconds: float, jobs
     return "\n".join(lines)
 
 
-def fill(args: argparse.Namespace, request: Request) -> int:
+def fill(args: argparse.Namespace, request: Request, comm: Comm) -> int:
     """Prepare the cache and return the exit status."""
-    bars, stop, before = Bars("decoding"), StopRequest("the samples under way"), {}
+    bars, stop, before = Bars("decoding", comm), StopRequest("the samples under way"), {}
 
     def advance(split: str, done: int, total: int) -> None:
         before.setdefault(split, done)
@@ -197,13 +202,13 @@ def fill(args: argparse.Namespace, request: Request) -> int:
 
     started = time.perf_counter()
     try:
-        manifest = prepare(args.output_dir, request, jobs=args.jobs, stop=stop, advance=advance)
+        manifest = prepare(args.output_dir, request, jobs=args.jobs, stop=stop, advance=advance, comm=comm)
     except Interrupted as stopped:
-        return complain(f"{stopped}; go on with the same command", STOPPED)
+        return complain(f"{stopped}; go on with the same command", STOPPED) if comm.rank == 0 else STOPPED
     finally:
         bars.close()
     decoded = sum(r.samples for r in manifest.splits.values()) - sum(before.values())
-    print(summary(args.output_dir, manifest, decoded, time.perf_counter() - started, args.jobs))
+    print(summary(args.output_dir, manifest, decoded, time.perf_counter() - started, sum(comm.exchange(args.jobs))))
     return 0
 
 
@@ -228,16 +233,29 @@ def download(args: argparse.Namespace) -> int:
 
 def main() -> int:
     """Verify, draw, check and prepare, whatever is asked for; return the exit status."""
+    comm = world()
+    with job(comm):
+        return do_all(comm)
+
+
+def do_all(comm: Comm) -> int:
+    """Do what is asked for, checking and decoding with all ranks of a job, of which the first writes."""
     parser = make_parser()
     args = parser.parse_args()
     if not (args.download or args.verify or args.preview or args.check or args.output_dir):
         parser.error(
             "expected at least one of --download, --preview FILE, --check, --output-dir CACHE and --verify CACHE"
         )
+    one = {f"--{name}": getattr(args, name) for name in ("download", "verify", "preview")}
+    refuse_ranks(comm, one, "ranks share --check and --output-dir")
+    if args.jobs is None:
+        args.jobs = max(1, processors() // comm.local_size)
     if args.jobs < 1:
         raise UsageError(f"--jobs: expected at least 1, found {args.jobs}")
     if args.seed < 0:
         raise UsageError(f"--seed: expected an integer of at least 0, found {args.seed}")
+    if args.preview:
+        check_output("--preview", args.preview)
     options: dict[str, Any] = dict(getattr(args, "data_options", {}))
     bad = options.pop("on_bad_sample", "error")
     if bad not in ("error", "skip"):
@@ -245,7 +263,8 @@ def main() -> int:
     if args.download and (status := download(args)):
         return status
     request = Request(args.name, args.data_dir, args.timesteps, args.size, args.seed, options, bad)
-    with wrong_usage(options):
+    refuse_strangers(comm, {"options": {name: str(value) for name, value in vars(args).items() if name != "jobs"}})
+    with Watch(comm, "The same command goes on"), wrong_usage(options):
         if args.verify:
             print(f"{args.verify}: {verify_cache(args.verify, args.name)} bytes, as they were written")
         if args.preview:
@@ -253,15 +272,19 @@ def main() -> int:
             splits = [lenient.load(split) for split in data_splits(args.name)]
             print(f"{args.preview}: {draw_preview(splits, args.preview, seed=args.seed)} samples")
         if args.check:
-            bars = Bars("checking")
-            report = check(request, jobs=args.jobs, advance=bars)
+            bars = Bars("checking", comm)
+            report = check(request, jobs=args.jobs, advance=bars, comm=comm)
             bars.close()
             text = report_text(report)
             print(text.splitlines()[-1] if is_quiet() else text)
-            keep_all(report)
+            if comm.rank == 0:
+                keep_all(report)
             if report.problems:
                 return DATA
-        return fill(args, request) if args.output_dir else 0
+        return fill(args, request, comm) if args.output_dir else 0
+
+
+main.takes_ranks = True  # type: ignore[attr-defined]  # of a job that mpiexec started
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
-"""Training that a launcher started as several processes: who speaks and writes, who is refused, how a job ends."""
+"""Commands that a launcher started as several processes: who speaks, who is refused, how a job ends."""
 
+import argparse
 import contextlib
 import hashlib
 import os
@@ -8,52 +9,39 @@ import subprocess
 import sys
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from misnet.datasets import DataError
+from misnet.datasets import DataError, Dataset
+from misnet.datasets.batching.hang import in_time
 from misnet.models.config import ConfigError
-from misnet.tools.toolkit import DATA, STOPPED, USAGE, UsageError, device_of
-from misnet.training import witness
-from misnet.training.journal import Journal
+from misnet.tools import witness
+from misnet.tools.toolkit import DATA, STOPPED, USAGE, UsageError, device_of, progress
 from misnet.training.machine import machine
 from misnet.training.step import Diverged
 from snncore import BackendError, CheckpointError
 from snncore.backend import cupy_module, memory_message
-from snncore.parallel import Comm, CommError, NCCLComm
+from snncore.files import sha256_of
+from snncore.nccl import NCCLComm
+from snncore.parallel import Comm, CommError
 
 __all__ = [
-    "Silent",
     "Watch",
-    "describe_sharing",
     "device_of_rank",
     "job",
+    "over_nccl",
+    "refuse_other_work",
+    "refuse_ranks",
     "refuse_strangers",
     "share_cores",
-    "synchronises",
+    "shown_by_first",
+    "take_card",
 ]
 
-FEW = 16  # samples of a rank below which its own batch statistics are too noisy to train with (Wu and He 2018, Fig. 1)
 WITNESS = Path(witness.__file__)
 GRACE = 1.0  # seconds that other ranks wait before they speak: what all found is said once, by rank 0
 SAID = (UsageError, ConfigError, BackendError, DataError, CheckpointError, Diverged, CommError, OSError)
-
-
-class Silent(Journal):
-    """The journal of a rank that says and writes nothing."""
-
-    def log(self, line: str, result: bool = False) -> None:
-        """Say nothing."""
-
-    def warn(self, line: str) -> None:
-        """Say nothing."""
-
-    def curves(self, rows: Any, heads: Any) -> None:
-        """Draw nothing."""
-
-    def weights(self, epoch: int, model: Any) -> None:
-        """Write nothing."""
 
 
 @contextlib.contextmanager
@@ -88,6 +76,13 @@ def _reason(error: BaseException) -> tuple[str, int]:
         return str(error), USAGE if isinstance(error, UsageError | ConfigError | BackendError) else DATA
     traceback.print_exc()
     return f"{type(error).__name__}: {error}", DATA
+
+
+def refuse_ranks(comm: Comm, given: dict[str, Any], why: str) -> None:
+    """Raise UsageError if several ranks were asked for what one process does; given: options and whether they are."""
+    for option, asked in given.items():
+        if comm.size > 1 and asked:
+            raise UsageError(f"{option}: expected one process, found {comm.size} ranks; {why}")
 
 
 def code_digests() -> dict[str, str]:
@@ -127,15 +122,31 @@ def refuse_strangers(comm: Comm, card: dict[str, Any]) -> None:
                     )
 
 
+def refuse_other_work(comm: Comm, args: argparse.Namespace, data: Dataset, weights: Path | None = None) -> None:
+    """Raise UsageError, on every rank, unless all have the same program, options, data and weights."""
+    if comm.size > 1:
+        options = {name: str(value) for name, value in vars(args).items()}
+        card: dict[str, Any] = {"options": options, "data": {f"{data.name} {data.split}": data.fingerprint()}}
+        refuse_strangers(comm, card | ({"weights": {str(weights): sha256_of(weights)}} if weights else {}))
+
+
+def shown_by_first(comm: Comm, batches: Iterable[Any], total: int, text: str) -> Iterable[Any]:
+    """Return the batches of this rank, with a progress bar on the first and a clock where several wait for each."""
+    if comm.size > 1:
+        batches = in_time(batches, comm, text)
+    return batches if comm.rank > 0 else progress(batches, total=total, initial=0, text=text)
+
+
 class Watch:
-    """Starts a process (`witness`) on each host that looks, while a job trains, whether all ranks of the host live.
+    """Starts a process (`witness`) on each host that looks, while a job works, whether all ranks of the host live.
 
     It names one that ends without a word, and ends the others. Where a system has no handles of processes (pidfd:
     Linux), that is left to the launcher. A rank that fails with an error says so itself.
+    log: a file that gets the line too. advice: what the user can do then.
     """
 
-    def __init__(self, comm: Comm, folder: Path) -> None:
-        self.comm, self.folder = comm, folder
+    def __init__(self, comm: Comm, advice: str = "", log: Path | None = None) -> None:
+        self.comm, self.advice, self.log = comm, advice, log
         self.places: list[tuple[int, str]] = comm.exchange((os.getpid(), socket.gethostname()))
         self.witness: subprocess.Popen | None = None
 
@@ -147,10 +158,10 @@ class Watch:
         if self.comm.size > 1 and self.comm.local_rank == 0 and hasattr(os, "pidfd_open"):
             host = self.places[self.comm.rank][1]
             pids = [f"{rank}:{pid}" for rank, (pid, other) in enumerate(self.places) if other == host]
-            log = str((self.folder / "run.log").absolute())
+            log = "" if self.log is None else str(self.log.absolute())
             with contextlib.suppress(OSError):  # no room for another process: the launcher is left
                 self.witness = subprocess.Popen(
-                    [sys.executable, "-I", "-S", str(WITNESS), log, host, str(self.comm.size), *pids],
+                    [sys.executable, "-I", "-S", str(WITNESS), log, self.advice, host, str(self.comm.size), *pids],
                     stdin=subprocess.PIPE,
                     stdout=subprocess.DEVNULL,
                     start_new_session=True,  # what ends the ranks does not end it
@@ -165,27 +176,34 @@ class Watch:
             self.witness.wait()
 
 
-def describe_sharing(comm: Comm, batch: int, synchronised: bool) -> str:
-    """Return words on how ranks share a batch."""
-    norms = "of all ranks together" if synchronised else "of each rank by itself"
-    return f"{comm.size} ranks, {batch / comm.size:g} of {batch} samples a step each, batch norm {norms}"
+def device_of_rank(comm: Comm, options: dict[str, Any], device: str) -> str:
+    """Return the device of this rank, made the current one: cards of a host are dealt out in turn."""
+    if comm.size == 1 or device == "cpu" or options.get("device", "auto") not in ("auto", "cuda"):
+        return device
+    cards = cupy_module().cuda.runtime.getDeviceCount()
+    return device_of(f"cuda:{comm.local_rank % cards}", options.get("memory_limit"), options.get("tf32", False))
 
 
-def synchronises(asked: bool | None, batch: int, comm: Comm) -> bool:
-    """Whether batch norms are synchronised: as asked, or else with less than 16 samples a rank."""
-    return comm.size > 1 and (batch / comm.size < FEW if asked is None else asked)
+def take_card(comm: Comm) -> None:
+    """Let the processes that this rank starts see one card: those of a host are dealt out in turn."""
+    if comm.local_size == 1:
+        return
+    try:
+        count = cupy_module().cuda.runtime.getDeviceCount()
+    except (BackendError, RuntimeError):  # no GPU here
+        return
+    cards = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if "CUDA_VISIBLE_DEVICES" in os.environ else []
+    cards = cards or [str(k) for k in range(count)]
+    os.environ["CUDA_VISIBLE_DEVICES"] = cards[comm.local_rank % len(cards)]
 
 
-def device_of_rank(comm: Comm, options: dict[str, Any], device: str) -> tuple[Comm, str]:
-    """Return the ranks, over NCCL on GPUs, and the device of this one: cards of a host are dealt out in turn."""
+def over_nccl(comm: Comm, device: str) -> Comm:
+    """Return the ranks, over NCCL on GPUs."""
     if comm.size == 1 or device == "cpu":
-        return comm, device
-    if options["device"] in ("auto", "cuda"):
-        cards = cupy_module().cuda.runtime.getDeviceCount()
-        device = device_of(f"cuda:{comm.local_rank % cards}", options["memory_limit"], options["tf32"])
+        return comm
     from mpi4py import MPI
 
-    return NCCLComm(MPI.COMM_WORLD), device
+    return NCCLComm(MPI.COMM_WORLD)
 
 
 def share_cores(comm: Comm) -> int:

@@ -25,7 +25,7 @@ from misnet.tools.subjects import BATCH, run_subject
 from misnet.tools.toolkit import arithmetic_from, device_of, progress
 from misnet.training.folder import read_config, write_file
 from misnet.training.recording import FiringRates
-from misnet.training.results import Result, read_result
+from misnet.training.results import Result, macro_f1, macro_f1_of, read_result
 from misnet.training.selection import Row
 from misnet.training.step import evaluate
 from snncore.backend import Array, asnumpy
@@ -59,10 +59,12 @@ class Predictions:
         """Return samples, a row a class and the confusion matrix, as tools/evaluate.py writes them."""
         names = names or [str(k) for k in range(self.classes)]
         truth, guess = np.array(self.truth), np.array(self.guess)
+        confusion = confusion_matrix(truth, guess, labels=range(len(names))).tolist()
         return {
             "samples": len(truth),
+            "macro_f1": macro_f1(confusion),
             "classes": class_table(truth, guess, tuple(names)),
-            "confusion": confusion_matrix(truth, guess, labels=range(len(names))).tolist(),
+            "confusion": confusion,
         }
 
 
@@ -109,9 +111,10 @@ def read_run(folder: Path, args: argparse.Namespace, command: str) -> RunReport:
 
 
 def _with_energies(run: RunReport, energies: dict[str, float]) -> RunReport:
-    """The energies that groups are compared by are those of the audit on the page, not of an older file."""
+    """The energies and macro F1 that groups are compared by are those on the page, not of an older file."""
     if run.result is not None:
-        run.result = replace(run.result, energy=energies)
+        f1 = None if run.evaluation is None else macro_f1_of(run.evaluation, run.result)
+        run.result = replace(run.result, energy=energies, macro_f1=f1)
     return run
 
 
@@ -226,7 +229,7 @@ def _evaluate(args: argparse.Namespace, seen: Predictions) -> dict[str, float]:
     model.to(device)
     batches = Prefetch(BatchIterator(data, args.batch_size or BATCH, shuffle=False))
     shown = progress(batches.epoch(0), total=len(batches), initial=0, text="test")
-    with arithmetic_from(vars(args), device, args.run_dir):
+    with arithmetic_from(vars(args), args.run_dir):
         totals = evaluate(model, shown, device, seen=seen, rates=FiringRates())
     return {head: right / max(1, totals.samples) for head, right in totals.correct.items()}
 

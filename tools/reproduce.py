@@ -28,12 +28,15 @@ from misnet.paper.paired import base_of
 from misnet.tools.loudness import add_loudness_options, is_verbose, say
 from misnet.tools.naming import Parser, called
 from misnet.tools.paper_figures import FIGURES, draw
+from misnet.tools.ranks import Watch, job, refuse_ranks, refuse_strangers, take_card
 from misnet.tools.seeds import seeds_of
 from misnet.tools.settings import RECIPES
-from misnet.tools.toolkit import DATA, UsageError, run_tool
+from misnet.tools.toolkit import DATA, StopRequest, UsageError, run_tool
 from misnet.training.folder import write_file
 from misnet.training.results import count_parameters, read_result
 from snncore.checkpoint import CheckpointError
+from snncore.launcher import world
+from snncore.parallel import Comm
 
 AUDITED = ("--rule", "paper,exact", "--limit-eval", "64")  # of a trained run: 64 test samples
 ALL = TITLES | {name: picture.title for name, picture in FIGURES.items()}
@@ -75,7 +78,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seeds", type=seeds_from, default=[0], metavar="SEEDS", help="as 0,1,2, or 3 for those (default: 0)"
     )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at the same time (default: 1)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="runs at the same time (default: 1); one a rank under mpiexec"
+    )
     parser.add_argument("--only", metavar="TEXT", help="cells whose row or column has this text")
     place = Path("runs/reproduce")
     parser.add_argument(
@@ -216,8 +221,20 @@ def _line(of_cell: Planned, by_name: dict[str, Outcome], base: str | None) -> Li
 
 def main() -> int:
     """Run what is asked for and write the page; returns 1 if a run failed."""
+    comm = world()
+    with job(comm), Watch(comm, "The same command goes on"):
+        return run_shared(comm)
+
+
+def run_shared(comm: Comm) -> int:
+    """Run what is asked for, a run at a time on each rank; the first writes the page. Returns 1 if a run failed."""
     args = make_parser().parse_args()
     check(args)
+    refuse_ranks(comm, {"--jobs": args.jobs > 1}, "each rank has one run at a time")
+    for_one = {"--runs": args.runs, "--dry-run": args.dry_run, "--page-only": args.page_only}
+    refuse_ranks(comm, for_one, "ranks share runs, and it has none")
+    refuse_strangers(comm, {"options": {name: str(value) for name, value in vars(args).items()}})
+    take_card(comm)
     if args.runs is not None:
         if args.name not in FIGURES:
             raise UsageError(f"--runs: expected it with {', '.join(FIGURES)}, found it with {args.name}")
@@ -238,12 +255,16 @@ def main() -> int:
         if args.page_only:
             came = finished_jobs(jobs, args.output_dir / "cells")
         else:
-            came = run_jobs(jobs, args.output_dir / "cells", args.jobs, say)
+            stop = StopRequest("the runs under way have saved") if comm.size > 1 else lambda: False
+            came = run_jobs(jobs, args.output_dir / "cells", args.jobs, say, comm, stop)
     except JobError as error:
         raise UsageError(f"--output-dir: {error}") from None
     except KeyboardInterrupt:
-        print(f"stopped; the same command goes on: {_command()}", file=sys.stderr)
+        if comm.rank == 0:
+            print(f"stopped; the same command goes on: {_command()}", file=sys.stderr)
         raise
+    if comm.rank > 0:
+        return 0
     failed = sum(outcome.error is not None for outcome in came)
     if args.name in FIGURES:
         if failed or len(came) < len(jobs) or any(of_cell.refused for of_cell in found):
@@ -274,6 +295,9 @@ def _draw(args: argparse.Namespace, folders: Sequence[Path], names: Sequence[str
 
 def _command() -> str:
     return f"{called('reproduce')} {shlex.join(x for x in sys.argv[1:] if x != '--page-only')}"
+
+
+main.takes_ranks = True  # type: ignore[attr-defined]  # of a job that mpiexec started
 
 
 if __name__ == "__main__":

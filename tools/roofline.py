@@ -9,6 +9,7 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
     import _checkout as _checkout
 
 import argparse
+import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,29 +21,34 @@ DENSITY = 0.15  # of spikes, where the work depends on it
 
 
 class Card(NamedTuple):
-    """Bytes a second of its memory, and float32 operations a second without tensor cores, as printed by its maker."""
+    """Bytes a second of its memory, and operations a second, as printed by its maker.
+
+    peak: float32, without tensor cores. byte_peak: of bytes, dense, on tensor cores; infinite where it is not known.
+    """
 
     bandwidth: float
     peak: float
+    byte_peak: float = math.inf
 
 
 CARDS = {
-    "h100": Card(3.35e12, 66.9e12),  # SXM, 80 GB HBM3
-    "a100": Card(2.039e12, 19.5e12),  # SXM, 80 GB
-    "rtx4090": Card(1.008e12, 82.6e12),
-    "t4": Card(0.32e12, 8.1e12),
+    "h100": Card(3.35e12, 66.9e12, 1.979e15),  # SXM, 80 GB HBM3
+    "a100": Card(2.039e12, 19.5e12, 0.624e15),  # SXM, 80 GB
+    "rtx4090": Card(1.008e12, 82.6e12, 0.66e15),
+    "t4": Card(0.32e12, 8.1e12, 0.13e15),
 }
 
 
 class Work(NamedTuple):
-    """Bytes to and from memory, and operations."""
+    """Bytes to and from memory, operations, and operations on bytes by tensor cores."""
 
     bytes: float
     operations: float
+    of_bytes: float = 0
 
     def seconds(self, card: Card) -> float:
-        """The longer of the two, as if they overlapped and nothing else cost time."""
-        return max(self.bytes / card.bandwidth, self.operations / card.peak)
+        """The longest of the three, as if they overlapped and nothing else cost time."""
+        return max(self.bytes / card.bandwidth, self.operations / card.peak, self.of_bytes / card.byte_peak)
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ def kernels(layer: Layer, parameters: int, density: float = DENSITY) -> dict[str
     t = layer.timesteps
     byte = 1 if layer.spikes else 4
     product = 2 * 9 * i * layer.outputs
-    events = density * i
+    events, weights = density * i, 9 * layer.inputs * layer.outputs
     return {
         "gather_columns": Work(byte * i + 4 * 9 * i, 9 * i),
         "product of matrices (cuBLAS)": Work(4 * 9 * i + 4 * e, product),
@@ -77,6 +83,9 @@ def kernels(layer: Layer, parameters: int, density: float = DENSITY) -> dict[str
         "compact_events": Work(i + 4 * events + 4 * layer.pixels, 2 * i),
         "conv_events": Work(4 * events + 4 * e, 2 * 9 * events * layer.outputs),
         "conv_events_weight": Work(4 * events + 4 * e, 2 * 9 * events * layer.outputs),
+        "exact_pack": Work(8 * weights, 15 * weights),
+        "exact_mma": Work(i + 4 * weights + 4 * e, 0, 4 * product),
+        "exact_sums": Work(i + 4 * weights + 4 * e, 2 * 9 * events * layer.outputs),
         "bn_moments": Work(4 * e, 3 * e),
         "bn_forward": Work(8 * e, 3 * e),
         "bn_gradient_sums": Work(8 * e, 5 * e),
@@ -149,9 +158,10 @@ def table(work: dict[str, Work], card: Card) -> str:
     rows = ["| kernel | MB | million operations | operations a byte | at least, us | bound by |"]
     rows.append("| --- | ---: | ---: | ---: | ---: | --- |")
     for name, w in work.items():
-        bound = "memory" if w.bytes / card.bandwidth >= w.operations / card.peak else "arithmetic"
+        bound = "memory" if w.bytes / card.bandwidth >= w.seconds(card) else "arithmetic"
+        operations = w.operations + w.of_bytes
         rows.append(
-            f"| {name} | {w.bytes / 1e6:,.1f} | {w.operations / 1e6:,.1f} | {w.operations / w.bytes:.2f} | "
+            f"| {name} | {w.bytes / 1e6:,.1f} | {operations / 1e6:,.1f} | {operations / w.bytes:.2f} | "
             f"{1e6 * w.seconds(card):,.1f} | {bound} |"
         )
     return "\n".join(rows)
@@ -194,6 +204,7 @@ def main() -> None:
     card = Card(
         card.bandwidth if args.bandwidth is None else 1e12 * args.bandwidth,
         card.peak if args.peak is None else 1e12 * args.peak,
+        card.byte_peak,
     )
     config = MISNetConfig(variant=args.variant, size=args.size)
     layer = Layer(samples=args.batch_size, size=args.size)

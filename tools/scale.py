@@ -1,9 +1,10 @@
 """How training would scale to many machines: a step on one and on two ranks, measured here, and a model of the rest.
 
-Measured, on this machine, with one thread a rank: steps of one rank at several batches, the same on two ranks that
-mpiexec starts, all-reduces of three sizes, and reading the data. From these and the bandwidth and latency of a network
-follow steps on 1 to 256 machines (the model: tools/benchmarks/scaling.py), strong scaling (one batch shared by all) and
-weak scaling (so many samples a rank). First the model must foretell the steps of two ranks; its error is printed.
+Measured, on this machine, with one thread a rank: steps of one rank at several batches while another works beside it,
+the same on two ranks that mpiexec starts, all-reduces of three sizes, evaluation, and reading the data. From these and
+the bandwidth and latency of a network follow steps on 1 to 256 machines (the model: tools/benchmarks/scaling.py), with
+one batch shared by all (strong scaling) and with so many samples a rank (weak scaling), and how long evaluation and
+prepare.py take (scale_sharing.py). First the model must foretell the steps of two ranks; its error is printed.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
@@ -16,17 +17,20 @@ from pathlib import Path
 from typing import Any
 
 from misnet.datasets import DataError
+from misnet.datasets.prepared.preparing import CHUNK_BYTES, CHUNK_SAMPLES
 from misnet.models.options import add_model_options, first_look, split
 from misnet.models.registry import DEFAULT
+from misnet.pictures import format_of
 from misnet.tools.benchmarks import scale_run
+from misnet.tools.benchmarks.scale_sharing import Work, project_sharing
 from misnet.tools.benchmarks.scale_text import report
 from misnet.tools.benchmarks.scaling import GBIT, Link, Measured, all_reduce_seconds, link_of, project
 from misnet.tools.naming import Parser
 from misnet.tools.networks import new_config
-from misnet.tools.outputs import check_output, write_outputs
-from misnet.tools.ranks import FEW
+from misnet.tools.outputs import check_output, picture_file, write_outputs
 from misnet.tools.settings import gather, model_of
 from misnet.tools.toolkit import UsageError, add_data_options, run_tool
+from misnet.tools.train_ranks import FEW
 from snncore.files import json_bytes
 
 RANKS = tuple(2**k for k in range(9))
@@ -62,7 +66,9 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     )
     group.add_argument("--csv", type=Path, metavar="FILE", help="write the projection, a row for each line")
     group.add_argument("--json", type=Path, metavar="FILE", help="write every figure")
-    group.add_argument("--picture", type=Path, metavar="FILE", help="draw samples a second against ranks into a PNG")
+    group.add_argument(
+        "--picture", type=picture_file, metavar="FILE", help="draw samples a second against ranks into a picture"
+    )
     add_data_options(parser)
     add_model_options(parser, model)
     return parser
@@ -70,21 +76,32 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
 
 def measured_of(one: dict[str, Any], two: dict[str, Any]) -> Measured:
     """Return what the model starts from. Steps with fewer samples than FEW a rank synchronise their batch norms."""
-    compute = {row["samples"]: row["step_s"] for row in one["steps"]}
+    compute = {row["samples"]: row["compute_s"] for row in one["steps"]}
     messages = {row["samples"] < FEW: row["messages"] for row in two["steps"]}
+    largest = two["steps"][-1]
     either = next(iter(messages.values()))  # a small --rank-batch-size: all that is measured is synchronised
     return Measured(
         compute,
         one["steps"][-1]["data_s_per_sample"],
         FEW,
         {kind: messages.get(kind, either) for kind in (False, True)},
+        largest["buckets"],
+        largest["room"],
     )
+
+
+def work_of(one: dict[str, Any], samples: int, batch: int) -> Work:
+    """Return what the model of evaluation and of decoding starts from."""
+    found, each = one["evaluation"], one["steps"][-1]["data_s_per_sample"]
+    ranges = max(1, min(CHUNK_SAMPLES, CHUNK_BYTES // found["sample_bytes"]))
+    return Work(samples, batch, found["seconds"], each, found["result_bytes"], found["sample_bytes"], ranges)
 
 
 def check(measured: Measured, two: dict[str, Any]) -> tuple[Link, list[dict[str, Any]]]:
     """Return the link between two ranks of this machine, and what the model says of what was measured there.
 
-    The link follows from the smallest and the largest all-reduce; neither is checked.
+    The link follows from the smallest and the largest all-reduce; neither is checked. Computing is compared in time of
+    the processor; steps and exchanges by the clock, with the waiting for the other rank and for other programs.
     """
     small, middle, large = ((x["bytes"], x["seconds"]) for x in two["all_reduce"])
     try:
@@ -96,8 +113,10 @@ def check(measured: Measured, two: dict[str, Any]) -> tuple[Link, list[dict[str,
         n = row["samples"]
         told = measured.step(n, 2 * n, 2, link)
         rows.append((f"step, {n} samples a rank", told.compute + told.exchange, row["step_s"]))
-        rows.append((f"  computing, {n} samples", told.compute, row["step_s"] - row["exchange_s"]))
-        rows.append((f"  exchange, {len(row['messages'])} messages", told.exchange, row["exchange_s"]))
+        rows.append((f"  computing, {n} samples", told.compute, row["compute_s"]))
+        rows.append(
+            (f"  exchange, {len(row['messages']) + len(row['buckets'])} messages", told.exchange, row["exchange_s"])
+        )
     return link, [
         {"what": what, "model_s": model, "measured_s": found, "error": model / found - 1} for what, model, found in rows
     ]
@@ -124,14 +143,15 @@ def main() -> None:
         raise UsageError(f"--rank-batch-size: expected at most {len(data) // 2}, half the samples, found {most}")
     spec = {"given": given, "switches": switches, "steps": args.steps}
     sizes = sorted({most, most // 2, *(2**k for k in range(most.bit_length()) if 2**k <= most)})
-    one = scale_run.measure([], spec | {"ranks": 1, "totals": sizes})
+    one = scale_run.measure_side_by_side(spec | {"ranks": 1, "totals": sizes})
     totals = sorted({2 * (most // 2), 2 * most, 2 * min(most, 8)})
     two = scale_run.measure([mpiexec, "-n", "2"], spec | {"ranks": 2, "totals": totals})
     measured = measured_of(one, two)
     link, checks = check(measured, two)
-    rows = []
+    rows, shared, work = [], [], work_of(one, len(data), most)
     for speed in NETWORKS:
         network = Link(speed * GBIT, args.latency * 1e-6)
+        shared += project_sharing(work, RANKS, network)
         rows += project(measured, RANKS, network, batch=args.batch_size, each=most)
     result = {
         "network": f"{config.title}, T={config.timesteps}, size {config.size}, {data.name}",
@@ -141,6 +161,7 @@ def main() -> None:
         "link_here": {"bandwidth_bytes_per_s": link.bandwidth, "latency_s": link.latency},
         "check": checks,
         "projection": rows,
+        "sharing": shared,
     }
     write_outputs(contents(args, result), vars(args))
     print(report(result))
@@ -156,14 +177,14 @@ def contents(args: argparse.Namespace, result: dict[str, Any]) -> dict[str, byte
         text = io.StringIO()
         writer = csv.DictWriter(text, fieldnames=list(result["projection"][0]), lineterminator="\n")
         writer.writeheader()
-        writer.writerows(result["projection"])
+        writer.writerows([*result["projection"], *result["sharing"]])
         files["csv"] = text.getvalue().encode()
     if args.json is not None:
         files["json"] = json_bytes(result)
     if args.picture is not None:
         from misnet.tools.benchmarks.scale_picture import scale_picture  # Matplotlib takes half a second
 
-        files["picture"] = scale_picture(result)
+        files["picture"] = scale_picture(result, format_of(args.picture))
     return files
 
 

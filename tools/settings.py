@@ -36,6 +36,8 @@ DEFAULTS: dict[str, Any] = {
     "accumulate": 1,
     "augment": [],
     "schedule": "cosine",
+    "step_epochs": None,  # of `schedule: step`, which needs it
+    "step_factor": 0.1,
     "warmup_steps": 0,
     "clip_norm": None,  # not clipped
     "seed": 0,
@@ -44,7 +46,7 @@ DEFAULTS: dict[str, Any] = {
     "val_split": False,
     "patience": None,  # to the last epoch
 } | RECIPES["default"]
-SCHEDULES = ("cosine", "constant")
+SCHEDULES = ("cosine", "step", "constant")
 RESUMABLE = {"resume", *OPTIONS} | MAY_BE_SAID  # others are part of the run
 
 CHOICES = {
@@ -62,8 +64,9 @@ LEAST = {
     "data_seed": 0,
     "warmup_steps": 0,
     "patience": 1,
+    "step_epochs": 1,
 }
-MAY_BE_NONE = {"limit_train", "limit_eval", "data_seed", "patience"}
+MAY_BE_NONE = {"limit_train", "limit_eval", "data_seed", "patience", "step_epochs"}
 RATES = ("lr", "final_lr", "momentum", "weight_decay")
 
 
@@ -98,6 +101,10 @@ def check_settings(settings: dict[str, Any], where: str = "") -> dict[str, Any]:
         require(name, _is_number(value) and 0 <= value < math.inf, "a finite number of at least 0")
     clip, part = settings["clip_norm"], settings["val_part"]
     require("clip_norm", clip is None or (_is_number(clip) and 0 < clip < math.inf), "a finite number above 0")
+    factor = settings["step_factor"]
+    require("step_factor", _is_number(factor) and 0 < factor <= 1, "a number above 0 and at most 1")
+    if settings["schedule"] == "step" and settings["step_epochs"] is None:
+        raise UsageError(f"{label('schedule')}: step: expected {label('step_epochs')} N too, found none")
     require("val_part", part is None or (_is_number(part) and 0 < part < 1), "a number above 0 and below 1")
     require("val_split", isinstance(settings["val_split"], bool), "true or false")
     if settings["val_split"] and part is not None:
@@ -164,6 +171,7 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
             of_run = check_settings(content["settings"], str(path))
         except UsageError as error:
             raise UsageError(f"{error}{newer_version(content)}") from None
+        _check_steps(options, (of_run | options)["schedule"])
         said = check_settings(of_run | {name: options[name] for name in MAY_BE_SAID & set(options)})
         return Choice(said, content["model"], content["network"], {})
     settings: dict[str, Any] = {}
@@ -179,7 +187,16 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
         forgotten = config_class(model).replaced_by(switches)
         known = {name: value for name, value in content["network"].items() if name not in forgotten}
     settings |= RECIPES[options["recipe"]] if "recipe" in options else {}
-    return Choice(check_settings(override(settings, options)), model, known | switches, switches)
+    found = check_settings(override(settings, options))
+    _check_steps(options, found["schedule"])
+    return Choice(found, model, known | switches, switches)
+
+
+def _check_steps(options: dict[str, Any], schedule: str) -> None:
+    """Raise UsageError for options that no schedule but `step` takes, with another."""
+    for name in ("step_epochs", "step_factor"):
+        if name in options and schedule != "step":
+            raise UsageError(f"{option_of(name)}: expected --schedule step too, found {schedule}")
 
 
 def model_of(options: dict[str, str]) -> str:

@@ -6,24 +6,28 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from misnet.audit.on_ranks import count_on_ranks
 from misnet.audit.provenance import training_of
 from misnet.audit.report import calibrate, count_batches
 from misnet.audit.subject import NoSampleError, Subject
 from misnet.audit.training_step import count_training_step
 from misnet.datasets import BatchIterator, DataError
+from misnet.datasets.batching.in_turn import InTurn
 from misnet.models.contract import Model, Scores, sizes, take
 from misnet.models.options import option_of
 from misnet.models.registry import DEFAULT, build
 from misnet.models.summary import empty_inputs
 from misnet.tools.networks import DATA_SETTINGS, new_config, trained_network
+from misnet.tools.ranks import device_of_rank, refuse_other_work, refuse_ranks, share_cores, shown_by_first
 from misnet.tools.settings import check_settings
-from misnet.tools.toolkit import UsageError, arithmetic_from, device_of, progress
-from misnet.tools.train import make_optimizer
+from misnet.tools.toolkit import UsageError, arithmetic_from, device_of
+from misnet.tools.train_plan import make_optimizer
 from misnet.tools.ways import WAYS
 from misnet.training.folder import read_config
 from misnet.training.totals import count_correct
 from snncore.backend import Array
 from snncore.files import sha256_of
+from snncore.parallel import Comm
 
 __all__ = ["at_once", "run_subject", "subject_of", "ways_of"]
 
@@ -33,15 +37,20 @@ CALIBRATION = 32  # training samples whose batch statistics a network with fresh
 
 
 def run_subject(
-    args: argparse.Namespace, switches: dict[str, Any], seen: Callable[[Scores, Array], None] | None = None
+    args: argparse.Namespace,
+    switches: dict[str, Any],
+    seen: Callable[[Scores, Array], None] | None = None,
+    comm: Comm | None = None,
 ) -> Subject:
     """Run a network of ours over its data and count: a trained one, or one with fresh weights.
 
-    seen: called with the scores and labels of each batch.
+    seen: called with the scores and labels of each batch. comm: ranks that batches are dealt to; with several `seen` is
+    not called.
     """
-    given = vars(args)
-    device = device_of(args.device)
-    summing = arithmetic_from(given, device, args.run_dir)
+    given, comm = vars(args), comm or Comm()
+    device = device_of_rank(comm, given, device_of(args.device))
+    share_cores(comm)
+    summing = arithmetic_from(given, args.run_dir)
     sha256, run, right = "", {}, dict[str, int]()
 
     def tally(scores: Scores, labels: Array) -> None:
@@ -68,10 +77,14 @@ def run_subject(
         weights = f"fresh weights (seed 0), batch statistics of {len(labels)} training samples; not trained"
     model.to(device)
     config = model.config
-    batches = BatchIterator(data, args.batch_size or at_once(model), shuffle=False)
-    shown = progress(batches.epoch(0), total=len(batches), initial=0, text=args.split)
+    refuse_other_work(comm, args, data, Path(weights) if args.run_dir else None)
+    batches = InTurn(data, args.batch_size or at_once(model), shuffle=False, rank=comm.rank, ranks=comm.size)
+    shown = shown_by_first(comm, batches.epoch(0), len(batches), args.split)
     with summing:
-        ops = count_batches(model, shown, device, tally)
+        if comm.size == 1:
+            ops = count_batches(model, shown, device, tally)
+        else:
+            ops, right = count_on_ranks(model, shown, batches.batches, comm, device)
     subject = Subject(
         title=f"{config.title}, {sizes(config)}, T={config.timesteps}, on {data.name} ({args.split})",
         ops=ops,
@@ -109,9 +122,10 @@ def _timesteps(t: int) -> int:
     return t
 
 
-def subject_of(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
-    """Count by the one way that was asked for: one of `WAYS`, or a network of ours."""
+def subject_of(args: argparse.Namespace, switches: dict[str, Any], comm: Comm | None = None) -> Subject:
+    """Count by the one way that was asked for: one of `WAYS`, or a network of ours, which ranks can share."""
     asked = ways_of(args)
+    refuse_ranks(comm or Comm(), {f"--{name}": True for name in asked}, "ranks share the samples of a network of ours")
     if asked and args.steps is None and "timesteps" in switches:  # a switch of ours, elsewhere what --steps says
         args.steps, switches = (
             _timesteps(switches["timesteps"]),
@@ -130,6 +144,6 @@ def subject_of(args: argparse.Namespace, switches: dict[str, Any]) -> Subject:
     if asked and args.training_step:
         raise UsageError(f"--training-step: expected a network of this package, found --{asked[0]}")
     try:
-        return WAYS[asked[0]].subject(args) if asked else run_subject(args, switches)
+        return WAYS[asked[0]].subject(args) if asked else run_subject(args, switches, comm=comm)
     except NoSampleError as error:
         raise DataError(str(error)) from None

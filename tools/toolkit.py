@@ -20,9 +20,10 @@ from misnet.training.step import Diverged
 from snncore import BackendError, CheckpointError, arithmetic
 from snncore.backend import memory_message, use_device
 from snncore.kernels.choice import ARITHMETICS, arithmetic_choice
-from snncore.parallel import launched
+from snncore.launcher import launched
 
 CUDA_GRAPH = ("auto", "on", "off")  # values of --cuda-graph
+TAKE_RANKS = "train.py, evaluate.py, audit.py, prepare.py and reproduce.py"
 USAGE, DATA, STOPPED = 2, 1, 130  # exit statuses; 130 is what shells give for Ctrl-C
 
 
@@ -103,23 +104,17 @@ def add_arithmetic_option(parser: Any) -> None:
         "--arithmetic",
         choices=ARITHMETICS,
         default=argparse.SUPPRESS,
-        help="how layers with weights sum on the CPU: float32, or exact, whose spikes are the same with any kernels, "
+        help="how layers with weights sum: float32, or exact, whose spikes are the same with any kernels, device, "
         "threads and batch (default: that of the run, or else float32)",
     )
 
 
-def arithmetic_from(given: Mapping[str, Any], device: str, run_dir: Path | None = None) -> AbstractContextManager[None]:
-    """Return the block in which the arithmetic of --arithmetic holds, or else that of the run in `run_dir`.
-
-    Raises UsageError for exact arithmetic on a device that has none.
-    """
+def arithmetic_from(given: Mapping[str, Any], run_dir: Path | None = None) -> AbstractContextManager[None]:
+    """Return the block in which the arithmetic of --arithmetic holds, or else that of the run in `run_dir`."""
     choice = given.get("arithmetic")
     if choice is None and run_dir is not None:
         choice = read_config(run_dir / "config.json").get("options", {}).get("arithmetic")
-    choice = arithmetic_choice() if choice is None else choice
-    if choice == "exact" and device != "cpu":
-        raise UsageError(f"--arithmetic: exact sums run on the CPU only, found the device {device}; add --device cpu")
-    return arithmetic(choice)
+    return arithmetic(arithmetic_choice() if choice is None else choice)
 
 
 def add_graph_option(parser: Any) -> None:
@@ -198,7 +193,7 @@ def run_tool(main: Callable[[], int | None]) -> None:
     prepare_streams()
     try:
         if launched() > 1 and not getattr(main, "takes_ranks", False):
-            raise UsageError(f"expected one process, found {launched()}: of all commands train.py alone shares work")
+            raise UsageError(f"expected one process, found {launched()}: only {TAKE_RANKS} share work")
         status = main() or 0
     except SystemExit as end:  # of --help and of the parser's own messages
         status = end.code if isinstance(end.code, int) else 0

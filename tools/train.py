@@ -6,94 +6,32 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
 import math
 import shlex
 import sys
-import time
-from collections.abc import Sequence
 from contextlib import closing, nullcontext, suppress
-from pathlib import Path
 from typing import Any
 
-from misnet.datasets import Augmentation, BatchIterator, Prefetch
-from misnet.models.config import ModelConfig
-from misnet.models.contract import Model, sizes
+from misnet.datasets.batching.hang import in_time
+from misnet.models.contract import sizes
 from misnet.models.options import first_look, split
-from misnet.models.registry import build
-from misnet.tools.loudness import is_quiet, is_verbose
+from misnet.tools.loudness import is_verbose
 from misnet.tools.naming import called
-from misnet.tools.networks import new_config
-from misnet.tools.parts import Parts
-from misnet.tools.process_options import process_options, seconds_of
-from misnet.tools.ranks import (
-    Silent,
-    Watch,
-    describe_sharing,
-    device_of_rank,
-    job,
-    refuse_strangers,
-    share_cores,
-    synchronises,
-)
+from misnet.tools.process_options import seconds_of
+from misnet.tools.ranks import Watch, job, refuse_ranks
 from misnet.tools.seeds import is_of_seeds, train_seeds
-from misnet.tools.settings import Choice, gather, model_of
-from misnet.tools.taking_up import fingerprints, is_begun, take_up
-from misnet.tools.toolkit import (
-    STOPPED,
-    StopRequest,
-    UsageError,
-    arithmetic_from,
-    device_from,
-    progress,
-    run_tool,
-)
+from misnet.tools.settings import model_of
+from misnet.tools.taking_up import take_up
+from misnet.tools.toolkit import STOPPED, StopRequest, progress, run_tool
 from misnet.tools.train_options import make_parser
-from misnet.training.hang import in_time
+from misnet.tools.train_plan import Plan, check_is_free, network_of, plan_of, run_of
+from misnet.tools.train_ranks import describe_sharing
 from misnet.training.journal import EVALUATED, Journal
-from misnet.training.lock import FolderLock, make_new_folder
-from misnet.training.loggers import Loggers, makers_of
+from misnet.training.lock import FolderLock
+from misnet.training.loggers import Loggers
 from misnet.training.machine import machine
 from misnet.training.memory import available_mib, probe, warning
 from misnet.training.run import Run, Stopped, write_config
 from misnet.training.selection import describe_best, describe_early_end
-from misnet.training.sources import read_source, start_from
-from snncore.files import sha256_of
-from snncore.optim import OPTIMIZERS
-from snncore.parallel import Comm, world
-from snncore.schedules import Constant, Cosine, Schedule
-
-
-def make_schedule(settings: dict[str, Any], steps: int) -> Schedule:
-    """Return the learning rate by step."""
-    warmup = settings["warmup_steps"]
-    if settings["schedule"] == "constant":
-        return Constant(settings["lr"], warmup_steps=warmup)
-    return Cosine(settings["lr"], steps, min(settings["final_lr"], settings["lr"]), warmup_steps=warmup)
-
-
-def make_optimizer(settings: dict[str, Any], model: Model) -> Any:
-    """Return the optimizer of the settings over all parameters."""
-    options = {"weight_decay": settings["weight_decay"]}
-    if settings["optimizer"] == "sgd":
-        options["momentum"] = settings["momentum"]
-    return OPTIMIZERS[settings["optimizer"]](model.named_parameters(), settings["lr"], **options)
-
-
-def make_folder(given: dict[str, Any], settings: dict[str, Any], config: ModelConfig) -> Path:
-    """Return the run folder, made; raises UsageError if it holds a run already."""
-    if "resume" in given:
-        return Path(given["resume"])
-    if "output_dir" not in given:
-        name = f"{settings['dataset']}-{config.title}-{time.strftime('%Y%m%d-%H%M%S')}"
-        return make_new_folder(Path("runs") / name)
-    folder = Path(given["output_dir"])
-    check_is_free(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def check_is_free(folder: Path) -> None:
-    """Raise UsageError if a folder holds a run."""
-    if (folder / "config.json").exists():
-        go_on = f"--resume {shlex.quote(str(folder))}"
-        raise UsageError(f"--output-dir: {folder} holds a run already; go on with {go_on} or choose another")
+from snncore.launcher import world
+from snncore.parallel import Comm
 
 
 def main() -> int:
@@ -105,8 +43,7 @@ def main() -> int:
         seconds_of(given.get("save_every", "0"))  # a wrong option first, before files are read
         if not is_of_seeds(given):
             return train(given, switches, comm=comm)
-        if comm.size > 1:
-            raise UsageError(f"--seeds: expected one process, found {comm.size} ranks; train the seeds one by one")
+        refuse_ranks(comm, {"--seeds": True}, "train the seeds one by one")
         return train_seeds(given, switches, train)
 
 
@@ -118,77 +55,10 @@ def train(
     stop: asked after each batch; by default signals are turned into one once training begins. comm: the processes that
     train together, by default this one alone; rank 0 writes and speaks.
     """
-    comm = comm or Comm()
-    choice = gather(given, switches)
-    options = process_options(given)
-    try:
-        makers = makers_of(options["log"])
-    except ValueError as error:
-        raise UsageError(f"--log: {error}") from None
-    comm, device = device_of_rank(comm, options, device_from(options))
-    share_cores(comm)
-    summing = arithmetic_from(options, device)
-    settings = choice.settings
-    names = Parts(settings).names
-    config, found = new_config(choice.model, choice.switches, choice.given, settings, *names)
-    parts = dict(zip(names, found, strict=True))
-    data, stamps = fingerprints(given, parts)
-    recorded = {"options": options, "stamps": stamps}
-    whole = {"settings": settings, "network": config.to_dict(), "options": options, "data": data}
-    refuse_strangers(comm, whole)
-    augment = Augmentation(settings["augment"], settings["seed"])
-    own = {"rank": comm.rank, "ranks": comm.size}
-    model = build(choice.model, config, settings["seed"])
-    class_names = parts["train"].class_names
-    resumed = "resume" in given and is_begun(Path(given["resume"]))
-    begun = (
-        "" if settings["weights"] is None or resumed else begin_with(settings["weights"], model, choice, class_names)
-    )
-    model.to(device)
-    try:
-        batches = Prefetch(
-            BatchIterator(parts["train"], settings["batch_size"], seed=settings["seed"], augment=augment, **own)
-        )
-        schedule = make_schedule(settings, settings["epochs"] * len(batches))
-        optimizer = make_optimizer(settings, model)
-    except ValueError as error:
-        raise UsageError(str(error)) from None
-    folder = comm.exchange(make_folder(given, settings, config) if comm.rank == 0 else None)[0]
-    journal = Journal(folder, quiet=is_quiet()) if comm.rank == 0 else Silent(folder)
-    loggers = Loggers(makers if comm.rank == 0 else [], journal.warn)
-    synchronised = synchronises(options["sync_batch_norm"], settings["batch_size"], comm)
-
-    def in_order(part: str) -> Prefetch:
-        return Prefetch(BatchIterator(parts[part], settings["batch_size"], shuffle=False, **own))
-
-    run = Run(
-        folder=folder,
-        model=model,
-        optimizer=optimizer,
-        schedule=schedule,
-        train=batches,
-        test=in_order("test"),
-        val=in_order("val") if "val" in parts else None,
-        epochs=settings["epochs"],
-        device=device,
-        log=journal.log,
-        warn=journal.warn,
-        save_every=seconds_of(options["save_every"]),
-        accumulate=settings["accumulate"],
-        clip_norm=settings["clip_norm"],
-        patience=settings["patience"],
-        origin={
-            "model": choice.model,
-            "settings": settings,
-            "network": config.to_dict(),
-            "class_names": list(class_names),
-            "arithmetic": options["arithmetic"],
-        },
-        seed=settings["seed"],
-        cuda_graph=options["cuda_graph"] == "on",
-        comm=comm,
-        synchronised=synchronised,
-    )
+    plan = plan_of(given, switches, comm or Comm())
+    model, begun = network_of(plan)
+    run, journal = run_of(plan, model)
+    loggers = Loggers(plan.makers if plan.first else [], journal.warn)
 
     def after_epoch() -> None:
         journal.curves(run.rows, model.heads)
@@ -197,49 +67,54 @@ def train(
         journal.epoch_done(run.epochs - run.epoch)
 
     run.after_epoch = after_epoch
-    with FolderLock(folder) if comm.rank == 0 else nullcontext(), summing, closing(loggers):
-        goes_on = True
-        if comm.rank == 0 and "resume" not in given:
-            check_is_free(folder)  # nobody can begin one now
-            run.write()  # before config.json, so that whatever has one can go on
-            write_config(folder, settings, choice.model, config, data, class_names, **recorded)
-            journal.weights(0, model)
-        elif comm.rank == 0:
-            goes_on = take_up(run, journal, given, recorded, data)
-        if not comm.exchange(goes_on)[0]:
+    with FolderLock(run.folder) if plan.first else nullcontext(), plan.summing, closing(loggers):
+        if not run.comm.exchange(begin(run, journal, plan) if plan.first else None)[0]:
             return 0
         run.join()
-        loggers.begin(folder, run.rows)
-        samples = "pairs" if len(model.streams) == 2 else "samples"
-        words = {"train": "training", "val": "validation", "test": "test"}
-        *most, last = [f"{len(found)} {words[part]}" for part, found in parts.items()]
-        memory = expected_memory(run, settings, journal)
-        watch = Watch(comm, folder)
-        if comm.size > 1:
-            journal.log(f"{describe_sharing(comm, settings['batch_size'], synchronised)}: {watch.describe()}")
-        journal.log(
-            f"{config.title}, {model.count_parameters():,} parameters, T={config.timesteps}, {sizes(config)}; "
-            f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
-            f"{device}{memory}; writing {folder}"
-        )
-        if is_verbose():
-            for name, values in {"settings": settings, "network": config.to_dict(), "machine": machine()}.items():
-                journal.log(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}")
+        loggers.begin(run.folder, run.rows)
+        watch = Watch(run.comm, "The last checkpoint is whole; --resume goes on from it", run.folder / "run.log")
+        for line in introduce(run, journal, plan, watch):
+            journal.log(line)
         if begun:
             journal.log(begun)
         with watch:
             return train_to_the_end(run, journal, stop or StopRequest())
 
 
-def begin_with(place: str, model: Model, choice: Choice, class_names: Sequence[str]) -> str:
-    """Copy the weights of a run or file into a fresh network, and return a line on what was taken and what was not."""
-    source = read_source(Path(place))
-    taken, fresh = start_from(model, choice.model, source, class_names)
-    line = f"weights: {len(taken)} tensors of {source.path} (SHA-256 {sha256_of(source.path)[:12]}...)"
-    if not fresh:
-        return f"{line}, all there are"
-    before = ", ".join(source.class_names or [f"{source.config.classes} others"])
-    return f"{line}; {len(fresh)} start anew, as its classes are {before}: {', '.join(fresh)}"
+def begin(run: Run, journal: Journal, plan: Plan) -> bool:
+    """Write the folder of a new run, or take up the old one; returns False if that is finished."""
+    if "resume" in plan.given:
+        return take_up(run, journal, plan.given, plan.recorded, plan.data)
+    check_is_free(run.folder)  # nobody can begin one now
+    run.write()  # before config.json, so that whatever has one can go on
+    names = plan.class_names
+    write_config(run.folder, plan.settings, plan.choice.model, plan.config, plan.data, names, **plan.recorded)
+    journal.weights(0, run.model)
+    return True
+
+
+def introduce(run: Run, journal: Journal, plan: Plan, watch: Watch) -> list[str]:
+    """Return the lines with which training begins: ranks, network, data, memory and folder."""
+    model, config, settings = run.model, plan.config, plan.settings
+    memory = expected_memory(run, settings, journal)
+    samples = "pairs" if len(model.streams) == 2 else "samples"
+    words = {"train": "training", "val": "validation", "test": "test"}
+    *most, last = [f"{len(found)} {words[part]}" for part, found in plan.parts.items()]
+    lines = []
+    if run.comm.size > 1:
+        sharing = describe_sharing(run.comm, settings["batch_size"], plan.synchronised)
+        lines.append(f"{sharing}: {watch.describe()}")
+    lines.append(
+        f"{config.title}, {model.count_parameters():,} parameters, T={config.timesteps}, {sizes(config)}; "
+        f"{settings['dataset']}: {', '.join(most)} and {last} {samples}; "
+        f"{run.device}{memory}; writing {run.folder}"
+    )
+    if run.cuda_graph and run.comm.size > 1:
+        lines.append("CUDA graph: off: several ranks")
+    if is_verbose():
+        for name, values in {"settings": settings, "network": config.to_dict(), "machine": machine()}.items():
+            lines.append(f"{name}: {', '.join(f'{key}={value}' for key, value in values.items())}")
+    return lines
 
 
 def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str:

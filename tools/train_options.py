@@ -73,6 +73,10 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     group.add_argument("--momentum", type=float, help="of SGD, instead of the recipe's")
     group.add_argument("--weight-decay", type=float, help="instead of the recipe's")
     group.add_argument("--schedule", choices=SCHEDULES, help="of the learning rate (default: cosine)")
+    group.add_argument("--step-epochs", type=int, metavar="N", help="of --schedule step: epochs between two steps")
+    group.add_argument(
+        "--step-factor", type=float, metavar="F", help="of --schedule step: what a step multiplies by (default: 0.1)"
+    )
     group.add_argument("--warmup-steps", type=int, help="steps in which the learning rate rises (default: 0)")
     group.add_argument(
         "--clip-norm", type=float, metavar="NORM", help="limit the common norm of all gradients (default: no limit)"

@@ -113,7 +113,7 @@ def batches_of(model: Model, data: Dataset, first: int, samples: int, size: int 
 def see(args: argparse.Namespace, names: list[str]) -> Subject:
     """Load the run, look into one sample and count many, where a picture asks for it."""
     device = device_from(vars(args))
-    with arithmetic_from(vars(args), device, args.run_dir):
+    with arithmetic_from(vars(args), args.run_dir):
         model, data = trained_network(args.run_dir, args.checkpoint, args.split, vars(args))
         if not 0 <= args.sample < len(data):
             raise UsageError(f"--sample: expected 0 to {len(data) - 1}, found {args.sample}")

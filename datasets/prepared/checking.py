@@ -14,6 +14,7 @@ from misnet.datasets.prepared import decoding
 from misnet.datasets.prepared.decoding import Request, finite_sample, loaded
 from misnet.datasets.prepared.workers import run_tasks
 from misnet.datasets.registry import data_splits
+from snncore.parallel import Comm
 
 __all__ = ["Report", "check", "check_samples", "hash_files"]
 
@@ -63,6 +64,7 @@ def check(
     jobs: int = 1,
     stop: Callable[[], bool] = lambda: False,
     advance: Callable[[str, int, int], None] = lambda split, done, total: None,
+    comm: Comm | None = None,
 ) -> Report:
     """Decode every sample of all splits of a data set and return what was found.
 
@@ -72,7 +74,7 @@ def check(
     and clips that are much longer or shorter than the others. Warnings: groups (speakers, actors, recordings) in two
     splits, classes without samples or with ten times those of another.
 
-    jobs, stop, advance: as of `prepare`, but stopping gives the report of what was seen. Raises ValueError as
+    jobs, stop, advance, comm: as of `prepare`, but stopping gives the report of what was seen. Raises ValueError as
     load_dataset does, and MissingPackage.
     """
     decoding.forget()
@@ -97,11 +99,11 @@ def check(
         report.counts[split] = np.bincount(dataset.labels, minlength=len(dataset.class_names)).tolist()
         report.faults += _left_out(dataset)
         report.notes += [f"{split}: {note}" for note in dataset.notes]
-        samples[split] = _all_samples(lenient, split, len(dataset), jobs, stop, advance)
+        samples[split] = _all_samples(lenient, split, len(dataset), jobs, stop, advance, comm)
         report.faults += [s.fault for s in samples[split] if s.fault]
     decoding.forget()
     report.faults = list(dict.fromkeys(report.faults))  # a file of many samples is named once
-    hashes = _hashes(samples, jobs, stop)
+    hashes = _hashes(samples, jobs, stop, comm)
     for one, other in itertools.combinations(samples, 2):
         pair = Pair(one, other, samples[one], samples[other])
         report.duplicates += [*_equal_files(pair, hashes), *_equal_content(pair)]
@@ -182,11 +184,12 @@ def _all_samples(
     jobs: int,
     stop: Callable[[], bool],
     advance: Callable[[str, int, int], None],
+    comm: Comm | None,
 ) -> list[Sample]:
     advance(split, 0, total)
     tasks = [(request, split, start, min(start + CHUNK, total)) for start in range(0, total, CHUNK)]
     found: list[Sample] = []
-    for part in run_tasks(check_samples, tasks, max(1, min(jobs, len(tasks))), stop):
+    for part in run_tasks(check_samples, tasks, max(1, min(jobs, len(tasks))), stop, comm):
         found += part
         advance(split, len(found), total)
     return sorted(found, key=lambda s: s.index)
@@ -201,10 +204,14 @@ class Pair(NamedTuple):
     others: list[Sample]
 
 
-def _hashes(samples: dict[str, list[Sample]], jobs: int, stop: Callable[[], bool]) -> dict[str, str | None]:
+def _hashes(
+    samples: dict[str, list[Sample]], jobs: int, stop: Callable[[], bool], comm: Comm | None
+) -> dict[str, str | None]:
     paths = sorted({path for found in samples.values() for s in found for path in s.files})
     tasks = [(paths[i : i + CHUNK],) for i in range(0, len(paths), CHUNK)]
-    return dict(pair for part in run_tasks(hash_files, tasks, max(1, min(jobs, len(tasks))), stop) for pair in part)
+    return dict(
+        pair for part in run_tasks(hash_files, tasks, max(1, min(jobs, len(tasks))), stop, comm) for pair in part
+    )
 
 
 def _equal_files(pair: Pair, hashes: dict[str, str | None]) -> Iterator[str]:

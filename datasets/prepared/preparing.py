@@ -6,11 +6,10 @@ kill at any moment loses the chunks that were under way and nothing else, and wh
 """
 
 import errno
-import hashlib
 import importlib.metadata
 import platform
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +17,13 @@ import numpy as np
 import snncore
 from misnet.datasets.base import DataError
 from misnet.datasets.prepared import decoding
-from misnet.datasets.prepared.cache import array_header, as_json, mapped
+from misnet.datasets.prepared.cache import as_json, mapped
 from misnet.datasets.prepared.decoding import Request, decode_chunk, make_array, write_rows
 from misnet.datasets.prepared.manifest import LABELS, MANIFEST, Manifest, SplitRecord, check_streams, is_cache
+from misnet.datasets.prepared.sealing import seal
 from misnet.datasets.prepared.workers import run_tasks
 from misnet.datasets.registry import REGISTRY, data_options, data_splits
-from snncore.files import sha256_of_rest
+from snncore.parallel import Comm
 
 __all__ = ["Interrupted", "prepare"]
 
@@ -44,16 +44,19 @@ def prepare(
     jobs: int = 1,
     stop: Callable[[], bool] = lambda: False,
     advance: Callable[[str, int, int], None] = lambda split, done, total: None,
+    comm: Comm | None = None,
 ) -> Manifest:
     """Fill `folder` with a cache of all splits of a data set, going on where an earlier call was stopped.
 
     jobs: processes that decode; with 1 it is this one. stop: asked between chunks; True leaves with Interrupted.
     advance: called with split, samples done and samples in all, at the start and after each chunk.
+    comm: ranks that share the chunks, all of which call this; the first writes the manifest, and the folder must be one
+    that all see.
     Returns the finished manifest. Raises ValueError if the folder was prepared with other settings or versions;
     DataError for a sample that cannot be read (unless they are skipped), for data that changed meanwhile, a disk that
     is full, a worker that died, and another process at work in the folder. What was finished is kept in every case.
     """
-    folder = Path(folder)
+    folder, comm = Path(folder), comm or Comm()
     if jobs < 1:
         raise ValueError(f"jobs: expected at least 1, found {jobs}")
     if request.data_dir is not None and is_cache(request.data_dir):
@@ -61,18 +64,36 @@ def prepare(
     decoding.forget()  # files may have changed since an earlier call
     try:
         with _disk_full_is_a_data_error(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            with _only_here(folder):
-                manifest = _begin(folder, request)
+            if comm.rank == 0:
+                folder.mkdir(parents=True, exist_ok=True)
+            with _only_here(folder) if comm.rank == 0 else nullcontext():
+                manifest = _begun_by_first(folder, request, comm)
                 for split in manifest.splits:
-                    _fill(folder, manifest, split, request, jobs, stop, advance)
+                    _fill(folder, manifest, split, request, jobs, stop, advance, comm)
                 if not manifest.complete:
-                    for split in manifest.splits:
-                        _seal(folder, manifest, split)
-                    manifest.complete = True
-                    manifest.write(folder)
+                    seal(folder, manifest, comm)
     finally:
         decoding.forget()
+    return manifest
+
+
+def _begun_by_first(folder: Path, request: Request, comm: Comm) -> Manifest:
+    """The manifest to go on with, which rank 0 finds or makes; DataError, on every rank, where one has other data."""
+    if comm.size == 1:
+        return _begin(folder, request)
+    here = None if comm.rank == 0 else {split: decoding.loaded(request, split) for split in data_splits(request.name)}
+    found = _begin(folder, request) if comm.rank == 0 else None
+    prints = None if here is None else {split: data.fingerprint() for split, data in here.items()}
+    (manifest, _), *others = comm.exchange((found, prints))
+    for rank, (_, of_rank) in enumerate(others, 1):
+        for split, record in manifest.splits.items():
+            if of_rank[split] != record.fingerprint:
+                raise DataError(
+                    f"rank {rank} has other files of the {split} split than rank 0; all ranks need the same"
+                )
+    for split, record in manifest.splits.items():
+        for array in record.arrays:
+            mapped(folder, manifest, split, array)  # a folder that this rank does not see is found here
     return manifest
 
 
@@ -145,6 +166,7 @@ def _fill(
     jobs: int,
     stop: Callable[[], bool],
     advance: Callable[[str, int, int], None],
+    comm: Comm,
 ) -> None:
     record = manifest.splits[split]
     advance(split, record.done(), record.samples)
@@ -152,9 +174,10 @@ def _fill(
     length = max(1, min(CHUNK_SAMPLES, CHUNK_BYTES // sample_bytes))
     paths = {array: str(manifest.path(folder, split, array)) for array in record.streams}
     tasks = [(request, split, paths, start, end) for start, end in _missing(record, length)]
-    for chunk in run_tasks(decode_chunk, tasks, max(1, min(jobs, len(tasks))), stop):
+    for chunk in run_tasks(decode_chunk, tasks, max(1, min(jobs, len(tasks))), stop, comm):
         record.chunks = sorted([*record.chunks, chunk], key=lambda c: c.start)
-        manifest.write(folder)
+        if comm.rank == 0:
+            manifest.write(folder)
         advance(split, record.done(), record.samples)
     if record.done() < record.samples:
         raise Interrupted(f"{folder}: stopped after {record.done()} of {record.samples} {split} samples")
@@ -167,30 +190,6 @@ def _missing(record: SplitRecord, length: int) -> Iterator[tuple[int, int]]:
         for start in range(gap_start, gap_end, length):
             yield start, min(start + length, gap_end)
         gap_start = following
-
-
-def _seal(folder: Path, manifest: Manifest, split: str) -> None:
-    """Read everything back, compare it with what the workers wrote, and note the SHA-256 of each file."""
-    record = manifest.splits[split]
-    good = list(record.chunks)
-    for array in record.arrays:
-        path, shape = manifest.path(folder, split, array), manifest.shape(split, array)
-        header = array_header(shape, array)
-        with open(path, "rb") as file:
-            record.files[array] = sha256_of_rest(file)
-            row = (path.stat().st_size - len(header)) // max(1, record.samples)
-            for chunk in record.chunks if array != LABELS else ():
-                file.seek(len(header) + chunk.start * row)
-                read = hashlib.sha256(file.read((chunk.stop - chunk.start) * row)).hexdigest()
-                if read != chunk.hashes.get(array) and chunk in good:
-                    good.remove(chunk)
-    if len(good) < len(record.chunks):
-        lost = len(record.chunks) - len(good)
-        record.chunks, record.files = good, {}
-        manifest.write(folder)
-        raise DataError(
-            f"{folder}: {lost} chunks of the {split} split are not on disk as written; run the command again"
-        )
 
 
 def _versions() -> dict[str, str]:

@@ -3,8 +3,8 @@
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing import get_context, parent_process
@@ -12,12 +12,18 @@ from multiprocessing.connection import wait as wait_for
 from typing import Any
 
 from misnet.datasets.base import DataError
+from snncore.parallel import Comm
+from snncore.sharing import hand_out
 
 __all__ = ["run_tasks"]
 
 
 def run_tasks(
-    function: Callable[..., Any], tasks: Iterable[tuple], jobs: int, stop: Callable[[], bool] = lambda: False
+    function: Callable[..., Any],
+    tasks: Sequence[tuple],
+    jobs: int,
+    stop: Callable[[], bool] = lambda: False,
+    comm: Comm | None = None,
 ) -> Iterator[Any]:
     """Yield `function(*task)` for each task, in the order they are finished.
 
@@ -25,7 +31,11 @@ def run_tasks(
     tasks must be picklable otherwise. stop: asked before each task; True ends after those under way.
     When a task raises, those under way are finished and yielded first, then the error is raised. Raises DataError if a
     process died. Workers end by themselves if this process is killed, and leave Ctrl-C to it.
+    comm: ranks that share the tasks, each with `jobs` processes; all call this, and all get every result and error.
     """
+    if comm is not None and comm.size > 1:
+        yield from _on_ranks(comm, function, tasks, jobs, stop)
+        return
     if jobs == 1:
         for task in tasks:
             if stop():
@@ -33,8 +43,7 @@ def run_tasks(
             yield function(*task)
         return
     waiting, running, failure = iter(tasks), set[Future](), None
-    # spawn: a fork would copy threads and locks of this process in whatever state they are
-    with ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker) as pool, _one_thread_each():
+    with _processes(jobs) as pool:
         try:
             while True:
                 ending = failure is not None or stop()
@@ -53,10 +62,38 @@ def run_tasks(
         except BaseException:  # a second Ctrl-C, or the consumer failed: wait for no more than what has begun
             pool.shutdown(wait=False, cancel_futures=True)
             raise
+    _raise(failure)
+
+
+def _on_ranks(
+    comm: Comm, function: Callable[..., Any], tasks: Sequence[tuple], jobs: int, stop: Callable[[], bool]
+) -> Iterator[Any]:
+    failure = None
+    with ThreadPoolExecutor(1) if jobs == 1 else _processes(jobs) as pool:
+        try:
+            # twice as many under way as processes: none waits for the ranks to meet
+            for done in hand_out(comm, tasks, lambda task: pool.submit(function, *task), 2 * jobs, stop):
+                failure = failure or done.error
+                if done.error is None:
+                    yield done.result
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    _raise(failure)
+
+
+def _raise(failure: BaseException | None) -> None:
     if isinstance(failure, BrokenProcessPool):
         raise DataError("a worker process died, perhaps for want of memory; run the same command again") from failure
     if failure is not None:
         raise failure
+
+
+@contextmanager
+def _processes(jobs: int) -> Iterator[ProcessPoolExecutor]:
+    # spawn: a fork would copy threads and locks of this process in whatever state they are
+    with ProcessPoolExecutor(jobs, get_context("spawn"), _start_worker) as pool, _one_thread_each():
+        yield pool
 
 
 @contextmanager

@@ -93,7 +93,10 @@ class Dialpad(AudioVisualDataset):
         mine = (np.arange(len(labels)) % TEST_EVERY == 0) == (split == "test")
         self._images, self._labels = images[mine], labels[mine]
         self._labels.setflags(write=False)
-        self._generate()
+        self._upright = resize_bilinear(self._images, size)
+        shape = (len(self._labels), timesteps, size, size, 1)
+        self._audio, self._video = (np.full(shape, 0, np.float32) for _ in range(2))  # taken now, not while it trains
+        self._made = np.zeros(len(self._labels), bool)  # a sample is made when it is first asked for
 
     @property
     def labels(self) -> np.ndarray:
@@ -101,6 +104,9 @@ class Dialpad(AudioVisualDataset):
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray, int]:
         index = self.checked(index)
+        if not self._made[index]:
+            self._make(index)  # two threads at once write the same numbers
+            self._made[index] = True
         return self._audio[index].copy(), self._video[index].copy(), int(self._labels[index])
 
     def fingerprint(self) -> str:
@@ -111,20 +117,16 @@ class Dialpad(AudioVisualDataset):
         }
         return content_hash(settings, arrays=(self._images, self._labels))
 
-    def _generate(self) -> None:
-        n, t, size = len(self._labels), self.timesteps, self.size
-        upright = resize_bilinear(self._images, size)
-        sound = np.empty((t, STRETCH), np.float32)
-        self._video = np.empty((n, t, size, size, 1), np.float32)
-        self._audio = np.empty((n, t, size, size, 1), np.float32)
-        for i, label in enumerate(self._labels):
-            rng = named_rng(self.seed, self.name, self.split, i)
-            hears, sees = self._present(rng)
-            image = _shifted(upright[i], rng) * rng.uniform(*CONTRAST)
-            frames = image + self.image_noise * rng.standard_normal((t, size, size), np.float32)
-            self._video[i, ..., 0] = (frames * sees[:, None, None] - IMAGE_MEAN) / IMAGE_STD
-            sound[:] = self._sound(int(label), rng) * hears[:, None]
-            self._audio[i, ..., 0] = (spectrogram(sound, size) - AUDIO_MEAN_DB) / AUDIO_STD_DB
+    def _make(self, i: int) -> None:
+        """Put sample i into the arrays."""
+        t, size = self.timesteps, self.size
+        rng = named_rng(self.seed, self.name, self.split, i)
+        hears, sees = self._present(rng)
+        image = _shifted(self._upright[i], rng) * rng.uniform(*CONTRAST)
+        frames = image + self.image_noise * rng.standard_normal((t, size, size), np.float32)
+        self._video[i, ..., 0] = (frames * sees[:, None, None] - IMAGE_MEAN) / IMAGE_STD
+        sound = (self._sound(int(self._labels[i]), rng) * hears[:, None]).astype(np.float32)
+        self._audio[i, ..., 0] = (spectrogram(sound, size) - AUDIO_MEAN_DB) / AUDIO_STD_DB
 
     def _present(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Which timesteps have a sound and which an image, bool [T] each."""

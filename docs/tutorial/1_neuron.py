@@ -17,6 +17,12 @@
 #
 # Here it is in NumPy, with a constant current of 0.6.
 
+# %% tags=["setup"]
+import importlib.util
+
+if importlib.util.find_spec("snncore") is None:
+    raise SystemExit("snncore is not installed here: run pip install -e . at the root of the project, then this again")
+
 # %%
 import matplotlib.pyplot as plt
 import numpy as np

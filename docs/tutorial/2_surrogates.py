@@ -5,6 +5,12 @@
 # derivative of a step is zero wherever it exists, so gradient descent learns nothing. Look at what happens to the
 # number of spikes of one neuron when the current rises a little:
 
+# %% tags=["setup"]
+import importlib.util
+
+if importlib.util.find_spec("snncore") is None:
+    raise SystemExit("snncore is not installed here: run pip install -e . at the root of the project, then this again")
+
 # %%
 import matplotlib.pyplot as plt
 import numpy as np

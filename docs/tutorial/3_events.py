@@ -7,6 +7,12 @@
 #
 # The input is a handwritten digit of 8x8 pixels, with a spike wherever it is bright.
 
+# %% tags=["setup"]
+import importlib.util
+
+if importlib.util.find_spec("snncore") is None:
+    raise SystemExit("snncore is not installed here: run pip install -e . at the root of the project, then this again")
+
 # %%
 import matplotlib.pyplot as plt
 import numpy as np

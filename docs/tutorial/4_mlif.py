@@ -17,6 +17,12 @@
 # the five lines again, and ask of each whether anything of `a` gets into anything of `v`. Then let the numbers
 # answer.
 
+# %% tags=["setup"]
+import importlib.util
+
+if importlib.util.find_spec("snncore") is None:
+    raise SystemExit("snncore is not installed here: run pip install -e . at the root of the project, then this again")
+
 # %%
 import matplotlib.pyplot as plt
 import numpy as np

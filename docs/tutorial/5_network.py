@@ -6,6 +6,12 @@
 # it is shown at each of the four timesteps; the first layer turns its gray values into currents, and what leaves the
 # neurons is events. All of it takes fewer than 40 lines of code.
 
+# %% tags=["setup"]
+import importlib.util
+
+if importlib.util.find_spec("snncore") is None:
+    raise SystemExit("snncore is not installed here: run pip install -e . at the root of the project, then this again")
+
 # %% tags=["network"]
 import numpy as np
 from sklearn.datasets import load_digits

@@ -6,6 +6,12 @@
 # prices. This chapter takes the network of chapter 5, counts what it really does, and reads that one run by the rules
 # that people use.
 
+# %% tags=["setup"]
+import importlib.util
+
+if importlib.util.find_spec("snncore") is None:
+    raise SystemExit("snncore is not installed here: run pip install -e . at the root of the project, then this again")
+
 # %%
 from pathlib import Path
 

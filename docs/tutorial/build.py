@@ -4,9 +4,10 @@
     python docs/tutorial/build.py 1_neuron      one of them
 
 A chapter is one script, `docs/tutorial/N_name.py`, in cells as Jupytext and most editors know them: `# %% [markdown]`
-begins text, `# %%` begins code, and `# %% tags=["measured"]` code whose numbers differ from machine to machine. From
-it come the page `N_name.md` (text, code, and below each piece of code what it printed), its pictures
-`pictures/N_name-K.png` (one for each `plt.show()`), and the notebook `N_name.ipynb`, without outputs.
+begins text, `# %%` begins code, `# %% tags=["measured"]` code whose numbers differ from machine to machine, and
+`# %% tags=["setup"]` code that is not on the page. From it come the page `N_name.md` (text, code, and below each piece
+of code what it printed), its pictures `pictures/N_name-K.png` (one for each `plt.show()`), and the notebook
+`N_name.ipynb`, without outputs.
 A line `{{FILE}}` in a text stands for what is in that file, beside this one.
 """
 
@@ -126,6 +127,8 @@ def page(name: str, cells: list[Cell], outputs: list[Output]) -> str:
     for cell, output in zip(cells, outputs, strict=True):
         if cell.kind == "markdown":
             parts.append(with_files(cell.text))
+            continue
+        if "setup" in cell.tags:
             continue
         parts.append(f"```python\n{cell.text}\n```")
         if output.printed:

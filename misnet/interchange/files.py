@@ -17,6 +17,7 @@ from misnet.interchange.about import FORMAT
 from misnet.models.config import ConfigError
 from misnet.models.registry import MODELS, config_class
 from snncore.interchange import InterchangeError
+from snncore.nearest import nearest_path
 
 __all__ = ["ABOUT", "READ", "TORCH_FILES", "npz_bytes", "read_weights", "torch_bytes"]
 
@@ -66,7 +67,8 @@ def read_weights(path: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     """
     if not path.is_file():
         raise InterchangeError(
-            f"{path}: expected a file of weights, found {'a folder' if path.is_dir() else 'no file'}"
+            f"{path}: expected a file of weights, found "
+            + ("a folder" if path.is_dir() else f"no such file{nearest_path(path)}")
         )
     if path.stat().st_size == 0:
         raise InterchangeError(f"{path}: expected a file of weights, found an empty file")

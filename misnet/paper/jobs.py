@@ -4,6 +4,7 @@ A folder DIR/NAME holds what tools/train.py writes, and audit.json of tools/audi
 options that it was begun with, and NAME.log, what the two commands printed. A run that was cut off goes on.
 """
 
+import functools
 import json
 import os
 import subprocess
@@ -12,11 +13,15 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import misnet
 from misnet.training.results import AUDIT, read_result
 from snncore.checkpoint import CheckpointError
 from snncore.files import replace_file
+from snncore.launcher import without_launcher
+from snncore.parallel import Comm
+from snncore.sharing import hand_out
 
 __all__ = ["Job", "JobError", "Outcome", "finished_jobs", "run_jobs", "trained"]
 
@@ -41,6 +46,29 @@ class Outcome:
     job: Job
     folder: Path
     error: str | None = None
+
+
+class Running:
+    """The processes of runs under way, which can be told to end: a run then saves."""
+
+    def __init__(self) -> None:
+        self.processes: list[subprocess.Popen] = []
+        self.halted = False
+
+    def run(self, command: Sequence[str], **options: Any) -> subprocess.Popen:
+        """Run a command to its end; it is told to end at once if all have been told."""
+        with subprocess.Popen(command, start_new_session=True, **options) as process:
+            self.processes = [other for other in self.processes if other.poll() is None] + [process]
+            if self.halted:
+                process.terminate()
+            process.wait()
+        return process
+
+    def halt(self) -> None:
+        """Tell all to end, and those that begin later."""
+        self.halted = True
+        for process in self.processes:
+            process.terminate()
 
 
 def trained(folder: Path) -> bool:
@@ -82,27 +110,39 @@ def _words(options: dict[str, list[str]]) -> str:
 
 
 def run_jobs(
-    jobs: Sequence[Job], directory: Path, at_once: int = 1, log: Callable[[str], None] = print
+    jobs: Sequence[Job],
+    directory: Path,
+    at_once: int = 1,
+    log: Callable[[str], None] = print,
+    comm: Comm | None = None,
+    stop: Callable[[], bool] = lambda: False,
 ) -> list[Outcome]:
     """Run jobs, `at_once` at a time, and return what came of each, in their order; one that fails stops no other.
 
     Each gets its share of the processors as threads, or NUMBA_NUM_THREADS if that is less; kernels give the same bits
     with any number of them.
+    comm: ranks that the jobs are handed out to, each `at_once` at a time; all call this, in a folder that all see, and
+    all return everything. stop: asked by several ranks; True on one makes all save and end.
     Raises JobError before anything runs if a folder holds another run; KeyboardInterrupt once all have saved.
     """
-    for job in jobs:
+    comm = comm or Comm()
+    for job in jobs if comm.rank == 0 else ():
         check_is_same(job, directory)
-    share = max(1, (os.cpu_count() or 1) // at_once)
+    comm.barrier()
+    share = max(1, (os.cpu_count() or 1) // (at_once * comm.local_size))
     asked = os.environ.get("NUMBA_NUM_THREADS", "")
     threads = min(share, int(asked)) if asked.isdecimal() and int(asked) > 0 else share
     here = str(Path(misnet.__file__).parents[1])  # a checkout that is not installed, from whatever folder it is called
     paths = os.pathsep.join(path for path in (here, os.environ.get("PYTHONPATH")) if path)
     environment = {
-        **os.environ,
+        **without_launcher(os.environ),
         "NUMBA_NUM_THREADS": str(threads),
         "PYTHONUNBUFFERED": "1",
         "PYTHONPATH": paths,
     }
+
+    if comm.size > 1:
+        return _on_ranks(jobs, directory, environment, at_once, log, comm, stop)
 
     def one(numbered: tuple[int, Job]) -> Outcome:
         number, job = numbered
@@ -117,28 +157,59 @@ def run_jobs(
         pool.shutdown(cancel_futures=True)  # waits for those that run: Ctrl-C reached them too, and they save
 
 
-def _run(job: Job, directory: Path, environment: dict[str, str]) -> Outcome:
+def _on_ranks(
+    jobs: Sequence[Job],
+    directory: Path,
+    environment: dict[str, str],
+    at_once: int,
+    log: Callable[[str], None],
+    comm: Comm,
+    stop: Callable[[], bool],
+) -> list[Outcome]:
+    found: dict[int, Outcome] = {}
+    running = Running()
+    with ThreadPoolExecutor(at_once) as pool:
+        begin = functools.partial(pool.submit, _run, directory=directory, environment=environment, running=running)
+        for done in hand_out(comm, jobs, begin, at_once, stop, ends=lambda done: False, halt=running.halt):
+            job = jobs[done.task]
+            found[done.task] = done.result or Outcome(job, directory / job.name, str(done.error))
+            log(f"[{len(found)}/{len(jobs)}] {job.name}: {found[done.task].error or 'done'}")
+    if any(comm.any(stop())):
+        raise KeyboardInterrupt
+    return [found[k] for k in range(len(jobs))]
+
+
+def _run(job: Job, directory: Path, environment: dict[str, str], running: Running | None = None) -> Outcome:
     folder = directory / job.name
     log = directory / f"{job.name}.log"
     if not trained(folder):
         begun = (folder / "config.json").exists()
         options = ("--resume", str(folder)) if begun else ("--output-dir", str(folder), *job.train)
-        if error := _command("train", options, log, environment):
+        if error := _command("train", options, log, environment, running):
             return Outcome(job, folder, error)
     if not (folder / AUDIT).exists():
         options = (str(folder), "--json", str(folder / AUDIT), *job.audit)
-        if error := _command("audit", options, log, environment):
+        if error := _command("audit", options, log, environment, running):
             return Outcome(job, folder, error)
     return Outcome(job, folder)
 
 
-def _command(tool: str, options: Sequence[str], log: Path, environment: dict[str, str]) -> str | None:
-    """Run a tool; returns None, or why it failed: its last line that begins with `error:`, else its last one."""
+def _command(
+    tool: str,
+    options: Sequence[str],
+    log: Path,
+    environment: dict[str, str],
+    running: Running | None = None,
+) -> str | None:
+    """Run a tool; returns None, or why it failed: its last line that begins with `error:`, else its last one.
+
+    running: starts and notes its process, out of reach of Ctrl-C, for the one who passes that on.
+    """
     begin = log.stat().st_size if log.exists() else 0
     with log.open("ab") as out:
-        status = subprocess.run(
-            [sys.executable, "-m", f"misnet.tools.{tool}", *options], env=environment, stdout=out, stderr=out
-        ).returncode
+        run = subprocess.run if running is None else running.run
+        line = [sys.executable, "-m", f"misnet.tools.{tool}", *options]
+        status = run(line, env=environment, stdout=out, stderr=out).returncode
     if status == 0:
         return None
     lines = log.read_bytes()[begin:].decode(errors="replace").strip().splitlines() or ["(nothing printed)"]

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from misnet.pictures import picture_bytes
 from misnet.predicting.verdict import Verdict
-from misnet.training.plots import new_figure, png
+from misnet.training.plots import new_figure
 
 __all__ = ["clip_picture"]
 
@@ -23,10 +24,11 @@ def clip_picture(
     verdict: Verdict,
     class_names: Sequence[str],
     heads: Mapping[str, str],
+    kind: str = "png",
 ) -> bytes:
-    """Return a PNG: a row of pictures for each stream, the scores after each timestep, and those of all heads.
+    """Return a picture: a row of pictures for each stream, the scores after each timestep, and those of all heads.
 
-    inputs: what the network is given, [T, ...] by the name of the stream. heads: words for each head.
+    inputs: what the network is given, [T, ...] by the name of the stream. heads: words for each head. kind: format.
     """
     steps = len(next(iter(inputs.values())))
     shown = np.unique(np.linspace(0, steps - 1, min(steps, COLUMNS)).round().astype(int))
@@ -47,7 +49,7 @@ def clip_picture(
     _forming(left, verdict, class_names, best)
     _compared(right, verdict, class_names, heads, best)
     figure.suptitle(title, fontsize=10)
-    return png(figure)
+    return picture_bytes(figure, kind)
 
 
 def _show(axes: Any, x: np.ndarray, t: int, name: str) -> None:

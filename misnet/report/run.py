@@ -15,7 +15,7 @@ from misnet.audit.html_tables import counts_section, layers_section, rates_secti
 from misnet.audit.provenance import origin_lines, samples_words
 from misnet.report.charts import Line, charts, line_chart
 from misnet.report.confusion import confusion, most_confused
-from misnet.training.results import Result
+from misnet.training.results import Result, macro_f1
 from misnet.training.selection import Row
 
 __all__ = ["RunReport", "epochs_words", "run_sections"]
@@ -165,7 +165,10 @@ def _classes(run: RunReport) -> str:
     names = [of["class"] for of in found["classes"]]
     return section(
         "Classes",
-        note(f"By head {run.verdict}, over {found['samples']:,} samples; {run.measured}."),
+        note(
+            f"By head {run.verdict}, over {found['samples']:,} samples; {run.measured}. Macro F1: "
+            f"{macro_f1(found['confusion']):.3f}, the mean over the classes that occur."
+        ),
         f'<div class="charts beside">{table(("class", "samples", "precision", "recall", "F1", "recall, bar"), rows)}'
         f"{confusion(found['confusion'], names)}</div>",
         most_confused(found["confusion"], names),

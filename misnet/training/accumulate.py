@@ -1,12 +1,13 @@
 """A step whose batch does not fit in memory at once: gradients of its parts, one after another, added up."""
 
+from contextlib import nullcontext
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from misnet.models.contract import Model, take
-from misnet.training.ranks import ALONE, sum_gradients, whole_batch
+from misnet.training.ranks import ALONE, begin_overlap, sum_gradients, whole_batch
 from misnet.training.recording import FiringRates, statistics_of
 from misnet.training.step import refuse_step
 from misnet.training.totals import Totals, count_correct
@@ -72,7 +73,8 @@ def accumulated_step(
     n = share.total if share.comm.size > 1 else len(labels)
     result, suspect, of_parts = 0.0, streams, []
     with np.errstate(all="ignore"), training_step(seed, step):  # what is not finite is looked for below
-        for part, of_part in parts_on_ranks(len(labels), parts, share):
+        cut = parts_on_ranks(len(labels), parts, share)
+        for k, (part, of_part) in enumerate(cut, 1):
             rates = FiringRates()
             inputs = [x[:, part] for x in streams]
             with rates.recording(), of_part.shared():
@@ -80,7 +82,8 @@ def accumulated_step(
                 value = model.loss(scores, labels[part])
             weight = (part.stop - part.start) / n
             xp = array_module(value.data)
-            with of_part.shared():
+            overlap = begin_overlap(optimizer, share) if k == len(cut) else None  # the last part makes them final
+            with of_part.shared(), nullcontext() if overlap is None else overlap.watching():
                 value.backward(xp.full(value.shape, weight, value.dtype))
             loss = float(value.item())
             result += weight * loss
@@ -88,7 +91,7 @@ def accumulated_step(
             of_batch.add(scores, labels[part], loss, rates, count_correct(scores, labels[part]))
             if suspect is streams and not np.isfinite(loss):
                 suspect = inputs
-        whole = sum_gradients(optimizer, xp.asarray(result, value.dtype), share, statistics)
+        whole = sum_gradients(optimizer, xp.asarray(result, value.dtype), share, statistics, overlap)
         result = result if share.comm.size == 1 else float(whole)
         joined = {name: Tensor(xp.concatenate([y[name] for y in of_parts])) for name in of_parts[0]}
         model.after_backward(*whole_batch(model, joined, labels, share))

@@ -12,6 +12,7 @@ from misnet.models.config import ConfigError, Data, ModelConfig
 from misnet.models.contract import Model
 from misnet.models.registry import DEFAULT, build, config_class
 from misnet.training.machine import machine
+from misnet.training.missing import words_on_missing
 from snncore.checkpoint import CheckpointError, load_checkpoint
 from snncore.files import replace_file
 
@@ -38,6 +39,8 @@ MAY_BE_SAID = {
     "momentum",
     "weight_decay",
     "schedule",
+    "step_epochs",
+    "step_factor",
     "warmup_steps",
     "augment",
     "clip_norm",
@@ -92,10 +95,8 @@ def read_config(path: Path) -> dict[str, Any]:
         if not (path.is_file() or path.is_dir() or not path.exists()):  # opening a pipe waits for ever
             raise CheckpointError(f"{path}: expected a file, found a pipe, a socket or a device")
         content = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise CheckpointError(f"{path}: no such file; expected the config.json of a training run") from None
-    except NotADirectoryError:
-        raise CheckpointError(f"{path.parent}: expected the folder of a training run, found a file") from None
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        raise CheckpointError(words_on_missing(path)) from None
     except RecursionError:
         raise CheckpointError(f"{path}: cannot be read as JSON: it is nested too deeply") from None
     except (OSError, ValueError) as error:

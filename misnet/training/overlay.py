@@ -6,37 +6,35 @@ from typing import Any
 
 import numpy as np
 
-from misnet.training.plots import make_figure, png
+from misnet.pictures import COLOURS
+from misnet.training.plots import accuracy_axis, make_figure, save_picture
 from misnet.training.selection import Row
-from snncore.files import replace_file
 
 __all__ = ["plot_overlay"]
-
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
-"""Okabe and Ito's, which most people with a colour vision deficiency can tell apart."""
 
 STYLES = ("-", "--", ":", "-.")
 
 
 def plot_overlay(runs: Mapping[str, Sequence[Sequence[Row]]], head: str, words: str, path: Path) -> None:
-    """Draw training loss, test accuracy of a head and firing rate by epoch into a PNG.
+    """Draw training loss, test accuracy of a head and firing rate by epoch into a picture.
 
     runs: by name, the rows of each seed. The mean of a name ends with its shortest run. words: of the head.
     """
     figure, panels = make_figure(13, 4.2, panels=3)
-    titles = ("training loss", f"test accuracy, {words}", "spikes per neuron and timestep, test")
+    titles = ("training loss", f"test accuracy (%), {words}", "spikes per neuron and timestep, test")
     columns = ("train_loss", f"test_accuracy_{head}", "test_firing_rate")
     for axes, column, title in zip(panels, columns, titles, strict=True):
+        scale = 100 if column.startswith("test_accuracy") else 1
         for k, (name, seeds) in enumerate(runs.items()):
-            _curves(axes, [[row[column] for row in rows] for rows in seeds], name, k)
+            _curves(axes, [[scale * row[column] for row in rows] for rows in seeds], name, k)
         axes.set(xlabel="epoch", title=title)
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
-    panels[1].set_ylim(0, 1.02)
+    accuracy_axis(panels[1])
     panels[2].set_ylim(bottom=0)
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(3, len(labels)), fontsize=8)
-    replace_file(path, png(figure))
+    save_picture(figure, path)
 
 
 def _curves(axes: Any, seeds: Sequence[Sequence[float]], name: str, k: int) -> None:

@@ -11,6 +11,7 @@ A sum with a NaN is a NaN: what is not finite on one rank is not finite on all, 
 """
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 
 import numpy as np
 
@@ -20,10 +21,12 @@ from snncore import Tensor
 from snncore.backend import Array, array_module, asnumpy
 from snncore.flat import FlatBuffers
 from snncore.optim import Optimizer
+from snncore.overlap import Overlap
 from snncore.parallel import Comm, Share
 
 __all__ = [
     "ALONE",
+    "begin_overlap",
     "go_back",
     "same_weights",
     "share_of",
@@ -42,9 +45,21 @@ def share_of(comm: Comm, start: int, stop: int, total: int, synchronised: bool) 
     return Share(comm, start, stop, total, synchronised and comm.size > 1 and stop - start < total)
 
 
-def go_back(value: Tensor, share: Share) -> Array:
+def begin_overlap(optimizer: Optimizer, share: Share) -> Overlap | None:
+    """Return what adds up the gradients of the coming backward pass while it runs; None where that cannot be.
+
+    Batch norms that take their statistics over all ranks talk during backward, too: over NCCL, where everything stands
+    in one queue, the gradients then come after them.
+    """
+    comm = share.comm
+    if comm.size == 1 or share.whole or optimizer.flat is None or not comm.overlaps:
+        return None
+    return None if comm.one_queue and share.synchronised else Overlap(optimizer.flat, comm)
+
+
+def go_back(value: Tensor, share: Share, overlap: Overlap | None = None) -> Array:
     """Go backward from a mean loss of the samples here; returns its part in that of the whole batch, of shape ()."""
-    with share.shared():
+    with share.shared(), nullcontext() if overlap is None else overlap.watching():
         if share.here == share.total:
             value.backward()
             return value.data
@@ -53,15 +68,21 @@ def go_back(value: Tensor, share: Share) -> Array:
     return value.data * part
 
 
-def sum_gradients(optimizer: Optimizer, loss: Array, share: Share, statistics: FlatBuffers) -> Array:
+def sum_gradients(
+    optimizer: Optimizer, loss: Array, share: Share, statistics: FlatBuffers, overlap: Overlap | None = None
+) -> Array:
     """Add up gradients, in place, over all ranks; returns the loss of the whole batch, of shape ().
 
     loss: this rank's part of it, float of shape (). statistics: running ones, averaged where each rank took its own.
+    overlap: what began to add up the gradients during backward.
     """
     comm = share.comm
     if comm.size == 1:
         return loss
-    if optimizer.flat is not None:
+    buffers: list[Array] = []
+    if overlap is not None:
+        overlap.finish()
+    elif optimizer.flat is not None:
         optimizer.flat.gather()
         buffers = [optimizer.flat.g]
     else:

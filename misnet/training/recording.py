@@ -2,7 +2,7 @@
 
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -75,6 +75,12 @@ class FiringRates:
         """Spikes of each layer so far."""
         self.read()
         return self._spikes
+
+    def add(self, layers: Mapping[str, Sequence[int]]) -> None:
+        """Add spikes and places of each layer that were counted elsewhere."""
+        for path, (spikes, places) in layers.items():
+            self._spikes[path] += spikes
+            self.places[path] += places
 
     def rates(self) -> dict[str, float]:
         """Mean firing rate of each layer."""

@@ -8,7 +8,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ from misnet.training.folder import read_config
 from misnet.training.selection import Row, best_epoch, judged_by, out_of_patience
 from snncore.checkpoint import CheckpointError
 
-__all__ = ["Result", "Spread", "count_parameters", "read_result", "spread"]
+__all__ = ["Result", "Spread", "count_parameters", "macro_f1", "macro_f1_of", "read_result", "spread"]
 
-AUDIT = "audit.json"
+AUDIT, EVALUATION = "audit.json", "evaluation.json"
 RULES = ("paper", "exact")
 
 
@@ -44,12 +44,16 @@ def spread(values: Sequence[float]) -> Spread:
 
 @dataclass(frozen=True)
 class Result:
-    """A run folder: its config.json, a row per epoch as numbers, and if it was audited millijoules a sample by rule."""
+    """A run folder: its config.json, a row per epoch as numbers, and if it was audited millijoules a sample by rule.
+
+    macro_f1: of the test samples after the last epoch, if evaluation.json was written of that.
+    """
 
     folder: Path
     content: Mapping[str, Any]
     rows: list[Row]
     energy: Mapping[str, float]
+    macro_f1: float | None = None
 
     @property
     def heads(self) -> list[str]:
@@ -91,7 +95,19 @@ class Result:
 def read_result(folder: Path) -> Result:
     """Return what a run folder tells; raises CheckpointError, naming the file, if it cannot be read or has no epoch."""
     content = read_config(folder / "config.json")
-    return Result(folder, content, _read_metrics(folder / "metrics.csv"), _read_energy(folder / AUDIT))
+    result = Result(folder, content, _read_metrics(folder / "metrics.csv"), _read_energy(folder / AUDIT))
+    return replace(result, macro_f1=_read_macro_f1(folder / EVALUATION, result))
+
+
+def macro_f1(confusion: Sequence[Sequence[int]]) -> float:
+    """Return the mean over classes of F1 = 2 right / (samples of the class + predictions of it).
+
+    confusion: counts [true, predicted]. A class without samples and predictions has no F1 and is left out, as
+    `sklearn.metrics.f1_score(average="macro")` does; 0 if there are no samples at all.
+    """
+    all_of = [sum(row) + sum(other[k] for other in confusion) for k, row in enumerate(confusion)]
+    scores = [2 * row[k] / n for k, (row, n) in enumerate(zip(confusion, all_of, strict=True)) if n]
+    return math.fsum(scores) / len(scores) if scores else 0.0
 
 
 def _read_metrics(path: Path) -> list[Row]:
@@ -132,6 +148,23 @@ def _read_energy(path: Path) -> dict[str, float]:
         return {rule: float(rules[rule]["per_sample"]["energy_mj"]) for rule in RULES if rule in rules}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: does not hold what the audit writes with --json: {error!r}") from None
+
+
+def macro_f1_of(evaluation: Mapping[str, Any], result: Result) -> float | None:
+    """Return the macro F1 of an evaluation whose accuracies are those of the last epoch; None for another."""
+    columns = [f"test_accuracy_{head}" for head in result.heads]
+    same = all(abs(evaluation.get(column, math.nan) - result.last[column]) <= 1e-9 for column in columns)
+    return macro_f1(evaluation["confusion"]) if same else None
+
+
+def _read_macro_f1(path: Path, result: Result) -> float | None:
+    if not path.exists():
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return macro_f1_of(found, result)
+    except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
+        raise CheckpointError(f"{path}: does not hold what evaluate.py writes with --json: {error!r}") from None
 
 
 def count_parameters(content: Mapping[str, Any]) -> int:

@@ -85,7 +85,7 @@ class Run:
     origin: the settings and switches that this run is trained with, kept in every checkpoint; a checkpoint of others is
     refused. after_epoch: called after each epoch, once all files of the folder are written.
     seed: of what layers draw while they train; the order of the batches is that of `train`.
-    cuda_graph: launch steps on a GPU as a recorded graph, where that can be (see `misnet.training.graphed`).
+    cuda_graph: launch steps on a GPU as a recorded graph, where that can be (`misnet.training.graphed`): on one rank.
     comm: the ranks that train together; `train`, `test` and `val` give this one its samples of each batch. Rank 0 alone
     writes, logs and warns. synchronised: whether batch norms take the statistics of the batch on all ranks.
     """
@@ -218,7 +218,7 @@ class Run:
         try:
             if self.accumulate > 1:
                 accumulated_step(*what, self.accumulate, self.seed, self.clip_norm, share)
-            elif self.cuda_graph:
+            elif self.cuda_graph and self.comm.size == 1:
                 if self.graphed is None:
                     self.graphed = GraphedSteps(self.model, self.optimizer, self.log)
                 self.graphed.step(*what[2:], self.seed, self.clip_norm)

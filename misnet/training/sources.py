@@ -13,8 +13,9 @@ from misnet.models.registry import build, config_class
 from misnet.training.folder import newer_version, part, read_config
 from snncore.checkpoint import CheckpointError, check_tensors, load_checkpoint
 from snncore.kernels.choice import ARITHMETICS
+from snncore.nearest import nearest_path
 
-__all__ = ["Source", "read_source", "start_from"]
+__all__ = ["Source", "check_place", "read_source", "start_from"]
 
 ORIGIN = ("model", "settings", "network")  # what a checkpoint must say to be used without its folder
 
@@ -52,6 +53,7 @@ def read_source(place: Path, checkpoint: str = "last") -> Source:
         content, path = read_config(place / "config.json"), place / f"{checkpoint}.safetensors"
         arrays, _ = load_checkpoint(path)
         return _source(path, content, part(arrays, "model/"))
+    check_place(place)
     arrays, metadata = load_checkpoint(place)
     origin = metadata.get("origin")
     beside = place.parent / "config.json"
@@ -65,6 +67,14 @@ def read_source(place: Path, checkpoint: str = "last") -> Source:
     if "class_names" not in origin and beside.is_file():
         origin = {**origin, "class_names": read_config(beside).get("class_names")}
     return _source(place, origin, part(arrays, "model/"))
+
+
+def check_place(place: Path) -> None:
+    """Raise CheckpointError if there is no run folder and no file at a place; nothing is loaded."""
+    if place.is_dir():
+        read_config(place / "config.json")
+    elif not place.exists():
+        raise CheckpointError(f"{place}: no such folder or file; expected a run or a checkpoint{nearest_path(place)}")
 
 
 def _source(path: Path, content: Mapping[str, Any], weights: dict[str, np.ndarray]) -> Source:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from misnet.models.contract import Model, Scores, take
-from misnet.training.ranks import ALONE, go_back, sum_gradients, whole_batch
+from misnet.training.ranks import ALONE, begin_overlap, go_back, sum_gradients, whole_batch
 from misnet.training.recording import FiringRates, first_nonfinite, statistics_of
 from misnet.training.totals import Totals, count_correct
 from snncore import Tensor, no_grad, to_device
@@ -84,7 +84,8 @@ def tell(
     with rates.recording(), share.shared():
         scores = model(*map(Tensor, streams))
         value = model.loss(scores, labels)
-    loss = sum_gradients(optimizer, go_back(value, share), share, statistics)
+    overlap = begin_overlap(optimizer, share)
+    loss = sum_gradients(optimizer, go_back(value, share, overlap), share, statistics, overlap)
     model.after_backward(*whole_batch(model, scores, labels, share))
     finite = optimizer.all_finite(loss)
     if clip_norm is not None:

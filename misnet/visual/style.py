@@ -1,10 +1,10 @@
 """What pictures have in common: colours that the colour-blind can tell apart (Okabe and Ito), sizes, and files."""
 
-import io
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from misnet.pictures import picture_bytes
 from snncore.files import replace_file
 
 __all__ = ["COLOURS", "FONT", "OF_MODALITY", "WIDTH", "colour_of", "contents", "save"]
@@ -24,11 +24,8 @@ def colour_of(stream: str, streams: Sequence[str] = ()) -> str:
 
 
 def contents(figure: Any, ending: str, dpi: int = 200) -> bytes:
-    """Return a figure as the file of an ending, "png" or "svg"; the same figure is the same file."""
-    content = io.BytesIO()
-    undated = {"Date": None} if ending == "svg" else None
-    figure.savefig(content, format=ending, dpi=dpi, bbox_inches="tight", metadata=undated)
-    return content.getvalue()
+    """Return a figure as the file of an ending, such as "png" or "svg"; the same figure is the same file."""
+    return picture_bytes(figure, ending, dpi, bbox_inches="tight")
 
 
 def save(figure: Any, path: Path) -> list[Path]:

@@ -183,8 +183,8 @@ def mul_cost(a: Array, b: Array, y: Array) -> OpCount:
     if not spikes:
         return elementwise(y, "elem_mul")
     lead = lead_of(y.shape)
-    binary, graded, _ = events(spikes[0], lead)
-    return OpCount(lead, w_select=binary, w_mul=graded)
+    seen = events(spikes[0], lead)
+    return OpCount(lead, w_select=seen.ones, w_mul=seen.graded)
 
 
 def shrink_adds(inputs: tuple, y: Array, needs: tuple[bool, ...]) -> int:

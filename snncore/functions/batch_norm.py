@@ -9,10 +9,12 @@ from snncore.backend import Array
 from snncore.context import context
 from snncore.functions.checks import check_float, check_shape
 from snncore.functions.synchronised import whole_moments
+from snncore.kernels.choice import arithmetic_choice
 from snncore.kernels.reference.batch_norm import Moments
-from snncore.opcount.cost import Facts, OpCount, lead_of
-from snncore.opcount.events import entries, traffic
+from snncore.opcount.cost import Facts, OpCount, later, lead_of
+from snncore.opcount.events import Form, entries, form_of, traffic
 from snncore.opcount.origin import known_origin, repeated_cells
+from snncore.parallel import Share
 from snncore.tape import Function
 
 
@@ -32,7 +34,8 @@ class BatchNorm(Function):
 
     Forward and backward each sum over the batch and then change each entry by the sums. `all_moments` and `all_sums`
     stand in between, so that a batch can be spread over machines (Peng et al. 2018, "MegDet": synchronised
-    statistics); n is then the number of entries of all of them.
+    statistics); n is then the number of entries of all of them. In exact arithmetic (docs/exact.md) the statistics are
+    sums that no order changes, of one machine as of many.
     Raises ValueError if the channels differ, or in training if there is one entry a channel; TypeError if x is spikes.
     """
 
@@ -63,7 +66,7 @@ class BatchNorm(Function):
         if self.training:
             settings = (self.running_mean, self.running_var, self.momentum, self.eps)
             at_once = getattr(self.kernels, "SETTLES", None)  # the kernel goes on, if this batch is the whole one
-            if at_once and x.size >= 2 * x.shape[-1] > 0 and not self.is_synchronised():
+            if at_once and x.size >= 2 * x.shape[-1] > 0 and not self.has_no_order(x):
                 moments, self.inv_std = self.kernels.batch_norm_statistics(x, settle=at_once(*settings))
             else:
                 moments = self.all_moments(x)
@@ -79,10 +82,14 @@ class BatchNorm(Function):
         """Whether the batch is spread over ranks and its statistics are to be those of all of it."""
         return context.share is not None and context.share.synchronised
 
+    def has_no_order(self, x: Array) -> bool:
+        """Whether the statistics are to have the same bits in any order: on ranks, or in exact arithmetic."""
+        return self.is_synchronised() or (x.dtype == np.float32 and arithmetic_choice() == "exact")
+
     def all_moments(self, x: Array) -> Moments:
         """Return the moments of the batch on all machines, of which x is the part here."""
-        if self.is_synchronised():
-            return whole_moments(self.kernels, x, context.share)
+        if self.has_no_order(x):
+            return whole_moments(self.kernels, x, context.share if self.is_synchronised() else Share())
         return self.kernels.batch_norm_statistics(x)
 
     def all_sums(self, here: Array) -> Array:
@@ -122,18 +129,8 @@ class BatchNorm(Function):
         """
         x = inputs[0]
         lead = lead_of(x.shape)
-        per, channels = entries(x.shape, lead), x.shape[-1]
-        once = {}
-        if self.training and x.size:
-            once = {"bn_stat_mul": x.size, "bn_stat_add": 3 * x.size - 2 * channels}
-        columns: dict[str, Any] = {"bn_mul": per, "bn_add": per, "bn_folded_add": per}
-        columns |= traffic(x, lead, "read") | traffic(x, lead, "write")
         repeated = None if self.training else repeated_cells(x, lead, known_origin())
-        if repeated is not None:
-            columns["add_repeated"] = repeated * per
-        sizes = {"in_size": x.size, "out_size": x.size, "cells": math.prod(lead)}
-        facts = (Facts("batch_norm", "BatchNorm", **sizes, channels=(channels,) * 2),)
-        cost = OpCount(lead, once, facts, **columns)
+        cost = later(_state, form_of(x), lead, self.training, repeated, computes=False)
         cost.repeated = repeated
         return cost
 
@@ -147,3 +144,17 @@ class BatchNorm(Function):
         if self.training:
             return OpCount(back_mul=4 * n, back_add=5 * n - 2 * channels)
         return OpCount(back_mul=3 * n, back_add=3 * n - 2 * channels)
+
+
+def _state(x: Form, lead: tuple[int, ...], training: bool, repeated: np.ndarray | None) -> OpCount:
+    """State that cost. repeated: cells of x that are those of the timestep before, None for none."""
+    per, channels = entries(x.shape, lead), x.shape[-1]
+    once = {}
+    if training and x.size:
+        once = {"bn_stat_mul": x.size, "bn_stat_add": 3 * x.size - 2 * channels}
+    columns: dict[str, Any] = {"bn_mul": per, "bn_add": per, "bn_folded_add": per}
+    columns |= traffic(x, lead, "read") | traffic(x, lead, "write")
+    if repeated is not None:
+        columns["add_repeated"] = repeated * per
+    facts = Facts("batch_norm", "BatchNorm", x.size, x.size, math.prod(lead), channels=(channels,) * 2)
+    return OpCount(lead, once, (facts,), **columns)

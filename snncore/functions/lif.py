@@ -10,8 +10,8 @@ from snncore.backend import Array
 from snncore.firing import Firing, firing_of
 from snncore.functions.checks import check_currents
 from snncore.functions.trace import Trace, lif_trace
-from snncore.opcount.cost import Facts, OpCount, Value, lead_of, times
-from snncore.opcount.events import entries, events, traffic
+from snncore.opcount.cost import Facts, OpCount, Value, later, lead_of, times
+from snncore.opcount.events import Form, as_events, count, entries, events, form_of, traffic
 from snncore.surrogate import Surrogate
 from snncore.tape import Function
 
@@ -94,9 +94,12 @@ def _later_entries(steps: int, per: int, carried: bool) -> np.ndarray:
     return later
 
 
-def charged_entries(shape: tuple[int, ...], carried: bool) -> Value:
-    """Entries of [T, ...] in each cell that find a membrane: all if one was carried in, else those after step 0."""
-    lead = neuron_lead(shape)
+def charged_entries(shape: tuple[int, ...], carried: bool, lead: tuple[int, ...] | None = None) -> Value:
+    """Entries of [T, ...] in each cell that find a membrane: all if one was carried in, else those after step 0.
+
+    lead: the cells, if they are known; by default `neuron_lead`, which tells them during a call only.
+    """
+    lead = neuron_lead(shape) if lead is None else lead
     if lead == ():
         return entries(shape[1:], ()) * (shape[0] if carried else shape[0] - 1)
     return _later_entries(shape[0], entries(shape, lead), carried)
@@ -118,9 +121,25 @@ def neuron_cost(
     are not one an entry. itemsize: bytes of a membrane, if they are not those of c.
     """
     lead = neuron_lead(c.shape)
+    return later(state_neuron, name, form_of(c), form_of(s), lead, count(s, lead), carried, firing, charge, itemsize)
+
+
+def state_neuron(
+    name: str,
+    c: Form,
+    s: Form,
+    lead: tuple[int, ...],
+    counts: np.ndarray,
+    carried: bool,
+    firing: Firing,
+    charge: Value | None,
+    itemsize: int | None,
+) -> OpCount:
+    """State that cost. counts: of s, from `snncore.opcount.events.count`. c, s: by their forms. The rest as there."""
     per = entries(c.shape, lead)
-    moved = charged_entries(c.shape, carried)
-    spikes = events(s, lead).all
+    moved = charged_entries(c.shape, carried, lead)
+    seen = as_events(counts, lead)
+    spikes = seen.all
     size = itemsize or c.dtype.itemsize
     columns: dict[str, Any] = {
         "leak_mul": 0 if firing.decay == 1 else moved,
@@ -140,10 +159,10 @@ def neuron_cost(
         in_size=c.size,
         out_size=s.size,
         cells=math.prod(lead),
-        events=spikes if isinstance(spikes, int) else int(spikes.sum()),
+        events=seen.sums[0] + seen.sums[1],
         leak=firing.decay != 1,
         hard=firing.v_reset is not None,
-        rest=0 if carried or firing.v_reset else c[:1].size,
+        rest=0 if carried or firing.v_reset else entries((min(1, c.shape[0]), *c.shape[1:]), ()),
     )
     return OpCount(lead, facts=(facts,), **columns)
 

@@ -8,8 +8,8 @@ import numpy as np
 from snncore.backend import Array, array_module, asnumpy
 from snncore.functions.checks import as_float
 from snncore.functions.summing import integer_product, summing
-from snncore.opcount.cost import Facts, OpCount, Value, exact_sum, lead_of, times
-from snncore.opcount.events import Events, check_events, entries, events, traffic, values
+from snncore.opcount.cost import Facts, OpCount, Value, exact_sum, lead_of
+from snncore.opcount.events import check_events, entries, events, facts_of, traffic
 from snncore.tape import Function
 
 
@@ -65,7 +65,7 @@ class MatMul(Function):
         dense = entries(batch, lead) * n * k * m
         side, other = (a, m) if a.dtype.kind != "f" else (b, n)
         found = events(side, lead)
-        seen = values(side, found, lead)
+        seen = facts_of(side, found)
         columns: dict[str, Any] = {"dense_mac": dense, "dense_mac_padded": dense}
         if a.dtype.kind == b.dtype.kind == "f":
             met = _meetings(a != 0, b != 0, lead)
@@ -77,7 +77,7 @@ class MatMul(Function):
             columns |= {"ac_binary": ones, "ac_graded": pairs - ones, "ac_graded_by_value": product - ones}
             value_taps = float(exact_sum(product, lead))
         else:
-            reached = Events(*(times(v, other) for v in found))
+            reached = found.times(other)
             columns |= {"ac_binary": reached.ones, "ac_graded": reached.graded, "ac_graded_by_value": reached.value}
             value_taps = seen["value_sum"] * other
         columns |= {"events_in": found.ones + found.graded, "places_in": entries(side.shape, lead)}

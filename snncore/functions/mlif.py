@@ -1,5 +1,7 @@
 """Multimodal leaky integrate-and-fire neuron with concat fusion (Eqs. 5 to 11 of the paper)."""
 
+import functools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,11 +9,11 @@ import numpy as np
 from snncore.backend import Array
 from snncore.firing import Firing, firing_of
 from snncore.functions.checks import check_shape
-from snncore.functions.lif import charged_entries, neuron_backward, neuron_cost, neuron_lead
+from snncore.functions.lif import charged_entries, neuron_backward, neuron_lead, state_neuron
 from snncore.functions.trace import Trace
 from snncore.kernels.reference import mlif_forward
-from snncore.opcount.cost import OpCount, Value, times
-from snncore.opcount.events import entries, events
+from snncore.opcount.cost import OpCount, Value, later, times
+from snncore.opcount.events import Form, as_events, count, entries, form_of
 from snncore.surrogate import Surrogate
 from snncore.tape import Function
 
@@ -146,30 +148,58 @@ def mlif_cost(
     not where a fusion with weights stands between alpha and the threshold. name: of the neuron, in its facts.
     """
     lead = neuron_lead(o.shape)
-    per = entries(o.shape, lead)
-    seen = events(o, lead)
-    if o.dtype.kind == "f":
-        picked: Value = 0
-        multiplied: Value = per
-        charge = charged_entries(o.shape, carried)
-    else:
-        picked, multiplied, charge = seen.ones, seen.graded, seen.all
-        if not carried and lead == ():
-            charge = charge - events(o[0], ()).all
-        elif not carried:
-            charge = np.array(charge)
-            charge[0] = 0
-    scales = 0 if alpha is None or float(alpha) == 1 else per
-    columns: dict[str, Any] = {"alpha_mul": scales, "alpha_folded_mul": 0 if folds else scales}
-    once = {}
-    if w is not None:
-        columns |= {"w_select": picked, "w_mul": multiplied}
-        columns["weight_bytes"] = times(multiplied if o.dtype.kind == "f" else seen.all, w.dtype.itemsize)
-        once = {"weight_bytes_once": w.nbytes}
+    came = count(o, lead) if o.dtype.kind != "f" else None
+    begun = came is not None and not carried and lead == ()  # then the first step is not among the cells
+    first = as_events(count(o[0], ()), ()).all if begun else 0
+    scales = alpha is not None and float(alpha) != 1
+    weights = None if w is None else form_of(w)
     floats = (x.dtype for x in (alpha, w, o) if x is not None and x.dtype.kind == "f")
     size = next(floats, np.dtype(np.float32)).itemsize  # of a membrane
-    neuron = neuron_cost(name, o, s, carried, firing, charge, size)
-    return neuron + OpCount(lead, once, **columns)
+    neuron = functools.partial(state_neuron, name, form_of(o), form_of(s), lead, count(s, lead), carried, firing)
+    return later(_state, neuron, form_of(o), lead, carried, came, first, weights, scales, folds, size)
+
+
+def _state(
+    neuron: Callable[[Value, int], OpCount],
+    o: Form,
+    lead: tuple[int, ...],
+    carried: bool,
+    came: np.ndarray | None,
+    first: Value,
+    w: Form | None,
+    scales: bool,
+    folds: bool,
+    size: int,
+) -> OpCount:
+    """State that cost. neuron: states that of the neuron, from additions to its membrane and the bytes of one.
+
+    came: counts of spikes o, None for analog o. first: events of them that find no membrane, where timesteps are not
+    told apart. scales: alpha is there, and not 1. size: bytes of a membrane. The rest as in `mlif_cost`.
+    """
+    per = entries(o.shape, lead)
+    picked: Value
+    multiplied: Value
+    weighed: Value
+    charge: Value
+    if came is None:
+        picked, multiplied, weighed = 0, per, per
+        charge = charged_entries(o.shape, carried, lead)
+    else:
+        seen = as_events(came, lead)
+        picked, multiplied, weighed = seen.ones, seen.graded, seen.all
+        charge = weighed
+        if not carried and lead:
+            charge = np.array(weighed)
+            charge[0] = 0
+        elif not carried:
+            charge = weighed - first
+    scaled = per if scales else 0
+    columns: dict[str, Any] = {"alpha_mul": scaled, "alpha_folded_mul": 0 if folds else scaled}
+    once = {}
+    if w is not None:
+        columns |= {"w_select": picked, "w_mul": multiplied, "weight_bytes": times(weighed, w.dtype.itemsize)}
+        once = {"weight_bytes_once": w.nbytes}
+    return neuron(charge, size) + OpCount(lead, once, **columns)
 
 
 def mlif_backward_cost(o: Array, s: Array, weighted: bool, carried: bool, firing: Firing) -> OpCount:

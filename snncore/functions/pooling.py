@@ -8,7 +8,7 @@ import numpy as np
 from snncore.backend import Array, array_module
 from snncore.functions.checks import pair
 from snncore.opcount.cost import Facts, OpCount, Value, lead_of
-from snncore.opcount.events import conv_taps, entries, events, mapped_events, traffic, values
+from snncore.opcount.events import conv_taps, entries, events, facts_of, mapped_events, traffic
 from snncore.opcount.origin import known_origin
 from snncore.tape import Function
 
@@ -114,7 +114,7 @@ class AvgPool2d(_Pool):
         adds: Value = per * (self.kernel[0] * self.kernel[1] - 1)
         if x.dtype.kind != "f":
             taps = conv_taps(x.shape[-3:-1], self.kernel, self.stride)
-            found, _ = mapped_events(x.reshape(-1, taps.size, x.shape[-1]), lead, taps.ravel())
+            found = mapped_events(x.reshape(-1, taps.size, x.shape[-1]), lead, taps.ravel())
             adds = found.ones + found.graded
         return _with_facts("AvgPool2d", x, y, self.kernel, pool_add=adds, **_scaled(x, per))
 
@@ -174,6 +174,6 @@ def _surrounded(x: Array, padding: tuple[int, int]) -> Array:
 def _with_facts(layer: str, x: Array, y: Array, kernel: tuple[int, int], **columns: Value) -> OpCount:
     """Return the columns of a pooling layer with the bytes that it moves and its facts for the rules of others."""
     lead = lead_of(x.shape, features=3)
-    found = values(x, events(x, lead), lead)
+    found = facts_of(x, events(x, lead))
     facts = Facts("pool", layer, in_size=x.size, out_size=y.size, cells=math.prod(lead), kernel=kernel, **found)
     return OpCount(lead, None, (facts,), **columns, **traffic(x, lead, "read"), **traffic(y, lead, "write"))

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.functions.summing import sum_steps
+from snncore.kernels.choice import arithmetic_choice
 from snncore.opcount.cost import Facts, OpCount, Value, lead_of
 from snncore.opcount.events import entries, events
 from snncore.tape import Function
@@ -28,7 +30,10 @@ class Sum(Function):
         return self.reduce(x, x.dtype if x.dtype.kind == "f" else self.dtype)
 
     def reduce(self, x: Array, dtype: np.dtype) -> Array:
-        """Return the sum over `self.axes`."""
+        """Return the sum over `self.axes`; on a GPU in exact arithmetic, timesteps of floats in their order."""
+        on_gpu = array_module(x) is not np
+        if on_gpu and x.dtype.kind == "f" and self.axes == (0,) and len(x) and arithmetic_choice() == "exact":
+            return sum_steps(x, self.keepdims, dtype)
         return x.sum(axis=self.axes, keepdims=self.keepdims, dtype=dtype)
 
     def backward(self, gy: Array) -> Array:

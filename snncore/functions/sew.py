@@ -4,11 +4,13 @@ import math
 import operator
 from typing import Any
 
+import numpy as np
+
 from snncore.backend import Array
 from snncore.functions.widening import combine_spikes
 from snncore.kernels.count import pair_events
 from snncore.nearest import one_of
-from snncore.opcount.cost import Facts, OpCount, exact_sum, lead_of
+from snncore.opcount.cost import Facts, OpCount, later, lead_of
 from snncore.opcount.events import check_events, entries, events, traffic
 from snncore.tape import Function
 
@@ -74,8 +76,11 @@ def residual_cost(name: str, a: Array, b: Array, o: Array, lead: tuple[int, ...]
     check_events(a, b)
     cells = (math.prod(lead), entries(a.shape, lead))
     counts = pair_events(a.reshape(cells), b.reshape(cells))
-    both, coming, graded = (exact_sum(v, v.shape) for v in counts)
-    facts = Facts("residual", name, 2 * o.size, o.size, math.prod(lead), spikes=True, events=coming, unit=graded == 0)
-    if lead:
-        return OpCount(lead, facts=(facts,), residual_add=counts[0].reshape(lead))
-    return OpCount(lead, facts=(facts,), residual_add=both)
+    return later(_residual, name, counts, o.size, lead)
+
+
+def _residual(name: str, counts: np.ndarray, size: int, lead: tuple[int, ...]) -> OpCount:
+    """State that cost from the counts of `pair_events`. size: entries of o."""
+    both, coming, graded = counts.sum(axis=1).tolist()
+    facts = Facts("residual", name, 2 * size, size, math.prod(lead), spikes=True, events=coming, unit=graded == 0)
+    return OpCount(lead, facts=(facts,), residual_add=counts[0].reshape(lead) if lead else both)

@@ -1,4 +1,4 @@
-"""Statistics of a batch that is spread over ranks: the same bits however it is spread."""
+"""Statistics of a batch whose bits depend on no order: neither on the kernels nor on how it is spread over ranks."""
 
 import math
 from types import ModuleType

@@ -1,7 +1,8 @@
 """What a Function states about one call: an OpCount, resolved by timestep and sample where the layout tells."""
 
+import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +17,12 @@ __all__ = [
     "WEIGHTED",
     "CostError",
     "Facts",
+    "Later",
     "OpCount",
     "UnresolvedWarning",
     "Value",
     "exact_sum",
+    "later",
     "lead_of",
     "times",
 ]
@@ -123,6 +126,8 @@ class OpCount:
         self.repeated: np.ndarray | None = None
 
     def __add__(self, other: "OpCount") -> "OpCount":
+        if isinstance(other, Later):
+            return Later((lambda: self, *other.states), other.computes)
         both = OpCount(facts=self.facts + other.facts)
         both.blocks = self.blocks + other.blocks
         return both
@@ -135,6 +140,57 @@ class OpCount:
                 if total := exact_sum(value, lead):
                     sums[name] = sums.get(name, 0) + total
         return sums
+
+
+class Later(OpCount):
+    """The cost of a call whose arrays were counted, with columns and facts that are worked out when they are asked for.
+
+    states: give the costs that it is the sum of. computes: they will say of the call that it does more than move, add
+    and scale entries.
+    """
+
+    def __init__(self, states: tuple[Callable[[], OpCount], ...], computes: bool) -> None:
+        self.states, self.computes = states, computes
+        self.repeated = None
+
+    def __getattr__(self, name: str) -> Any:  # asked for blocks or facts, and they are not there yet
+        if name not in ("blocks", "facts"):
+            raise AttributeError(name)
+        trusted, context.trusted = context.trusted, True
+        try:
+            costs = [state() for state in self.states]
+        finally:
+            context.trusted = trusted
+        vars(self).setdefault("blocks", [block for cost in costs for block in cost.blocks])
+        vars(self).setdefault("facts", tuple(facts for cost in costs for facts in cost.facts))
+        self.states = (lambda: self,)  # what they held may go
+        return vars(self)[name]
+
+    def __reduce__(self) -> Any:
+        """Travel to another process worked out: what works it out cannot."""
+        return _worked_out, (self.blocks, self.facts, self.repeated)
+
+    def __add__(self, other: OpCount) -> OpCount:
+        if isinstance(other, Later):
+            return Later((*self.states, *other.states), self.computes or other.computes)
+        return Later((*self.states, lambda: other), self.computes)
+
+
+def _worked_out(blocks: list[Any], facts: tuple[Facts, ...], repeated: np.ndarray | None) -> OpCount:
+    cost = OpCount(facts=facts)
+    cost.blocks, cost.repeated = blocks, repeated
+    return cost
+
+
+def later(state: Callable[..., OpCount], *known: Any, computes: bool = True) -> OpCount:
+    """Return `state(*known)`, worked out when it is asked for; of an operation that is not the engine's own, now.
+
+    Only counting needs the arrays, and is done at the call. The arithmetic after it waits for the end of the batch,
+    when that of all calls is done in one go. It takes three times as long between the layers of a network, each of
+    which fills the caches of the processor anew.
+    known: counts, forms of arrays (`form_of`) and settings, but no array that the network made: it would be kept.
+    """
+    return Later((functools.partial(state, *known),), computes) if context.trusted else state(*known)
 
 
 def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]:

@@ -7,33 +7,69 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from snncore.backend import Array
-from snncore.kernels.count import flat_events, weighted_events
-from snncore.opcount.cost import CostError, Facts, Value, exact_sum
+from snncore.kernels.count import analog_values, flat_events, weighted_events
+from snncore.opcount.cost import CostError, Value, times
 
 __all__ = [
     "Events",
+    "Form",
+    "analog_events",
+    "analog_facts",
+    "analog_sum",
+    "as_events",
     "check_events",
     "conv_taps",
+    "count",
+    "count_analog",
+    "count_mapped",
     "entries",
     "events",
     "facts_of",
+    "form_of",
     "mapped_events",
     "nothing",
+    "spike_facts",
     "tap_places",
     "taps",
     "traffic",
-    "values",
 ]
 
 Pair = tuple[int, int]
 
 
+class Form(NamedTuple):
+    """All that costs ask of an array whose entries they need not: it takes the place of one that will be gone."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all entries."""
+        return self.size * self.dtype.itemsize
+
+
+def form_of(x: Array) -> Form:
+    """Return the form of an array."""
+    return Form(x.shape, x.dtype)
+
+
 class Events(NamedTuple):
-    """Entries that are 1, entries above 1, and the sum of the entries above 1, each for every cell."""
+    """Entries that are 1, entries above 1, and the sum of the entries above 1, each for every cell.
+
+    sums: each of the three over all cells. largest: the largest entry of all, at least 1.
+    """
 
     ones: Value
     graded: Value
     value: Value
+    sums: tuple[int, int, int]
+    largest: int = 1
 
     @property
     def binary(self) -> bool:
@@ -44,6 +80,15 @@ class Events(NamedTuple):
     def all(self) -> Value:
         """Entries that are not zero."""
         return self.ones if self.binary else self.ones + self.graded
+
+    def times(self, factor: int, most: int | None = None) -> "Events":
+        """All counts `factor` times. most: what no count is above, if that is known."""
+        ones, graded, value = (factor * each for each in self.sums)
+        first = times(self.ones, factor, most)
+        if self.binary:
+            return Events(first, self.graded, self.value, (ones, graded, value), self.largest)
+        more = times(self.graded, factor, most), times(self.value, factor, most)
+        return Events(first, *more, (ones, graded, value), self.largest)
 
 
 @functools.lru_cache(maxsize=64)
@@ -56,15 +101,24 @@ def nothing(lead: tuple[int, ...]) -> Value:
     return zeros
 
 
-def _as_events(counts: np.ndarray, lead: tuple[int, ...]) -> Events:
-    """Counts int64 [3, cells] as events of each cell of lead; for () each a Python integer."""
+def as_events(counts: np.ndarray, lead: tuple[int, ...]) -> Events:
+    """Counts int64 [4, M], such as those of `kernels.count.flat_events`, as events of each cell of lead.
+
+    M: cells, or images of which each cell has as many. For () each is a Python integer.
+    """
+    ones, graded, value, _ = counts.sum(axis=1).tolist()
+    sums = ones, graded, value
+    largest = int(counts[3].max()) if graded else 1
     if lead == ():
-        ones, graded, value = (int(v) for v in counts.sum(axis=1))
-        return Events(ones, graded, value if graded else graded)
-    if not counts[1].any():
+        return Events(ones, graded, value if graded else graded, sums, largest)
+    cells = math.prod(lead)
+    each = counts
+    if counts.shape[1] != cells:
+        each = counts.reshape(4, cells, -1).sum(axis=-1) if cells else counts[:, :0]
+    if not graded:
         none = nothing(lead)
-        return Events(counts[0].reshape(lead), none, none)
-    return Events(*counts.reshape(3, *lead))
+        return Events(each[0].reshape(lead), none, none, sums, largest)
+    return Events(each[0].reshape(lead), each[1].reshape(lead), each[2].reshape(lead), sums, largest)
 
 
 def entries(shape: tuple[int, ...], lead: tuple[int, ...]) -> int:
@@ -104,29 +158,33 @@ def _outer(rows: tuple[int, ...], cols: tuple[int, ...]) -> np.ndarray:
     return reached
 
 
-def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> tuple[Events, Events]:
-    """Events of x [*lead, .., P, C] in each cell, those of pixel p weight[p] times; and once each.
+def count_mapped(x: Array, weight: np.ndarray) -> np.ndarray:
+    """Count the events of each image of x [.., P, C], those of pixel p weight[p] times; and once each: int64 [2, 4, M].
+
+    Of a float array, entries that are not zero count as events of 1. `as_events` reads each of the two.
+    """
+    if x.size == 0:
+        return np.zeros((2, 4, 0), np.int64)
+    return weighted_events(_countable(x).reshape(-1, len(weight), x.shape[-1]), weight)
+
+
+def mapped_events(x: Array, lead: tuple[int, ...], weight: np.ndarray) -> Events:
+    """Events of x [*lead, .., P, C] in each cell, those of pixel p weight[p] times, as of `count_mapped`."""
+    return as_events(count_mapped(x, weight)[0], lead)
+
+
+def count(x: Array, lead: tuple[int, ...]) -> np.ndarray:
+    """Count the events of x [*lead, ...] in each cell: int64 [4, cells], which `as_events` reads.
 
     Of a float array, entries that are not zero count as events of 1.
+    Raises CostError for an integer below 0: an event is there once or several times.
     """
-    counted = _countable(x)
-    if x.size == 0:
-        counts = np.zeros((2, 3, 0), np.int64)
-    else:
-        counts = weighted_events(counted.reshape(-1, len(weight), x.shape[-1]), weight)
-    cells = math.prod(lead)
-    if lead and counts.shape[-1] != cells:  # several images a cell
-        counts = counts.reshape(2, 3, cells, -1).sum(axis=-1) if cells else np.zeros((2, 3, 0), np.int64)
-    return _as_events(counts[0], lead), _as_events(counts[1], lead)
+    return flat_events(_countable(x).reshape(math.prod(lead), entries(x.shape, lead)))
 
 
 def events(x: Array, lead: tuple[int, ...]) -> Events:
-    """Events of x [*lead, ...] in each cell; of a float array, entries that are not zero count as events of 1.
-
-    Raises CostError for an integer below 0: an event is there once or several times.
-    """
-    counted = _countable(x)
-    return _as_events(flat_events(counted.reshape(math.prod(lead), entries(x.shape, lead))), lead)
+    """Events of x [*lead, ...] in each cell, as of `count`."""
+    return as_events(count(x, lead), lead)
 
 
 def check_events(*xs: Array) -> None:
@@ -150,44 +208,56 @@ def _countable(x: Array) -> Array:
     return x
 
 
-def traffic(x: Array, lead: tuple[int, ...], way: str) -> dict[str, Any]:
+def traffic(x: Array | Form, lead: tuple[int, ...], way: str) -> dict[str, Any]:
     """Bytes of reading or writing (`way`) each entry of x once: of spikes if it is of an integer type, else analog."""
     kind = "analog" if x.dtype.kind == "f" else "spike"
     return {f"{kind}_{way}_bytes": entries(x.shape, lead) * x.dtype.itemsize}
 
 
-def facts_of(kind: str, layer: str, x: Array, y: Array, lead: tuple[int, ...], seen: Events, **more: Any) -> Facts:
-    """What the rules of others ask of a call that makes y from x: sizes, cells, and what the values of x are.
+def count_analog(x: Array, lead: tuple[int, ...]) -> np.ndarray:
+    """Count in each cell of analog x [*lead, ...] the entries that are not zero, 1, -1, below 0: int64 [4, cells]."""
+    return analog_values(x.reshape(math.prod(lead), entries(x.shape, lead)))
 
-    kind: one of `snncore.opcount.cost.KINDS`. layer: name of the operation. seen: the events of x in each cell of lead.
-    more: the other fields of `snncore.opcount.cost.Facts`, such as the channels of a layer with weights.
+
+def analog_events(counts: np.ndarray, lead: tuple[int, ...]) -> Events:
+    """Events of analog input, each entry that is not zero an event of 1. counts: from `count_analog`."""
+    there, none = int(counts[0].sum()), nothing(lead)
+    return Events(counts[0].reshape(lead) if lead else there, none, none, (there, 0, 0))
+
+
+def analog_facts(counts: np.ndarray, total: float) -> dict[str, Any]:
+    """What the values of analog input tell the rules of others: fields of `snncore.opcount.cost.Facts`.
+
+    counts: from `count_analog`. total: the sum of all entries.
     """
-    found = values(x, seen, lead) | more
-    return Facts(kind, layer, in_size=x.size, out_size=y.size, cells=math.prod(lead), **found)
-
-
-def values(x: Array, seen: Events, lead: tuple[int, ...]) -> dict[str, Any]:
-    """What the rules of others ask about the values of an input: fields of `snncore.opcount.cost.Facts`.
-
-    seen: the events of x in each cell of lead.
-    """
-    if x.dtype.kind != "f":
-        ones, graded, value = exact_sum(seen.ones, lead), 0, 0
-        if not seen.binary:
-            graded, value = exact_sum(seen.graded, lead), exact_sum(seen.value, lead)
-        return {
-            "spikes": True,
-            "events": ones + graded,
-            "largest": int(x.max()) if graded else 1,
-            "value_sum": float(ones + value),
-            "unit": graded == 0,
-            "signed_unit": graded == 0,
-        }
-    zeros, ones, minus = (int((x == v).sum()) for v in (0, 1, -1))
+    there, ones, minus, negative = counts.sum(axis=1).tolist()
     return {
-        "events": x.size - zeros,
-        "value_sum": float(x.sum(dtype=np.float64)),
-        "unit": zeros + ones == x.size,
-        "negative": bool((x < 0).any()),
-        "signed_unit": zeros + ones + minus == x.size,
+        "events": there,
+        "value_sum": total,
+        "unit": ones == there,
+        "negative": negative > 0,
+        "signed_unit": ones + minus == there,
     }
+
+
+def spike_facts(seen: Events) -> dict[str, Any]:
+    """The same of spikes, which their events tell."""
+    ones, graded, value = seen.sums
+    return {
+        "spikes": True,
+        "events": ones + graded,
+        "largest": seen.largest,
+        "value_sum": float(ones + value),
+        "unit": graded == 0,
+        "signed_unit": graded == 0,
+    }
+
+
+def facts_of(x: Array, seen: Events) -> dict[str, Any]:
+    """`analog_facts` of floats, `spike_facts` of spikes whose events are `seen`."""
+    return analog_facts(count_analog(x, ()), analog_sum(x)) if x.dtype.kind == "f" else spike_facts(seen)
+
+
+def analog_sum(x: Array) -> float:
+    """Sum of the entries of analog input."""
+    return float(x.sum(dtype=np.float64))

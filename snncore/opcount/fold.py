@@ -143,12 +143,17 @@ class Fold:
         self.tables: list[np.ndarray] = []  # of each batch: [rows, N]
         self.kept: dict[Any, list[np.ndarray]] = {}  # by column, or column and first row: [N] of each batch
         self.starts: list[int] = []  # first row of each column of each call that samples differ in
-        self.by_column: dict[str, list[int]] = {}  # which of them are of a column
+        by_column: dict[str, list[int]] = {}
         for block in itertools.chain.from_iterable(place.blocks for place in places):
             for name, value, start in zip(block.names, block.values, block.starts, strict=True):
                 if block.axes and value is None:
-                    self.by_column.setdefault(name, []).append(len(self.starts))
+                    by_column.setdefault(name, []).append(len(self.starts))
                     self.starts.append(start)
+        self.of_column = [*itertools.chain.from_iterable(by_column.values())]  # places in `starts`, by column
+        self.firsts = [0, *itertools.accumulate(map(len, by_column.values()))][:-1]  # of each column in it
+        self.alone = [i for name in ALWAYS & by_column.keys() for i in by_column[name]]  # those kept by layer too
+        names = {i: name for name, rows in by_column.items() for i in rows}
+        self.keys = [*by_column, *((names[i], self.starts[i]) for i in self.alone)]
 
     @staticmethod
     def of(calls: Sequence[Call], samples: int | None, details: bool) -> "Fold | None":
@@ -184,8 +189,8 @@ class Fold:
         if self.details:
             self.tables = _joined([*self.tables, _narrow(table)])
         else:
-            for key, counts in self._sums(table).items():
-                self.kept[key] = _joined([*self.kept.get(key, ()), _narrow(counts)])
+            for key, counts in zip(self.keys, self._sums(table), strict=True):
+                self.kept[key] = _joined([*self.kept.get(key, ()), counts])
         return True
 
     def add(self, other: "Fold") -> bool:
@@ -250,15 +255,14 @@ class Fold:
         else:
             groups[key] = group
 
-    def _sums(self, table: np.ndarray) -> dict[Any, np.ndarray]:
-        """Sums over time of a table [rows, N]: by column of all layers, and of each layer the columns in ALWAYS."""
+    def _sums(self, table: np.ndarray) -> list[np.ndarray]:
+        """Sums over time of a table [rows, N], for each of `keys`: a column of all layers, or of one layer."""
         if not len(table):
-            return {}
+            return []
         over_time = np.add.reduceat(table, self.starts, axis=0)
-        kept: dict[Any, np.ndarray] = {name: over_time[rows].sum(axis=0) for name, rows in self.by_column.items()}
-        for name in ALWAYS & self.by_column.keys():
-            kept |= {(name, self.starts[i]): over_time[i] for i in self.by_column[name]}
-        return kept
+        of_all = np.add.reduceat(over_time[self.of_column], self.firsts, axis=0)
+        sums = np.concatenate([of_all, over_time[self.alone]])
+        return [row.astype(np.min_scalar_type(most)) for row, most in zip(sums, _largest_of_each(sums), strict=True)]
 
     def _counts(self, block: Block, k: int, by: str) -> np.ndarray:
         value, start = block.values[k], block.starts[k]
@@ -287,6 +291,10 @@ def _sum(a: tuple, b: tuple) -> tuple:
     if None in a or None in b:
         return tuple(None if x is None or y is None else x + y for x, y in zip(a, b, strict=True))
     return tuple(map(operator.add, a, b))
+
+
+def _largest_of_each(rows: np.ndarray) -> list[int]:
+    return rows.max(axis=1).tolist() if rows.size else [0] * len(rows)
 
 
 def _narrow(counts: np.ndarray) -> np.ndarray:

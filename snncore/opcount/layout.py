@@ -61,12 +61,15 @@ def after(function: Function, x: Array, y: Array, layout: Layout) -> Layout | No
 
 
 def _follow(function: Function, x: Array, y: Array, layout: Layout) -> Layout | None:
-    made = [None if axis is None else function.axis_after(axis, x.ndim, y.ndim) for axis in layout]
-    for old, new in zip(layout, made, strict=True):
+    stays = type(function).axis_after is Function.axis_after and x.ndim == y.ndim
+    if stays and layout.leading and x.shape[:2] == y.shape[:2]:
+        return layout  # that of most calls, for short
+    time, samples = (None if axis is None else function.axis_after(axis, x.ndim, y.ndim) for axis in layout)
+    for old, new in ((layout.time, time), (layout.samples, samples)):
         if new is not None and (new >= y.ndim or y.shape[new] != x.shape[old]):
             return None
-    if made[1] is None:
+    if samples is None:
         return None
-    if layout.time is None and layout.samples == 0 and made[1] == 1:  # a new first axis: the steps of a loop, stacked
+    if layout.time is None and layout.samples == 0 and samples == 1:  # a new first axis: the steps of a loop, stacked
         return Layout(0, 1) if context.timesteps in (None, y.shape[0]) else None
-    return Layout(*made)
+    return Layout(time, samples)

@@ -1,5 +1,6 @@
 """Counting while a network runs: `with count_ops(samples=n) as ops: model(x)`."""
 
+import functools
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -7,9 +8,9 @@ from dataclasses import replace
 from typing import Any, NamedTuple
 
 from snncore.backend import Array
-from snncore.context import context, current_path
+from snncore.context import context, current_path, exchange
 from snncore.opcount.columns import SCALING
-from snncore.opcount.cost import CostError, OpCount
+from snncore.opcount.cost import CostError, Later, OpCount
 from snncore.opcount.layout import Layout, after
 from snncore.opcount.ops import Call, Ops
 from snncore.opcount.origin import UNKNOWN, Origin, averages
@@ -58,7 +59,8 @@ class _Recorder:
         if layout is None and (lead := cost.blocks[0][0]):
             layout = Layout(0, 1) if len(lead) == 2 else Layout(None, 0)
         outside = averaged = False
-        if not context.stated and not any(facts.kind in COMPUTING for facts in cost.facts):
+        computes = isinstance(cost, Later) and cost.computes  # then it need not be asked for its facts yet
+        if not context.stated and not computes and not any(facts.kind in COMPUTING for facts in cost.facts):
             names = {name for _, columns in cost.blocks for name in columns if name[:5] != "back_"}
             outside = all(_outside(known) for _, known in given) and names <= SCALING
             of_means = [(x, known is not None and known.averaged) for x, known in given]
@@ -67,7 +69,7 @@ class _Recorder:
             same = y.ndim >= outputs[0].ndim  # the membranes that a neuron leaves have no time
             follows = after(function, source, y, layout) if layout is not None and same else None
             self.arrays[id(y)] = _Made(_weak(y), outside, follows, averaged, cost.repeated)
-        foreign = not type(function).__module__.startswith("snncore.")
+        foreign = not _of_the_engine(type(function))
         self.ops.calls.append(Call(layer, function.name, cost, context.timestep, self.ops.batches - 1, foreign))
 
     def _layer(self, function: Function) -> str:
@@ -107,8 +109,12 @@ class _Recorder:
         """The input whose layout is that of the call: of those that are known, the one with the most axes."""
         if context.timestep is not None or self.ops.told.get(self.ops.batches - 1) is None:
             return (given[0][0] if given else None), None
-        known = [(x, made.layout) for x, made in given if made is not None and made.layout is not None]
-        return max(known, key=lambda pair: pair[0].ndim) if known else (given[0][0] if given else None, None)
+        most: Any = given[0][0] if given else None
+        layout: Layout | None = None
+        for x, made in given:
+            if made is not None and made.layout is not None and (layout is None or x.ndim > most.ndim):
+                most, layout = x, made.layout
+        return most, layout
 
     def _origin(self, layer: str, function: Function, given: list[tuple[Array, _Made | None]], outside: bool) -> Origin:
         """What is known of the first input; in a loop over time also what this layer got before, if from outside."""
@@ -126,12 +132,17 @@ class _Recorder:
     def _ask(self, function: Function, inputs: tuple, outputs: tuple, layout: Layout | None, origin: Origin) -> OpCount:
         if context.stated:
             return OpCount()
-        before = context.samples, context.timesteps, context.leading, context.origin
-        kept = context.counting, context.unchanging, context.trusted
-        context.counting, context.unchanging = self.kernels, self.unchanging
-        context.trusted = type(function).__module__.startswith("snncore.")
-        context.samples, context.timesteps = self.ops.told.get(self.ops.batches - 1), self.ops.timesteps
-        context.leading, context.origin = None if layout is None else layout.leading, origin
+        before = exchange(
+            {
+                "counting": self.kernels,
+                "unchanging": self.unchanging,
+                "trusted": _of_the_engine(type(function)),
+                "samples": self.ops.told.get(self.ops.batches - 1),
+                "timesteps": self.ops.timesteps,
+                "leading": None if layout is None else layout.leading,
+                "origin": origin,
+            }
+        )
         try:
             cost = self._checked(function, "cost", inputs, outputs)
             repeated = cost.repeated
@@ -139,8 +150,7 @@ class _Recorder:
                 cost = cost + self._checked(function, "cost_backward", inputs, outputs)
                 cost.repeated = repeated
         finally:
-            context.samples, context.timesteps, context.leading, context.origin = before
-            context.counting, context.unchanging, context.trusted = kept
+            exchange(before)
         return cost
 
     @staticmethod
@@ -163,6 +173,11 @@ class _Recorder:
 
 def _outside(made: _Made | None) -> bool:
     return made is None or made.outside
+
+
+@functools.lru_cache(maxsize=256)
+def _of_the_engine(kind: type[Function]) -> bool:
+    return kind.__module__.startswith("snncore.")
 
 
 def _weak(y: Array) -> Any:

@@ -8,10 +8,9 @@ import numpy as np
 from snncore.backend import Array, array_module, asnumpy
 from snncore.context import context
 from snncore.opcount.cost import Value, exact_sum, times
-from snncore.opcount.events import Events, Pair, entries, nothing, tap_places
-from snncore.opcount.origin import Origin
+from snncore.opcount.events import Events, Form, Pair, entries, nothing, tap_places
 
-__all__ = ["effective_facts", "met_zeros", "spared_columns", "zeros_of_conv", "zeros_of_linear"]
+__all__ = ["effective_facts", "met_zeros", "spared_columns", "unit_cells", "zeros_of_conv", "zeros_of_linear"]
 
 
 def zeros_of_linear(w: Array) -> np.ndarray | None:
@@ -69,21 +68,21 @@ def met_zeros(x: Array, lead: tuple[int, ...], zeros: np.ndarray | None) -> Valu
 
 
 def spared_columns(
-    x: Array,
+    x: Form,
     lead: tuple[int, ...],
     dense: int,
     reached: Events,
     zeros: np.ndarray | None,
     met: Value,
     repeated: np.ndarray | None,
-    origin: Origin,
+    averaged: bool,
     biases: int,
 ) -> dict[str, Any]:
     """Columns that say of the operations of a layer with weights which of them another reading leaves out.
 
     dense: multiply-accumulates of a cell. reached: accumulations of each cell. zeros: weights of zero that each entry
     meets (`zeros_of_conv`). met: those that entries which are not zero meet (`met_zeros`). repeated: cells that repeat
-    the timestep before. biases: additions of a bias, of a cell.
+    the timestep before. averaged: x is a mean of spikes. biases: additions of a bias, of a cell.
     """
     done = reached.all
     left = done - met if zeros is not None else done
@@ -98,30 +97,32 @@ def spared_columns(
     columns |= {"mac_zero": dense - done, "mac_spared": dense - left, "mac_repeated": times(again, dense)}
     if zeros is not None:
         columns["mac_zero_weight"] = entries(x.shape, lead) // max(1, zeros.size) * int(zeros.sum())
-    if origin.averaged:
+    if averaged:
         columns |= {"mac_averaged": dense, "mac_averaged_nonzero": done, "mac_averaged_left": left}
     return columns
 
 
-def effective_facts(x: Array, lead: tuple[int, ...], seen: Events, reached: Events, met: Value) -> dict[str, Any]:
+def unit_cells(counts: np.ndarray) -> np.ndarray:
+    """In which cells analog input is nothing but -1, 0 and 1: bool [cells]. counts: from `count_analog`."""
+    units: np.ndarray = counts[0] == counts[1] + counts[2]
+    return units
+
+
+def effective_facts(
+    units: np.ndarray | None, lead: tuple[int, ...], seen: Events, reached: Events, met: Value
+) -> dict[str, Any]:
     """The fields `effective` and `effective_unit` of `snncore.opcount.cost.Facts`.
 
-    seen, reached: events of each cell, and what they reach. met: as of `spared_columns`.
+    units: of analog input, from `unit_cells`; None for spikes. seen, reached: events of each cell, and what they reach.
+    met: as of `spared_columns`.
     """
     done = reached.all - met
-    effective = exact_sum(done, lead)
-    is_float = x.dtype.kind == "f"
-    unit = _is_unit(x) if is_float else seen.binary
+    effective = reached.sums[0] + reached.sums[1] - exact_sum(met, lead)
+    unit = seen.binary if units is None else bool(units.all())
     if unit or len(lead) < 2:
         return {"effective": effective, "effective_unit": effective if unit else 0}
-    if is_float:
-        good = np.array([_is_unit(step) for step in x])
-    else:
-        good = np.broadcast_to(np.asarray(seen.graded), lead).sum(axis=1) == 0
+    if units is None:
+        units = np.broadcast_to(np.asarray(seen.graded), lead) == 0
+    good = units.reshape(lead).all(axis=1)  # [T]
     steps = np.broadcast_to(np.asarray(done), lead)[good]
     return {"effective": effective, "effective_unit": sum(exact_sum(step, step.shape) for step in steps)}
-
-
-def _is_unit(x: Array) -> bool:
-    """Whether all of x is -1, 0 or 1; a few entries are looked at first, as analog input shows itself soon."""
-    return all(bool(((part == 0) | (part == 1) | (part == -1)).all()) for part in (x.reshape(-1)[:64], x))

@@ -4,17 +4,48 @@
 rules of others then read it like theirs.
 """
 
-from typing import Any
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.opcount.cost import OpCount, exact_sum, lead_of, times
-from snncore.opcount.events import Events, entries, events, facts_of, mapped_events, traffic
+from snncore.opcount.cost import Facts, OpCount, Value, later, lead_of, times
+from snncore.opcount.events import (
+    Form,
+    analog_events,
+    analog_facts,
+    analog_sum,
+    as_events,
+    count,
+    count_analog,
+    count_mapped,
+    entries,
+    form_of,
+    spike_facts,
+    traffic,
+)
 from snncore.opcount.origin import known_origin, repeated_cells
-from snncore.opcount.spared import effective_facts, met_zeros, spared_columns
+from snncore.opcount.spared import effective_facts, met_zeros, spared_columns, unit_cells
 
 __all__ = ["weights_backward", "weights_cost"]
+
+
+class _Counted(NamedTuple):
+    """What is found in the input of a layer with weights while it is there.
+
+    plain: counts of its entries, those of `count` of spikes, of `count_analog` of analog input. mapped: counts of its
+    events, each as often as there are windows that it lies in; None for once. sums: of analog input, the sum of its
+    entries, and that of each once a window; None of spikes. met: weights of zero that events meet (`met_zeros`).
+    repeated: cells that are those of the timestep before. averaged: it is a mean of spikes.
+    """
+
+    plain: np.ndarray
+    mapped: np.ndarray | None
+    sums: tuple[float, float] | None
+    met: Value
+    repeated: np.ndarray | None
+    averaged: bool
 
 
 def weights_cost(
@@ -37,73 +68,93 @@ def weights_cost(
     Dense counts follow from the shapes alone, so that a pass over no samples has them too.
     """
     lead = lead_of(x.shape, features=1 if taps is None else 3)
-    seen, reached, value_taps = _reached(x, lead, targets, taps)
+    found = _count(x, lead, taps, zeros)
+    bias = None if b is None else form_of(b)
+    cost = later(_state, layer, form_of(x), form_of(y), form_of(w), bias, targets, taps, stride, zeros, lead, found)
+    cost.repeated = found.repeated
+    return cost
+
+
+def _count(x: Array, lead: tuple[int, ...], taps: np.ndarray | None, zeros: np.ndarray | None) -> _Counted:
+    mapped = sums = None
+    analog = x.dtype.kind == "f"
+    if taps is not None:
+        mapped, plain = count_mapped(x.reshape(-1, taps.size, x.shape[-1]), taps.ravel())
+    if analog:
+        plain, sums = count_analog(x, lead), (analog_sum(x), _sum_of_taps(x, taps))
+    elif taps is None:
+        plain = count(x, lead)
+    origin = known_origin()
+    met, repeated = met_zeros(x, lead, zeros), repeated_cells(x, lead, origin)
+    return _Counted(plain, mapped, sums, met, repeated, origin.averaged)
+
+
+def _sum_of_taps(x: Array, taps: np.ndarray | None) -> float:
+    """Sum of the entries of x, each once for every window that it lies in."""
+    if taps is None:
+        return analog_sum(x)
+    summed = x.sum(axis=-1, dtype=np.float64).reshape(-1, taps.size).sum(axis=0)  # [H W]
+    return float((summed * array_module(summed).asarray(taps.ravel())).sum())
+
+
+def _state(
+    layer: str,
+    x: Form,
+    y: Form,
+    w: Form,
+    b: Form | None,
+    targets: int,
+    taps: np.ndarray | None,
+    stride: tuple[int, int],
+    zeros: np.ndarray | None,
+    lead: tuple[int, ...],
+    found: _Counted,
+) -> OpCount:
+    """State the cost from what was found. The other arguments are those of `weights_cost`, arrays by their form."""
+    seen = as_events(found.plain, lead) if found.sums is None else analog_events(found.plain, lead)
+    mapped = seen if found.mapped is None else as_events(found.mapped, lead)
+    most = _most(x, taps)
+    reached = mapped.times(targets, most)
     co = max(1, y.shape[-1])
     windows = entries(x.shape, lead) if taps is None else entries(x.shape[:-3], lead) * int(taps.sum()) * x.shape[-1]
     dense, padded = windows * targets, entries(y.shape, lead) // co * w.size
     columns: dict[str, Any] = {"dense_mac": dense, "dense_mac_padded": padded}
-    if x.dtype.kind == "f":
+    units = None
+    if found.sums is not None:
         columns |= {"mac": dense, "mac_nonzero": reached.ones, "weight_bytes": dense * w.dtype.itemsize}
+        of_values = analog_facts(found.plain, found.sums[0]) | {"value_taps": found.sums[1] * targets}
+        units = unit_cells(found.plain)
     else:
         columns |= {"ac_binary": reached.ones, "ac_graded": reached.graded, "ac_graded_by_value": reached.value}
-        most = _most(x, taps)
-        most = None if most is None else most * targets
-        columns["weight_bytes"] = times(reached.all, w.dtype.itemsize, most)
+        columns["weight_bytes"] = times(reached.all, w.dtype.itemsize, None if most is None else most * targets)
+        of_values = spike_facts(seen) | {"value_taps": float(reached.sums[0] + reached.sums[2])}
     biases = 0 if b is None else entries(y.shape, lead)
     if biases:
         columns["bias_add"] = biases
-    origin = known_origin()
-    repeated = repeated_cells(x, lead, origin)
-    met = met_zeros(x, lead, zeros)
-    columns |= spared_columns(x, lead, dense, reached, zeros, met, repeated, origin, biases)
+    columns |= spared_columns(x, lead, dense, reached, zeros, found.met, found.repeated, found.averaged, biases)
     columns |= {"events_in": seen.all, "places_in": entries(x.shape, lead)}
     columns |= traffic(x, lead, "read") | traffic(y, lead, "write")
-    facts = facts_of(
+    facts = Facts(
         "linear" if taps is None else "conv",
         layer,
-        x,
-        y,
-        lead,
-        seen,
-        kernel=(1, 1) if taps is None else w.shape[:2],
+        in_size=x.size,
+        out_size=y.size,
+        cells=math.prod(lead),
+        kernel=(1, 1) if taps is None else w.shape[:2],  # type: ignore[arg-type]
         stride=stride,
         channels=(x.shape[-1], y.shape[-1]),
         groups=co // max(1, targets),
         weights=w.size,
         bias=0 if b is None else b.size,
-        value_taps=value_taps,
-        repeated=0 if repeated is None else int(repeated.sum()),
-        **effective_facts(x, lead, seen, reached, met),
+        repeated=0 if found.repeated is None else int(found.repeated.sum()),
+        **of_values,
+        **effective_facts(units, lead, seen, reached, found.met),
     )
     once = {"weight_bytes_once": w.nbytes + (0 if b is None else b.nbytes)}
-    cost = OpCount(lead, once, (facts,), **columns)
-    cost.repeated = repeated
-    return cost
+    return OpCount(lead, once, (facts,), **columns)
 
 
-def _reached(x: Array, lead: tuple[int, ...], targets: int, taps: np.ndarray | None) -> tuple[Events, Events, float]:
-    """Events of x in each cell; the accumulations that they make; and the sum of x, each entry once a target."""
-    if taps is None:
-        seen = mapped = events(x, lead)
-    else:
-        pixels = x.reshape(-1, taps.size, x.shape[-1])  # [M, H W, Ci]
-        mapped, seen = mapped_events(pixels, lead, taps.ravel())
-    most = _most(x, taps)
-    ones = times(mapped.ones, targets, most)
-    if mapped.binary:
-        reached = Events(ones, mapped.graded, mapped.value)
-    else:
-        reached = Events(ones, times(mapped.graded, targets, most), times(mapped.value, targets, most))
-    if x.dtype.kind != "f":
-        value = 0 if reached.binary else exact_sum(reached.value, lead)
-        return seen, reached, float(exact_sum(ones, lead) + value)
-    if taps is None:
-        return seen, reached, float(x.sum(dtype=np.float64)) * targets
-    summed = pixels.sum(axis=-1, dtype=np.float64).sum(axis=0)  # [H W]
-    return seen, reached, float((summed * array_module(summed).asarray(taps.ravel())).sum()) * targets
-
-
-def _most(x: Array, taps: np.ndarray | None) -> int | None:
+def _most(x: Form, taps: np.ndarray | None) -> int | None:
     """What no sum of the entries of x, each once a window, is above; None if that follows not from its type."""
     return x.size * 255 * (1 if taps is None else max(1, int(taps.sum()))) if x.dtype.itemsize == 1 else None
 

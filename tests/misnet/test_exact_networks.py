@@ -1,4 +1,4 @@
-"""Whole networks in evaluation, exactly summed: the same bits by all kernels, with any threads, alone or in a batch.
+"""Whole networks, exactly summed: the same bits by all kernels, with any threads, in evaluation alone or in a batch.
 
 `data/exact_checksums.json` holds what came out on the machine that wrote it, so that another can compare: run this file
 there. `python -m tests.misnet.test_exact_networks` writes it anew.
@@ -17,6 +17,7 @@ from misnet.training.step import predict
 from snncore import Tensor, arithmetic, count_ops, no_grad, observe
 from snncore.kernels.choice import use_kernels
 from snncore.nn import BatchNorm
+from snncore.rng import training_step
 from tests.misnet.models.checks import batch_of
 from tests.misnet.models.test_every_model import small
 from tests.misnet.tiny import shaken, tiny_config
@@ -75,6 +76,30 @@ def test_kernels_threads_and_batch_change_no_bit(name):
         numba.set_num_threads(most)
 
 
+def trained_forward(name, kernels):
+    """What every operation gave in one forward pass of training, and the statistics that it left."""
+    model, streams = network(name)
+    made = []
+    watch = observe(lambda f, inputs, outputs: made.extend(map(np.asarray, outputs)))
+    with training_step(5, 0), use_kernels(kernels), arithmetic("exact"), watch:  # dropout draws by that step
+        model.train()(*map(Tensor, streams))
+    return [*made, *(buffer.data for _, buffer in model.named_buffers())]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_the_forward_pass_of_training_has_the_same_bits_by_all_kernels(name):
+    right, *others = (trained_forward(name, kernels) for kernels in ("reference", "event", "dense"))
+    for found in others:
+        assert len(found) == len(right)
+        assert [i for i, (x, y) in enumerate(zip(right, found, strict=True)) if x.tobytes() != y.tobytes()] == []
+
+
+def test_statistics_that_have_an_order_differ_between_kernels(monkeypatch):
+    monkeypatch.setattr("snncore.functions.batch_norm.BatchNorm.has_no_order", lambda self, x: False)
+    runs = zip(trained_forward("misnet", "reference"), trained_forward("misnet", "event"), strict=True)
+    assert any(x.tobytes() != y.tobytes() for x, y in runs)
+
+
 def test_float32_sums_differ_between_kernels():
     model, streams = network("misnet")
     (right,) = outputs_of(model, streams, "reference", choice="float32")
@@ -96,6 +121,10 @@ def checksums(name, kernels):
     """sha256 of the spikes of each operation, and of the scores."""
     model, streams = network(name)
     (outputs,) = outputs_of(model, streams, kernels)
+    return digests(outputs)
+
+
+def digests(outputs):
     spikes = [x for x in outputs if x.dtype == np.uint8]
     assert all(0 < np.count_nonzero(x) < x.size for x in spikes)
     return [hashlib.sha256(x.tobytes()).hexdigest()[:16] for x in (*spikes, outputs[-1])]

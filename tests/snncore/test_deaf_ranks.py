@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from snncore.deadline import Overdue
-from snncore.parallel import CommError, MPIComm
+from snncore.mpi import MPIComm
+from snncore.parallel import CommError
 
 ROOT = Path(__file__).parents[2]
 CALLS = {
@@ -21,6 +22,7 @@ CALLS = {
     "broadcast": lambda comm: comm.broadcast(np.ones(2)),
     "barrier": lambda comm: comm.barrier(),
     "gather": lambda comm: comm.exchange("x"),
+    "sum of gradients": lambda comm: comm.begin_sum(np.ones(2)).wait(),
 }
 
 
@@ -79,9 +81,9 @@ def fake_mpi(monkeypatch):
     monkeypatch.setitem(sys.modules, "mpi4py", types.SimpleNamespace(MPI=World))
 
 
-@pytest.mark.parametrize(("name", "answers"), [*((name, 1) for name in CALLS), ("gather", 2)])
+@pytest.mark.parametrize(("name", "answers"), [*((name, 2) for name in CALLS), ("gather", 3)])
 def test_no_call_waits_for_ever(name, answers):
-    """The first answer is to the start; a gather asks twice, for lengths and then for what has them."""
+    """Two answers are to the start; a gather asks twice, for lengths and then for what has them."""
     comm = Told(World(answers), timeout=0.03)
     began = time.monotonic()
     with pytest.raises(CommError, match=rf"waited 0 s for the other ranks \(in a {name}\): one of them hangs"):
@@ -89,9 +91,16 @@ def test_no_call_waits_for_ever(name, answers):
     assert 0.03 < time.monotonic() - began < 5
 
 
-def test_a_start_that_nobody_answers():
+@pytest.mark.parametrize("answers", [0, 1])
+def test_a_start_that_nobody_answers(answers):
     with pytest.raises(CommError, match=r"\(in a start\)"):
-        Told(World(0), timeout=0.03)
+        Told(World(answers), timeout=0.03)
+
+
+def test_a_sum_that_was_begun_goes_on_when_it_is_asked_for():
+    waiting, done = (Told(World(n), timeout=0.03).begin_sum(np.ones(2)) for n in (2, 3))
+    assert (waiting.test(), done.test()) == (False, True)
+    done.wait()
 
 
 def test_who_is_answered_does_not_fail():
@@ -108,19 +117,19 @@ class MPI:
     class COMM_WORLD: Get_size = staticmethod(lambda: 2)
     Finalize = staticmethod(hold)
 sys.modules["mpi4py"] = types.SimpleNamespace(MPI=MPI)
-from snncore import parallel
-parallel.ABORT = 0.1
-class Here(parallel.MPIComm):
+from snncore import launcher, mpi
+mpi.ABORT = 0.1
+class Here(mpi.MPIComm):
     rank, size = 1, 2
     def __init__(self, *_): self.comm = types.SimpleNamespace(Abort=hold)
-parallel.MPIComm = Here
+mpi.MPIComm = Here
 """
 
 
 @pytest.mark.parametrize(
     ("lines", "status", "said"),
     [
-        ("parallel.world(); print('done')", 1, "Timeout (0:00:00.100000)!"),
+        ("launcher.world(); print('done')", 1, "Timeout (0:00:00.100000)!"),
         ("Here().fail('its reason', 3)", 1, "error: rank 1 of 2 on"),
     ],
     ids=["the end of MPI", "the end of a job that failed"],

@@ -10,7 +10,9 @@ from snncore import BackendError
 from snncore.functions.synchronised import whole_moments
 from snncore.kernels import cpu, reference
 from snncore.kernels.reference.binned import binned_largest, binned_sums
-from snncore.parallel import Comm, CommError, Share, launched, slice_of, world
+from snncore.launcher import launched, world
+from snncore.mpi import timeout_of_ranks
+from snncore.parallel import Comm, CommError, Share, slice_of
 from snncore.rng import batch_random
 from tests.support.ranks import on_ranks
 
@@ -178,9 +180,8 @@ def test_a_launcher_of_another_mpi_is_refused(monkeypatch):
 
 
 def test_a_timeout_that_is_none_is_refused(monkeypatch):
-    from snncore import parallel
 
     for text in ("0", "soon", "inf"):
         monkeypatch.setenv("SNNCORE_COMM_TIMEOUT", text)
         with pytest.raises(BackendError, match=f"expected seconds above 0, found '{text}'"):
-            parallel._timeout()
+            timeout_of_ranks()

@@ -48,6 +48,13 @@ def version() -> str | None:
         return None
 
 
+def known() -> list[int]:
+    """Architectures that this version of NVRTC compiles for."""
+    from cupy_backends.cuda.libs import nvrtc
+
+    return [int(a) for a in nvrtc.getSupportedArchs()]
+
+
 def to_ptx(text: str, architecture: int) -> str:
     """Compile; raises RuntimeError with the compiler's words."""
     from cupy_backends.cuda.libs import nvrtc

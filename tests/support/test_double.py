@@ -1,5 +1,7 @@
 """The double refuses what CuPy refuses, counts what would wait, and is like NumPy otherwise."""
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -164,3 +166,15 @@ def test_memory_of_recordings_is_refused_outside_of_one(cp):
     with cp.cuda.using_allocator(pool.malloc), pytest.raises(RuntimeError, match="the next launch may write to it"):
         cp.zeros(3)
     assert cp.zeros(3).sum().get() == 0
+
+
+def test_what_is_imported_meanwhile_stays_and_the_double_goes(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "first_seen_inside.py").write_text("")
+    before = {name: sys.modules.get(name) for name in ("cupy", "cupy.cuda", "cupyx")}
+    with double.installed() as cupy:
+        import first_seen_inside
+
+        assert sys.modules["cupy"] is cupy
+    assert sys.modules.pop("first_seen_inside") is first_seen_inside
+    assert {name: sys.modules.get(name) for name in before} == before

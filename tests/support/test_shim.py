@@ -186,6 +186,12 @@ def test_a_source_that_does_not_compile_shows_the_line():
         load('extern "C" __global__ void f(float* x)\n{ x[0] = nothing; }\n')
 
 
+def test_shared_memory_in_a_template_which_would_not_be_watched_is_refused():
+    body = "template <int N>\n__device__ void f(int* y)\n{\n    __shared__ int part[N];\n    y[0] = part[0];\n}\n"
+    with pytest.raises(BuildError, match="__shared__ in a template"):
+        load(body + 'extern "C" __global__ void g(int* y)\n{\n    f<3>(y);\n}\n')
+
+
 def test_kernels_in_comments_are_none():
     assert kernel_names(
         "// __global__ void a(\n/* __global__ void b( */ __global__ void __launch_bounds__(8)\nc(int x)"

@@ -37,7 +37,9 @@ def environment():
 
 def shell(tool, *arguments):
     """Run a tool in a process of its own."""
-    done = subprocess.run(command(tool, *arguments), capture_output=True, text=True, env=environment(), timeout=120)
+    done = subprocess.run(
+        command(tool, *arguments), capture_output=True, text=True, env=environment(), timeout=300
+    )  # the first may compile
     return Result(done.returncode, done.stdout, done.stderr)
 
 

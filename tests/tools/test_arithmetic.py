@@ -1,12 +1,15 @@
 """--arithmetic: of a run, remembered with it, and that of its evaluation and audit unless another is asked for."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
 from misnet.tools import subjects
 from misnet.training import run, step
 from snncore.kernels.choice import arithmetic_choice
+from tests.support import double
+from tests.support.shim.build import compiler
 from tests.tools.test_train import metrics
 
 
@@ -48,12 +51,19 @@ def test_a_run_from_before_there_was_a_choice_goes_on_in_float32(copy_of_run, ca
     assert seen == ["float32", "exact"]
 
 
-@pytest.mark.parametrize("tool", ["evaluate", "audit"])
-def test_exact_sums_on_a_gpu_are_refused(trained, call, monkeypatch, tool):
-    monkeypatch.setattr("misnet.tools.toolkit.use_device", lambda *_: "cuda:0")
-    result = call(tool, trained[0], "--arithmetic", "exact")
-    message = "--arithmetic: exact sums run on the CPU only, found the device cuda:0; add --device cpu"
-    assert (result.status, result.err) == (2, f"error: {message}\n")
+@pytest.mark.slow
+@pytest.mark.skipif(compiler() is None, reason="the kernels run through g++, which is not installed")
+def test_evaluation_and_audit_on_a_gpu_have_the_figures_of_the_cpu(trained, call, tmp_path):
+    """Every digit, spikes and operations among them."""
+    exact, found = ("--arithmetic", "exact"), {}
+    for device in ("cpu", "cuda"):
+        figures, audit = tmp_path / f"{device}.json", tmp_path / f"{device}_audit.json"
+        with double.installed() if device == "cuda" else nullcontext():
+            assert call("evaluate", trained[0], *exact, "--device", device, "--json", figures).status == 0
+            assert call("audit", trained[0], *exact, "--device", device, "--json", audit).status == 0
+        found[device] = [json.loads(figures.read_text()), json.loads(audit.read_text())]
+        assert found[device][1].pop("provenance")["versions"]["kernels"] == "auto"  # it names command, day and device
+    assert found["cuda"] == found["cpu"]
 
 
 @pytest.mark.parametrize("tool", ["train", "evaluate", "audit"])

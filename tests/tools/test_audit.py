@@ -157,7 +157,7 @@ def test_a_failed_audit_leaves_earlier_files_as_they_were(call, trained, tmp_pat
 @pytest.mark.parametrize("tool", ["audit", "evaluate"])
 def test_files_that_were_asked_for_are_there_though_nobody_reads_what_is_printed(trained, tmp_path, tool):
     files = {"audit": ("--html", "--json"), "evaluate": ("--picture", "--json")}[tool]
-    paths = {option: tmp_path / option.strip("-") for option in files}
+    paths = {option: tmp_path / f"{option[2:]}.png" for option in files}  # an ending that each takes
     arguments = command(tool, trained[0], *(x for pair in paths.items() for x in pair), "--device", "cpu")
     pipe = subprocess.PIPE
     with subprocess.Popen(arguments, stdout=pipe, stderr=pipe, env=environment()) as process:

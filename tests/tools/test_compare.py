@@ -6,6 +6,7 @@ import json
 import pytest
 from PIL import Image
 
+from misnet.training.results import read_result
 from tests.misnet.training.folders import write_run
 
 
@@ -56,7 +57,11 @@ def test_validation_and_what_is_unfinished_or_tested_on_other_samples_is_said(tm
 
 
 def test_files(runs, call, tmp_path):
-    files = [tmp_path / f"all.{kind}" for kind in ("csv", "json", "png")]
+    evaluated = {"test_accuracy_av": 0.5, "test_accuracy_a": 0.25, "test_accuracy_v": 0.125}
+    confusion = {"confusion": [[4, 1, 0], [0, 5, 0], [2, 1, 3]]}
+    last = read_result(runs[0]).last
+    (runs[0] / "evaluation.json").write_text(json.dumps({k: last[k] for k in evaluated} | confusion))
+    files = [tmp_path / f"all.{kind}" for kind in ("csv", "json", "jpg")]
     result = call("compare", *runs, "--csv", files[0], "--json", files[1], "--picture", files[2])
     assert result.status == 0, result.err
     assert result.out.endswith("".join(f"\nwrote {path}\n" for path in files))
@@ -67,12 +72,17 @@ def test_files(runs, call, tmp_path):
     assert float(first["test_accuracy_av_std"]) == pytest.approx(0.3)
     assert (float(first["test_accuracy_av_least"]), float(first["test_accuracy_av_most"])) == (0.2, 0.8)
     assert (second["test_accuracy_av_std"], second["energy_mj_paper_mean"]) == ("", "")
+    assert float(first["macro_f1_mean"]) == pytest.approx(0.7424242424242423)
+    assert second["macro_f1_mean"] == ""
+    assert " macro F1 " in result.out.splitlines()[0]
+    assert "  74.2  " in result.out.splitlines()[1]
     groups = json.loads(files[1].read_text())["groups"]
     assert [run["seed"] for run in groups[0]["runs"]] == [0, 1, 2]
     assert groups[0]["runs"][1]["energy_mj"] == {"paper": 0.5, "exact": 0.25}
+    assert [run["macro_f1"] is None for run in groups[0]["runs"]] == [False, True, True]
     assert groups[1]["differs"] == {"mlif_fusion": "mlp"}
     with Image.open(files[2]) as picture:
-        assert picture.format == "PNG"
+        assert picture.format == "JPEG"
 
 
 def test_many_differences_are_named_by_folder(tmp_path, call):
@@ -91,7 +101,7 @@ def test_what_cannot_be_compared(runs, call, tmp_path):
     )
     (runs[1] / "metrics.csv").unlink()
     for place, message in (
-        (tmp_path / "none", f"{tmp_path / 'none' / 'config.json'}: no such file; expected the config.json"),
+        (tmp_path / "none", f"{tmp_path / 'none'}: no such folder; expected that of a training run"),
         (runs[1], f"{runs[1] / 'metrics.csv'}: no such file; expected at least one epoch to be done"),
     ):
         result = call("compare", runs[0], place)

@@ -20,7 +20,7 @@ RATE = re.compile(r"(stages\.\S+|all neurons) +(\d\.\d{4})")
 def evaluated(trained, tmp_path_factory):
     """What evaluating the trained run printed, the content of its --json file, and its picture."""
     folder = tmp_path_factory.mktemp("evaluated")
-    files = folder / "figures.json", folder / "confusion.png"
+    files = folder / "figures.json", folder / "confusion.jpg"
     result = shell("evaluate", trained[0], "--json", files[0], "--picture", files[1], "--device", "cpu")
     assert result.status == 0, result.err
     return result, json.loads(files[0].read_text()), files[1]
@@ -51,6 +51,16 @@ def test_the_table_by_class_adds_up(evaluated):
         assert f1 == pytest.approx(2 * right / max(1, n + said), abs=5.1e-4)
 
 
+def test_the_macro_f1_is_the_mean_of_the_classes_that_occur(evaluated):
+    result, figures, _ = evaluated
+    matrix = np.array(figures["confusion"])
+    occur = matrix.sum(axis=0) + matrix.sum(axis=1) > 0
+    assert occur.sum() > 0
+    mean = np.mean([row["f1"] for row, there in zip(figures["classes"], occur, strict=True) if there])
+    assert figures["macro_f1"] == pytest.approx(mean, rel=1e-12)
+    assert f"\nmacro F1, both modalities{100 * mean:10.2f} %\n" in result.out
+
+
 def test_the_json_file_holds_what_was_printed_and_what_training_measured(trained, evaluated):
     result, figures, _ = evaluated
     last = metrics(trained[0])[-1]
@@ -70,7 +80,7 @@ def test_the_confusion_matrix_is_drawn(trained, evaluated):
     result, _, picture = evaluated
     assert f"confusion matrix: {picture}" in result.out
     with Image.open(picture) as image:
-        assert (image.format, image.height) == ("PNG", 888)
+        assert (image.format, image.height) == ("JPEG", 888)
         assert np.asarray(image.convert("L")).std() > 10
     assert not (trained[0] / "confusion.png").exists()  # as another file was asked for
 
@@ -97,10 +107,12 @@ def test_the_size_of_batches_changes_nothing(trained, evaluated, call, tmp_path)
 
 
 def test_a_run_folder_that_is_missing_or_empty(call, tmp_path):
-    for folder in (tmp_path, tmp_path / "missing"):
+    for folder, message in (
+        (tmp_path, f"{tmp_path / 'config.json'}: no such file; expected the config.json of a training run\n"),
+        (tmp_path / "missing", f"{tmp_path / 'missing'}: no such folder; expected that of a training run\n"),
+    ):
         result = call("evaluate", folder)
-        assert result.status == 1
-        assert result.err.startswith(f"error: {folder / 'config.json'}: no such file; expected the config.json")
+        assert (result.status, result.err) == (1, f"error: {message}")
 
 
 def test_checkpoints_that_cannot_be_used(copy_of_run, call):

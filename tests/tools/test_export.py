@@ -177,7 +177,7 @@ def test_without_pytorch_it_is_named_with_the_way_out(run, tmp_path, call):
         (("--to", "npz", "-o", "nowhere/w.npz"), 1, "--file: expected a file in a folder that exists"),
         (("--to", "npz"), 2, "the following arguments are required: -o/--file"),
         (("--to", "onnx", "-o", "w.onnx"), 2, "invalid choice: 'onnx'"),
-        (("--to", "npz", "-o", "w.npz", "--checkpoint", "best"), 1, "best.safetensors: cannot be opened"),
+        (("--to", "npz", "-o", "w.npz", "--checkpoint", "best"), 1, "best.safetensors: no such file; nearest: "),
     ],
 )
 def test_options_that_cannot_be_used(run, tmp_path, call, monkeypatch, options, status, words):
@@ -258,7 +258,7 @@ def test_other_files_and_folders(run, tmp_path, call, monkeypatch):
     call("export", run, "--to", "torch", "-o", "w.safetensors")
     for arguments, status, words in (
         (("run/last.safetensors", "-o", "r"), 1, "found a checkpoint of this program"),
-        (("none.npz", "-o", "r"), 1, "none.npz: expected a file of weights, found no file"),
+        (("none.npz", "-o", "r"), 1, "none.npz: expected a file of weights, found no such file"),
         (("w.onnx", "-o", "r"), 2, "FILE: expected a name that ends with one of .npz"),
         (("w.safetensors", "-o", "run"), 2, "--output-dir: expected a new folder, or an empty one, found run"),
         (("w.safetensors", "-o", "w.safetensors"), 2, "--output-dir: expected a new folder"),

@@ -46,10 +46,16 @@ def test_on_the_double_every_check_passes_and_a_report_is_written(call, tmp_path
     report = (tmp_path / "report.txt").read_text()
     assert report.startswith("double, 1 multiprocessors")
     assert "FAIL" not in report
-    assert report.count("pass  ") == 3 * 25 + 6 + 3 + 25 + 12 + 6 + 1
-    for name in ("adam_step", "mlif_backward (spikes)", "convolution forward, events", "training step of MISNet-XS"):
+    assert report.count("pass  ") == 3 * 28 + 9 + 3 + 25 + 12 + 6 + 6 + 2
+    for name in (
+        "adam_step",
+        "convolution forward, exact, tensor cores",
+        "mlif_backward (spikes)",
+        "convolution forward, events",
+        "training step of MISNet-XS",
+    ):
         assert f"\n{name}" in report
-    assert "128 checks passed, 0 failed" in report
+    assert "147 checks passed, 0 failed" in report
 
 
 @pytest.fixture

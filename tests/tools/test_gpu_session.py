@@ -96,7 +96,7 @@ def test_the_script_is_sound_and_calls_only_tools_that_are_there():
             assert f'"{option}"' in known, (name, option)
 
 
-def test_each_part_fits_eight_minutes_and_the_slowest_step_is_last():
+def test_each_part_fits_its_minutes_and_the_slowest_step_is_last():
     text = SCRIPT.read_text()
     named = re.findall(r'^ +step "([^"]+)" (\d+) ', text, re.MULTILINE)
     versions = int(re.search(r'step "versions" (\d+)', text)[1])
@@ -104,9 +104,9 @@ def test_each_part_fits_eight_minutes_and_the_slowest_step_is_last():
     a = {name: int(limit) for name, limit in named[:first_of_b]}
     b = {name: int(limit) for name, limit in named[first_of_b:]}
     on_files = a.pop("training on mnist-fsdd, as in the README")
-    assert (versions + sum(a.values()), sum(b.values())) == (480, 480)
+    assert (versions + sum(a.values()), sum(b.values())) == (540, 480)
     assert list(b.items())[-1] == ("compute-sanitizer racecheck", 240)
-    assert f"BUDGET:-{480 + on_files + 480}" in text  # no step is left out while each keeps to its limit
+    assert f"BUDGET:-{540 + on_files + 480}" in text  # no step is left out while each keeps to its limit
 
 
 BLOCKED = """

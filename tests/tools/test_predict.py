@@ -179,12 +179,12 @@ def test_samples_of_the_data_set_by_number(folder_run, call, tmp_path):
 
 
 def test_a_picture_of_what_the_network_is_given(folder_run, call, tmp_path):
-    path = tmp_path / "clip.png"
+    path = tmp_path / "clip.JPG"
     result = call("predict", folder_run / "run", *pair(folder_run, 0), "--picture", path)
     assert result.status == 0, result.err
     assert f"wrote {path}" in result.out
     with Image.open(path) as image:
-        assert (image.format, image.width) == ("PNG", 1080)
+        assert (image.format, image.width) == ("JPEG", 1080)
         assert np.asarray(image.convert("L")).std() > 10
 
 

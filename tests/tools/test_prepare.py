@@ -155,10 +155,10 @@ def test_bad_samples_stop_or_are_left_out_by_name(call, broken, tmp_path):
 
 
 def test_preview(call, source, tmp_path):
-    result = prepare(call, source, "--preview", tmp_path / "p.png")
-    assert (result.status, result.out) == (0, f"{tmp_path / 'p.png'}: 12 samples\n")
-    with Image.open(tmp_path / "p.png") as image:
-        assert image.size[0] > 1000
+    result = prepare(call, source, "--preview", tmp_path / "p.jpg")
+    assert (result.status, result.out) == (0, f"{tmp_path / 'p.jpg'}: 12 samples\n")
+    with Image.open(tmp_path / "p.jpg") as image:
+        assert (image.format, image.size[0] > 1000) == ("JPEG", True)
 
 
 @pytest.mark.parametrize(

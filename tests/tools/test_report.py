@@ -106,7 +106,7 @@ def test_data_that_are_gone_leave_a_page_that_says_so(copy_of_run, call, tmp_pat
 @pytest.mark.parametrize(
     ("arguments", "status", "message"),
     [
-        (["{0}/none"], 1, "error: {0}/none/config.json: no such file; expected the config.json of a training run\n"),
+        (["{0}/none"], 1, "error: {0}/none: no such folder; expected that of a training run\n"),
         (["{0}/a", "{0}/a"], 2, "error: RUN: expected each run once, found {0}/a twice\n"),
         (["{0}/a", "-o", "{0}"], 1, "error: --html: expected a file to write, found the folder {0}\n"),
         (

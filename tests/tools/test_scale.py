@@ -3,15 +3,18 @@
 import csv
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 from PIL import Image
 
 from misnet.datasets import DataError
 from misnet.tools.benchmarks import scale_run
+from misnet.tools.benchmarks.scale_sharing import Work, project_sharing
 from misnet.tools.benchmarks.scaling import GBIT, Link, Measured, all_reduce_seconds, link_of, project
-from misnet.tools.ranks import FEW
 from misnet.tools.scale import check, measured_of
+from misnet.tools.train_ranks import FEW
+from snncore.parallel import Comm
 
 SLOW = Link(bandwidth=1e6, latency=1e-3)  # 1 MB/s and 1 ms
 
@@ -63,6 +66,46 @@ def test_rows():
     assert weak[1]["efficiency"] == pytest.approx(0.9 / 1.902008, rel=1e-12)
 
 
+def test_gradients_that_travel_during_backward_cost_what_is_left_of_them():
+    """Two buckets of 1 MB, 1.001 s each on this link; 8 samples take 0.9 s, of which some is left for them."""
+    for room, exchange in ((0.0, 2.002), (0.5, 2.002 - 0.45), (1.0, 2.002 - 0.9), (2.0, 1.001)):
+        measured = Measured(MEASURED.compute, 0.0, 0, {False: [], True: []}, [10**6, 10**6], room)
+        assert measured.step(8, 16, 2, SLOW).exchange == pytest.approx(exchange, rel=1e-12)
+        assert measured.step(8, 8, 1, SLOW).exchange == 0
+
+
+def test_evaluation_and_decoding_shared():
+    work = Work(samples=100, batch=10, forward=0.5, data=0.01, results=1000, sample=10_000, range=30)
+    assert work.evaluation(1, SLOW) == pytest.approx(10 * 0.5, rel=1e-12)
+    # four rounds of up to three batches; each then two messages of latency and what the two others found
+    assert work.evaluation(3, SLOW) == pytest.approx(4 * (0.5 + 2e-3 + 2e-3), rel=1e-12)
+    assert work.evaluation(64, SLOW) == pytest.approx(0.5 + 6e-3 + 63e-3, rel=1e-12)
+    assert work.prepare(1, SLOW) == pytest.approx(4 * 30 * 0.02, rel=1e-12)  # 10 ms to decode, 10 ms to write
+    assert [work.prepare(r, SLOW) for r in (3, 4, 9)] == pytest.approx([2 * 0.6, 0.6, 0.6], rel=1e-12)
+    slow = replace(work, data=0.1)
+    assert slow.evaluation(1, SLOW) == pytest.approx(10 * 1.0, rel=1e-12)
+    rows = project_sharing(work, (1, 4), SLOW)
+    assert [row["scaling"] for row in rows] == ["evaluation"] * 2 + ["prepare"] * 2
+    assert rows[-1]["samples_per_s"] == pytest.approx(100 / 0.6, rel=1e-12)
+    assert rows[-1]["efficiency"] == pytest.approx(1.0, rel=1e-12)
+
+
+def test_one_rank_is_measured_while_another_works(monkeypatch):
+    times = iter((0.1, 0.3))
+
+    def measure(start, spec):
+        took = next(times)
+        return {
+            "steps": [{"samples": 1, "step_s": took, "compute_s": took / 2}],
+            "evaluation": {"seconds": 2 * took, "sample_bytes": 4},
+        }
+
+    monkeypatch.setattr(scale_run, "measure", measure)
+    found = scale_run.measure_side_by_side({})
+    assert found["steps"] == [{"samples": 1, "step_s": pytest.approx(0.2), "compute_s": pytest.approx(0.1)}]
+    assert found["evaluation"] == {"seconds": pytest.approx(0.4), "sample_bytes": 4}
+
+
 def test_data_that_is_slower_than_the_rest_is_the_step():
     slow = Measured(MEASURED.compute, 1.0, 4, MEASURED.messages)
     assert [row["step_s"] for row in project(slow, (1, 2), SLOW, batch=8, each=8)] == [8, 4, 8, 8]
@@ -77,11 +120,12 @@ def of_workers(start, spec):
         messages = ([4_000_000, 8] + [64] * (20 if n < FEW else 0)) if two else []
         exchange = sum(all_reduce_seconds(m, 2, link) for m in messages)
         steps.append(
-            {"samples": n, "step_s": 0.01 * n + exchange, "exchange_s": exchange, "data_s_per_sample": 1e-4,
-             "messages": messages}
+            {"samples": n, "step_s": 0.01 * n + exchange, "exchange_s": exchange, "compute_s": 0.01 * n,
+             "data_s_per_sample": 1e-4, "messages": messages, "buckets": [], "room": 0.0}
         )  # fmt: skip
     reduced = [{"bytes": m, "seconds": all_reduce_seconds(m, 2, link)} for m in ((8, 5000, 4_000_000) if two else ())]
-    return {"steps": steps, "all_reduce": reduced, "gradient_bytes": 4_000_000}
+    evaluation = {"seconds": 0.1, "result_bytes": 100, "sample_bytes": 1000}
+    return {"steps": steps, "all_reduce": reduced, "gradient_bytes": 4_000_000, "evaluation": evaluation}
 
 
 @pytest.fixture
@@ -94,7 +138,8 @@ TINY = ("--variant", "XS", "--size", "8", "--timesteps", "2", "--limit-train", "
 
 
 def test_files_and_a_check_that_holds_where_the_model_does(fake, call, tmp_path):
-    paths = {kind: tmp_path / f"scale.{kind}" for kind in ("csv", "json", "picture")}
+    names = {"csv": "scale.csv", "json": "scale.json", "picture": "scale.jpg"}
+    paths = {kind: tmp_path / name for kind, name in names.items()}
     result = call("scale", *TINY, *(x for kind, path in paths.items() for x in (f"--{kind}", path)))
     assert result.status == 0, result.err
     assert "between two ranks here 10 us and 8.0 Gbit/s" in result.out
@@ -103,19 +148,21 @@ def test_files_and_a_check_that_holds_where_the_model_does(fake, call, tmp_path)
     assert [row["error"] for row in found["check"]] == pytest.approx([0] * 10, abs=1e-9)
     with open(paths["csv"], newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 2 * (9 + 9) == len(found["projection"])
+    assert len(rows) == 2 * (9 + 9) + 2 * (9 + 9) == len(found["projection"]) + len(found["sharing"])
+    assert "shared without a step in common, 64 samples" in result.out
     (last,) = (row for row in rows if (row["scaling"], row["gbit_per_s"], row["ranks"]) == ("weak", "10.0", "256"))
     link = Link(10 * GBIT, 20e-6)
     step = 0.32 + all_reduce_seconds(4_000_000, 256, link) + all_reduce_seconds(8, 256, link)
     assert float(last["samples_per_s"]) == pytest.approx(32 * 256 / step, rel=1e-9)
     with Image.open(paths["picture"]) as picture:
-        assert picture.format == "PNG"
+        assert picture.format == "JPEG"
 
 
 def test_an_error_of_the_model_is_found():
     one, two = (of_workers([], {"ranks": ranks, "totals": [4 * ranks, 16 * ranks]}) for ranks in (1, 2))
     for row in two["steps"]:
-        row["step_s"] += row["step_s"] - row["exchange_s"]
+        row["step_s"] += row["compute_s"]
+        row["compute_s"] *= 2
     _, rows = check(measured_of(one, two), two)
     errors = {row["what"]: row["error"] for row in rows}
     assert errors["  computing, 16 samples"] == pytest.approx(-0.5, abs=1e-9)
@@ -175,7 +222,12 @@ def test_a_worker_counts_what_a_step_exchanges(tmp_path, monkeypatch):
     (step,) = first["steps"]
     assert step["samples"] == 2
     assert step["messages"] == second["steps"][0]["messages"]
-    assert step["messages"].count(first["gradient_bytes"]) == 1
+    assert step["buckets"] == [first["gradient_bytes"]]
+    assert 0 <= step["room"] < 1
+    alone = measure(spec, Comm())
+    assert alone["evaluation"]["sample_bytes"] == 4 * (8 * 8 + 8 * 8)  # one timestep of both streams
+    assert alone["evaluation"]["seconds"] > 0
+    assert alone["steps"][0]["buckets"] == []
     config = config_class("misnet")(**network)
     weights = sum(p.data.nbytes for p in build("misnet", config).parameters())
     assert weights <= first["gradient_bytes"] < 3 * weights  # with gaps: each begins at a multiple of 64 entries

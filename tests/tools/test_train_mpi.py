@@ -22,9 +22,9 @@ PLAIN = {"SNNCORE_KERNELS": "reference", "NUMBA_NUM_THREADS": "1", "OMP_NUM_THRE
 TEST = [*TINY[: TINY.index("--epochs")], "--batch-size", "8", "--device", "cpu"]
 
 
-def start(*arguments, ranks=2):
+def start(*arguments, ranks=2, tool="train"):
     return subprocess.Popen(
-        [MPIEXEC, "-n", str(ranks), *command("train", *arguments)],
+        [MPIEXEC, "-n", str(ranks), *command(tool, *arguments)],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -51,6 +51,22 @@ def test_two_processes_train_what_one_trains(tmp_path, call, monkeypatch):
     for name in right:
         if name not in TIMES:
             assert float(row[name]) == pytest.approx(float(right[name]), rel=1e-4), name
+
+
+def test_two_processes_evaluate_what_one_does(trained, tmp_path, call, monkeypatch):
+    """Threads in place of processes show the same of other commands in `test_ranks`."""
+    for name, value in PLAIN.items():
+        monkeypatch.setenv(name, value)
+    options = [trained[0], "--batch-size", "6", "--device", "cpu", "--picture", tmp_path / "confusion.png"]
+    one = call("evaluate", *options)
+    status, out = ended(start(*options, tool="evaluate"))
+    assert (status, out) == (0, one.out)
+
+
+def test_a_command_that_cannot_share_its_work_says_so(tmp_path):
+    status, out = ended(start(tmp_path, tool="report"))
+    assert status == 2
+    assert "error: expected one process, found 2: only train.py, evaluate.py, audit.py, prepare.py and repr" in out
 
 
 def test_ranks_of_other_programs_are_refused_with_both_values(tmp_path):

@@ -53,5 +53,5 @@ def test_weights_that_do_not_fit_are_refused_by_name_and_no_run_is_begun(folder_
     assert result.status == 1
     assert "wrong shape: stages.2." in result.err
     result = train(call, folder_run, to, "--weights", tmp_path / "none.safetensors")
-    assert (result.status, "none.safetensors: cannot be opened" in result.err) == (1, True)
+    assert (result.status, "none.safetensors: no such folder or file" in result.err) == (1, True)
     assert not to.exists()

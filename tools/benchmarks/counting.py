@@ -119,7 +119,7 @@ def main() -> None:
         (few, first), (many, last) = memory(batch, given.samples, details)
         print(
             f"counts of {many:,} samples, {'with' if details else 'without'} details: {last / 1e6:.1f} MB; "
-            f"{first / 1e6:.1f} MB of {few:,}; {(last - first) / (many - few):,.0f} bytes a sample"
+            f"{first / 1e6:.1f} MB of {few:,}; {(last - first) / max(1, many - few):,.0f} bytes a sample"
         )
 
 

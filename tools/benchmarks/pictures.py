@@ -1,13 +1,9 @@
 """The picture of tools/bench.py: time against density, with the limits of the machine."""
 
-import io
 from pathlib import Path
 from typing import Any
 
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
-
-from snncore.files import replace_file
+from misnet.training.plots import new_figure, save_picture
 
 IMAGES = 32
 PASSES = {
@@ -17,21 +13,18 @@ PASSES = {
 
 
 def plot_density(report: dict[str, Any], path: Path) -> None:
-    """Draw the density sweep of each layer into a PNG, forward above and weight gradient below."""
+    """Draw the density sweep of each layer into a picture, forward above and weight gradient below."""
     groups: dict[int, list[dict[str, Any]]] = {}
     for row in report["density_sweep"]:
         groups.setdefault(row["channels"], []).append(row)
-    figure = Figure(figsize=(4.4 * len(groups), 7.4), layout="constrained")
-    FigureCanvasAgg(figure)  # draws without a display
+    figure = new_figure(4.4 * len(groups), 7.4, layout="constrained")
     axes = figure.subplots(2, len(groups), squeeze=False)
     for column, rows in enumerate(groups.values()):
         for line, name in enumerate(PASSES):
             _draw(axes[line][column], name, rows, report)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=9)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", dpi=110)
-    replace_file(path, content.getvalue())
+    save_picture(figure, path)
 
 
 def _draw(axis: Any, name: str, rows: list[dict[str, Any]], report: dict[str, Any]) -> None:

@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from misnet.training.overlay import COLOURS
-from misnet.training.plots import make_figure, png
+from misnet.pictures import COLOURS, picture_bytes
+from misnet.training.plots import make_figure
 
 __all__ = ["scale_picture"]
 
 
-def scale_picture(result: dict[str, Any]) -> bytes:
-    """Draw strong and weak scaling side by side, a line for each network and one for perfect scaling, as a PNG."""
+def scale_picture(result: dict[str, Any], ending: str = "png") -> bytes:
+    """Draw strong and weak scaling side by side, a line for each network and one for perfect scaling, in a format."""
     figure, panels = make_figure(9, 3.8, panels=2)
     for axes, kind in zip(panels, ("strong", "weak"), strict=True):
         rows = [row for row in result["projection"] if row["scaling"] == kind]
@@ -28,4 +28,4 @@ def scale_picture(result: dict[str, Any]) -> bytes:
         axes.grid(alpha=0.3)
         axes.legend(fontsize=8)
     figure.suptitle(f"projected: {result['network']}", fontsize=9)
-    return png(figure)
+    return picture_bytes(figure, ending)

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from misnet.datasets import DataError
 from misnet.tools.benchmarks.turns import THREAD_VARIABLES
 from misnet.tools.toolkit import UsageError
 
-__all__ = ["find_mpiexec", "measure"]
+__all__ = ["find_mpiexec", "measure", "measure_side_by_side"]
 
 WORKER = Path(__file__).with_name("scale_worker.py")
 
@@ -43,3 +44,22 @@ def measure(start: list[str], spec: dict[str, Any]) -> dict[str, Any]:
             said = [text for text in done.stderr.splitlines() if text.startswith("error:")] or done.stderr.splitlines()
             raise DataError(f"measuring with {spec['ranks']} rank(s): {(said or ['no message'])[-1]}")
         return json.loads(output.read_text())
+
+
+def measure_side_by_side(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return the figures of one rank while another works beside it, each by itself: the means of both.
+
+    Two ranks share caches, memory and clock rate, whatever they say to each other; one alone would be too quick.
+    """
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(lambda _: measure([], spec), range(2))
+    for mine, other in zip(
+        (*first["steps"], first["evaluation"]), (*second["steps"], second["evaluation"]), strict=True
+    ):
+        for name in {"step_s", "compute_s", "exchange_s", "data_s_per_sample", "seconds"} & mine.keys():
+            mine[name] = (mine[name] + other[name]) / 2
+    return first
+
+
+def _rows(found: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*found["steps"], found["evaluation"]]

@@ -20,9 +20,12 @@ def report(result: dict[str, Any]) -> str:
     for row in result["check"]:
         times = f"{row['model_s'] * 1e3:9.2f} ms{row['measured_s'] * 1e3:9.2f} ms"
         lines.append(f"{row['what']:44}{times}{100 * row['error']:+8.0f}%")
-    lines.append("(an exchange as measured has in it the waiting for the other rank)")
+    lines.append(
+        "(computing in time of the processor; steps and exchanges by the clock, with the waiting for the other rank)"
+    )
     for kind, words in WORDS.items():
         lines += ["", *_table(words, [row for row in result["projection"] if row["scaling"] == kind])]
+    lines += ["", *_shared(result["sharing"])]
     lines += ["", f"latency {result['latency_s'] * 1e6:g} us; a projection, not a measurement"]
     return "\n".join(lines)
 
@@ -45,4 +48,21 @@ def _table(words: str, rows: list[dict[str, Any]]) -> list[str]:
             line += f" | {1e3 * row['exchange_s']:9.2f}{1e3 * row['step_s']:9.1f}{row['samples_per_s']:10.1f}"
             line += f"{100 * row['efficiency']:7.1f}%"
         lines.append(line)
+    return lines
+
+
+def _shared(rows: list[dict[str, Any]]) -> list[str]:
+    """Evaluation and prepare.py: seconds for the whole set, by ranks."""
+    speeds = list(dict.fromkeys(row["gbit_per_s"] for row in rows))
+    kinds = ("evaluation", "prepare")
+    at = {(row["scaling"], row["gbit_per_s"], row["ranks"]): row for row in rows}
+    lines = [
+        f"shared without a step in common, {rows[0]['batch']} samples: seconds, and efficiency",
+        f"{'ranks':>5}" + "".join(f" | {f'{kind}, {speed:g} Gbit/s':^24}" for kind in kinds for speed in speeds),
+    ]
+    for ranks in dict.fromkeys(row["ranks"] for row in rows):
+        found = [at[kind, speed, ranks] for kind in kinds for speed in speeds]
+        lines.append(
+            f"{ranks:5}" + "".join(f" | {row['step_s']:14.3f}{100 * row['efficiency']:9.1f}%" for row in found)
+        )
     return lines

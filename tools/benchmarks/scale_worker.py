@@ -1,14 +1,15 @@
 """What tools/scale.py measures, in a process of its own or in two that mpiexec starts: `scale_worker.py JSON`.
 
 Rank 0 writes the figures into the file that the JSON names. Times are medians over steps, after one that is not
-counted.
+counted; those of computing are of the processor (one thread a rank), which other programs change least.
 """
 
 import json
+import math
+import pickle
 import statistics
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,45 +20,17 @@ import numpy as np
 
 from misnet.datasets import BatchIterator
 from misnet.models.registry import build
+from misnet.tools.benchmarks.scale_counted import Counted
 from misnet.tools.networks import new_config
-from misnet.tools.ranks import FEW, job
+from misnet.tools.ranks import job
 from misnet.tools.settings import gather
-from misnet.training.step import Totals, train_step
+from misnet.tools.train_ranks import FEW
+from misnet.training.step import Totals, evaluate, train_step
+from snncore.launcher import world
 from snncore.optim import OPTIMIZERS
-from snncore.parallel import Comm, Share, slice_of, world
+from snncore.parallel import Comm, Share, slice_of
 
 ALL_REDUCES = 100  # timed ones of each size: the small ones take microseconds
-
-
-class Counted(Comm):
-    """Ranks of which each call is noted: sizes in bytes, and seconds, waiting for the others included."""
-
-    def __init__(self, comm: Comm) -> None:
-        self.comm, self.rank, self.size = comm, comm.rank, comm.size
-        self.sizes: list[int] = []
-        self.seconds = 0.0
-
-    def _note(self, call: Callable[[Any], None], x: Any) -> None:
-        began = time.perf_counter()
-        call(x)
-        self.seconds += time.perf_counter() - began
-        self.sizes.append(x.nbytes)
-
-    def sum(self, x: Any) -> None:
-        """Add up x."""
-        self._note(self.comm.sum, x)
-
-    def max(self, x: Any) -> None:
-        """Take the largest."""
-        self._note(self.comm.max, x)
-
-    def broadcast(self, x: Any) -> None:
-        """Give all what rank 0 has."""
-        self._note(self.comm.broadcast, x)
-
-    def exchange(self, value: Any) -> list[Any]:
-        """Return what every rank gave; its size is not noted."""
-        return self.comm.exchange(value)
 
 
 class Bench:
@@ -95,28 +68,47 @@ class Bench:
         rows = []
         for k, batch in enumerate(batches):
             self.comm.barrier()
-            comm.sizes, comm.seconds, began = [], 0.0, time.perf_counter()
+            comm.clear()
+            began, processor = time.perf_counter(), time.process_time()
             train_step(self.model, self.optimizer, 1e-4, batch, Totals(), k, share=share)
             comm.any(False, False)
-            rows.append((time.perf_counter() - began, comm.seconds))
-        step, exchange = (statistics.median(column) for column in zip(*rows[1:], strict=True))
+            computed = time.process_time() - processor - comm.processor
+            rows.append((time.perf_counter() - began, comm.seconds, comm.last - comm.first, computed))
+        step, exchange, room, compute = (statistics.median(column) for column in zip(*rows[1:], strict=True))
         return {
             "samples": here,
             "step_s": step,
             "exchange_s": exchange,
+            "compute_s": compute,
             "data_s_per_sample": statistics.median(reading) / here,
             "messages": comm.sizes,
+            "buckets": comm.buckets,
+            "room": room / (step - exchange),
+        }
+
+    def evaluation(self, samples: int, steps: int) -> dict[str, Any]:
+        """Return the median seconds of evaluating a batch, and what `scale_sharing` asks beside it."""
+        batches, _ = self.batches(samples, steps)
+        spent = []
+        for batch in batches:
+            began = time.process_time()
+            totals = evaluate(self.model, [batch])
+            spent.append(time.process_time() - began)
+        return {
+            "seconds": statistics.median(spent[1:]),
+            "result_bytes": len(pickle.dumps(totals)) + 16 * samples,
+            "sample_bytes": sum(4 * math.prod(shape) for shape in self.data.streams.values()),
         }
 
     def all_reduce(self, size: int) -> dict[str, float]:
-        """Return the median time in which `size` bytes are added up."""
+        """Return the least time in which `size` bytes are added up: that in which no other program ran."""
         x, spent = np.zeros(max(1, size // 4), np.float32), []
         for _ in range(ALL_REDUCES):
             self.comm.barrier()
             began = time.perf_counter()
             self.comm.sum(x)
             spent.append(time.perf_counter() - began)
-        return {"bytes": x.nbytes, "seconds": statistics.median(spent)}
+        return {"bytes": x.nbytes, "seconds": min(spent)}
 
 
 def measure(spec: dict[str, Any], comm: Comm) -> dict[str, Any]:
@@ -128,7 +120,8 @@ def measure(spec: dict[str, Any], comm: Comm) -> dict[str, Any]:
     flat = bench.optimizer.flat
     gradient = flat.g.nbytes if flat is not None else sum(p.data.nbytes for p in bench.model.parameters())
     sizes = [8, int((8 * gradient) ** 0.5), gradient] if comm.size > 1 else []
-    return {"steps": steps, "all_reduce": [bench.all_reduce(m) for m in sizes], "gradient_bytes": gradient}
+    found = {} if comm.size > 1 else {"evaluation": bench.evaluation(max(spec["totals"]), spec["steps"])}
+    return found | {"steps": steps, "all_reduce": [bench.all_reduce(m) for m in sizes], "gradient_bytes": gradient}
 
 
 def main() -> None:

@@ -2,10 +2,12 @@
 
     step(n, R) = max(compute(n) + exchange(R), data n)          the next batch is read while this one is computed
     exchange(R) = sum over the messages of a step of all_reduce(m, R)
+                  + max(last bucket, all buckets - room compute(n))      of the gradients, which travel during backward
     all_reduce(m, R) = min(2 (R - 1) latency + 2 (R - 1) / R m / bandwidth,      a ring
                            ceil(log2 R) (latency + m / bandwidth))               recursive doubling
-n: samples of a rank, the most that any has. m: bytes. Nothing overlaps but data, as in `snncore.parallel`. All ranks
-are alike, each has a link of its own that sends and receives at once, and none waits for a slower one.
+n: samples of a rank, the most that any has. m: bytes. room: the part of computing that is left when the first bucket is
+final; the last one is at its end (`snncore.overlap`). All ranks are alike, each has a link of its own that sends and
+receives at once, and none waits for a slower one.
 Source of both forms: Thakur, Rabenseifner, Gropp 2005, "Optimization of Collective Communication Operations in MPICH",
 Section 4 (the sums themselves, which are cheap beside a network, left out).
 """
@@ -78,12 +80,15 @@ class Measured:
 
     compute: seconds of a step of one rank, by its samples. data: seconds to read a sample. few: samples below which
     batch norms are synchronised. messages: bytes of each all-reduce of a step, without and with such batch norms.
+    buckets: bytes of those that run beside the backward pass, in their order; room: see above.
     """
 
     compute: dict[int, float]
     data: float
     few: int
     messages: dict[bool, list[int]]
+    buckets: Sequence[int] = ()
+    room: float = 0.0
 
     def compute_seconds(self, samples: int) -> float:
         """Return the time of a step: measured, on a line between two that were, or in proportion above the largest."""
@@ -100,8 +105,10 @@ class Measured:
     def step(self, samples: int, total: int, ranks: int, link: Link) -> Step:
         """Return the step of ranks that have at most `samples` of `total`."""
         messages = self.messages[samples < self.few]
-        exchange = sum(all_reduce_seconds(m, ranks, link) for m in messages)
-        return Step(ranks, samples, total, self.compute_seconds(samples), exchange, self.data * samples)
+        exchange, compute = sum(all_reduce_seconds(m, ranks, link) for m in messages), self.compute_seconds(samples)
+        if travel := [all_reduce_seconds(m, ranks, link) for m in self.buckets]:
+            exchange += max(travel[-1], sum(travel) - self.room * compute)
+        return Step(ranks, samples, total, compute, exchange, self.data * samples)
 
 
 def project(measured: Measured, ranks: Sequence[int], link: Link, *, batch: int, each: int) -> list[dict[str, Any]]:

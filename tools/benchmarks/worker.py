@@ -1,7 +1,8 @@
 """One network in a process of its own, which runs a step when it is told to: `worker.py JSON`.
 
-The parent writes `step` or `finish` to standard input and reads a line of JSON for each. So workers take turns, and
-what slows the machine for a while slows all of them; threads and memory are each one's own.
+The parent writes `step` (of the kind that JSON names), `train`, `infer` or `finish` to standard input and reads a line
+of JSON for each. So workers take turns, and what slows the machine for a while slows all of them; threads and memory
+are each one's own.
 """
 
 import json
@@ -45,7 +46,7 @@ def main() -> None:
     spec = json.loads(sys.argv[1])
     sys.path.insert(0, str(Path(__file__).parents[2]))
     run, before = make_run(spec)
-    step = getattr(run, spec["mode"])
+    kinds = {"step": getattr(run, spec["mode"]), "train": run.train, "infer": run.infer}
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to standard error
     print(json.dumps({"ready": True}), file=channel, flush=True)
@@ -53,11 +54,12 @@ def main() -> None:
         if line.strip() == "finish":
             print(json.dumps({"peak_mib": memory_mib("VmHWM") - before}), file=channel, flush=True)
             return
-        started = time.perf_counter()
+        step = kinds[line.strip()]
+        started, busy = time.perf_counter(), time.process_time()
         result = step()
-        seconds = time.perf_counter() - started
+        times = {"seconds": time.perf_counter() - started, "processor_s": time.process_time() - busy}
         result = result if isinstance(result, float) else result.tolist()
-        print(json.dumps({"seconds": seconds, "result": result}), file=channel, flush=True)
+        print(json.dumps(times | {"result": result}), file=channel, flush=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@
 | forward             | 3x3, stride 1     | other                     | Winograd F(2x2), exact enough to fire |
 | forward             | any               | other                     | im2col and register tile              |
 | weight gradient     | stride 1          | spikes, density < weight  | event gather                          |
-| weight gradient     | any               | other                     | im2col and register tile              |
+| weight gradient     | any               | other                     | register tile on the input in place   |
 | input gradient      | 3x3, stride 1     | (always dense)            | Winograd F(4x4); 2x2 pixels: one tile |
 | input gradient      | any               | (always dense)            | im2col and register tile              |
 
@@ -22,7 +22,7 @@ import numpy as np
 
 from snncore.kernels import reference
 from snncore.kernels.choice import kernel_choice
-from snncore.kernels.cpu import conv_dense, conv_event, winograd
+from snncore.kernels.cpu import conv_dense, conv_event, conv_weight, winograd
 from snncore.kernels.cpu.events import Spikes, look_at
 from snncore.kernels.cpu.finite import are_finite
 
@@ -68,7 +68,7 @@ def conv_backward_weight(x: np.ndarray, gy: np.ndarray, kernel: Pair, stride: Pa
             if worth_listing(spikes, BREAK_EVEN["weight"]):
                 return conv_event.conv_backward_weight(spikes, gy, kernel, padding)
         if x.dtype in (np.uint8, np.float32):
-            return conv_dense.conv_backward_weight(x, gy, kernel, stride, padding)
+            return conv_weight.conv_backward_weight(x, gy, kernel, stride, padding)
     return reference.conv_backward_weight(x, gy, kernel, stride, padding)
 
 

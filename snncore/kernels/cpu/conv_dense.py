@@ -3,8 +3,13 @@
 The product is done by the register tile of `winograd`, not by a BLAS: threads of two libraries on the same cores wait
 for each other. Columns and product of a block of `PIXELS` output pixels lie in a thread's own cache.
 
-    forward:  y[pixel, :] = columns[pixel, :] @ w       columns: the window under the pixel, kh * kw * Ci floats
-    weights:  gw = sum over blocks of columns^T @ gy    in `CHUNKS` parts, added in their order
+    y[pixel, :] = columns[pixel, :] @ w       columns: the window under the pixel, kh * kw * Ci floats
+
+The gradient of the input is such a convolution too where the stride is 1, else the product before the columns:
+
+    columns = gy @ w^T, added to where the window was (`scatter_columns`)
+
+The gradient of the weights is in `conv_weight`.
 """
 
 import numpy as np
@@ -17,12 +22,9 @@ from snncore.kernels.cpu.winograd import COLUMNS, ROWS
 from snncore.kernels.reference.conv import conv_output_size
 
 PIXELS = 96  # output pixels of a block, a multiple of ROWS
-CHUNKS = 8
 FLOAT = 4  # bytes
-f32 = np.float32
 
 tile = make_gemm_tile(ROWS, COLUMNS)
-tile_add = make_gemm_tile(ROWS, COLUMNS, accumulate=True)
 Pair = tuple[int, int]
 
 
@@ -83,46 +85,6 @@ def conv_forward(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> n
 
 
 @compiled(parallel=True)
-def multiply_transposed(x, gy, kernel, stride, padding, out_width, gw):
-    """gw [chunks, K', blocks, COLUMNS] from x [M, H, W, Ci] and gy [M, pixels, Co]; K' a multiple of ROWS."""
-    images, pixels, channels_out = gy.shape
-    chunks, deep, blocks, _ = gw.shape
-    per_image = (pixels + PIXELS - 1) // PIXELS
-    total = images * per_image
-    target = gw.ctypes.data
-    for chunk in prange(chunks):
-        columns = np.empty((deep, PIXELS), np.float32)
-        right = np.empty((PIXELS, COLUMNS), np.float32)
-        a, b = columns.ctypes.data, right.ctypes.data
-        for item in range(total * chunk // chunks, total * (chunk + 1) // chunks):
-            m, first = item // per_image, item % per_image * PIXELS
-            last = min(pixels, first + PIXELS)
-            columns[...] = 0
-            fill_columns(x, m, first, last, out_width, kernel, stride, padding, columns.T)
-            for block in range(blocks):
-                n = min(COLUMNS, channels_out - block * COLUMNS)
-                right[:, n:] = 0
-                for r in range(first, last):
-                    right[r - first, :n] = gy[m, r, block * COLUMNS : block * COLUMNS + n]
-                for k in range(0, deep, ROWS):
-                    place = target + ((chunk * deep + k) * blocks + block) * COLUMNS * FLOAT
-                    step = blocks * COLUMNS * FLOAT
-                    tile_add(place, step, a + k * PIXELS * FLOAT, PIXELS * FLOAT, b, COLUMNS * FLOAT, last - first)
-
-
-def conv_backward_weight(x: np.ndarray, gy: np.ndarray, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
-    """gw [kh, kw, Ci, Co] as `reference.conv_backward_weight`; x float32 or uint8."""
-    channels_in, (images, out_height, out_width, channels_out) = x.shape[-1], gy.shape
-    deep = kernel[0] * kernel[1] * channels_in
-    shape = (CHUNKS, round_up(deep, ROWS), round_up(channels_out, COLUMNS) // COLUMNS, COLUMNS)
-    gw = aligned(shape, np.float32, zero=True)
-    flat = np.ascontiguousarray(gy).reshape(images, out_height * out_width, channels_out)
-    multiply_transposed(np.ascontiguousarray(x), flat, kernel, stride, padding, out_width, gw)
-    total = gw.sum(axis=0).reshape(shape[1], -1)[:deep, :channels_out]
-    return np.ascontiguousarray(total).reshape(*kernel, channels_in, channels_out)
-
-
-@compiled(parallel=True)
 def turn(w, turned):
     """turned [kh, kw, Co, Ci] = w [kh, kw, Ci, Co] turned by 180 degrees and transposed, in squares of 16 channels."""
     kh, kw, rows, columns = w.shape
@@ -143,19 +105,75 @@ def turned_weights(w: np.ndarray) -> np.ndarray:
     return turned
 
 
+@compiled()
+def scatter_images(gy, w, kernel, stride, padding, out, first_image, last_image, gx):
+    """What `scatter_columns` does to the images first to last: a function of its own takes half as long to compile."""
+    _, height, width, channels = gx.shape
+    deep, pixels = gy.shape[1], out[0] * out[1]
+    used = kernel[0] * kernel[1] * channels
+    end, weights = last_image * pixels, w.ctypes.data
+    left, product = np.zeros((PIXELS, deep), np.float32), np.empty((PIXELS, COLUMNS), np.float32)
+    a, place = left.ctypes.data, product.ctypes.data
+    for first in range(first_image * pixels, end, PIXELS):
+        n = min(PIXELS, end - first)
+        for r in range(n):
+            for c in range(deep):
+                left[r, c] = gy[first + r, c]
+        for block in range(len(w)):
+            right = weights + block * deep * COLUMNS * FLOAT
+            for r in range(0, n, ROWS):
+                to = place + r * COLUMNS * FLOAT
+                tile(to, COLUMNS * FLOAT, a + r * deep * FLOAT, deep * FLOAT, right, COLUMNS * FLOAT, deep)
+            k = block * COLUMNS
+            while k < min(used, (block + 1) * COLUMNS):  # the channels of one tap after the other
+                tap, c = k // channels, k % channels
+                size = min(channels - c, min(used, (block + 1) * COLUMNS) - k)
+                above, before = tap // kernel[1] - padding[0], tap % kernel[1] - padding[1]
+                for r in range(n):
+                    m, pixel = (first + r) // pixels, (first + r) % pixels
+                    i, j = pixel // out[1] * stride[0] + above, pixel % out[1] * stride[1] + before
+                    if 0 <= i < height and 0 <= j < width:
+                        target, source = gx[m, i, j, c : c + size], product[r, k - block * COLUMNS :]
+                        for x in range(size):
+                            target[x] += source[x]
+                k += size
+
+
+@compiled(parallel=True)
+def scatter_columns(gy, w, kernel, stride, padding, out, stack, gx):
+    """Add to gx [M, H, W, Ci] from gy [M * Ho * Wo, Co] and w [blocks, Co, COLUMNS]; an item is `stack` images.
+
+    gy @ w holds for each output pixel what its window gets, kh * kw * Ci floats; windows that overlap are added in the
+    order of blocks, then of pixels.
+    """
+    images = len(gx)
+    for item in prange((images + stack - 1) // stack):
+        last = min(images, (item + 1) * stack)
+        scatter_images(gy, w, kernel, stride, padding, out, item * stack, last, gx)
+
+
 def conv_backward_input(
     gy: np.ndarray, w: np.ndarray, shape: tuple[int, ...], stride: Pair, padding: Pair
 ) -> np.ndarray:
-    """gx [M, H, W, Ci] as `reference.conv_backward_input`: a convolution of gy, spread by the stride, with w turned."""
-    kh, kw = w.shape[:2]
-    w = turned_weights(w)  # [kh, kw, Co, Ci]
-    images, height, width, channels = shape
+    """gx [M, H, W, Ci] as `reference.conv_backward_input`.
+
+    With stride 1 a convolution of gy with w turned. Else each output pixel hands to its window what that gets: gy
+    spread by the stride would be mostly zeros to multiply.
+    """
+    kh, kw, channels_in, channels_out = w.shape
+    turned = turned_weights(w)  # [kh, kw, Co, Ci]
     if stride == (1, 1) and padding[0] < kh and padding[1] < kw:
-        return conv_forward(gy, w, (1, 1), (kh - 1 - padding[0], kw - 1 - padding[1]))
-    out_height, out_width = gy.shape[1:3]
-    spread = np.zeros((images, (out_height - 1) * stride[0] + 1, (out_width - 1) * stride[1] + 1, gy.shape[3]), f32)
-    spread[:, :: stride[0], :: stride[1]] = gy
-    full = conv_forward(spread, w, (1, 1), (kh - 1, kw - 1))
-    padded = np.zeros((images, height + 2 * padding[0], width + 2 * padding[1], channels), f32)
-    padded[:, : full.shape[1], : full.shape[2]] = full
-    return np.ascontiguousarray(padded[:, padding[0] : padding[0] + height, padding[1] : padding[1] + width])
+        return conv_forward(gy, turned, (1, 1), (kh - 1 - padding[0], kw - 1 - padding[1]))
+    deep = kh * kw * channels_in
+    n = round_up(deep, COLUMNS)
+    wide = np.zeros((channels_out, n), np.float32)
+    taps = wide[:, :deep].reshape(channels_out, kh, kw, channels_in)
+    taps[...] = turned[::-1, ::-1].transpose(2, 0, 1, 3)
+    packed = aligned((n // COLUMNS, channels_out, COLUMNS), np.float32)
+    packed[...] = wide.reshape(channels_out, n // COLUMNS, COLUMNS).transpose(1, 0, 2)
+    images, out_height, out_width, _ = gy.shape
+    gx = aligned(shape, np.float32, zero=True)
+    flat = np.ascontiguousarray(gy).reshape(-1, channels_out)
+    stack = max(1, min(images, PIXELS // (out_height * out_width)))
+    scatter_columns(flat, packed, (kh, kw), stride, padding, (out_height, out_width), stack, gx)
+    return gx

@@ -14,8 +14,8 @@ U = np.uint64
 
 
 def count_flat(x: np.ndarray) -> np.ndarray:
-    """Events of x, uint8 [cells, n], as `kernels.count.flat_events`: int64 [3, cells]."""
-    counts = np.empty((3, len(x)), np.int64)
+    """Events of x, uint8 [cells, n], as `kernels.count.flat_events`: int64 [4, cells]."""
+    counts = np.empty((4, len(x)), np.int64)
     flat(x, counts)
     return counts
 
@@ -28,15 +28,15 @@ def count_pair(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def weigh_masks(x: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Events of x, uint8 [M, P, C] with C a multiple of 64, as `kernels.count.weighted_events`: int64 [2, 3, M]."""
-    counts = np.empty((2, 3, len(x)), np.int64)
+    """Events of x, uint8 [M, P, C] with C a multiple of 64, as `kernels.count.weighted_events`: int64 [2, 4, M]."""
+    counts = np.empty((2, 4, len(x)), np.int64)
     weigh(x, weight, counts)
     return counts
 
 
 @compiled(inline=True)
 def above_one(address, mask):
-    """Of 64 bytes: how many are above 1, and the sum of what they are above 1. mask: those above 1, not 0."""
+    """Of 64 bytes: how many are above 1, the sum of what they are above 1, the largest. mask: those above 1, not 0."""
     graded = bits_set(mask)
     above, level = np.int64(0), 1
     while mask != U(0):
@@ -45,31 +45,34 @@ def above_one(address, mask):
         if level == 255:
             break
         mask = bytes_above(address, np.uint8(level))
-    return graded, above
+    return graded, above, level
 
 
 @compiled()
 def flat(x, counts):
-    """Write the events of x [cells, n] to counts [3, cells]."""
+    """Write the events of x [cells, n] to counts [4, cells]."""
     cells, n = x.shape
     source = x.ctypes.data
     whole = n - n % 64
     for m in range(cells):
-        events, graded, above = np.int64(0), np.int64(0), np.int64(0)
+        events, graded, above, largest = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
         for start in range(0, whole, 64):
             address = source + m * n + start
             events += bits_set(bytes_above(address, np.uint8(0)))
             mask = bytes_above(address, np.uint8(1))
             if mask != U(0):  # rare: binary spikes have none
-                more, over = above_one(address, mask)
+                more, over, level = above_one(address, mask)
                 graded += more
                 above += over
+                largest = max(largest, level)
         for i in range(whole, n):
             value = np.int64(x[m, i])
             events += value > 0
             graded += value > 1
             above += max(value - 1, 0)
+            largest = max(largest, value)
         counts[0, m], counts[1, m], counts[2, m] = events - graded, graded, graded + above
+        counts[3, m] = max(largest, np.int64(events > 0))
 
 
 @compiled()
@@ -97,19 +100,20 @@ def pair(a, b, counts):
 
 @compiled()
 def weigh(x, weight, counts):
-    """Write the events of x [M, P, C], C a multiple of 64, to counts [2, 3, M], weighted and plain."""
+    """Write the events of x [M, P, C], C a multiple of 64, to counts [2, 4, M], weighted and plain."""
     images, pixels, channels = x.shape
     address = x.ctypes.data
     for m in range(images):
         all_, graded, above = np.int64(0), np.int64(0), np.int64(0)  # each entry its weight
-        events, more, over = np.int64(0), np.int64(0), np.int64(0)  # each entry once
+        events, more, over, largest = np.int64(0), np.int64(0), np.int64(0), np.int64(0)  # each entry once
         for p in range(pixels):
             here, here_above_one, here_over = np.int64(0), np.int64(0), np.int64(0)
             for _ in range(0, channels, 64):
                 here += bits_set(bytes_above(address, np.uint8(0)))
                 mask = bytes_above(address, np.uint8(1))
                 if mask != U(0):
-                    found, beyond = above_one(address, mask)
+                    found, beyond, level = above_one(address, mask)
+                    largest = max(largest, level)
                     here_above_one += found
                     here_over += beyond
                 address += 64
@@ -122,3 +126,4 @@ def weigh(x, weight, counts):
                 over += here_over
         counts[0, 0, m], counts[0, 1, m], counts[0, 2, m] = all_ - graded, graded, graded + above
         counts[1, 0, m], counts[1, 1, m], counts[1, 2, m] = events - more, more, more + over
+        counts[:, 3, m] = max(largest, np.int64(events > 0))

@@ -2,27 +2,31 @@
 
 | input                                | kernel                                              |
 | ------------------------------------ | --------------------------------------------------- |
-| spikes, density < `BREAK_EVEN`       | `exact_event`: lists of events, 32-bit integers     |
+| spikes, AMX where it is asked for    | `exact_tiles`: tiles of bytes                       |
+| spikes, density < break-even         | `exact_event`: lists of events, 32-bit integers     |
+| other spikes, 3x3, AVX-512 VNNI      | `exact_winograd`: fewer dot products of bytes       |
 | other spikes, AVX-512 VNNI           | `exact_digits`: dot products of bytes               |
 | other spikes; analog input           | `exact_dense`: im2col, register tile of float64     |
 
-SNNCORE_KERNELS=event or dense forces one of them for spikes wherever it can run; event lists need sums that fit 32
-bits, as those of spikes up to 2 always do. Other types, and weights that are not ordinary, go to the reference.
+SNNCORE_AMX=on asks for AMX (`amx`). SNNCORE_KERNELS=event or dense forces events, or one of the others, for spikes
+wherever it can run; event lists need sums that fit 32 bits, as those of spikes up to 2 always do. Other types, and
+weights that are not ordinary, go to the reference.
 """
 
 import math
+from types import MappingProxyType
 
 import numpy as np
 
 from snncore.kernels import reference
-from snncore.kernels.cpu import exact_dense, exact_digits, exact_event
+from snncore.kernels.cpu import amx, exact_dense, exact_digits, exact_event, exact_tiles, exact_winograd
 from snncore.kernels.cpu.conv import Pair, worth_listing
 from snncore.kernels.cpu.conv_event import width_of
 from snncore.kernels.cpu.events import look_at
 from snncore.kernels.cpu.exact_weights import Packed, kept, pack_for_events, pack_for_tiles
 
-BREAK_EVEN = 0.9 if exact_digits.VNNI else 1.5
-"""Density (sum of values over entries) from which the dense kernel is faster (docs/exact.md)."""
+BREAK_EVEN = MappingProxyType({"winograd": 0.4, "digits": 0.65, "tiles": 1.5, "amx": 0.0})
+"""Density (sum of values over entries) from which a dense kernel is faster (docs/exact.md; of AMX, not measured)."""
 PIXELS = 64  # rows of a linear layer that count as one image of a convolution
 
 
@@ -48,18 +52,34 @@ def _sums(x: np.ndarray, w: np.ndarray, stride: Pair, padding: Pair) -> np.ndarr
     spiking = x.dtype == np.uint8
     if spiking:
         spikes = look_at(x)
-        if worth_listing(spikes, BREAK_EVEN):
+        dense = dense_kernel(spikes.largest, w, stride)
+        if worth_listing(spikes, BREAK_EVEN[dense]):
             width = width_of(channels_out)
             packed = kept(w, ("events", width), lambda w: pack_for_events(w, width))
             if packed is None:
                 return None
             if exact_event.fits(spikes, packed):
                 return exact_event.conv_forward(spikes, packed, channels_out, kernel[1], stride, padding)
-        if exact_digits.VNNI and w.size // channels_out <= exact_digits.DEEPEST:
+        if dense == "amx":
+            found = kept(w, (dense,), exact_tiles.pack)
+            return None if found is None else exact_tiles.conv_forward(x, found, kernel, stride, padding)
+        if dense == "winograd" and (found := kept(w, (dense,), exact_winograd.pack)):
+            return exact_winograd.conv_forward(x, found, padding)
+        if dense != "tiles":
             found = kept(w, ("digits",), exact_digits.pack)
             return None if found is None else exact_digits.conv_forward(x, found, kernel, stride, padding)
     found = kept(w, ("tiles", spiking), lambda w: _pack_for_tiles(w, spiking))
     return None if found is None else exact_dense.conv_forward(x, found, kernel, stride, padding)
+
+
+def dense_kernel(largest: int, w: np.ndarray, stride: Pair) -> str:
+    """Name the dense kernel for spikes up to `largest`, as in BREAK_EVEN."""
+    shallow = w.size // w.shape[3] <= exact_digits.DEEPEST
+    if shallow and amx.used():
+        return "amx"
+    if exact_digits.VNNI and exact_winograd.takes(largest, w, stride):
+        return "winograd"
+    return "digits" if shallow and exact_digits.VNNI else "tiles"
 
 
 def _pack_for_tiles(w: np.ndarray, spiking: bool) -> Packed | None:

@@ -6,15 +6,16 @@ The integer of a weight is written with four digits to the base 256, each a sign
 
 so that spikes stay the bytes they are and one instruction adds 64 products to 16 sums of 32 bits. A sum over k of
 x * d is below k * 255 * 128, which leaves 32 bits above `DEEPEST` terms only. The four sums are joined in float64,
-exactly, and rounded to float32 once. Blocks and layout are those of `conv_dense`; a register tile holds the four digits
-of 16 output channels.
+exactly, and rounded to float32 once. The windows of a few output pixels, of whichever images, are written out; a
+register tile holds the four digits of 16 output channels.
 """
 
+import numba
 import numpy as np
 from numba import prange
 
 from snncore.kernels.cpu.compiled import compiled
-from snncore.kernels.cpu.conv_dense import PIXELS, fill_columns
+from snncore.kernels.cpu.exact_bytes import CHANNELS, DIGITS, LANES, lay_windows, padded, write_sums
 from snncore.kernels.cpu.exact_weights import Packed, powers
 from snncore.kernels.cpu.memory import aligned, round_up
 from snncore.kernels.cpu.simd import VNNI, make_dot_tile
@@ -22,10 +23,10 @@ from snncore.kernels.reference.conv import conv_output_size
 
 __all__ = ["DEEPEST", "VNNI", "conv_forward", "pack"]
 
-ROWS, DIGITS, CHANNELS = 6, 4, 16  # 24 sums of 16 lanes
-LANES = DIGITS * CHANNELS
+ROWS = 6  # of DIGITS registers each: 24 sums of 16 lanes
+PIXELS = 96  # output pixels of an item of work, at most; a multiple of ROWS
 DEEPEST = (1 << 31) // (255 * 128) - 4
-f32, f64, i32 = np.float32, np.float64, np.int32
+f32, i32 = np.float32, np.int32
 tile = make_dot_tile(ROWS, DIGITS)
 Pair = tuple[int, int]
 
@@ -62,38 +63,45 @@ def pack(w: np.ndarray) -> Packed | None:
     return Packed(packed, np.ldexp(f32(1), -p), 0)
 
 
+@compiled(exact=True)
+def multiply_windows(memory, start, pixel, last, w, scale, y):
+    """Write output pixels `pixel` to `last` of y [pixels, Co], whose windows lie at `start`, by register tiles."""
+    quarters = w.shape[1]
+    room, part = np.empty(ROWS * LANES + 16, np.int32), np.empty(CHANNELS, np.float32)
+    skip = -room.ctypes.data % 64 // 4  # to the next cache line
+    product = room[skip : skip + ROWS * LANES]
+    left, right, out = memory.ctypes.data + start, w.ctypes.data, product.ctypes.data
+    for channel in range(0, y.shape[1], CHANNELS):
+        for n in range(0, last - pixel, ROWS):
+            tile(out, LANES * 4, left + n * 4 * quarters, 4 * quarters, right, quarters)
+            write_sums(product, 0, scale, channel, y, pixel + n, min(ROWS, last - pixel - n), part)
+        right += quarters * LANES * 4
+
+
 @compiled(parallel=True, exact=True)
-def multiply_bytes(x, w, scale, kernel, stride, padding, out_width, y):
-    """y [images, pixels, Co] from x [M, H, W, Ci] uint8 and w [blocks, K / 4, LANES, 4]; scale [Co]."""
-    blocks, quarters, _, _ = w.shape
-    images, pixels, channels_out = y.shape
-    per_image = (pixels + PIXELS - 1) // PIXELS
-    weights, deep = w.ctypes.data, 4 * quarters
-    for item in prange(images * per_image):
-        m, first = item // per_image, item % per_image * PIXELS
-        last = min(pixels, first + PIXELS)
-        columns = np.zeros((PIXELS, deep), np.uint8)
-        product = np.empty((PIXELS, LANES), np.int32)
-        fill_columns(x, m, first, last, out_width, kernel, stride, padding, columns)
-        left, out = columns.ctypes.data, product.ctypes.data
-        for block in range(blocks):
-            right = weights + block * quarters * LANES * 4
-            for r in range(0, last - first, ROWS):
-                tile(out + r * LANES * 4, LANES * 4, left + r * deep, deep, right, quarters)
-            n = min(CHANNELS, channels_out - block * CHANNELS)
-            factor = scale[block * CHANNELS : block * CHANNELS + n]
-            for r in range(first, last):
-                sums, target = product[r - first], y[m, r, block * CHANNELS : block * CHANNELS + n]
-                for k in range(n):
-                    high = f64(sums[k + 48]) * 256.0 + f64(sums[k + 32])
-                    total = (high * 256.0 + f64(sums[k + 16])) * 256.0 + f64(sums[k])
-                    target[k] = f32(total) * factor[k]
+def multiply_bytes(x, w, scale, kernel, stride, padding, out, per_item, y):
+    """y [pixels, Co] from x [M, H, W, Ci] uint8 and w [blocks, K / 4, LANES, 4]; scale [blocks * 16].
+
+    per_item: output pixels of an item of work, of any images, a multiple of ROWS.
+    """
+    row, strip, pixels = 4 * w.shape[1], kernel[1] * x.shape[3], len(y)
+    for item in prange((pixels + per_item - 1) // per_item):
+        first = item * per_item
+        last = min(pixels, first + per_item)
+        memory = np.zeros(per_item * row + 64, np.uint8)
+        start = -memory.ctypes.data % 64  # the next cache line
+        lay_windows(x, first, last, out, kernel, stride, padding, row, strip, memory, start)
+        multiply_windows(memory, start, first, last, w, scale, y)
 
 
 def conv_forward(x: np.ndarray, packed: Packed, kernel: Pair, stride: Pair, padding: Pair) -> np.ndarray:
     """y [M, Ho, Wo, Co] as `reference.exact_conv_forward`; x uint8, packed from `pack`, of at most DEEPEST terms."""
-    out = tuple(conv_output_size(*sizes) for sizes in zip(x.shape[1:3], kernel, stride, padding, strict=True))
-    y = aligned((len(x), *out, len(packed.scale)), np.float32)
-    flat = y.reshape(len(x), out[0] * out[1], len(packed.scale))
-    multiply_bytes(np.ascontiguousarray(x), packed.weights, packed.scale, kernel, stride, padding, out[1], flat)
+    height, width = (conv_output_size(*sizes) for sizes in zip(x.shape[1:3], kernel, stride, padding, strict=True))
+    y = aligned((len(x), height, width, len(packed.scale)), np.float32)
+    flat = y.reshape(-1, len(packed.scale))
+    per_item = min(PIXELS, round_up(-(-len(flat) // (2 * numba.get_num_threads())), ROWS))
+    multiply_bytes(
+        *(np.ascontiguousarray(x), packed.weights, padded(packed.scale)),
+        *(kernel, stride, padding, (height, width), per_item, flat),
+    )
     return y

@@ -13,7 +13,7 @@ from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.conv import Pair, worth_listing
 from snncore.kernels.cpu.conv_event import FLOAT, PIXELS, list_rows, width_of
 from snncore.kernels.cpu.conv_fire import fuses, norm_rows, out_size, seen
-from snncore.kernels.cpu.exact import BREAK_EVEN, exact_conv_forward
+from snncore.kernels.cpu.exact import BREAK_EVEN, dense_kernel, exact_conv_forward
 from snncore.kernels.cpu.exact_event import add_events, add_row, fits
 from snncore.kernels.cpu.exact_weights import kept, pack_for_events
 from snncore.kernels.cpu.membrane import constants
@@ -126,7 +126,7 @@ def exact_conv_batch_norm_lif_forward(
     if fuses(x, w, stride, padding, gamma, beta):
         spikes = seen(x)
         width, channels = width_of(w.shape[3]), w.shape[3]
-        if worth_listing(spikes, BREAK_EVEN):
+        if worth_listing(spikes, BREAK_EVEN[dense_kernel(spikes.largest, w, stride)]):
             packed = kept(w, ("events", width), lambda w: pack_for_events(w, width))
             if packed is not None and fits(spikes, packed):
                 pointers, index, roll = list_rows(spikes, w.shape[1], stride, padding, width)

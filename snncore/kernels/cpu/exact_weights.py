@@ -29,6 +29,7 @@ class Packed(NamedTuple):
     weights: np.ndarray
     scale: np.ndarray  # float32 [Co], 2^-p
     most: int  # largest sum of either sign in a block
+    offsets: np.ndarray | None = None  # what is subtracted from sums (`exact_winograd`)
 
 
 @compiled(parallel=True)

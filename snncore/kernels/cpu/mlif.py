@@ -32,9 +32,10 @@ def runs_here(o: np.ndarray, w: np.ndarray | None, alpha: np.ndarray, u0: np.nda
 def rows_of(o: np.ndarray, w: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Return o as [T, N, H, W * C], and w (or ones) as [H, W * C]."""
     steps, samples, height, width, channels = o.shape
-    weights = np.broadcast_to(f32(1) if w is None else w, (height, width, channels))
+    weights = np.empty((height, width, channels), np.float32)  # never read-only, or Numba would compile for that too
+    weights[...] = 1 if w is None else w
     rows = np.ascontiguousarray(o).reshape(steps, samples, height, width * channels)
-    return rows, np.ascontiguousarray(weights).reshape(height, width * channels)
+    return rows, weights.reshape(height, width * channels)
 
 
 @compiled(parallel=True, exact=True)
@@ -117,16 +118,15 @@ def backward(
                 t = steps - 1 - back
                 g, ht, dt = gs[t, n, row, first:last], charged[t], slopes[t]
                 out, ot, st = go[t, n, row, first:last], o[t, n, row, first:last], s[t, n, row, first:last]
+                derivative(code, slope, dt)  # here alone: each place where it stands takes seconds to compile
                 if hard:
                     for i in range(size):  # what passes the reset: all of gv where it did not fire
                         v[i] = f32(0) if st[i] else gv[i]
-                    derivative(code, slope, dt)
                     for i in range(size):
                         by_s = f32(0) if detach_reset else v_reset - ht[i]
                         dt[i] *= g[i] + gv[i] * by_s
                         gv[i] = dt[i] * alpha + v[i]
                 else:
-                    derivative(code, slope, dt)
                     by_s = f32(0) if detach_reset else -v_threshold
                     for i in range(size):
                         dt[i] *= g[i] + gv[i] * by_s

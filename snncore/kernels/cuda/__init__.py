@@ -23,6 +23,7 @@ from snncore.kernels.cuda.batch_norm_lif import (
 )
 from snncore.kernels.cuda.columns import conv_backward_input
 from snncore.kernels.cuda.conv import conv_backward_weight, conv_forward
+from snncore.kernels.cuda.exact import exact_conv_forward, exact_grouped_conv_forward, exact_linear_forward
 from snncore.kernels.cuda.gemm import linear_backward_weight, linear_forward
 from snncore.kernels.cuda.lif import lif_backward, lif_forward
 from snncore.kernels.cuda.mlif import mlif_backward, mlif_forward

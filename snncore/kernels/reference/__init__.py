@@ -32,7 +32,7 @@ from snncore.kernels.reference.conv_batch_norm_lif import (
     conv_batch_norm_lif_forward,
     exact_conv_batch_norm_lif_forward,
 )
-from snncore.kernels.reference.count import flat_events, pair_events, weighted_events
+from snncore.kernels.reference.count import analog_values, flat_events, pair_events, weighted_events
 from snncore.kernels.reference.exact import exact_conv_forward, exact_grouped_conv_forward, exact_linear_forward
 from snncore.kernels.reference.grouped_conv import (
     grouped_conv_backward_input,
@@ -46,6 +46,7 @@ from snncore.kernels.reference.pool import avg_pool_backward, avg_pool_forward, 
 from snncore.kernels.reference.sew import sew_add
 
 __all__ = [
+    "analog_values",
     "avg_pool_backward",
     "avg_pool_forward",
     "batch_norm_backward",

@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from misnet.datasets import DataError, load_dataset
-from misnet.datasets.prepared.preview import as_pictures, draw_preview, pick_samples
+from misnet.datasets.prepared.preview import as_pictures, draw_preview, draw_stream, pick_samples
+from misnet.training.plots import make_figure
 from tests.datasets.sets.test_mnist_dvs_ntidigits import damage
 from tests.datasets.tiny_events import write_event_digits
 
@@ -43,6 +44,21 @@ def test_a_picture_of_both_splits(tmp_path):
     assert colourful > 0.05  # spectrograms
     assert gray > 0.05  # digits
     assert [p.name for p in tmp_path.iterdir()] == ["p.png"]
+
+
+def test_the_timesteps_have_numbers_below_the_last_sample():
+    for x, middles in ((np.zeros((3, 8, 8, 1)), [3.5, 12.5, 21.5]), (np.zeros((3, 4)), [0, 1, 2])):
+        for last in (False, True):
+            axes = make_figure(2, 1)[1]
+            draw_stream(axes, "audio", x, last)
+            assert list(axes.get_xticks()) == (middles if last else [])
+            assert [text.get_text() for text in axes.get_xticklabels()] == (["1", "2", "3"] if last else [])
+            assert (axes.get_xlabel(), axes.get_ylabel()) == (
+                "timestep" * last,
+                "frequency" if x.ndim == 4 else "audio",
+            )
+            left, right = axes.images[0].get_extent()[:2]
+            assert (left, right) == (-0.5, 25.5 if x.ndim == 4 else 2.5)  # frames of 8, a pixel between two
 
 
 def test_bad_samples_are_passed_over(tmp_path):

@@ -152,3 +152,18 @@ def test_neither_sense_suffices_and_both_do(train, test):
     assert 0.65 < seen < 0.90
     assert both > max(heard, seen) + 0.08
     assert both > 0.95
+
+
+def test_a_sample_is_made_when_it_is_first_asked_for_and_the_same_whatever_was_before(monkeypatch):
+    made = []
+    make = Dialpad._make
+    monkeypatch.setattr(Dialpad, "_make", lambda data, i: (made.append(i), make(data, i)))
+    data = Dialpad("test", timesteps=2)
+    found = {i: data[i] for i in (7, 3, 7, 0)}
+    assert made == [7, 3, 0]
+    for i, alone in ((i, Dialpad("test", timesteps=2)[i]) for i in found):
+        for x, y in zip(found[i], alone, strict=True):
+            np.testing.assert_array_equal(x, y)
+    audio, video, _ = data[3]
+    audio[:], video[:] = 1, 1  # a copy: what was made stays
+    np.testing.assert_array_equal(data[3][0], found[3][0])

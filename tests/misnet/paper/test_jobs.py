@@ -4,14 +4,16 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 import misnet
-from misnet.paper.jobs import Job, JobError, finished_jobs, run_jobs
+from misnet.paper.jobs import Job, JobError, Running, finished_jobs, run_jobs
 from tests.misnet.training.folders import write_run
+from tests.support.ranks import on_ranks
 
 
 @pytest.fixture
@@ -105,6 +107,49 @@ def test_one_that_fails_stops_no_other_and_says_why(ran, tmp_path, at_once):
     assert [outcome.error for outcome in found] == [reason, None]
     assert sorted(said) == [f"[1/2] b/seed-0: {reason}", "[2/2] a/seed-0: done"]
     assert log.read_text().startswith("loading\n")
+
+
+@pytest.mark.parametrize("ranks", [2, 3])
+def test_ranks_share_the_runs_and_all_hear_what_came_of_each(ran, tmp_path, monkeypatch, ranks):
+    monkeypatch.setattr(Running, "run", lambda running, *a, **options: subprocess.run(*a, **options))
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    monkeypatch.setenv("PMI_SIZE", str(ranks))  # which is not for those that are started
+    monkeypatch.delenv("NUMBA_NUM_THREADS", raising=False)
+    seen, run = [], subprocess.run
+    monkeypatch.setattr(subprocess, "run", lambda *a, env, **more: seen.append(env) or run(*a, env=env, **more))
+    jobs = [Job("b/seed-0", ("bad",)), GOOD, *(Job(f"c/seed-{k}", ()) for k in range(3))]
+    said = []
+    found, *others = on_ranks(ranks, lambda comm: run_jobs(jobs, tmp_path, 1, said.append, comm))
+    assert others == [found] * (ranks - 1)
+    assert [outcome.job for outcome in found] == jobs
+    assert [outcome.error is None for outcome in found] == [False, True, True, True, True]
+    assert len(ran) == 9
+    assert sorted(line[:5] for line in said) == sorted([f"[{k}/5]" for k in range(1, 6)] * ranks)
+    assert {(env["NUMBA_NUM_THREADS"], env.get("PMI_SIZE")) for env in seen} == {(str(6 // ranks), None)}
+
+
+def test_a_stop_on_one_rank_makes_the_runs_of_all_save(tmp_path, monkeypatch):
+    """In place of a run a process that takes a while, and ends when it is told to."""
+    started = []
+
+    def sleep(running, command, env, stdout, stderr):
+        started.append(command)
+        wait = "import signal, sys, time; signal.signal(15, lambda *a: sys.exit(130)); time.sleep(30)"
+        return real(running, [sys.executable, "-c", wait], stdout=stdout, stderr=stderr)
+
+    real = Running.run
+    monkeypatch.setattr(Running, "run", sleep)
+    jobs = [Job(f"c/seed-{k}", ()) for k in range(4)]
+    said, begin = [], time.monotonic()
+
+    def work(comm):
+        with pytest.raises(KeyboardInterrupt):
+            run_jobs(jobs, tmp_path, 1, said.append, comm, lambda: comm.rank == 1 and len(started) == 2)
+
+    on_ranks(2, work)
+    assert len(started) == 2
+    assert time.monotonic() - begin < 20
+    assert all("train ended with status" in line for line in said)
 
 
 def test_a_folder_of_other_options_is_refused_before_anything_runs(ran, tmp_path):

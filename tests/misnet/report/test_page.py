@@ -17,6 +17,7 @@ def test_one_run_has_everything(tmp_path):
     for text in (
         "45.00 % of the test samples right after epoch 3 of 3, the best by its test samples.",
         "By head av, over 16 samples; weights of last.safetensors, after epoch 3.",
+        "Macro F1: 0.742, the mean over the classes that occur.",
         "siren taken for cat: 2 of 6",
         "fingerprint " + "2" * 64,
         "cat, dog, siren",

@@ -6,6 +6,7 @@ import pytest
 from misnet import MISNet
 from misnet.training.graphed import WARM_UP, GraphedSteps
 from misnet.training.step import Diverged, Totals, train_step
+from snncore import arithmetic
 from snncore.optim import OPTIMIZERS
 from tests.misnet.tiny import make_batch, tiny_config
 from tests.misnet.training.gpu_step import on_device
@@ -70,6 +71,15 @@ def test_recorded_steps_leave_the_bits_of_steps_launched_one_by_one(gpu):
     ledger.clear()
     both.graphed.step(1e-2, batch, Totals(), 6)
     assert ledger.events == {"graph": 1, "h2d_async": 1, "d2h": 1}  # the factors of the optimizer, and the reading
+
+
+def test_in_exact_arithmetic_too(gpu):
+    """The weights of a recorded step become integers anew each time; the host looks at none of them."""
+    with arithmetic("exact"):
+        both = Both(small(channels=(3, 16)))
+        for k in range(4):
+            both.step(k)
+    assert [line.partition(":")[2][:4] for line in both.lines] == [" on:"]
 
 
 @pytest.mark.slow

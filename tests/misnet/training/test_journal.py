@@ -106,8 +106,9 @@ def test_times_in_words(seconds, words):
 
 def test_a_backend_that_is_not_there_does_not_matter(tmp_path):
     code = (
-        "import os; from misnet.training.plots import make_figure, png; figure, _ = make_figure(2, 2); "
-        "assert png(figure)[:4] == b'\\x89PNG'; assert os.environ['MPLBACKEND'] == 'nonsense'"
+        "import os; from misnet.pictures import picture_bytes; "
+        "from misnet.training.plots import make_figure; figure, _ = make_figure(2, 2); "
+        "assert picture_bytes(figure)[:4] == b'\\x89PNG'; assert os.environ['MPLBACKEND'] == 'nonsense'"
     )
     environment = os.environ | {"MPLBACKEND": "nonsense"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, env=environment)

@@ -12,7 +12,7 @@ from misnet.training.ranks import share_of
 from misnet.training.run import Run, Stopped
 from misnet.training.step import Diverged, train_step
 from misnet.training.totals import Totals
-from snncore import arithmetic, observe
+from snncore import arithmetic, observe, overlap, parallel
 from snncore.optim import OPTIMIZERS, SGD
 from snncore.parallel import Comm, Share, slice_of
 from snncore.rng import named_rng
@@ -262,6 +262,36 @@ def test_ranks_with_other_weights_are_found_when_they_save(tmp_path):
 
     with pytest.raises(Diverged, match=r"epoch 2, batch 1: \S+ is not the same on all ranks"):
         on_ranks(2, train)
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"accumulate": 2}, {"clip_norm": 0.1}, {"optimizer": "sgd", "synchronised": False}]
+)
+def test_gradients_that_travel_during_backward_are_the_same_bits(tmp_path, monkeypatch, more):
+    """Of 3 ranks, with many buckets; every parameter and average after each step, and a batch that all have whole."""
+    monkeypatch.setattr(parallel, "BUCKET", 256)
+    made = []
+    monkeypatch.setattr(overlap, "buckets_of", lambda *a: made.append(parallel.buckets_of(*a)) or made[-1])
+    found = {}
+    for overlaps in (True, False):
+        monkeypatch.setattr(Comm, "overlaps", overlaps)
+        made.clear()
+        found[overlaps] = spread(tmp_path / str(overlaps), 3, **more)
+        assert [len(slices) > 4 for slices in made] == ([True] * 12 if overlaps else [])  # 2 of 3 steps of 2 epochs
+    for run, right in zip(found[True], found[False], strict=True):
+        for of_run, expected in zip(
+            (run.model.state_dict(), run.optimizer.state_dict()),
+            (right.model.state_dict(), right.optimizer.state_dict()),
+            strict=True,
+        ):
+            for name, x in expected.items():
+                np.testing.assert_array_equal(of_run[name], x, err_msg=name)
+
+
+def test_several_ranks_use_no_cuda_graph_which_would_train_each_alone(tmp_path):
+    plain, graphed = (spread(tmp_path / str(on), 2, cuda_graph=on)[1] for on in (False, True))
+    for name, x in plain.model.state_dict().items():
+        np.testing.assert_array_equal(graphed.model.state_dict()[name], x, err_msg=name)
 
 
 def test_a_batch_in_parts_on_ranks_is_the_batch_in_parts(tmp_path):

@@ -9,8 +9,9 @@ import pytest
 from misnet import MISNet
 from misnet.training.ranks import share_of
 from misnet.training.step import Totals, train_step
+from snncore.nccl import NCCLComm
 from snncore.optim import Adam
-from snncore.parallel import NCCLComm, slice_of
+from snncore.parallel import slice_of
 from tests.misnet.tiny import make_batch, tiny_config
 from tests.support import double
 from tests.support.double import ledger
@@ -36,7 +37,7 @@ class Backend:
 
     def all_reduce(self, in_array, out_array, op="sum", stream=None):
         assert in_array is out_array
-        self._note("all_reduce", in_array, op)
+        self._note("all_reduce", in_array, op, stream is not None)
 
     def broadcast(self, in_out_array, root=0, stream=None):
         self._note("broadcast", in_out_array, root)
@@ -98,8 +99,9 @@ def step_of(gpu, rank, n, synchronised):
 def test_two_ranks_tell_nccl_the_same_in_the_same_order_without_the_host(gpu, synchronised):
     (first, events, size), (second, *_) = (step_of(gpu, rank, 5, synchronised) for rank in (0, 1))
     assert first == second
-    assert ("all_reduce", (size,), "<f4", "sum") in first
-    assert ("all_reduce", (1,), "<f4", "sum") in first  # the loss
+    beside = not synchronised  # gradients then travel during backward, on a stream of their own
+    assert ("all_reduce", (size,), "<f4", "sum", beside) in first
+    assert ("all_reduce", (1,), "<f4", "sum", False) in first  # the loss
     assert any(call[3] == "max" for call in first) is synchronised
     events.pop("launch")
     assert events == {"d2h": 1}  # the reading at the end of a step

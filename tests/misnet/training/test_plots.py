@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from misnet import MISNet
-from misnet.training.plots import plot_confusion, plot_curves
+from misnet.training.plots import accuracy_axis, make_figure, plot_confusion, plot_curves
 
 NAMES = ("loss", "accuracy_av", "accuracy_a", "accuracy_v", "firing_rate")
 
@@ -46,6 +46,27 @@ def test_a_head_more_is_a_curve_more(tmp_path):
     for heads in ({"v": "one"}, {"v": "one", "a": "two"}):
         plot_curves(make_rows(5), tmp_path / f"{len(heads)}.png", heads)
     assert (pixels(tmp_path / "1.png") != pixels(tmp_path / "2.png")).mean() > 0.001
+
+
+@pytest.mark.parametrize(
+    ("lines", "low", "high"),
+    [
+        ([[10, 50, 98.5]], 0, 102),
+        ([[3.0, 9.0], [1.0, 5.0]], 0, 9.64),  # few percent: seen, not at the bottom
+        ([[97.0, 99.0], [98.0, 98.5]], 96.5, 99.5),  # near each other, high: told apart
+        ([[6.25, 6.25]], 0, 6.75),
+        ([[100.0, 100.0]], 99.5, 100.5),
+        ([[0.0, 0.0]], 0, 1),
+        ([[np.nan, 50.0]], 49.5, 50.5),
+        ([], 0, 102),
+    ],
+)
+def test_the_axis_of_accuracies_shows_differences(lines, low, high):
+    _, axes = make_figure(2, 2)
+    for values in lines:
+        axes.plot(values)
+    accuracy_axis(axes)
+    assert axes.get_ylim() == pytest.approx((low, high))
 
 
 @pytest.mark.parametrize("names", ["0123456789", ("dog barking", "siren", "never seen")])

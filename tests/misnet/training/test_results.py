@@ -5,7 +5,7 @@ import statistics
 
 import pytest
 
-from misnet.training.results import count_parameters, read_result, spread
+from misnet.training.results import count_parameters, macro_f1, read_result, spread
 from snncore.checkpoint import CheckpointError
 from tests.misnet.tiny import tiny_config
 from tests.misnet.training.folders import write_run
@@ -73,6 +73,38 @@ def test_missing_and_damaged_files_are_named(tmp_path):
         read_result(folder)
     with pytest.raises(CheckpointError, match=r"config\.json: no such file"):
         read_result(tmp_path)
+
+
+# sklearn.metrics.f1_score(truth, guess, average="macro") of scikit-learn 1.9.1, of labels with these counts
+F1 = (
+    ([[5, 0], [0, 3]], 1.0),
+    ([[0, 2], [3, 0]], 0.0),
+    ([[4, 1, 0], [0, 5, 0], [2, 1, 3]], 0.7424242424242423),
+    ([[4, 1, 0, 0], [0, 5, 0, 0], [2, 1, 3, 0], [0, 0, 0, 0]], 0.7424242424242423),  # a class that never occurs
+    ([[4, 1, 0, 0], [0, 5, 0, 0], [2, 1, 2, 1], [0, 0, 0, 0]], 0.5151515151515151),  # one that is only predicted
+    ([[0, 0], [0, 0]], 0.0),  # of no samples; ours alone
+)
+
+
+@pytest.mark.parametrize(("confusion", "expected"), F1)
+def test_macro_f1_is_that_of_scikit_learn(confusion, expected):
+    assert macro_f1(confusion) == pytest.approx(expected, rel=1e-14)
+
+
+def test_macro_f1_is_read_where_the_evaluation_is_of_the_last_epoch(tmp_path):
+    folder = write_run(tmp_path / "run", [0.5, 0.25])
+    assert read_result(folder).macro_f1 is None
+    of_last = {f"test_accuracy_{head}": x for head, x in (("av", 0.25), ("a", 0.125), ("v", 0.0625))}
+    path = folder / "evaluation.json"
+    path.write_text(json.dumps(of_last | {"confusion": F1[2][0]}))
+    assert read_result(folder).macro_f1 == pytest.approx(F1[2][1], rel=1e-14)
+    for other in (of_last | {"test_accuracy_v": 0.5}, {"train_accuracy_av": 0.25}):  # another epoch, other samples
+        path.write_text(json.dumps(other | {"confusion": F1[2][0]}))
+        assert read_result(folder).macro_f1 is None
+    for damaged in ([], of_last | {"test_accuracy_v": "1"}, of_last, of_last | {"confusion": [[1], [2]]}):
+        path.write_text(json.dumps(damaged))
+        with pytest.raises(CheckpointError, match=r"evaluation\.json: does not hold what evaluate\.py writes"):
+            read_result(folder)
 
 
 def test_parameters_are_those_of_the_network(tmp_path):

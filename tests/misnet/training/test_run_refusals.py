@@ -39,7 +39,7 @@ def assert_untouched(run, weights):
 
 def test_no_checkpoint(tmp_path):
     run = make_run(tmp_path)
-    assert_untouched(run, refused(run, "cannot be opened: No such file or directory"))
+    assert_untouched(run, refused(run, "no such file"))
 
 
 def test_a_checkpoint_of_another_architecture_lists_what_differs(whole, tmp_path):
@@ -149,5 +149,5 @@ def test_a_file_that_is_no_configuration_is_refused(tmp_path, text, message):
 
 
 def test_a_folder_in_place_of_the_file_is_refused(tmp_path):
-    with pytest.raises(CheckpointError, match="cannot be read as JSON"):
+    with pytest.raises(CheckpointError, match=r"expected the config\.json of a training run, found a folder"):
         read_config(tmp_path)

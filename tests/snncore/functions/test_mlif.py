@@ -128,7 +128,8 @@ def test_a_membrane_of_another_shape_is_refused_for_either_modality(rng, name):
 
 def test_bytes_of_weights_beyond_64_bits_are_counted_right(monkeypatch):
     """A product above 2^63 is a Python integer, not a number that wrapped."""
-    monkeypatch.setattr(mlif, "events", lambda x, lead: Events(np.full((1, 1), 2**61), np.zeros((1, 1), np.int64), 0))
+    seen = Events(np.full((1, 1), 2**61), np.zeros((1, 1), np.int64), 0, (2**61, 0, 0))
+    monkeypatch.setattr(mlif, "as_events", lambda counts, lead: seen)
     o, w = np.ones((1, 1, 2), np.uint8), np.ones(2)
     cost = mlif.mlif_cost(o, o, np.array(0.5), w, True, Firing())
     assert cost.totals()["weight_bytes"] == 2**64

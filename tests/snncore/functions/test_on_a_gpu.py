@@ -6,7 +6,6 @@ import pytest
 from snncore import Tensor
 from snncore import functions as F
 from snncore.backend import asnumpy
-from snncore.kernels import cpu as cpu  # Numba is to be loaded before the double, which forgets what is loaded after it
 from tests.support import double
 from tests.support.double.ledger import events
 from tests.support.shim.build import compiler

@@ -5,13 +5,14 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from snncore import BackendError, Tensor, arithmetic, relaxed
+from snncore import Tensor, arithmetic, relaxed
 from snncore import functions as F
-from snncore.functions.summing import summing
-from snncore.kernels import reference
 from snncore.kernels.choice import use_kernels
 from snncore.kernels.reference import exact
 from tests.snncore.kernels.cpu.layers import draw_spikes
+from tests.support import double
+from tests.support.double import ledger
+from tests.support.shim.build import compiler
 
 LAYERS = {
     "Conv2d": (F.Conv2d(1, 1), (2, 5, 5, 4), (3, 3, 4, 6), lambda x, w: exact.exact_conv_forward(x, w, (1, 1), (1, 1))),
@@ -105,10 +106,39 @@ def test_a_product_of_spikes_is_rounded_once(rng, largest):
     np.testing.assert_array_equal(y, (a.astype(np.int64) @ b.astype(np.int64)).astype(np.float32))
 
 
-def test_on_a_gpu_exact_sums_are_refused(monkeypatch):
-    monkeypatch.setattr("snncore.functions.summing.array_module", lambda *arrays: None)
-    x, w = np.ones((1, 4), np.uint8), np.ones((4, 2), np.float32)
-    with arithmetic("float32"):
-        assert summing(reference, "linear_forward", x, w) is reference.linear_forward
-    with arithmetic("exact"), pytest.raises(BackendError, match="exact sums run on the CPU only"):
-        summing(reference, "linear_forward", x, w)
+@pytest.mark.skipif(compiler() is None, reason="the kernels run through g++, which is not installed")
+@each
+@pytest.mark.parametrize("analog", [False, True])
+def test_on_a_gpu_a_layer_gives_the_same_bits(rng, name, analog):
+    function, x, w, right = operands(rng, name, analog)
+    with double.installed() as cupy, arithmetic("exact"):
+        y = function(cupy.asarray(x), cupy.asarray(w)).data.get()
+    np.testing.assert_array_equal(y, right(x, w))
+
+
+@pytest.mark.parametrize("largest", [1, 255])
+def test_on_a_gpu_a_product_of_spikes_is_rounded_once_without_a_look(rng, largest):
+    a = rng.integers(0, largest + 1, (2, 3, 300)).astype(np.uint8)
+    b = rng.integers(0, largest + 1, (2, 300, 4)).astype(np.uint8)
+    with double.installed() as cupy, arithmetic("exact"):
+        on_device = cupy.asarray(a), cupy.asarray(b)
+        before = ledger.events.copy()
+        y = F.MatMul()(*on_device).data
+        assert not ledger.events - before  # the host neither waited nor copied
+        np.testing.assert_array_equal(y.get(), (a.astype(np.int64) @ b.astype(np.int64)).astype(np.float32))
+
+
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_on_a_gpu_timesteps_are_added_in_their_order(rng, monkeypatch, keepdims):
+    """As NumPy adds them. The double adds as NumPy does, so that what is seen is that it was not asked to add."""
+    x = (rng.standard_normal((9, 3, 4)) * 10.0 ** rng.integers(-3, 4, (9, 3, 4))).astype(np.float32)
+    right = x[0]
+    for part in x[1:]:
+        right = right + part
+    with double.installed() as cupy, arithmetic("exact"):
+        on_device = cupy.asarray(x)
+        before = ledger.operations.copy()
+        total, mean = F.Sum(0, keepdims)(on_device).data, F.Mean(0, keepdims)(on_device).data
+        assert "sum" not in ledger.operations - before
+        np.testing.assert_array_equal(total.get(), right[None] if keepdims else right)
+        np.testing.assert_array_equal(mean.get(), F.Mean(0, keepdims)(x).data)

@@ -6,15 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snncore.kernels import reference
-from snncore.kernels.count import flat_events, pair_events, weighted_events
+from snncore.kernels.count import analog_values, flat_events, pair_events, weighted_events
 from snncore.kernels.cpu import count
 
 
 def test_by_hand():
     x = np.array([[[1, 0], [2, 1]], [[0, 0], [3, 3]]], np.uint8)  # [M=2, P=2, C=2]
     weighted, plain = weighted_events(x, np.array([1, 10]))
-    assert weighted.tolist() == [[11, 0], [10, 20], [20, 60]]
-    assert plain.tolist() == [[2, 0], [1, 2], [2, 6]]
+    assert weighted.tolist() == [[11, 0], [10, 20], [20, 60], [2, 3]]
+    assert plain.tolist() == [[2, 0], [1, 2], [2, 6], [2, 3]]
 
 
 @settings(max_examples=5 * settings().max_examples)
@@ -46,7 +46,17 @@ def test_other_integers_and_views(dtype, rng):
 
 def test_negative_events_count_by_their_size():
     _, plain = weighted_events(np.array([[[-1, -2, 0, 1]]], np.int8), np.ones(1, np.int64))
-    assert plain.ravel().tolist() == [2, 1, 2]
+    assert plain.ravel().tolist() == [2, 1, 2, 2]
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("turned", [False, True])
+def test_analog_values_by_hand(dtype, turned):
+    x = np.array([[0, 1, -1, 0.5, -0.0], [np.nan, 1, 1, -2, np.inf], [0, 0, 0, 0, 0]], dtype)
+    x = np.asfortranarray(x) if turned else x
+    assert analog_values(x).T.tolist() == [[3, 1, 1, 1], [5, 2, 0, 1], [0, 0, 0, 0]]
+    np.testing.assert_array_equal(analog_values(x), reference.analog_values(x))
+    assert analog_values(x[:0]).shape == (4, 0)
 
 
 def test_many_channels_are_counted_in_parts(monkeypatch, rng):
@@ -72,7 +82,7 @@ def test_words_at_a_time_equal_entries_one_by_one(cells, n, most, seed, whole):
     a, b = (rng.integers(0, most + 1, (cells, n)).astype(np.uint8) for _ in range(2))
     if seed % 3 == 0:
         a[...] = most
-    expected = [[(row == 1).sum(), (row > 1).sum(), row[row > 1].sum(dtype=int)] for row in a]
+    expected = [[(row == 1).sum(), (row > 1).sum(), row[row > 1].sum(dtype=int), row.max(initial=0)] for row in a]
     assert flat_events(a).T.tolist() == expected
     pairs = [
         [((x > 0) & (y > 0)).sum(), (x > 0).sum() + (y > 0).sum(), (x > 1).sum() + (y > 1).sum()]

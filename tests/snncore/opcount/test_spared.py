@@ -6,9 +6,9 @@ import pytest
 from snncore import Tensor, at_timestep, count_ops, nn, no_grad
 from snncore import functions as F
 from snncore.opcount import conv_taps, weights_cost
-from snncore.opcount.events import Events
+from snncore.opcount.events import Events, count_analog
 from snncore.opcount.origin import Origin, repeated_cells
-from snncore.opcount.spared import effective_facts, met_zeros, zeros_of_conv, zeros_of_linear
+from snncore.opcount.spared import effective_facts, met_zeros, unit_cells, zeros_of_conv, zeros_of_linear
 from tests.reference.exact import check, record
 from tests.support import double
 
@@ -165,14 +165,15 @@ def test_a_wrong_count_of_zeros_is_caught(rng, monkeypatch):
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_what_is_spared_is_found_on_arrays_of_a_gpu_too(dtype, rng):
     x, w, flat = still(rng, dtype), pruned(rng, 3, 3, 2, 6), pruned(rng, 4, 3)
-    seen = Events(*(np.arange(6).reshape(3, 2) for _ in range(3)))
+    seen = Events(*(np.arange(6).reshape(3, 2) for _ in range(3)), (15, 15, 15))
 
     def found(as_array):
         x_there, w_there = as_array(x), as_array(w)
         zeros = zeros_of_conv(w_there, (4, 5), 4, (1, 1), (1, 1))
         met = met_zeros(x_there, (3, 2), zeros)
         repeated = repeated_cells(x_there, (3, 2), Origin(outside=True, before=x_there))
-        facts = effective_facts(x_there, (3, 2), seen, seen, 0)
+        units = unit_cells(count_analog(x_there, (3, 2))) if x.dtype.kind == "f" else None
+        facts = effective_facts(units, (3, 2), seen, seen, 0)
         return [zeros, zeros_of_linear(as_array(flat)), met, repeated, *facts.values()]
 
     expected = found(np.asarray)

@@ -11,7 +11,6 @@ import contextlib
 import sys
 import types
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Any
 from unittest import mock
 
@@ -70,6 +69,25 @@ def make_modules() -> dict[str, types.ModuleType]:
 
 
 @contextlib.contextmanager
+def put_in_place(modules: dict[str, types.ModuleType]) -> Iterator[None]:
+    """Have modules be found under their names inside the block; then the names are what they were, and no others.
+
+    Not `mock.patch.dict`, which also forgets whatever is imported inside for the first time: Numba loads parts of
+    itself when it first compiles, and cannot do so twice.
+    """
+    before = {name: sys.modules.get(name) for name in modules}
+    sys.modules.update(modules)
+    try:
+        yield
+    finally:
+        for name, module in before.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
+
+
+@contextlib.contextmanager
 def installed(race: bool = False, order: int = 0, specialised: bool = False) -> Iterator[Any]:
     """Put the double in the place of `cupy` inside the block; yields it.
 
@@ -79,11 +97,9 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
     from snncore import backend
     from snncore.kernels.cuda import gemm, module
 
-    with contextlib.suppress(ImportError):
-        import_module("numba")  # first imported below, it would be forgotten at the end and imported a second time
     modules = make_modules()
     with (
-        mock.patch.dict(sys.modules, modules),
+        put_in_place(modules),
         mock.patch.object(kernels.RawModule, "race", race),
         mock.patch.object(kernels.Function, "order", order),
         mock.patch.object(gemm, "load_library", blas.Library),

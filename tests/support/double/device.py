@@ -139,6 +139,7 @@ class Device:
     """One of two devices; which one is in use makes no difference here."""
 
     current = 0
+    compute_capability = "90"
 
     def __init__(self, device: int = 0) -> None:
         if device >= DEVICES:

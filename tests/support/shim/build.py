@@ -12,11 +12,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("SNNCORE_SHIM_CACHE", Path(tempfile.gettempdir()) / f"snncore-shim-{os.getuid()}"))
 KERNEL = re.compile(r"__global__\s+void\s+(?:__launch_bounds__\s*\([^)]*\)\s*)?(\w+)\s*\(")
+SHARED_IN_TEMPLATE = re.compile(r"^template\b(?:(?!^}).)*?__shared__", re.M | re.S)
 DYNAMIC = re.compile(r"extern\s+__shared__\s+([\w\s]+?)\s*(\w+)\s*\[\s*\]\s*;")
 FLAGS = (
     *("-std=c++20", "-O1", "-fPIC", "-Wall", "-Wno-unknown-pragmas", "-Wno-unused-function"),
     "-fno-gnu-unique",  # else all libraries share one state
     "-ffp-contract=off",  # as --fmad=false
+    "-U_FORTIFY_SOURCE",  # which takes a jump to another stack for a mistake
 )
 
 
@@ -35,7 +37,12 @@ def kernel_names(source: str) -> list[str]:
 
 
 def host_source(source: str) -> str:
-    """The source between the names of CUDA and functions that launch each kernel and tell its arguments."""
+    """The source between the names of CUDA and functions that launch each kernel and tell its arguments.
+
+    Raises BuildError for shared memory in a template, which g++ puts where nobody poisons or watches it.
+    """
+    if SHARED_IN_TEMPLATE.search(re.sub(r"//[^\n]*|/\*.*?\*/", "", source, flags=re.S)):
+        raise BuildError("__shared__ in a template; expected it in the kernel, which hands it on")
     launchers = "\n".join(
         f'extern "C" const char* launch_{n}(const unsigned* g, const unsigned* b, size_t m, int h, void** a)'
         f"{{ return shim::launch(&{n}, g, b, m, h, a); }}\n"

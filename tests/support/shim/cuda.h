@@ -1,5 +1,5 @@
 // The names of CUDA C, for kernels that g++ compiles and scheduler.h runs. Not covered: half precision, cooperative
-// groups, waiting between blocks, asynchronous copies, tensor cores, textures, <<<>>>.
+// groups, waiting between blocks, textures, <<<>>>. Of tensor cores: products of bytes, by the names of exact_mma.cu.
 #pragma once
 #include <cmath>
 #include <type_traits>
@@ -15,7 +15,7 @@ struct alignas(16) uint4 { unsigned x, y, z, w; };
 #define __constant__ static
 #define __forceinline__ inline
 #define __launch_bounds__(...)
-#define __align__(n) alignas(n)
+#define __align__(n) __attribute__((aligned(n)))
 #define __shared__ static __attribute__((section("shim_shared")))
 #define SHIM_DYNAMIC(T, name) T* const name = reinterpret_cast<T*>(shim::S.dynamic)
 
@@ -58,6 +58,23 @@ inline unsigned ballot(unsigned mask, int p, int line) {
 inline int me() { return S.lane->id & 31; }
 inline unsigned mask_of(unsigned m = 0xffffffffu) { return m; }
 
+inline void run(const Copy& c) {
+    if (c.inside) *(uint4*)c.to = *(const uint4*)c.from;
+    else *(uint4*)c.to = {0, 0, 0, 0};
+}
+
+inline void aligned(const void* p, int line) {
+    if ((uintptr_t)p % 16 == 0) return;
+    fail("line " + std::to_string(line) + ": 16 bytes at an address that is not a multiple of 16");
+    throw Abort{};
+}
+
+inline void whole(bool is, int line) {
+    if (is) return;
+    fail("line " + std::to_string(line) + ": matrices for a warp of fewer than 32 threads");
+    throw Abort{};
+}
+
 // A table of the arguments for the loader: "r*" or "w*" and the kind for a pointer, the kind for a value; f4 is float.
 template <class T> std::string kind() {
     if constexpr (std::is_pointer_v<T>) {
@@ -89,6 +106,35 @@ template <class... A> const char* signature(void (*)(A...)) {
 #define __any_sync(m, p) (shim::ballot(m, p, __LINE__) != 0)
 #define __all_sync(m, p) (shim::ballot(m, !(p), __LINE__) == 0)
 
+// What exact_mma.cu writes in PTX. Copies happen when they are told to, or only when somebody waits for them.
+typedef unsigned char* Shared;  // an address in shared memory
+inline Shared shared_address(void* p) { return (Shared)p; }
+inline void copy16(Shared to, const void* from, bool inside, int line = __builtin_LINE()) {
+    shim::aligned(to, line);
+    if (inside) shim::aligned(from, line);
+    if (shim::S.copies_late) shim::S.lane->copies.back().push_back({to, from, inside});
+    else shim::run({to, from, inside});
+}
+inline void commit_copies() { if (shim::S.copies_late) shim::S.lane->copies.emplace_back(); }
+template <int N> void wait_copies() {
+    auto& copies = shim::S.lane->copies;  // the last is that of the commit to come
+    while (copies.size() > N + 1) {
+        for (const shim::Copy& c : copies.front()) shim::run(c);
+        copies.erase(copies.begin());
+    }
+}
+inline void load_matrices(unsigned (&r)[4], Shared row, int line = __builtin_LINE()) {
+    shim::aligned(row, line);
+    shim::warp_exchange(0xffffffffu, (uint64_t)row, line);
+    const int l = shim::me();
+    for (const uint64_t at : shim::S.lane->seen) shim::whole(at != 0, line);
+    for (int j = 0; j < 4; ++j) r[j] = *((const unsigned*)shim::S.lane->seen[8 * j + l / 4] + l % 4);
+}
+inline void multiply_bytes(int (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, int line = __builtin_LINE()) {
+    shim::Product part{d, {a[0], a[1], a[2], a[3]}, {b0, b1}};
+    shim::warp_product(part, line);
+}
+
 template <class T> using Same = std::type_identity_t<T>;
 template <class T> T atomicAdd(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = o + v; return o; }
 template <class T> T atomicMin(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = v < o ? v : o; return o; }
@@ -98,6 +144,8 @@ inline float __fdividef(float x, float y) { return x / y; }
 inline int __popc(unsigned v) { return __builtin_popcount(v); }
 inline int __ffs(int v) { return __builtin_ffs(v); }
 inline float __uint_as_float(unsigned v) { float f; std::memcpy(&f, &v, sizeof f); return f; }
+inline double __longlong_as_double(long long v) { double d; std::memcpy(&d, &v, sizeof d); return d; }
+inline unsigned __float_as_uint(float f) { unsigned v; std::memcpy(&v, &f, sizeof v); return v; }
 inline unsigned __byte_perm(unsigned x, unsigned y, unsigned s) {  // byte k of the result: the one that nibble k names
     const uint64_t both = (uint64_t)y << 32 | x;
     unsigned r = 0;
@@ -109,6 +157,7 @@ inline unsigned __vmaxu4(unsigned a, unsigned b) {  // byte by byte
     for (int k = 0; k < 32; k += 8) r |= std::max(a >> k & 0xff, b >> k & 0xff) << k;
     return r;
 }
+inline int __clzll(long long v) { return v ? __builtin_clzll((unsigned long long)v) : 64; }
 inline int __clz(int v) { return v ? __builtin_clz((unsigned)v) : 32; }
 using std::max;
 using std::min;

@@ -37,9 +37,12 @@ void fail(const std::string& message) {
     S.abort = true;
 }
 
-void yield() {  // from a fiber to the scheduler, and back
-    Fiber* f = S.current;
-    swapcontext(&f->context, &S.main);
+__attribute__((noinline)) void leave(Fiber* f) {  // to the scheduler, until it resumes this fiber
+    if (!_setjmp(f->place)) _longjmp(S.main, 1);
+}
+
+void yield() {
+    leave(S.current);
     if (S.abort) throw Abort{};
 }
 
@@ -51,18 +54,23 @@ void entry() {  // take threads until none is left; one that waits keeps this fi
             f->lane = S.lane = lane;
             tell_who();
             try { S.body(); } catch (Abort&) {}
+            if (!S.abort && std::any_of(lane->copies.begin(), lane->copies.end(), [](auto& c) { return !c.empty(); }))
+                fail("thread " + std::to_string(lane->id) + " returned before its copies to shared memory were there");
             S.lane->state = RETURNED;
         }
         f->lane = nullptr;
         S.idle.push_back(f);
-        swapcontext(&f->context, &S.main);
+        leave(f);
     }
 }
 
-void resume(Fiber* f) {
+__attribute__((noinline)) void resume(Fiber* f) {
     S.current = f;
     S.lane = f->lane;
-    swapcontext(&S.main, &f->context);
+    if (_setjmp(S.main)) return;
+    if (f->begun) _longjmp(f->place, 1);
+    f->begun = true;
+    setcontext(&f->context);
 }
 
 Fiber* fresh() {
@@ -114,6 +122,35 @@ void warp_exchange(unsigned mask, uint64_t value, int line) {
     tell_who();
 }
 
+void warp_product(Product& part, int line) {
+    S.lane->product = &part;
+    warp_exchange(0xffffffffu, 0, line);
+}
+
+// d [16, 8] += a [16, 32] b [32, 8], unsigned bytes times signed ones, from the fragments of 32 lanes as PTX has them
+// for m16n8k32: with g = lane / 4 and t = lane % 4, a has rows g and g + 8 at k = 4 t .. and 16 + 4 t .., b has column
+// g at the same k, d has rows g and g + 8 at columns 2 t and 2 t + 1.
+void multiply(Lane* lanes) {
+    int a[16][32], b[8][32];
+    for (int l = 0; l < 32; ++l) {
+        const Product& part = *lanes[l].product;
+        const int g = l / 4, t = l % 4;
+        for (int i = 0; i < 4; ++i) {
+            for (int r = 0; r < 4; ++r) a[g + 8 * (r & 1)][16 * (r >> 1) + 4 * t + i] = part.a[r] >> 8 * i & 0xff;
+            for (int r = 0; r < 2; ++r) b[g][16 * r + 4 * t + i] = (signed char)(part.b[r] >> 8 * i & 0xff);
+        }
+    }
+    for (int l = 0; l < 32; ++l) {
+        for (int r = 0; r < 4; ++r) {
+            const int row = l / 4 + 8 * (r >> 1), column = 2 * (l % 4) + (r & 1);
+            unsigned sum = lanes[l].product->d[r];  // what overflows wraps
+            for (int k = 0; k < 32; ++k) sum += a[row][k] * b[column][k];
+            lanes[l].product->d[r] = (int)sum;
+        }
+    }
+    for (int l = 0; l < 32; ++l) lanes[l].product = nullptr;
+}
+
 // The lanes of warp w that its mask waits for; those that the block does not have are not waited for.
 bool exchange(size_t first, size_t n, size_t i) {
     Lane& a = S.lanes[first + i];
@@ -122,9 +159,14 @@ bool exchange(size_t first, size_t n, size_t i) {
     for (size_t j = 0; j < n; ++j) {
         if (!(mask >> j & 1)) continue;
         const Lane& b = S.lanes[first + j];
-        if (b.state != AT_EXCHANGE || b.mask != a.mask || b.line != a.line) return false;
+        if (b.state != AT_EXCHANGE || b.mask != a.mask || b.line != a.line || !b.product != !a.product) return false;
         seen[j] = b.value;
     }
+    if (a.product && n < 32) {
+        fail("line " + std::to_string(a.line) + ": matrices for a warp of fewer than 32 threads");
+        return false;
+    }
+    if (a.product) multiply(&S.lanes[first]);
     for (size_t j = 0; j < n; ++j) {
         if (!(mask >> j & 1)) continue;
         Lane& b = S.lanes[first + j];
@@ -202,6 +244,7 @@ void run_block(int how) {
 const char* run_grid(const unsigned* g, const unsigned* b, size_t bytes, int how) {
     S.error.clear();
     S.abort = false;
+    S.copies_late = how != 0;  // else at once: the device may do either
     S.grid = {g[0], g[1], g[2]};
     S.block = {b[0], b[1], b[2]};
     std::vector<char> dynamic(bytes + 64);

@@ -2,6 +2,7 @@
 // A fiber takes thread after thread until one waits, so a kernel without barriers switches never. The order of threads
 // and blocks is settable (0 rising, 1 falling, above 1 shuffled by that seed), so that races show as differences.
 #pragma once
+#include <setjmp.h>
 #include <ucontext.h>
 #include <cstdint>
 #include <cstring>
@@ -19,6 +20,17 @@ namespace shim {
 
 enum Waits : int { READY, AT_BARRIER, AT_EXCHANGE, RETURNED };
 
+struct Copy {  // of 16 bytes to shared memory, or of zeros
+    void* to;
+    const void* from;
+    bool inside;
+};
+
+struct Product {  // one lane's part of m16n8k32
+    int* d;
+    unsigned a[4], b[2];
+};
+
 struct Lane {  // one CUDA thread
     uint3 index{};
     unsigned id = 0;
@@ -26,10 +38,14 @@ struct Lane {  // one CUDA thread
     int line = 0;
     unsigned mask = 0, barriers = 0, exchanges = 0;
     uint64_t value = 0, seen[32] = {};
+    Product* product = nullptr;
+    std::vector<std::vector<Copy>> copies{1};  // under way, by the commits after them
 };
 
-struct Fiber {
+struct Fiber {  // begins by its context; from then on it jumps, which takes no system call
     ucontext_t context;
+    jmp_buf place;
+    bool begun = false;
     std::unique_ptr<char[]> stack;
     Lane* lane = nullptr;
 };
@@ -44,11 +60,11 @@ struct State {
     std::vector<std::unique_ptr<Fiber>> pool;
     std::vector<Fiber*> idle, waiting;
     Fiber* current = nullptr;
-    ucontext_t main;
+    jmp_buf main;
     std::function<void()> body;
     char* dynamic = nullptr;
     std::string error;
-    bool abort = false;
+    bool abort = false, copies_late = false;
 };
 
 extern State S;
@@ -58,6 +74,7 @@ void tell_who(int atomic = 0);  // tell the race detector who runs from here on
 void fail(const std::string& message);
 void block_barrier(int line);
 void warp_exchange(unsigned mask, uint64_t value, int line);
+void warp_product(Product& part, int line);  // of the whole warp, which must be there
 const char* run_grid(const unsigned* g, const unsigned* b, size_t bytes, int how);  // of S.body; what went wrong
 
 struct Atomic {  // while one lives, the accesses are atomic

@@ -5,7 +5,7 @@ import pytest
 
 from snncore.kernels import reference
 from snncore.kernels.choice import use_kernels
-from snncore.kernels.cpu import conv, conv_dense, conv_event, winograd
+from snncore.kernels.cpu import conv, conv_dense, conv_event, conv_weight, winograd
 from tests.snncore.kernels.agreement import assert_agrees
 from tests.snncore.kernels.cpu.layers import draw_spikes
 
@@ -25,7 +25,8 @@ def called(monkeypatch):
     watch(conv_event, "conv_backward_weight", "event")
     watch(winograd, "conv3x3", "winograd")
     watch(conv_dense, "conv_forward", "dense")
-    watch(conv_dense, "conv_backward_weight", "dense")
+    watch(conv_dense, "scatter_columns", "scatter")
+    watch(conv_weight, "conv_backward_weight", "windows")
     watch(reference, "conv_forward", "reference")
     watch(reference, "conv_backward_weight", "reference")
     watch(reference, "conv_backward_input", "reference")
@@ -56,15 +57,15 @@ def test_forward_follows_the_density_unless_forced(rng, called, choice, density,
 @pytest.mark.parametrize(
     ("make", "stride", "kernels"),
     [
-        (lambda rng: draw_spikes(rng, (2, 6, 6, 16), 0.1), (2, 2), ["event", "dense", "dense"]),
-        (lambda rng: rng.standard_normal((2, 6, 6, 16), np.float32), ONE, ["winograd", "dense", "winograd"]),
-        (lambda rng: rng.standard_normal((2, 6, 6, 3), np.float32), ONE, ["dense", "dense", "winograd"]),
+        (lambda rng: draw_spikes(rng, (2, 6, 6, 16), 0.1), (2, 2), ["event", "windows", "scatter"]),
+        (lambda rng: rng.standard_normal((2, 6, 6, 16), np.float32), ONE, ["winograd", "windows", "winograd"]),
+        (lambda rng: rng.standard_normal((2, 6, 6, 3), np.float32), ONE, ["dense", "windows", "winograd"]),
         (
             lambda rng: draw_spikes(rng, (2, 6, 6, 16), 0.1).astype(np.int64),
             ONE,
             ["reference", "reference", "winograd"],
         ),
-        (lambda rng: np.full((2, 6, 6, 16), 200, np.uint8), ONE, ["winograd", "dense", "winograd"]),
+        (lambda rng: np.full((2, 6, 6, 16), 200, np.uint8), ONE, ["winograd", "windows", "winograd"]),
     ],
     ids=["stride", "analog", "few channels", "other integers", "no train of spikes"],
 )

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snncore.kernels import reference
-from snncore.kernels.cpu import conv_dense
+from snncore.kernels.cpu import conv_dense, conv_weight
 from tests.snncore.kernels.agreement import assert_agrees
 from tests.snncore.kernels.cpu.layers import layers
 
@@ -24,7 +24,7 @@ def test_all_three_passes_are_the_reference(layer, analog, seed):
     assert_agrees(conv_dense.conv_forward(x, w, stride, padding), exact, BOUND, terms)
     gy = rng.standard_normal(exact.shape).astype(np.float32)
     wide_gy = gy.astype(np.float64)
-    found = conv_dense.conv_backward_weight(x, gy, w.shape[:2], stride, padding)
+    found = conv_weight.conv_backward_weight(x, gy, w.shape[:2], stride, padding)
     exact = reference.conv_backward_weight(wide_x, wide_gy, w.shape[:2], stride, padding)
     terms = reference.conv_backward_weight(abs(wide_x), abs(wide_gy), w.shape[:2], stride, padding)
     assert_agrees(found, exact, BOUND, terms)
@@ -48,5 +48,5 @@ def test_a_layer_of_real_size(rng, images, size):
     y = conv_dense.conv_forward(x, w, (1, 1), (1, 1))
     np.testing.assert_array_equal(y, reference.conv_forward(x, w, (1, 1), (1, 1)))
     gy = rng.integers(-4, 5, y.shape).astype(np.float32)
-    gw = conv_dense.conv_backward_weight(x, gy, (3, 3), (1, 1), (1, 1))
+    gw = conv_weight.conv_backward_weight(x, gy, (3, 3), (1, 1), (1, 1))
     np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, (3, 3), (1, 1), (1, 1)))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from snncore.kernels import cpu, reference
 from snncore.kernels.choice import use_kernels
-from snncore.kernels.cpu import exact_dense, exact_digits, exact_event
+from snncore.kernels.cpu import exact_dense, exact_digits, exact_event, exact_winograd
 from tests.snncore.kernels.cpu.layers import draw_spikes, layers
 
 CHOICES = st.sampled_from(["event", "dense", "auto"])
@@ -106,20 +106,27 @@ def test_sums_that_do_not_fit_32_bits_are_found(rng, monkeypatch):
 
 def test_density_and_the_processor_choose_the_kernel(rng, monkeypatch):
     ran = []
-    for name, module in (("events", exact_event), ("digits", exact_digits), ("tiles", exact_dense)):
-        own = exact_dense.conv_forward if name == "digits" and not exact_digits.VNNI else module.conv_forward
+    names = {"events": exact_event, "winograd": exact_winograd, "digits": exact_digits, "tiles": exact_dense}
+    for name, module in names.items():
+        own = module.conv_forward
         monkeypatch.setattr(module, "conv_forward", lambda *a, name=name, own=own: ran.append(name) or own(*a))
     w = rng.standard_normal((3, 3, 16, 16)).astype(np.float32)
-    few, many = draw_spikes(rng, (1, 4, 4, 16), 0.1, 1), np.full((1, 4, 4, 16), 2, np.uint8)
+    few, half, many = (draw_spikes(rng, (1, 4, 4, 16), 0.1, 1), *(np.zeros((1, 4, 4, 16), np.uint8) for _ in range(2)))
+    half[:, ::2], many[:] = 1, 2
     for vnni in {exact_digits.VNNI, False}:
         monkeypatch.setattr(exact_digits, "VNNI", vnni)
         ran.clear()
-        for kernels, x in (("auto", few), ("auto", many), ("event", many), ("dense", few), ("event", 17 * many)):
+        for kernels, x in (("auto", few), ("auto", many), ("event", many), ("dense", few), ("event", 64 * many)):
             with use_kernels(kernels):
                 cpu.exact_conv_forward(x, w, ONE, ONE)
         cpu.exact_conv_forward(few.astype(np.float32), w, ONE, ONE)
-        dense = "digits" if vnni else "tiles"
-        assert ran == ["events", dense, "events", dense, dense, "tiles"]
+        dense, large = ("winograd", "digits") if vnni else ("tiles", "tiles")
+        assert ran == ["events", dense, "events", dense, large, "tiles"]
+        ran.clear()
+        with use_kernels("auto"):
+            for stride in (ONE, (2, 1)):
+                cpu.exact_conv_forward(half, w, stride, ONE)
+        assert ran == (["winograd", "events"] if vnni else ["events", "events"])  # break-even 0.4, 0.65, 1.5
 
 
 @pytest.mark.skipif(not exact_digits.VNNI, reason="needs AVX-512 VNNI")

@@ -7,6 +7,7 @@ import pytest
 
 from snncore.firing import Firing
 from snncore.kernels import cpu, reference
+from snncore.kernels.cpu.mlif import rows_of
 from snncore.surrogate import SURROGATES
 from tests.snncore.kernels.agreement import assert_agrees
 
@@ -68,3 +69,12 @@ def test_a_membrane_from_an_earlier_call_is_the_reference():
     args = (gs, None, o, cpu.mlif_forward(o, *neuron)[0], *neuron)
     for found, right in zip(cpu.mlif_backward(*args), reference.mlif_backward(*args), strict=True):
         np.testing.assert_array_equal(found, right)
+
+
+def test_no_weight_is_a_reason_to_compile_again():
+    """A read-only array is another type to Numba, and a second compilation takes ten seconds."""
+    for weight in (None, np.ones((1, 1, 1), np.float32), np.broadcast_to(np.float32(1), (5, 3, 7))):
+        rows, weights = rows_of(np.zeros((2, 1, 5, 3, 7), np.uint8), weight)
+        assert (rows.shape, weights.shape, weights.flags.writeable) == ((2, 1, 5, 21), (5, 21), True)
+        np.testing.assert_array_equal(weights, 1)
+    assert rows_of(np.zeros((2, 1, 1, 1, 1), np.uint8), None)[1].flags.writeable

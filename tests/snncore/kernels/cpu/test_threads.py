@@ -8,6 +8,7 @@ from snncore.firing import Firing
 from snncore.kernels import cpu
 from tests.snncore.kernels.cpu.layers import draw_spikes
 from tests.snncore.kernels.cpu.test_batch_norm_lif import problem as norm_problem
+from tests.snncore.kernels.cpu.test_lif import problem as lif_problem
 from tests.snncore.kernels.cpu.test_mlif import problem as mlif_problem
 from tests.snncore.kernels.norms import lif_gradients
 
@@ -21,6 +22,7 @@ def conv(rng):
     yield cpu.conv_forward(x.astype(np.float32), w, ONE, ONE)
     yield cpu.conv_backward_weight(x, gy, (3, 3), ONE, ONE)
     yield cpu.conv_backward_input(gy, w, x.shape, ONE, ONE)
+    yield cpu.conv_backward_weight(rng.standard_normal((5, 8, 9, 3), np.float32), gy, (3, 3), ONE, ONE)
 
 
 def norm(rng):
@@ -36,8 +38,22 @@ def mlif(rng):
     yield from cpu.mlif_backward(gs, None, o, cpu.mlif_forward(o, *neuron)[0], *neuron)[:3]
 
 
+def lif(rng):
+    c, gs, v0, gv = lif_problem((4, 9000))
+    s, v = cpu.lif_forward(c, v0, Firing())
+    yield from (s, v, *cpu.lif_backward(gs, gv, c, s, v0, Firing()))
+
+
+def grouped(rng):
+    x, gy = draw_spikes(rng, (5, 8, 9, 24), 0.2), rng.standard_normal((5, 8, 9, 24), np.float32)
+    w = rng.standard_normal((3, 3, 1, 24), np.float32)
+    yield cpu.grouped_conv_forward(x, w, ONE, ONE, ONE)
+    yield cpu.grouped_conv_backward_weight(x, gy, (3, 3), 24, ONE, ONE, ONE)
+    yield cpu.grouped_conv_backward_input(gy, w, x.shape, ONE, ONE, ONE)
+
+
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
-@pytest.mark.parametrize("kernels", [conv, norm, mlif])
+@pytest.mark.parametrize("kernels", [conv, norm, mlif, lif, grouped])
 def test_results_do_not_depend_on_the_number_of_threads(kernels):
     results = []
     before = numba.get_num_threads()

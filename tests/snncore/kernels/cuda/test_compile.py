@@ -1,5 +1,6 @@
 """The kernels compile for real GPUs, and stay within their registers."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -8,18 +9,31 @@ from snncore.kernels.cuda.module import FILES, FOLDER, OPTIONS, source
 from tests.support import nvrtc
 
 GUIDE = Path(__file__).parents[4] / "docs" / "gpu_tables.md"
-MOST_REGISTERS = 63
+MOST_REGISTERS = 64  # so that a multiprocessor holds four blocks of 256 threads
+TENSOR_REGISTERS = {75: 128, 80: 128, 90: 128, 100: 255}  # 64 of them are sums; two blocks, or one
+BLACKWELL = 100
 
 pytestmark = pytest.mark.skipif(nvrtc.version() is None, reason=nvrtc.INSTALL)
 
 
 @pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
 @pytest.mark.parametrize("file", FILES)
-def test_no_kernel_spills_or_takes_more_than_63_registers(file, architecture):
+def test_no_kernel_spills_or_takes_too_many_registers(file, architecture):
+    check(file, architecture)
+
+
+def test_the_longer_code_of_blackwell_does_not_spill():
+    if BLACKWELL not in nvrtc.known():
+        pytest.skip(f"the compiler does not know sm_{BLACKWELL}")
+    check("exact_mma", BLACKWELL)
+
+
+def check(file, architecture):
     found = nvrtc.measured(file, architecture)
     assert len(found) == source(file).count("__global__")
+    most = TENSOR_REGISTERS[architecture] if file == "exact_mma" else MOST_REGISTERS
     for name, usage in found.items():
-        assert 0 < usage.registers <= MOST_REGISTERS, name
+        assert 0 < usage.registers <= most, name
         assert usage.spilled == 0, name
         assert usage.shared <= 48 * 1024, name
 
@@ -35,6 +49,15 @@ def test_nothing_that_decides_a_spike_is_fused(file):
         assert ".approx" not in body.replace("ex2.approx", "").replace("rcp.approx", "").replace("div.approx", ""), name
     assert "atom.global.add.f32" not in ptx  # sums of floats in no order
     assert "red.global.add.f32" not in ptx
+
+
+@pytest.mark.parametrize(("architecture", "shape"), [(75, "m8n8k16"), (80, "m16n8k32"), (90, "m16n8k32")])
+def test_products_of_bytes_run_on_tensor_cores(architecture, shape):
+    ptx = nvrtc.to_ptx(source("exact_mma"), architecture)
+    for name, body in nvrtc.bodies(ptx).items():
+        found = set(re.findall(r"mma\.sync\.aligned\.(\w+)\.row\.col\.s32\.(u8\.s8)\.s32", body))
+        assert found == {(shape, "u8.s8")}, name
+        assert ("cp.async.ca" in body) == (architecture >= 80), name
 
 
 def test_fused_operations_are_seen():

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from misnet.training.hang import _timeout, in_time
+from misnet.datasets.batching.hang import _timeout, in_time
 from snncore import BackendError
 from snncore.parallel import Comm
 

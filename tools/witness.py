@@ -1,7 +1,8 @@
 """Says which rank of a job has ended, and sees to it that the others do: a process beside the ranks of a host.
 
-    python -I -S witness.py RUN_LOG HOST SIZE RANK:PID RANK:PID ...
+    python -I -S witness.py LOG ADVICE HOST SIZE RANK:PID RANK:PID ...
 
+LOG is empty where there is none; ADVICE tells the user what to do then.
 A launcher ends a job of which a process was killed, but names no rank, and kills the rest at once, so that none of them
 can. A byte on standard input says that the job has come to its end. Needs handles of processes (pidfd: Linux).
 Imports nothing but the standard library, to be there in no time.
@@ -16,7 +17,7 @@ import time
 PATIENCE = 10.0  # seconds in which the launcher may end the other ranks
 
 
-def main(log: str, host: str, size: str, *ranks: str) -> None:
+def main(log: str, advice: str, host: str, size: str, *ranks: str) -> None:
     """Wait for the end of the job or of a rank."""
     pids = {int(rank): int(pid) for rank, pid in (text.split(":") for text in ranks)}
     poll, handles = select.poll(), {}
@@ -24,7 +25,7 @@ def main(log: str, host: str, size: str, *ranks: str) -> None:
         try:
             handles[os.pidfd_open(pid)] = rank
         except ProcessLookupError:
-            return tell(rank, pids, log, host, size)
+            return tell(rank, pids, log, advice, host, size)
     for handle in (0, *handles):
         poll.register(handle, select.POLLIN)
     while True:
@@ -34,16 +35,17 @@ def main(log: str, host: str, size: str, *ranks: str) -> None:
         if 0 in ended:
             poll.unregister(0)  # the rank that started this process has ended: its handle tells
         elif ended:
-            return tell(handles[ended[0]], pids, log, host, size)
+            return tell(handles[ended[0]], pids, log, advice, host, size)
 
 
-def tell(rank: int, pids: dict[int, int], log: str, host: str, size: str) -> None:
-    """Name the rank, on standard error and in run.log, and end the others if nobody else does."""
+def tell(rank: int, pids: dict[int, int], log: str, advice: str, host: str, size: str) -> None:
+    """Name the rank, on standard error and in the log, and end the others if nobody else does."""
     line = f"rank {rank} of {size} (process {pids[rank]} on {host}) has ended before its work was done: was it killed?"
     try:
-        os.write(2, f"error: {line} The last checkpoint is whole; --resume goes on from it\n".encode())
-        with open(log, "a") as file:
-            file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        os.write(2, f"error: {line} {advice}".rstrip().encode() + b"\n")
+        if log:
+            with open(log, "a") as file:
+                file.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
     except OSError:  # nobody listens any more, or the disk is full
         pass
     end = time.monotonic() + PATIENCE

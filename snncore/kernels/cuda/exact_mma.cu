@@ -1,0 +1,267 @@
+// Exact convolution of spikes on integer tensor cores: an implicit GEMM, whose columns are nowhere in memory. A block
+// of 8 warps takes 128 pixels x 32 output channels. Step by step, a tap of 64 input channels, it copies the spikes
+// under that tap and the four digits of the weights into shared memory, three steps in turn, and multiplies bytes into
+// sums of 32 bits, which cannot overflow (exact.py). The sums of the digits are joined in 64 bits and rounded to float32
+// once. A warp has 32 pixels x 16 channels x 4 digits: 64 sums a thread.
+// Taps turn faster than parts of channels, so that the spikes of a step are mostly in the first-level cache already.
+// Registers a thread, and occupancy, on an H100: exact_mma_bytes 128 (25 %), exact_mma_pieces 127 (25 %).
+
+#define PIXELS 128
+#define OUTS 32
+#define DEEP 64  // bytes of a row: input channels of a step
+#define STAGES 3
+#define STAGE ((PIXELS + 4 * OUTS) * DEEP)  // rows of pixels, then of channels, digit by digit
+#if __CUDA_ARCH__ >= 1000  // of a multiprocessor: on Blackwell these products are longer code, which else spills
+#define BLOCKS 1
+#else
+#define BLOCKS 2
+#endif
+
+#ifdef __CUDACC__  // on the CPU, these are in tests/support/shim/cuda.h
+typedef unsigned Shared;  // an address in shared memory
+__device__ __forceinline__ Shared shared_address(const void* p) { return (Shared)__cvta_generic_to_shared(p); }
+
+// 16 bytes to shared memory, or zeros; there after commit_copies and wait_copies<n>, which leaves the last n commits.
+__device__ __forceinline__ void copy16(const Shared to, const void* from, const bool inside)
+{
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.ca.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from),
+                 "r"(inside ? 16 : 0) : "memory");
+#else
+    uint4 v = {0, 0, 0, 0};
+    if (inside) v = *(const uint4*)from;
+    asm volatile("st.shared.v4.u32 [%0], {%1, %2, %3, %4};" ::"r"(to), "r"(v.x), "r"(v.y), "r"(v.z), "r"(v.w)
+                 : "memory");
+#endif
+}
+
+__device__ __forceinline__ void commit_copies()
+{
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+
+template <int N>
+__device__ __forceinline__ void wait_copies()
+{
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_group %0;" ::"n"(N) : "memory");
+#endif
+}
+
+// Four matrices of 8 rows of 16 bytes; lanes 8 j .. 8 j + 7 say where the rows of matrix j are. Lane l then has bytes
+// 4 (l % 4) .. of row l / 4 of each.
+__device__ __forceinline__ void load_matrices(unsigned (&r)[4], const Shared row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(row) : "memory");
+}
+
+// d [16, 8] += a [16, 32], unsigned bytes, times b [32, 8], signed bytes; in fragments as PTX has them for m16n8k32.
+__device__ __forceinline__ void multiply_bytes(int (&d)[4], const unsigned (&a)[4], const unsigned b0,
+                                               const unsigned b1)
+{
+#if __CUDA_ARCH__ >= 800
+    asm volatile("mma.sync.aligned.m16n8k32.row.col.s32.u8.s8.s32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+                 "{%0, %1, %2, %3};"
+                 : "+r"(d[0]), "+r"(d[1]), "+r"(d[2]), "+r"(d[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#else  // Turing: by quarters, whose fragments are parts of those
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+#pragma unroll
+        for (int k = 0; k < 2; ++k)
+            asm volatile("mma.sync.aligned.m8n8k16.row.col.s32.u8.s8.s32 {%0, %1}, {%2}, {%3}, {%0, %1};"
+                         : "+r"(d[2 * half]), "+r"(d[2 * half + 1]) : "r"(a[half + 2 * k]), "r"(k ? b1 : b0));
+    }
+#endif
+}
+#endif
+
+struct Layer {  // x [M, H, W, Ci], a window [kh, kw] at each of Ho x Wo places
+    int H, W, Ci, Ho, Wo, Co, kh, kw, sy, sx, ph, pw;
+};
+
+// Where the 16 bytes `chunk` of a row of a tile lie: eight rows that are read together meet eight pairs of banks.
+// A multiple of 8 rows further it is the same place there.
+__device__ __forceinline__ int place(const int row, const int chunk)
+{
+    return row * DEEP + ((chunk ^ (row >> 1 & 3)) << 4);
+}
+
+// The sum in float32, in the order of the window: for a layer with weights that are not ordinary.
+__device__ __forceinline__ float float32_sum(const unsigned char* __restrict__ x, const float* __restrict__ w,
+                                             const long long p, const int o, const Layer& z)
+{
+    const int x0 = (int)(p % z.Wo) * z.sx - z.pw, y0 = (int)(p / z.Wo % z.Ho) * z.sy - z.ph;
+    const unsigned char* const image = x + p / z.Wo / z.Ho * z.H * z.W * z.Ci;
+    float sum = 0.0f;
+#pragma unroll 1
+    for (int tap = 0; tap < z.kh * z.kw; ++tap) {
+        const int iy = y0 + tap / z.kw, ix = x0 + tap % z.kw;
+        const bool inside = (unsigned)iy < (unsigned)z.H && (unsigned)ix < (unsigned)z.W;
+        const unsigned char* const from = image + (inside ? ((long long)iy * z.W + ix) * z.Ci : 0);
+#pragma unroll 1
+        for (int c = 0; c < z.Ci; ++c)
+            sum += (inside ? (float)from[c] : 0.0f) * w[((long long)tap * z.Ci + c) * z.Co + o];
+    }
+    return sum;
+}
+
+// 16 channels of a row into shared memory byte by byte, zeros from channel `left` on.
+__device__ __forceinline__ void copy_bytes(void* to, const unsigned char* from, const int left)
+{
+    unsigned words[4] = {0, 0, 0, 0};
+#pragma unroll
+    for (int k = 0; k < 16; ++k)
+        if (k < left) words[k >> 2] |= (unsigned)from[k] << 8 * (k & 3);
+    *(uint4*)to = {words[0], words[1], words[2], words[3]};
+}
+
+// WHOLE: Ci is a multiple of 16, and so is where x begins. memory: shared, of STAGES stages.
+template <bool WHOLE>
+__device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, const signed char* __restrict__ digits,
+                                         const float* __restrict__ w, const float* __restrict__ scale,
+                                         const int* __restrict__ flags, float* __restrict__ y, const long long pixels,
+                                         const int checks, const Layer& z, unsigned char* const memory)
+{
+    const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
+    const int pixel_of_warp = (warp & 3) * 32, out_of_warp = (warp >> 2) * 16;
+    const long long first = (long long)blockIdx.x * PIXELS;
+    const int first_out = blockIdx.y * OUTS;
+    int bad = 0;
+    for (int i = 0; i < checks; ++i) bad |= flags[i];
+    if (bad) {
+#pragma unroll 1
+        for (int k = t; k < PIXELS * OUTS; k += 256) {
+            const long long p = first + k / OUTS;
+            const int o = first_out + k % OUTS;
+            if (p < pixels && o < z.Co) y[p * z.Co + o] = float32_sum(x, w, p, o, z);
+        }
+        return;
+    }
+    const int row = t >> 2, chunk = t & 3;  // what this thread copies: 16 bytes of rows row + 64 i of a stage
+    const unsigned char* image[2];
+    int x0[2], y0[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+        const long long p = first + row + 64 * i, q = p < pixels ? p : 0;
+        image[i] = x + q / z.Wo / z.Ho * z.H * z.W * z.Ci + 16 * chunk;
+        x0[i] = (int)(q % z.Wo) * z.sx - z.pw;
+        y0[i] = p < pixels ? (int)(q / z.Wo % z.Ho) * z.sy - z.ph : -(1 << 30);
+    }
+    const long long wide = (long long)gridDim.y * OUTS * DEEP;  // bytes of a digit of a step
+    const signed char* from = digits + (row >> 5) * wide + (first_out + (row & 31)) * DEEP + 16 * chunk;
+    const int steps = z.kh * z.kw * ((z.Ci + DEEP - 1) / DEEP);
+    int ky = 0, kx = 0, c0 = 0;  // of the step that is copied next
+    const Shared base = shared_address(memory);
+    auto copy = [&](const int stage) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+            const int iy = y0[i] + ky, ix = x0[i] + kx, left = z.Ci - c0 - 16 * chunk;
+            const bool inside = (unsigned)iy < (unsigned)z.H && (unsigned)ix < (unsigned)z.W && left > 0;
+            const unsigned char* const at = image[i] + (inside ? ((long long)iy * z.W + ix) * z.Ci + c0 : -16 * chunk);
+            const int to = stage + place(row, chunk) + 64 * DEEP * i;
+            if (WHOLE) copy16(base + to, at, inside);
+            else copy_bytes(memory + to, at, inside ? left : 0);
+        }
+#pragma unroll
+        for (int i = 0; i < 2; ++i)
+            copy16(base + stage + place(row, chunk) + (PIXELS + 64 * i) * DEEP, from + 2 * i * wide, true);
+        from += 4 * wide;
+        if (++kx == z.kw) {
+            kx = 0;
+            if (++ky == z.kh) {
+                ky = 0;
+                c0 += DEEP;
+            }
+        }
+    };
+    int sums[4][2][2][4] = {};  // digit, 16 pixels, 8 channels, entries of a thread
+    const bool works = first + pixel_of_warp < pixels && first_out + out_of_warp < z.Co;
+#pragma unroll
+    for (int s = 0; s < STAGES - 1; ++s) {
+        if (s < steps) copy(s * STAGE);
+        commit_copies();
+    }
+    int now = 0, next = (STAGES - 1) * STAGE;  // where this step lies, and where the one goes that is copied meanwhile
+#pragma unroll 1
+    for (int step = 0; step < steps; ++step) {
+        wait_copies<STAGES - 2>();
+        __syncthreads();  // the copies of all threads are there, and nobody reads the stage before this one any more
+        if (step + STAGES - 1 < steps) copy(next);
+        commit_copies();
+        const Shared stage = base + now;
+        now = now == (STAGES - 1) * STAGE ? 0 : now + STAGE;
+        next = next == (STAGES - 1) * STAGE ? 0 : next + STAGE;
+        if (!works) continue;
+#pragma unroll
+        for (int k = 0; k < DEEP / 32; ++k) {
+            unsigned a[2][4];
+#pragma unroll
+            for (int i = 0; i < 2; ++i)
+                load_matrices(a[i], stage + place(pixel_of_warp + (lane & 15), 2 * k + (lane >> 4)) + 16 * DEEP * i);
+#pragma unroll
+            for (int d = 0; d < 4; ++d) {
+                unsigned b[4];
+                const int channel = out_of_warp + (lane & 7) + (lane >> 4) * 8;
+                load_matrices(b, stage + place(channel, 2 * k + (lane >> 3 & 1)) + (PIXELS + d * OUTS) * DEEP);
+#pragma unroll
+                for (int i = 0; i < 2; ++i) {
+                    multiply_bytes(sums[d][i][0], a[i], b[0], b[1]);
+                    multiply_bytes(sums[d][i][1], a[i], b[2], b[3]);
+                }
+            }
+        }
+    }
+    if (!works) return;
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+#pragma unroll
+        for (int h = 0; h < 2; ++h) {
+            const long long p = first + pixel_of_warp + 16 * i + 8 * h + (lane >> 2);
+            if (p >= pixels) continue;
+#pragma unroll
+            for (int n = 0; n < 2; ++n) {
+                const int o = first_out + out_of_warp + 8 * n + 2 * (lane & 3);
+                float out[2];
+#pragma unroll
+                for (int e = 0; e < 2; ++e) {
+                    const int r = 2 * h + e;
+                    const long long high = (long long)sums[3][i][n][r] * 256 + sums[2][i][n][r];
+                    const long long low = (long long)sums[1][i][n][r] * 256 + sums[0][i][n][r];
+                    out[e] = (float)(high * 65536 + low) * (o + e < z.Co ? scale[o + e] : 0.0f);
+                }
+                if (o + 1 < z.Co && z.Co % 2 == 0) *(float2*)(y + p * z.Co + o) = {out[0], out[1]};
+                else
+                    for (int e = 0; e < 2; ++e)
+                        if (o + e < z.Co) y[p * z.Co + o + e] = out[e];
+            }
+        }
+    }
+}
+
+extern "C" __global__ void __launch_bounds__(256, BLOCKS)
+exact_mma_pieces(const unsigned char* __restrict__ x, const signed char* __restrict__ digits,
+                 const float* __restrict__ w, const float* __restrict__ scale, const int* __restrict__ flags,
+                 float* __restrict__ y, const long long pixels, const int checks, const int H, const int W,
+                 const int Ci, const int Ho, const int Wo, const int Co, const int kh, const int kw, const int sy,
+                 const int sx, const int ph, const int pw)
+{
+    __shared__ __align__(128) unsigned char memory[STAGES * STAGE];
+    const Layer layer = {H, W, Ci, Ho, Wo, Co, kh, kw, sy, sx, ph, pw};
+    convolve<true>(x, digits, w, scale, flags, y, pixels, checks, layer, memory);
+}
+
+extern "C" __global__ void __launch_bounds__(256, BLOCKS)
+exact_mma_bytes(const unsigned char* __restrict__ x, const signed char* __restrict__ digits,
+                const float* __restrict__ w, const float* __restrict__ scale, const int* __restrict__ flags,
+                float* __restrict__ y, const long long pixels, const int checks, const int H, const int W,
+                const int Ci, const int Ho, const int Wo, const int Co, const int kh, const int kw, const int sy,
+                const int sx, const int ph, const int pw)
+{
+    __shared__ __align__(128) unsigned char memory[STAGES * STAGE];
+    const Layer layer = {H, W, Ci, Ho, Wo, Co, kh, kw, sy, sx, ph, pw};
+    convolve<false>(x, digits, w, scale, flags, y, pixels, checks, layer, memory);
+}

@@ -1,0 +1,127 @@
+"""Products of bytes and copies to shared memory on the shim: what PTX says of them; what a card would not report."""
+
+import numpy as np
+import pytest
+
+from snncore.kernels.cuda.module import source
+from tests.support.shim.build import compiler
+from tests.support.shim.kernel import LaunchError, load
+
+pytestmark = pytest.mark.skipif(compiler() is None, reason="g++ is not installed")
+
+PRODUCT = """
+extern "C" __global__ void product(const unsigned char* a, const signed char* b, int* d) {
+    __shared__ __align__(16) unsigned char rows[16 * 32], columns[8 * 32];
+    const int lane = threadIdx.x, half = lane >> 3;
+    copy16(shared_address(rows + 16 * lane), a + 16 * lane, true);
+    if (lane < 16) copy16(shared_address(columns + 16 * lane), b + 16 * lane, true);
+    commit_copies();
+    wait_copies<0>();
+    __syncthreads();
+    unsigned left[4], right[4];
+    load_matrices(left, shared_address(rows + ((half & 1) * 8 + (lane & 7)) * 32 + (half >> 1) * 16));
+    load_matrices(right, shared_address(columns + (lane & 7) * 32 + (half & 1) * 16));
+    int sums[4];
+    for (int r = 0; r < 4; ++r) sums[r] = d[(lane / 4 + 8 * (r >> 1)) * 8 + 2 * (lane % 4) + (r & 1)];
+    multiply_bytes(sums, left, right[0], right[1]);
+    for (int r = 0; r < 4; ++r) d[(lane / 4 + 8 * (r >> 1)) * 8 + 2 * (lane % 4) + (r & 1)] = sums[r];
+}
+"""
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)
+
+
+def operands(rng):
+    """a [16, 32] and b [32, 8], as its columns lie one after the other, and d [16, 8]."""
+    a, b = rng.integers(0, 256, (16, 32)), rng.integers(-128, 128, (8, 32))
+    return a.astype(np.uint8), b.astype(np.int8), rng.integers(-(2**30), 2**30, (16, 8)).astype(np.int32)
+
+
+def launch(text, arrays, threads=32, order=0, race=False):
+    kernel = load(text, race)["product"]
+    kernel.order = order
+    kernel.launch((1,), (threads,), arrays)
+
+
+@pytest.mark.parametrize("order", [0, 1, 5])
+def test_a_product_of_fragments_is_that_of_the_matrices(rng, order):
+    a, b, d = operands(rng)
+    expected = d + a.astype(np.int32) @ b.T.astype(np.int32)
+    launch(PRODUCT, (a, b, d), order=order)
+    np.testing.assert_array_equal(d, expected)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("multiply_bytes(s", "if (lane < 16) multiply_bytes(s", "deadlock, or a barrier that not every thread reaches"),
+        ("wait_copies<0>();", "", "returned before its copies to shared memory were there"),
+        ("rows + 16 * lane", "rows + 8 * lane", "16 bytes at an address that is not a multiple of 16"),
+        ("(lane & 7)) * 32", "(lane & 7)) * 32 + 4", "16 bytes at an address that is not a multiple of 16"),
+    ],
+)
+def test_what_is_undefined_on_a_card_is_refused(rng, before, after, message):
+    assert before in PRODUCT
+    with pytest.raises(LaunchError, match=message):
+        launch(PRODUCT.replace(before, after), operands(rng), order=1)
+
+
+NOTHING_LOADED = "inline void nothing(unsigned (&)[4], Shared) {}" + PRODUCT.replace("load_matrices", "nothing")
+
+
+@pytest.mark.parametrize("text", [PRODUCT, NOTHING_LOADED])
+def test_a_warp_that_is_not_whole_has_no_matrices(rng, text):
+    with pytest.raises(LaunchError, match="matrices for a warp of fewer than 32 threads"):
+        launch(text, operands(rng), threads=16)
+
+
+def convolve(text, order=0, race=False):
+    """(y of exact_mma.cu, and of whole numbers) of a window of 3 x 3, 80 channels to 32."""
+    rng = np.random.default_rng(0)
+    x, w = rng.integers(0, 3, (1, 8, 8, 80)).astype(np.uint8), rng.integers(-128, 128, (3, 3, 80, 32))
+    digits = np.zeros((2, 9, 4, 32, 64), np.int8)  # parts of 64 channels, taps, digits, channels out, channels
+    digits[0, :, 0] = w[:, :, :64].reshape(9, 64, 32).swapaxes(1, 2)
+    digits[1, :, 0, :, :16] = w[:, :, 64:].reshape(9, 16, 32).swapaxes(1, 2)
+    windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.int64), (3, 3), (1, 2))  # [1, 6, 6, 80, 3, 3]
+    y = np.full((1, 6, 6, 32), np.nan, np.float32)
+    scale, flags = np.ones(32, np.float32), np.zeros(4, np.int32)
+    sizes = np.int64(36), *map(np.int32, (4, 8, 8, 80, 6, 6, 32, 3, 3, 1, 1, 0, 0))
+    kernel = load(text, race)["exact_mma_pieces"]
+    kernel.order = order
+    kernel.launch((1, 1), (256,), (x, digits, w.astype(np.float32), scale, flags, y, *sizes))
+    return y, np.einsum("mijcyx,yxco->mijo", windows, w)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ("wait_copies<STAGES - 2>()", "wait_copies<STAGES - 1>()"),  # a step too early
+        ("place(row, chunk) + 64 * DEEP * i;", "row * DEEP + 16 * chunk + 64 * DEEP * i;"),  # not where it is read
+        ("(lane >> 3 & 1)", "(lane >> 4)"),  # another order of the matrices
+    ],
+)
+def test_a_broken_kernel_has_other_sums(before, after):
+    text = source("exact_mma")
+    assert before in text
+    try:
+        y, expected = convolve(text.replace(before, after) if before else text, order=1)
+    except LaunchError as error:
+        assert before
+        assert "returned before its copies" in str(error)  # noqa: PT017
+    else:
+        assert (y == expected).all() == (not before)
+
+
+@pytest.mark.slow
+def test_a_stage_overwritten_while_it_is_read_is_a_race():
+    text, barrier = source("exact_mma"), "__syncthreads();  // the copies of all threads are there"
+    assert barrier in text
+    y, expected = convolve(text, race=True)
+    assert (y == expected).all()
+    with pytest.raises(LaunchError, match=r"exact_mma_pieces: race .*shared memory"):
+        convolve(text.replace(barrier, "//"), race=True)

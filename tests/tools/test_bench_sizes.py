@@ -1,0 +1,80 @@
+"""The benchmark over sizes: what it computes from times, its picture, and what it refuses."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from misnet.tools.benchmarks import sizes
+from misnet.tools.benchmarks.size_picture import draw
+
+FOUND = {
+    "ours infer": 0.2,
+    "peer infer": 0.9,
+    "ours train": 0.8,
+    "peer train": 2.0,
+    "ours MiB": 50.0,
+    "peer MiB": 175.0,
+}
+
+
+def test_a_row_has_milliseconds_of_a_sample_and_the_peer_over_us():
+    row = sizes.row_of("channels", (32, 32, 32), sizes.POINT, FOUND)
+    assert (row["axis"], row["value"], row["batch"]) == ("channels", 32, 8)
+    assert (row["ours_infer_ms"], row["peer_train_ms"]) == (25.0, 250.0)
+    assert (row["infer_ratio"], row["train_ratio"], row["memory_ratio"]) == (4.5, 2.5, 3.5)
+
+
+def test_every_value_of_an_axis_is_in_the_picture():
+    rows = [sizes.row_of(name, v, sizes.POINT, FOUND) for name in ("batch", "size") for v in sizes.AXES[name][1]]
+    few, many = (np.asarray(Image.open(io.BytesIO(draw(x))).convert("L")) for x in (rows[:8], rows))
+    assert many.shape[1] > few.shape[1]  # a column an axis
+    assert (many < 100).sum() > (few < 100).sum() > 0
+
+
+def test_the_processor_is_timed_where_one_thread_runs(monkeypatch):
+    """A point against programs that are made up: medians, the faster layout, and the clock where threads vary."""
+    asked = []
+
+    class Worker:
+        def __init__(self, label, spec):
+            self.label, self.spec = label, spec
+            self.times = iter([99, 3, 1, 2] * 2 if label != "channels_last" else [99, 9, 9, 9, 99, 1, 1, 1])
+
+        def ask(self, word):
+            asked.append((self.label, word))
+            if word == "finish":
+                return {"peak_mib": {"ours": 10, "channels_last": 40}.get(self.label, 30)}
+            seconds = next(self.times)
+            return {"processor_s": seconds, "seconds": 100 * seconds}
+
+    monkeypatch.setattr(sizes, "Worker", Worker)
+    small = sizes.POINT | {"channels": (4, 4, 4), "batch": 2, "timesteps": 2}
+    monkeypatch.setattr(sizes, "check_peer", lambda config: None)
+    found = sizes.measure(small, 0.2, 3)
+    right = {"ours infer": 2, "peer infer": 2, "ours train": 2, "peer train": 1, "ours MiB": 10, "peer MiB": 30}
+    assert found == right
+    assert asked[3:7] == [
+        ("ours", "infer"),
+        ("contiguous_format", "infer"),
+        ("channels_last", "infer"),
+        ("ours", "infer"),
+    ]
+    assert sizes.measure(small | {"by_clock": True}, 0.2, 3)["ours train"] == 200
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--axes", "batch,pixels"], "--axes: expected"),
+        (["--steps", "0"], "--steps: expected at least 1, found 0"),
+        (["--density", "1"], "--density: expected a number between 0 and 1, found 1.0"),
+    ],
+)
+def test_arguments_that_cannot_be_used(monkeypatch, capsys, arguments, message):
+    monkeypatch.setattr("sys.argv", ["sizes", *arguments])
+    with pytest.raises(SystemExit) as stop:
+        sizes.main()
+    assert stop.value.code == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,171 @@
+"""Our network beside the same one in PyTorch over sizes of the problem: time of a sample, ratio and memory, drawn.
+
+    python -m misnet.tools.benchmarks.sizes --csv sizes.csv --picture docs/sizes.png
+    python -m misnet.tools.benchmarks.sizes --axes batch,timesteps --steps 1
+
+One axis is varied at a time: samples of a batch, timesteps, pixels, channels, threads. Needs the extra `peers`.
+Each point is a MISNet on `dialpad` with fresh weights, whose biases are shifted until its convolutions get spikes of a
+given density. Programs run in processes of their own and take turns. Times are the processor's, which other programs
+disturb little; where threads are varied they are the clock's. The peer is eager PyTorch with SpikingJelly in the faster
+of its two memory formats, for training and for inference.
+"""
+
+import argparse
+import csv
+import io
+import statistics
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+from tqdm import tqdm
+
+from misnet.datasets import BatchIterator
+from misnet.interchange.state import state_dict_of
+from misnet.models.misnet.config import MISNetConfig
+from misnet.models.misnet.model import MISNet
+from misnet.pictures import format_of
+from misnet.tools.bench import check_peer
+from misnet.tools.benchmarks.size_picture import draw
+from misnet.tools.benchmarks.turns import Worker
+from misnet.tools.naming import Parser
+from misnet.tools.outputs import picture_file
+from misnet.tools.settings import check_settings
+from misnet.tools.toolkit import load_split, run_tool
+from snncore.files import replace_file
+from snncore.nearest import one_of
+
+__all__ = ["AXES", "main", "make_parser", "measure", "row_of"]
+
+POINT = {"batch": 8, "timesteps": 4, "size": 8, "channels": (64, 128, 256), "threads": 1}
+"""What is not varied. MISNet-S has these channels."""
+AXES: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
+    "batch": ({}, (1, 2, 4, 8, 16, 32, 64, 128)),
+    "timesteps": ({}, (1, 2, 4, 8, 16, 32)),
+    "size": ({"batch": 2}, (8, 16, 32, 64, 128)),
+    "channels": ({"size": 16, "batch": 4}, ((32,) * 3, (64,) * 3, (128,) * 3, (256,) * 3, (512,) * 3)),
+    "threads": ({"size": 32}, (1, 2)),
+}
+"""By name: what else than POINT holds along it, and its values."""
+CELLS = (1, 2, 2)
+MODES = ("infer", "train")
+FORMATS = ("contiguous_format", "channels_last")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser."""
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--axes", default=",".join(AXES), help=f"which are varied (default: {','.join(AXES)})")
+    parser.add_argument("--steps", type=int, default=3, help="counted steps of each program (default: 3)")
+    parser.add_argument("--density", type=float, default=0.15, metavar="D", help="of the spikes (default: 0.15)")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures of every point")
+    parser.add_argument("--picture", type=picture_file, metavar="FILE", help="draw them into a picture")
+    return parser
+
+
+def measure(point: dict[str, Any], density: float, steps: int) -> dict[str, Any]:
+    """Return the times of a step of each program at a point, in seconds by `ours infer` and so on, and their memory.
+
+    point: as POINT. A figure is the median of `steps` steps, after one that is not counted.
+    """
+    from misnet.tools.benchmarks.ours import shift_to_density  # imports the kernels, which may have to be compiled
+
+    config = MISNetConfig(
+        variant="S",
+        timesteps=point["timesteps"],
+        size=point["size"],
+        channels=point["channels"],
+        cells=CELLS,
+        visual_channels=1,
+    )
+    check_peer(config)
+    model = MISNet(config)
+    data = load_split("train", check_settings({}), config.size, config.timesteps)
+    batch = next(BatchIterator(data, point["batch"]).epoch(0))
+    shift_to_density(model, batch, density)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        files = {
+            "batch": str(folder / "batch.npz"),
+            "weights": str(folder / "ours.safetensors"),
+            "peer_weights": str(folder / "peer.safetensors"),
+        }
+        np.savez(files["batch"], audio=batch[0], video=batch[1], labels=batch[2])
+        save_file({k: np.array(v) for k, v in model.state_dict().items()}, files["weights"])
+        save_file(state_dict_of(model, "misnet"), files["peer_weights"])
+        spec = files | {
+            "network": config.to_dict(),
+            "channels": config.stage_channels,
+            "cells": config.stage_cells,
+            "threads": point["threads"],
+            "mode": "train",
+        }
+        compiling = Worker("first", spec | {"kind": "ours"})  # not measured: the compiler takes memory, too
+        for mode in MODES:
+            compiling.ask(mode)
+        compiling.ask("finish")
+        workers = [Worker("ours", spec | {"kind": "ours"})]
+        for layout in FORMATS:
+            workers.append(Worker(layout, spec | {"kind": "peer", "format": layout, "compiled": False}))
+        clock = "seconds" if point["threads"] > 1 or point.get("by_clock") else "processor_s"
+        found: dict[str, Any] = {}
+        for mode in MODES:
+            times: dict[str, list[float]] = {worker.label: [] for worker in workers}
+            for turn in range(steps + 1):
+                for worker in workers:
+                    answer = worker.ask(mode)
+                    if turn:
+                        times[worker.label].append(answer[clock])
+            medians = {label: statistics.median(x) for label, x in times.items()}
+            found |= {f"ours {mode}": medians["ours"], f"peer {mode}": min(medians[x] for x in FORMATS)}
+        peaks = {worker.label: worker.ask("finish")["peak_mib"] for worker in workers}
+        return found | {"ours MiB": peaks["ours"], "peer MiB": min(peaks[x] for x in FORMATS)}
+
+
+def row_of(axis: str, value: Any, point: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Return a row of the table: the point, milliseconds of a sample, and ratios of the peer to us."""
+    row = {"axis": axis, "value": value[0] if isinstance(value, tuple) else value, "batch": point["batch"]}
+    for mode in MODES:
+        for who in ("ours", "peer"):
+            row[f"{who}_{mode}_ms"] = round(1e3 * found[f"{who} {mode}"] / point["batch"], 4)
+        row[f"{mode}_ratio"] = round(found[f"peer {mode}"] / found[f"ours {mode}"], 3)
+    row |= {"ours_mib": round(found["ours MiB"], 1), "peer_mib": round(found["peer MiB"], 1)}
+    return row | {"memory_ratio": round(found["peer MiB"] / max(1.0, found["ours MiB"]), 2)}
+
+
+def main() -> int:
+    """Measure, print and write, after every point."""
+    args = (parser := make_parser()).parse_args()
+    names = args.axes.split(",")
+    for name in names:
+        if name not in AXES:
+            parser.error(f"--axes: {one_of(name, AXES)}")
+    if args.steps < 1:
+        parser.error(f"--steps: expected at least 1, found {args.steps}")
+    if not 0 < args.density < 1:
+        parser.error(f"--density: expected a number between 0 and 1, found {args.density}")
+    points = []
+    for name in names:
+        held, values = AXES[name]
+        points += [(name, v, POINT | held | {name: v} | {"by_clock": name == "threads"}) for v in values]
+    rows: list[dict[str, Any]] = []
+    for name, value, point in tqdm(points, unit="point", leave=False, disable=None):
+        rows.append(row_of(name, value, point, measure(point, args.density, args.steps)))
+        if len(rows) == 1:
+            print(" ".join(f"{key:>14}" for key in rows[0]))
+        print(" ".join(f"{x:>14}" for x in rows[-1].values()), flush=True)
+        if args.csv:
+            text = io.StringIO()
+            writer = csv.DictWriter(text, list(rows[0]), lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+            replace_file(args.csv, text.getvalue().encode())
+    if args.picture:
+        replace_file(args.picture, draw(rows, format_of(args.picture)))
+    return 0
+
+
+if __name__ == "__main__":
+    run_tool(main)
