@@ -37,7 +37,7 @@ binned_sums(const float* __restrict__ x, const double* __restrict__ top, const d
     partial[((long long)blockIdx.x * BINS + threadIdx.y) * C + c] = total;
 }
 
-// out [C], zeros before: the bits of the largest magnitude of each channel of x [P, C], of an infinity where one is NaN.
+// out [C], zeros before: the bits of the largest magnitude of each channel of x [P, C], of an infinity for a NaN.
 // Bits of floats that are not negative rise with them, and a largest integer has no order.
 extern "C" __global__ void __launch_bounds__(256)
 binned_largest(const float* __restrict__ x, unsigned* __restrict__ out, const long long P, const int C)
