@@ -1,6 +1,6 @@
 """Our network beside the same one in PyTorch over sizes of the problem: time of a sample, ratio and memory, drawn.
 
-    python -m misnet.tools.benchmarks.sizes --csv sizes.csv --picture docs/sizes.png
+    python -m misnet.tools.benchmarks.sizes --csv sizes.csv --picture sizes.png
     python -m misnet.tools.benchmarks.sizes --axes batch,timesteps --steps 1
 
 One axis is varied at a time: samples of a batch, timesteps, pixels, channels, threads. Needs the extra `peers`.
