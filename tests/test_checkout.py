@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.environments import ROOT, clean_python, copy_of_tree, run
 
-TOOLS = sorted(path.stem for path in (ROOT / "tools").glob("*.py") if "__main__" in path.read_text(encoding="utf-8"))
+TOOLS = sorted(path.stem for path in (ROOT / "tools").glob("*.py") if "run_tool(main)" in path.read_text("utf-8"))
 TRAIN = shlex.split(
     "--variant XS --channels 4,6,8 --cells 1,1,1 --limit-train 32 --limit-eval 16 --epochs 1 --device cpu"
 )

@@ -55,12 +55,13 @@ def test_a_run_from_before_there_was_a_choice_goes_on_in_float32(copy_of_run, ca
 @pytest.mark.skipif(compiler() is None, reason="the kernels run through g++, which is not installed")
 def test_evaluation_and_audit_on_a_gpu_have_the_figures_of_the_cpu(trained, call, tmp_path):
     """Every digit, spikes and operations among them."""
-    exact, found = ("--arithmetic", "exact"), {}
+    found, picture = {}, tmp_path / "confusion.png"
     for device in ("cpu", "cuda"):
+        options = ("--arithmetic", "exact", "--device", device)
         figures, audit = tmp_path / f"{device}.json", tmp_path / f"{device}_audit.json"
         with double.installed() if device == "cuda" else nullcontext():
-            assert call("evaluate", trained[0], *exact, "--device", device, "--json", figures).status == 0
-            assert call("audit", trained[0], *exact, "--device", device, "--json", audit).status == 0
+            assert call("evaluate", trained[0], *options, "--json", figures, "--picture", picture).status == 0
+            assert call("audit", trained[0], *options, "--json", audit).status == 0
         found[device] = [json.loads(figures.read_text()), json.loads(audit.read_text())]
         assert found[device][1].pop("provenance")["versions"]["kernels"] == "auto"  # it names command, day and device
     assert found["cuda"] == found["cpu"]

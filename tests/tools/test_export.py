@@ -120,7 +120,7 @@ def test_an_adopted_run_is_begun_not_gone_on_with(run, tmp_path, call):
 def test_a_checkpoint_in_place_of_a_run_folder(run, tmp_path, call, command):
     rest = ["--to", "npz", "-o", tmp_path / "w.npz"] if command == "export" else []
     result = call(command, run / "last.safetensors", *rest)
-    words = f"{run}/last.safetensors: expected the folder of a training run, found a file"
+    words = f"{run}/last.safetensors: expected the folder of a training run, found a file; nearest: {run}"
     assert (result.status, result.err) == (1, f"error: {words}\n")
 
 

@@ -59,10 +59,11 @@ def lif_forward(c: np.ndarray, v0: np.ndarray | None, firing: Firing) -> tuple[n
     if not runs_here(c, v0) or spike_dtype(c) != np.uint8:
         return reference.lif_forward(c, v0, firing)
     flat = np.ascontiguousarray(c).reshape(len(c), -1)  # [T, n]
-    s, v = aligned(flat.shape, np.uint8), aligned(flat.shape[1:], np.float32)
-    v[:] = 0 if v0 is None else v0.reshape(-1)
-    forward(flat, *constants(firing), block_length(len(c)), s, v)
-    return s.reshape(c.shape), v.reshape(c.shape[1:])
+    s, v = aligned(flat.shape, np.uint8), np.zeros(c.shape[1:], np.float32)  # a membrane that is kept owns its memory
+    if v0 is not None:
+        v[:] = v0
+    forward(flat, *constants(firing), block_length(len(c)), s, v.reshape(-1))
+    return s.reshape(c.shape), v
 
 
 @compiled(exact=True)

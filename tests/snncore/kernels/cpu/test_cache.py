@@ -137,5 +137,6 @@ def test_a_full_disk_costs_the_cache_and_not_the_run(tmp_path, monkeypatch, caps
 
 
 def test_every_kernel_is_kept_in_one_folder():
-    assert len(KERNELS) > 10
-    assert len({cache.KernelCache(kernel.function).cache_path for kernel in KERNELS}) == 1
+    ours = [kernel.function for kernel in KERNELS if kernel.function.__module__.startswith("snncore.")]
+    assert len(ours) > 10  # tests have kernels, too
+    assert len({cache.KernelCache(function).cache_path for function in ours}) == 1
