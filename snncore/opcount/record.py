@@ -126,7 +126,7 @@ class _Recorder:
             key = self.ops.batches - 1, layer, function.name
             step, last = self.before.get(key, (None, None))
             before = last if step == context.timestep - 1 else None
-            self.before[key] = context.timestep, x
+            self.before[key] = context.timestep, x.copy()  # a buffer may be filled anew
         return Origin(outside, made is not None and made.averaged, made.repeated if made else None, before)
 
     def _ask(self, function: Function, inputs: tuple, outputs: tuple, layout: Layout | None, origin: Origin) -> OpCount:

@@ -45,7 +45,8 @@ def mix_words(words, digest):
         whole = last - (last - first) % LANES
         mix(lanes.ctypes.data, source + 4 * first, (whole - first) // LANES)
         for i in range(whole, last):
-            lanes[i - whole] = u32(u32(lanes[i - whole] ^ words[i]) * u32(16777619))
+            state = u32(u32(lanes[i - whole] ^ words[i]) * u32(16777619))
+            lanes[i - whole] = u32(state ^ (state >> u32(15)))
 
 
 def digest_of(w: np.ndarray) -> np.ndarray:

@@ -294,7 +294,12 @@ def float_bits(typing, x):
 
 
 def make_mix(width: int) -> Callable:
-    """Return mix(state, source, n): state[0:width] = (state ^ source[i]) * 16777619, over n rows of `width` uint32."""
+    """Return mix(state, source, n): over n rows of `width` uint32, s = state[0:width],
+
+        s = (s ^ source[i]) * 16777619;  s = s ^ (s >> 15)
+
+    A product carries differences upwards alone; the shift brings them down, so that two flipped signs do not cancel.
+    """
     vector = ir.VectorType(INT32, width)
 
     @intrinsic
@@ -302,11 +307,12 @@ def make_mix(width: int) -> Callable:
         def generate(context, b, signature, args):
             state, source, n = args
             load, store = _loader(b, vector), _storer(b, vector)
-            prime = ir.Constant(vector, [16777619] * width)
+            prime, down = (ir.Constant(vector, [k] * width) for k in (16777619, 15))
 
             def add_row(i, states):
                 row = load(b.add(source, b.mul(i, const(4 * width))))
-                return [b.mul(b.xor(states[0], row), prime)]
+                state = b.mul(b.xor(states[0], row), prime)
+                return [b.xor(state, b.lshr(state, down))]
 
             store(_counted_loop(b, const(0), n, [load(state)], add_row)[0], state)
             return context.get_dummy_value()

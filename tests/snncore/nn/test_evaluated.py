@@ -142,3 +142,16 @@ def test_a_layer_that_does_not_fit_is_named_as_before(rng):
     layer = nn.Sequential(Layer(rng)).eval()
     with no_grad(), pytest.raises(ValueError, match=r"^0\.conv \(Conv2d\): expected x .* with the same Ci"):
         layer(Tensor(np.ones((2, 1, 6, 6, 7), np.uint8)))
+
+
+@pytest.mark.parametrize("choice", ["float32", "exact"])
+def test_negated_weights_are_other_weights(rng, choice):
+    layer = Layer(rng).eval()
+    x = Tensor(draw_spikes(rng, (3, 2, 6, 6, 8), 0.2))
+    with no_grad(), arithmetic(choice):
+        for change in (slice(None), np.s_[..., 3], np.s_[0, 0, :2, 0]):
+            layer(x)
+            layer.conv.weight.data[change] *= -1
+            with use_kernels("reference"):
+                right = plain(layer, x)
+            np.testing.assert_array_equal(layer(x).data, right)

@@ -54,6 +54,21 @@ def test_a_digest_follows_every_bit(rng, shape):
     assert (digest_of(-(w * 0)) != digest_of(w * 0)).any()  # 0 and -0 are other bits
 
 
+@pytest.mark.parametrize("shape", [(64, 9), (128, 65), (3, 3, 64, 64)])
+@pytest.mark.parametrize("bit", [31, 30, 23, 22, 0])
+def test_changes_of_the_same_bit_do_not_cancel(rng, shape, bit):
+    """A product carries differences upwards alone: two flipped signs in a lane once gave the old digest."""
+    w = rng.choice([-1, 1], shape).astype(np.float32)  # as binary networks have them
+    before = digest_of(w)
+    flat = np.arange(w.size)
+    chosen = [flat % 9 >= 0, flat % shape[-1] == 3, (flat == 0) | (flat == 64), (flat == w.size - 65) | (flat == w.size - 1)]
+    chosen += [np.isin(flat, rng.choice(w.size, 2 * k, replace=False)) for k in (1, 2, 50)]
+    for places in chosen:
+        changed = w.copy().reshape(-1)
+        changed.view(np.uint32)[places] ^= np.uint32(1 << bit)
+        assert (digest_of(changed) != before).any()
+
+
 def packs():
     """A function that packs, and the list of what it was asked to pack."""
     asked = []
