@@ -17,7 +17,7 @@ from misnet.datasets.batching.in_turn import InTurn
 from misnet.models.contract import Model, Scores
 from misnet.tools.naming import Parser
 from misnet.tools.networks import trained_network
-from misnet.tools.outputs import picture_file
+from misnet.tools.outputs import check_outputs, picture_file
 from misnet.tools.parts import PARTS
 from misnet.tools.ranks import Watch, device_of_rank, job, refuse_other_work, share_cores, shown_by_first
 from misnet.tools.toolkit import (
@@ -118,6 +118,7 @@ def evaluate_run(comm: Comm) -> int:
     args = parser.parse_args()
     if args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
+    check_outputs(vars(args))
     device = device_of_rank(comm, vars(args), device_from(vars(args)))
     share_cores(comm)
     summing = arithmetic_from(vars(args), args.run_dir)

@@ -10,6 +10,7 @@ from misnet.datasets import DataError
 from misnet.models.options import option_of
 from misnet.pictures import format_of
 from misnet.tools.toolkit import UsageError
+from misnet.training.missing import OF_A_RUN
 from snncore.energy import TABLES
 from snncore.files import is_device, replace_file
 
@@ -38,13 +39,15 @@ def check_outputs(given: Mapping[str, Any]) -> None:
 
 
 def check_output(option: str, path: Path) -> None:
-    """Raise DataError, which names the option, where a file cannot be written."""
+    """Raise DataError, which names the option, where a file cannot be written, or is one that a run needs."""
     if path.is_dir():
         raise DataError(f"{option}: expected a file to write, found the folder {path}")
     if is_device(path):
         raise DataError(f"{option}: expected a file to write, found the device or pipe {path}")
     if not path.parent.is_dir():
         raise DataError(f"{option}: expected a file in a folder that exists, found {path}")
+    if path.name in ("config.json", *OF_A_RUN) and (path.parent / "config.json").is_file():
+        raise DataError(f"{option}: expected a file of its own, found {path}, which is part of a run")
     if not os.access(path.parent, os.W_OK):
         raise DataError(f"{option}: expected a file in a folder that can be written to, found {path}")
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from snncore.nearest import nearest_path
 
-__all__ = ["words_on_missing"]
+__all__ = ["OF_A_RUN", "words_on_missing"]
 
 OF_A_RUN = ("last.safetensors", "best.safetensors", "previous.safetensors", "metrics.csv", "run.log")
 MOST = 3  # runs that are named

@@ -108,3 +108,15 @@ def test_what_cannot_be_compared(runs, call, tmp_path):
         assert result.status == 1
         assert result.err.startswith(f"error: {message}")
         assert len(result.err.splitlines()) == 1
+
+
+def test_files_that_cannot_be_written_are_refused_by_name(runs, call, tmp_path):
+    (tmp_path / "dir.png").mkdir()
+    for option, path, words in (
+        ("--picture", tmp_path / "dir.png", "expected a file to write, found the folder"),
+        ("--csv", tmp_path / "missing" / "c.csv", "expected a file in a folder that exists, found"),
+        ("--json", runs[0] / "metrics.csv", "expected a file of its own, found"),
+    ):
+        result = call("compare", *runs, option, path)
+        assert result.status == 1
+        assert result.err.startswith(f"error: {option}: {words} {path}")

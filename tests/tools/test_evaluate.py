@@ -143,3 +143,28 @@ def test_wrong_usage_is_status_2(trained, call, options, message):
     result = call("evaluate", trained[0], *options)
     assert result.status == 2
     assert message in result.err
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "message"),
+    [
+        (("--json", "missing/x.json"), 1, "--json: expected a file in a folder that exists, found missing/x.json"),
+        (("--picture", "RUN"), 2, "RUN"),
+        (
+            ("--json", "RUN/config.json"),
+            1,
+            "--json: expected a file of its own, found RUN/config.json, which is part of",
+        ),
+        (("--json", "x.png", "--picture", "x.png"), 2, "--picture: expected a file of its own, found x.png"),
+    ],
+)
+def test_files_that_cannot_be_written_are_refused_before_any_work(
+    copy_of_run, call, monkeypatch, options, status, message
+):
+    folder = copy_of_run("kept")
+    before = (folder / "config.json").read_bytes()
+    monkeypatch.setattr("misnet.tools.evaluate.trained_network", lambda *x: pytest.fail("the run was opened"))
+    result = call("evaluate", folder, *(text.replace("RUN", str(folder)) for text in options))
+    assert result.status == status
+    assert message.replace("RUN", str(folder)) in result.err
+    assert (folder / "config.json").read_bytes() == before

@@ -61,7 +61,12 @@ def test_changes_of_the_same_bit_do_not_cancel(rng, shape, bit):
     w = rng.choice([-1, 1], shape).astype(np.float32)  # as binary networks have them
     before = digest_of(w)
     flat = np.arange(w.size)
-    chosen = [flat % 9 >= 0, flat % shape[-1] == 3, (flat == 0) | (flat == 64), (flat == w.size - 65) | (flat == w.size - 1)]
+    chosen = [
+        flat % 9 >= 0,
+        flat % shape[-1] == 3,
+        (flat == 0) | (flat == 64),
+        (flat == w.size - 65) | (flat == w.size - 1),
+    ]
     chosen += [np.isin(flat, rng.choice(w.size, 2 * k, replace=False)) for k in (1, 2, 50)]
     for places in chosen:
         changed = w.copy().reshape(-1)
