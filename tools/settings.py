@@ -171,7 +171,7 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
             of_run = check_settings(content["settings"], str(path))
         except UsageError as error:
             raise UsageError(f"{error}{newer_version(content)}") from None
-        _check_steps(options, (of_run | options)["schedule"])
+        _check_schedule(options, (of_run | options)["schedule"])
         said = check_settings(of_run | {name: options[name] for name in MAY_BE_SAID & set(options)})
         return Choice(said, content["model"], content["network"], {})
     settings: dict[str, Any] = {}
@@ -188,15 +188,15 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
         known = {name: value for name, value in content["network"].items() if name not in forgotten}
     settings |= RECIPES[options["recipe"]] if "recipe" in options else {}
     found = check_settings(override(settings, options))
-    _check_steps(options, found["schedule"])
+    _check_schedule(options, found["schedule"])
     return Choice(found, model, known | switches, switches)
 
 
-def _check_steps(options: dict[str, Any], schedule: str) -> None:
-    """Raise UsageError for options that no schedule but `step` takes, with another."""
-    for name in ("step_epochs", "step_factor"):
-        if name in options and schedule != "step":
-            raise UsageError(f"{option_of(name)}: expected --schedule step too, found {schedule}")
+def _check_schedule(options: dict[str, Any], schedule: str) -> None:
+    """Raise UsageError for options that one schedule alone takes, with another."""
+    for name, of in (("step_epochs", "step"), ("step_factor", "step"), ("final_lr", "cosine")):
+        if name in options and schedule != of:
+            raise UsageError(f"{option_of(name)}: expected --schedule {of} too, found {schedule}")
 
 
 def model_of(options: dict[str, str]) -> str:

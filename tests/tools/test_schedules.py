@@ -32,6 +32,7 @@ def test_options_that_do_not_go_together():
         ({"schedule": "step"}, "--schedule: step: expected --step-epochs N too, found none"),
         ({"step_epochs": 3}, "--step-epochs: expected --schedule step too, found cosine"),
         ({"step_factor": 0.5, "schedule": "constant"}, "--step-factor: expected --schedule step too, found constant"),
+        ({"final_lr": 1e-4, "schedule": "constant"}, "--final-lr: expected --schedule cosine too, found constant"),
         ({"schedule": "step", "step_epochs": 0}, "--step-epochs: expected an integer of at least 1, found 0"),
         ({"schedule": "step", "step_epochs": 1, "step_factor": 0.0}, "--step-factor: expected a number above 0"),
         ({"schedule": "step", "step_epochs": 1, "step_factor": 1.5}, "--step-factor: expected a number above 0"),
