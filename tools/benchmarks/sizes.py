@@ -50,6 +50,7 @@ AXES: dict[str, tuple[dict[str, Any], tuple[Any, ...]]] = {
 }
 """By name: what else than POINT holds along it, and its values."""
 CELLS = (1, 2, 2)
+LARGEST = 64  # height and width up to which `dialpad` has images
 MODES = ("infer", "train")
 FORMATS = ("contiguous_format", "channels_last")
 
@@ -60,6 +61,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--axes", default=",".join(AXES), help=f"which are varied (default: {','.join(AXES)})")
     parser.add_argument("--steps", type=int, default=3, help="counted steps of each program (default: 3)")
     parser.add_argument("--density", type=float, default=0.15, metavar="D", help="of the spikes (default: 0.15)")
+    parser.add_argument("--quick", action="store_true", help="every second value of an axis")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the figures of every point")
     parser.add_argument("--picture", type=picture_file, metavar="FILE", help="draw them into a picture")
     return parser
@@ -82,8 +84,10 @@ def measure(point: dict[str, Any], density: float, steps: int) -> dict[str, Any]
     )
     check_peer(config)
     model = MISNet(config)
-    data = load_split("train", check_settings({}), config.size, config.timesteps)
-    batch = next(BatchIterator(data, point["batch"]).epoch(0))
+    times = max(1, config.size // LARGEST)  # how often a pixel is repeated along each side
+    data = load_split("train", check_settings({}), config.size // times, config.timesteps)
+    *streams, labels = next(BatchIterator(data, point["batch"]).epoch(0))
+    batch = (*(x.repeat(times, axis=2).repeat(times, axis=3) for x in streams), labels)  # [T, N, H, W, C]
     shift_to_density(model, batch, density)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -149,6 +153,7 @@ def main() -> int:
     points = []
     for name in names:
         held, values = AXES[name]
+        values = values[:: 2 if args.quick else 1]
         points += [(name, v, POINT | held | {name: v} | {"by_clock": name == "threads"}) for v in values]
     rows: list[dict[str, Any]] = []
     for name, value, point in tqdm(points, unit="point", leave=False, disable=None):
