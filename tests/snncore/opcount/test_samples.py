@@ -195,3 +195,17 @@ def test_a_network_called_again_on_its_own_output_or_at_another_timestep_is_in_t
 def test_numbers_that_cannot_be_are_refused(told, message):
     with pytest.raises(ValueError, match=message), count_ops(**told):
         pass
+
+
+def test_a_buffer_that_is_filled_anew_at_each_timestep_repeats_nothing(rng):
+    frames = rng.standard_normal((3, 2, 6)).astype(np.float32)
+    buffer, layer, found = np.empty((2, 6), np.float32), nn.Linear(6, 4), []
+    for again in (False, True):
+        with no_grad(), count_ops(samples=2, timesteps=3) as ops:
+            for t, frame in enumerate(frames):
+                buffer[...] = frame
+                with at_timestep(t):
+                    layer(Tensor(buffer if again else frame.copy()))
+        found.append(ops.totals())
+    assert found[1] == found[0]
+    assert found[0]["mac"] == 3 * 2 * 6 * 4
