@@ -50,7 +50,7 @@ def draw(rows: list[dict[str, Any]], ending: str = "png") -> bytes:
             axis.grid(alpha=0.3)
         grid[0][column].set_yscale("log")
         grid[1][column].axhline(WORTH, color="gray", linewidth=1, linestyle="--")
-        grid[1][column].set_ylim(bottom=0)
+    grid[1][0].set_ylim(0, 1.08 * max(row[key] for row in rows for key, *_ in RATIOS))  # all share it
     grid[0][0].set_ylabel("ms of a sample")
     grid[1][0].set_ylabel("PyTorch + SpikingJelly over snncore")
     for line in range(2):
