@@ -10,7 +10,7 @@ import pytest
 
 from misnet import MISNet, MISNetConfig
 from misnet.interchange.state import state_dict_of
-from snncore import Tensor, no_grad
+from snncore import Tensor, no_grad, observe
 from tests.tools.command_line import ROOT, shell
 
 sys.path.insert(0, str(ROOT / "tools"))
@@ -111,6 +111,15 @@ def test_biases_are_shifted_until_the_spikes_have_the_density():
     shift = shift_to_density(model, batch, 0.3)
     assert shift != 0
     assert np.mean(list(densities(recorded_calls(model, batch)).values())) == pytest.approx(0.3, abs=0.02)
+    found = []
+
+    def see(function, inputs, outputs):
+        if type(function).__name__ == "Conv2d" and inputs[0].dtype == np.uint8:
+            found.append(inputs[0].mean())
+
+    with no_grad(), observe(see):
+        model.eval()(*map(Tensor, batch))
+    assert np.mean(found) == pytest.approx(0.3, abs=0.03)  # in inference, too
 
 
 @pytest.mark.slow

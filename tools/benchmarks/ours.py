@@ -58,9 +58,11 @@ def densities(calls: list[tuple[str, Any, tuple]]) -> dict[str, float]:
 def shift_to_density(model: MISNet, batch: tuple[np.ndarray, ...], target: float) -> float:
     """Add one number to every bias of a BatchNorm so that the mean density at the convolutions is `target`; return it.
 
-    For measuring a network that fires more or less than the one at hand. Found by bisection to 1e-3 of density.
+    For measuring a network that fires more or less than the one at hand. Found by bisection to 1e-3 of density. The
+    running statistics become those of the batch, so that inference has the same spikes as training.
     """
-    biases = [module.bias.data for module in model.modules() if isinstance(module, BatchNorm)]
+    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
+    biases = [norm.bias.data for norm in norms]
     before = [bias.copy() for bias in biases]
     low, high = -4.0, 4.0
     for _ in range(14):
@@ -71,4 +73,10 @@ def shift_to_density(model: MISNet, batch: tuple[np.ndarray, ...], target: float
         if abs(found - target) < 1e-3:
             break
         low, high = (shift, high) if found < target else (low, shift)
+    usual = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 1.0
+    recorded_calls(model, batch)
+    for norm, momentum in zip(norms, usual, strict=True):
+        norm.momentum = momentum
     return shift

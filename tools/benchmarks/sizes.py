@@ -36,7 +36,6 @@ from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import load_split, run_tool
 from snncore.files import replace_file
 from snncore.nearest import one_of
-from snncore.nn import BatchNorm
 
 __all__ = ["AXES", "main", "make_parser", "measure", "row_of"]
 
@@ -73,7 +72,7 @@ def measure(point: dict[str, Any], density: float, steps: int) -> dict[str, Any]
 
     point: as POINT. A figure is the median of `steps` steps, after one that is not counted.
     """
-    from misnet.tools.benchmarks.ours import recorded_calls, shift_to_density  # imports kernels: may compile
+    from misnet.tools.benchmarks.ours import shift_to_density  # imports the kernels, which may have to be compiled
 
     config = MISNetConfig(
         variant="S",
@@ -90,13 +89,6 @@ def measure(point: dict[str, Any], density: float, steps: int) -> dict[str, Any]
     *streams, labels = next(BatchIterator(data, point["batch"]).epoch(0))
     batch = (*(x.repeat(times, axis=2).repeat(times, axis=3) for x in streams), labels)  # [T, N, H, W, C]
     shift_to_density(model, batch, density)
-    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
-    usual = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0  # the running statistics become the batch's: inference has its spikes, too
-    recorded_calls(model, batch)
-    for norm, momentum in zip(norms, usual, strict=True):
-        norm.momentum = momentum
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         files = {
