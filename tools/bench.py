@@ -24,18 +24,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save_file
 from tqdm import tqdm
 
 from misnet.datasets import BatchIterator
-from misnet.interchange.state import state_dict_of
 from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.model import MISNet
 from misnet.models.options import option_of
 from misnet.tools.benchmarks.figures import line_of, ratios, text
 from misnet.tools.benchmarks.kernels import DENSITIES
 from misnet.tools.benchmarks.pictures import plot_density
-from misnet.tools.benchmarks.turns import THREAD_VARIABLES, Worker, WorkerError, take_turns
+from misnet.tools.benchmarks.turns import THREAD_VARIABLES, Worker, WorkerError, take_turns, write_network
 from misnet.tools.naming import Parser
 from misnet.tools.outputs import check_outputs, picture_file
 from misnet.tools.settings import check_settings
@@ -107,17 +105,8 @@ def check_peer(config: MISNetConfig) -> None:
         raise UsageError(f"--peers: the network in PyTorch has the default {other[0]} only")
 
 
-def start_workers(args: argparse.Namespace, model: MISNet, folder: Path) -> list[Worker]:
-    """Start every program that is to be compared."""
-    config = model.config
-    spec = {
-        "network": config.to_dict(),
-        "channels": config.stage_channels,
-        "cells": config.stage_cells,
-        "batch": str(folder / "batch.npz"),
-        "weights": str(folder / "weights.safetensors"),
-        "peer_weights": str(folder / "peer.safetensors"),
-    }
+def start_workers(args: argparse.Namespace, spec: dict[str, Any]) -> list[Worker]:
+    """Start every program that is to be compared; spec: as `write_network` returns it."""
     for mode in ("train", "infer"):  # compile in a process that is not measured: the compiler takes memory, too
         first = Worker("first", spec | {"kind": "ours", "mode": mode, "threads": 1})
         first.step(counted=True)
@@ -150,12 +139,9 @@ def check_same_scores(workers: list[Worker]) -> dict[str, float]:
     return {label: float(abs(x - ours).max() / abs(ours).max()) for label, x in scores.items()}
 
 
-def measure_kernels(args: argparse.Namespace, model: MISNet, folder: Path) -> dict[str, Any]:
-    """Run the kernels one by one in a process of its own and return its figures."""
-    spec = {
-        "network": model.config.to_dict(),
-        "batch": str(folder / "batch.npz"),
-        "weights": str(folder / "weights.safetensors"),
+def measure_kernels(args: argparse.Namespace, spec: dict[str, Any]) -> dict[str, Any]:
+    """Run the kernels one by one in a process of its own and return its figures; spec: of `write_network`."""
+    spec = {name: spec[name] for name in ("network", "batch", "weights")} | {
         "peers": args.peers,
         "threads": args.threads,
         "rounds": args.steps,
@@ -186,17 +172,13 @@ def main() -> int:
         check_peer(model.config)
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        np.savez(folder / "batch.npz", audio=batch[0], video=batch[1], labels=batch[2])
-        save_file({k: np.array(v) for k, v in model.state_dict().items()}, folder / "weights.safetensors")
-        if args.peers:
-            save_file(state_dict_of(model, "misnet"), folder / "peer.safetensors")
+        spec = write_network(Path(name), model, batch, args.peers)
         try:
-            workers = start_workers(args, model, folder)
+            workers = start_workers(args, spec)
             with tqdm(total=len(workers) * (args.steps + 2), unit="step", leave=False, disable=None) as bar:
                 runs = take_turns(workers, args.steps, 2, bar.update)
             report["scores_differ_by"] = check_same_scores(workers)
-            kernels = {} if args.whole_only else measure_kernels(args, model, folder)
+            kernels = {} if args.whole_only else measure_kernels(args, spec)
         except WorkerError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from misnet.tools.comparing import compare, report, write_reports
 from misnet.tools.naming import Parser
-from misnet.tools.outputs import check_output, picture_file
+from misnet.tools.outputs import check_outputs, picture_file
 from misnet.tools.seeds import SEEDS, folders_of
 from misnet.tools.toolkit import run_tool
 from misnet.training.results import read_result
@@ -49,9 +49,7 @@ def expand(place: Path) -> list[Path]:
 def main() -> None:
     """Compare, write and print."""
     args = make_parser().parse_args()
-    for option in ("csv", "json", "picture"):
-        if path := vars(args)[option]:
-            check_output(f"--{option}", path)
+    check_outputs(vars(args))
     found = compare([read_result(folder) for place in args.runs for folder in expand(place)])
     written = write_reports(found, args.csv, args.json, args.picture)
     print(report(found))  # once the files are there, though the reader may have left

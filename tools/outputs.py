@@ -16,7 +16,7 @@ from snncore.files import is_device, replace_file
 
 __all__ = ["check_output", "check_outputs", "picture_file", "write_outputs"]
 
-OUTPUTS = ("json", "html", "latex", "nir_table", "picture")
+OUTPUTS = ("csv", "json", "html", "latex", "nir_table", "picture")
 INPUTS = ("layers", "spikes", "nir", "inputs", "prices")
 
 

@@ -27,7 +27,7 @@ from misnet.tools.benchmarks.scale_text import report
 from misnet.tools.benchmarks.scaling import GBIT, Link, Measured, all_reduce_seconds, link_of, project
 from misnet.tools.naming import Parser
 from misnet.tools.networks import new_config
-from misnet.tools.outputs import check_output, picture_file, write_outputs
+from misnet.tools.outputs import check_outputs, picture_file, write_outputs
 from misnet.tools.settings import gather, model_of
 from misnet.tools.toolkit import UsageError, add_data_options, run_tool
 from misnet.tools.train_ranks import FEW
@@ -132,9 +132,7 @@ def main() -> None:
             raise UsageError(f"--{name.replace('_', '-')}: expected at least {least}, found {value}")
     if not 0 <= args.latency < 1e6:
         raise UsageError(f"--latency: expected microseconds from 0 to a million, found {args.latency:g}")
-    for name in OUTPUTS:
-        if (path := getattr(args, name)) is not None:
-            check_output(f"--{name}", path)
+    check_outputs(vars(args))
     mpiexec = scale_run.find_mpiexec()
     choice = gather(given, switches)
     config, (data,) = new_config(choice.model, choice.switches, choice.given, choice.settings, "train")

@@ -18,20 +18,17 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from safetensors.numpy import save_file
 from tqdm import tqdm
 
 from misnet.datasets import BatchIterator
-from misnet.interchange.state import state_dict_of
 from misnet.models.misnet.config import MISNetConfig
 from misnet.models.misnet.model import MISNet
 from misnet.pictures import format_of
 from misnet.tools.bench import check_peer
 from misnet.tools.benchmarks.size_picture import draw
-from misnet.tools.benchmarks.turns import Worker
+from misnet.tools.benchmarks.turns import Worker, write_network
 from misnet.tools.naming import Parser
-from misnet.tools.outputs import picture_file
+from misnet.tools.outputs import check_outputs, picture_file
 from misnet.tools.settings import check_settings
 from misnet.tools.toolkit import load_split, run_tool
 from snncore.files import replace_file
@@ -90,22 +87,7 @@ def measure(point: dict[str, Any], density: float, steps: int) -> dict[str, Any]
     batch = (*(x.repeat(times, axis=2).repeat(times, axis=3) for x in streams), labels)  # [T, N, H, W, C]
     shift_to_density(model, batch, density)
     with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        files = {
-            "batch": str(folder / "batch.npz"),
-            "weights": str(folder / "ours.safetensors"),
-            "peer_weights": str(folder / "peer.safetensors"),
-        }
-        np.savez(files["batch"], audio=batch[0], video=batch[1], labels=batch[2])
-        save_file({k: np.array(v) for k, v in model.state_dict().items()}, files["weights"])
-        save_file(state_dict_of(model, "misnet"), files["peer_weights"])
-        spec = files | {
-            "network": config.to_dict(),
-            "channels": config.stage_channels,
-            "cells": config.stage_cells,
-            "threads": point["threads"],
-            "mode": "train",
-        }
+        spec = write_network(Path(name), model, batch, peer=True) | {"threads": point["threads"], "mode": "train"}
         compiling = Worker("first", spec | {"kind": "ours"})  # not measured: the compiler takes memory, too
         for mode in MODES:
             compiling.ask(mode)
@@ -150,6 +132,7 @@ def main() -> int:
         parser.error(f"--steps: expected at least 1, found {args.steps}")
     if not 0 < args.density < 1:
         parser.error(f"--density: expected a number between 0 and 1, found {args.density}")
+    check_outputs(vars(args))
     points = []
     for name in names:
         held, values = AXES[name]

@@ -8,7 +8,28 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from safetensors.numpy import save_file
+
+from misnet.interchange.state import state_dict_of
+from misnet.models.misnet.model import MISNet
+
 THREAD_VARIABLES = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
+
+
+def write_network(folder: Path, model: MISNet, batch: tuple[np.ndarray, ...], peer: bool) -> dict[str, Any]:
+    """Write a network and its batch (audio, video, labels) for workers; return the part of their spec that says where.
+
+    peer: also write the weights by the names that the network in PyTorch has.
+    """
+    names = {"batch": "batch.npz", "weights": "weights.safetensors", "peer_weights": "peer.safetensors"}
+    files = {key: str(folder / name) for key, name in names.items()}
+    np.savez(files["batch"], audio=batch[0], video=batch[1], labels=batch[2])
+    save_file({k: np.array(v) for k, v in model.state_dict().items()}, files["weights"])
+    if peer:
+        save_file(state_dict_of(model, "misnet"), files["peer_weights"])
+    config = model.config
+    return files | {"network": config.to_dict(), "channels": config.stage_channels, "cells": config.stage_cells}
 
 
 class WorkerError(RuntimeError):

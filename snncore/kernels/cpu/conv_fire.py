@@ -12,7 +12,7 @@ from numba import prange
 
 from snncore.firing import Firing
 from snncore.kernels.cpu.batch_norm_lif import batch_norm_lif_forward, runs_here
-from snncore.kernels.cpu.compiled import compiled
+from snncore.kernels.cpu.compiled import Kernel, compiled
 from snncore.kernels.cpu.conv import BREAK_EVEN, Pair, conv_forward, worth_listing
 from snncore.kernels.cpu.conv_event import FLOAT, PIXELS, add_events, add_row, list_rows, pack_weights, width_of
 from snncore.kernels.cpu.events import Spikes, look_at
@@ -112,6 +112,26 @@ def norm_rows(width: int, *constants: np.ndarray) -> np.ndarray:
     return rows
 
 
+def spikes_of(
+    kernel: Kernel,
+    spikes: Spikes,
+    packed: Packed,
+    x: np.ndarray,
+    w: np.ndarray,
+    stride: Pair,
+    padding: Pair,
+    norm: tuple[np.ndarray, ...],
+    firing: Firing,
+) -> np.ndarray:
+    """Return what `kernel` (`spike_rows`, or that of `exact_fire`) writes: s [T, N, Ho, Wo, Co] of listed spikes."""
+    width, channels = width_of(w.shape[3]), w.shape[3]
+    pointers, index, roll = list_rows(spikes, w.shape[1], stride, padding, width)
+    rows = norm_rows(width, *norm)
+    s = aligned((*x.shape[:2], *out_size(x, w, stride, padding), rows.shape[1]), np.uint8)
+    kernel(pointers, index, packed.weights, w.shape[1], stride, padding, roll, rows, *constants(firing), s)
+    return s if s.shape[-1] == channels else np.ascontiguousarray(s[..., :channels])
+
+
 def pack(w: np.ndarray, width: int) -> Packed | None:
     """Return w as `pack_weights` does; None if it is not ordinary."""
     return Packed(pack_weights(w, width), np.ones(1, np.float32), 0) if are_finite(w) else None
@@ -130,15 +150,11 @@ def conv_batch_norm_lif_forward(
 ) -> np.ndarray:
     """Spikes [T, N, Ho, Wo, Co] as `reference.conv_batch_norm_lif_forward`; dense input goes kernel by kernel."""
     if fuses(x, w, stride, padding, gamma, beta):
-        spikes, width, channels = seen(x), width_of(w.shape[3]), w.shape[3]
+        spikes, width = seen(x), width_of(w.shape[3])
         lists = worth_listing(spikes, BREAK_EVEN["forward"])
         packed = kept(w, ("floats", width), lambda w: pack(w, width)) if lists else None
         if packed is not None:
-            pointers, index, roll = list_rows(spikes, w.shape[1], stride, padding, width)
-            norm = norm_rows(width, mean, gamma * inv_std, beta)
-            s = aligned((*x.shape[:2], *out_size(x, w, stride, padding), norm.shape[1]), np.uint8)
-            layer = (packed.weights, w.shape[1], stride, padding, roll)
-            spike_rows(pointers, index, *layer, norm, *constants(firing), s)
-            return s if s.shape[-1] == channels else np.ascontiguousarray(s[..., :channels])
+            norm = (mean, gamma * inv_std, beta)
+            return spikes_of(spike_rows, spikes, packed, x, w, stride, padding, norm, firing)
     y = conv_forward(x.reshape(-1, *x.shape[2:]), w, stride, padding)
     return batch_norm_lif_forward(y.reshape(*x.shape[:2], *y.shape[1:]), mean, inv_std, gamma, beta, firing)

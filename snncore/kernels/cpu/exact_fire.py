@@ -11,13 +11,11 @@ from snncore.firing import Firing
 from snncore.kernels.cpu.batch_norm_lif import batch_norm_lif_forward
 from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.conv import Pair, worth_listing
-from snncore.kernels.cpu.conv_event import FLOAT, PIXELS, list_rows, width_of
-from snncore.kernels.cpu.conv_fire import fuses, norm_rows, out_size, seen
+from snncore.kernels.cpu.conv_event import FLOAT, PIXELS, width_of
+from snncore.kernels.cpu.conv_fire import fuses, seen, spikes_of
 from snncore.kernels.cpu.exact import BREAK_EVEN, dense_kernel, exact_conv_forward
 from snncore.kernels.cpu.exact_event import add_events, add_row, fits
 from snncore.kernels.cpu.exact_weights import kept, pack_for_events
-from snncore.kernels.cpu.membrane import constants
-from snncore.kernels.cpu.memory import aligned
 from snncore.kernels.cpu.simd import DOUBLE, INT32
 from snncore.kernels.cpu.simd_fire import make_fire
 
@@ -124,16 +122,11 @@ def exact_conv_batch_norm_lif_forward(
 ) -> np.ndarray:
     """Spikes [T, N, Ho, Wo, Co] as `reference.exact_conv_batch_norm_lif_forward`; dense input kernel by kernel."""
     if fuses(x, w, stride, padding, gamma, beta):
-        spikes = seen(x)
-        width, channels = width_of(w.shape[3]), w.shape[3]
+        spikes, width = seen(x), width_of(w.shape[3])
         if worth_listing(spikes, BREAK_EVEN[dense_kernel(spikes.largest, w, stride)]):
             packed = kept(w, ("events", width), lambda w: pack_for_events(w, width))
             if packed is not None and fits(spikes, packed):
-                pointers, index, roll = list_rows(spikes, w.shape[1], stride, padding, width)
-                norm = norm_rows(width, mean, gamma * inv_std, beta, packed.scale)
-                s = aligned((*x.shape[:2], *out_size(x, w, stride, padding), norm.shape[1]), np.uint8)
-                layer = (packed.weights, w.shape[1], stride, padding, roll)
-                exact_spike_rows(pointers, index, *layer, norm, *constants(firing), s)
-                return s if s.shape[-1] == channels else np.ascontiguousarray(s[..., :channels])
+                norm = (mean, gamma * inv_std, beta, packed.scale)
+                return spikes_of(exact_spike_rows, spikes, packed, x, w, stride, padding, norm, firing)
     y = exact_conv_forward(x.reshape(-1, *x.shape[2:]), w, stride, padding)
     return batch_norm_lif_forward(y.reshape(*x.shape[:2], *y.shape[1:]), mean, inv_std, gamma, beta, firing)

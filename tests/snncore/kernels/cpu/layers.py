@@ -1,7 +1,19 @@
-"""Convolution layers and spikes for property tests: any size, stride, padding, number of channels and density."""
+"""Convolution layers and spikes for property tests: any size, stride, padding, channels, density and threads."""
 
+import numba
 import numpy as np
 from hypothesis import strategies as st
+
+THREADS = st.integers(1, min(2, numba.config.NUMBA_NUM_THREADS))
+
+
+def on_threads(count, function, *arguments):
+    before = numba.get_num_threads()
+    numba.set_num_threads(count)
+    try:
+        return function(*arguments)
+    finally:
+        numba.set_num_threads(before)
 
 
 @st.composite

@@ -2,7 +2,6 @@
 
 from unittest import mock
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given
@@ -12,20 +11,10 @@ from snncore.firing import Firing
 from snncore.kernels import cpu, reference
 from snncore.kernels.choice import use_kernels
 from snncore.kernels.cpu import conv_fire, exact_fire
-from tests.snncore.kernels.cpu.layers import draw_spikes, layers
+from tests.snncore.kernels.cpu.layers import THREADS, draw_spikes, layers, on_threads
 
-THREADS = st.integers(1, min(2, numba.config.NUMBA_NUM_THREADS))
 FIRING = st.builds(Firing, st.sampled_from([0.0, 0.3, 0.5, 1.0]), st.sampled_from([0.5, 1.0]),
                    st.sampled_from([None, 0.0, -0.25]))  # fmt: skip
-
-
-def on_threads(count, function, *arguments):
-    before = numba.get_num_threads()
-    numba.set_num_threads(count)
-    try:
-        return function(*arguments)
-    finally:
-        numba.set_num_threads(before)
 
 
 def norm(rng, channels, terms):

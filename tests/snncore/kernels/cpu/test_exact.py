@@ -2,7 +2,6 @@
 
 from unittest import mock
 
-import numba
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,21 +10,11 @@ from hypothesis import strategies as st
 from snncore.kernels import cpu, reference
 from snncore.kernels.choice import use_kernels
 from snncore.kernels.cpu import exact_dense, exact_digits, exact_event, exact_winograd
-from tests.snncore.kernels.cpu.layers import draw_spikes, layers
+from tests.snncore.kernels.cpu.layers import THREADS, draw_spikes, layers, on_threads
 
 CHOICES = st.sampled_from(["event", "dense", "auto"])
-THREADS = st.integers(1, min(2, numba.config.NUMBA_NUM_THREADS))
 LARGEST = st.sampled_from([1, 2, 3, 16, 255])
 ONE = (1, 1)
-
-
-def on_threads(count, function, *arguments):
-    before = numba.get_num_threads()
-    numba.set_num_threads(count)
-    try:
-        return function(*arguments)
-    finally:
-        numba.set_num_threads(before)
 
 
 @given(layers(), LARGEST, CHOICES, THREADS, st.booleans(), st.integers(-130, 90))
