@@ -30,6 +30,8 @@ FILES = tuple(sorted(path.stem for path in FOLDER.glob("*.cu")))
 OPTIONS = ("--std=c++17", "--fmad=false")
 """Of the compiler. Without fused multiply-add every expression rounds as NumPy's does, so that spikes are the same."""
 
+TENSOR = '#include "tensor.cuh"\n'
+
 THREADS = 256  # of a block, where a kernel does not ask for another number
 LANES, ROWS = 32, 8  # as in common.cuh
 MOST_LANES = 64  # of a block, where the others lie along something else
@@ -41,8 +43,12 @@ SPECIALISED = True  # neurons are compiled for the T and the surrogate that they
 
 def source(file: str, defines: str = "") -> str:
     """Return the CUDA C of a .cu file, with what all of them share in front, and the definitions before that."""
-    shared = (FOLDER / "common.cuh").read_text()
-    return f'{defines}{shared}#line 1 "{file}.cu"\n' + (FOLDER / f"{file}.cu").read_text()
+    shared, text = (FOLDER / "common.cuh").read_text(), (FOLDER / f"{file}.cu").read_text()
+    if TENSOR in text:  # what only some files need; no compiler is asked to look for files
+        before, after = text.split(TENSOR)
+        next_line = before.count("\n") + 2
+        text = f'{before}{(FOLDER / "tensor.cuh").read_text()}#line {next_line} "{file}.cu"\n{after}'
+    return f'{defines}{shared}#line 1 "{file}.cu"\n{text}'
 
 
 def defines_for(timesteps: int, surrogate: int | None = None) -> str:
