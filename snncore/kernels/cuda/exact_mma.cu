@@ -49,16 +49,6 @@ __device__ __forceinline__ float float32_sum(const unsigned char* __restrict__ x
     return sum;
 }
 
-// 16 channels of a row into shared memory byte by byte, zeros from channel `left` on.
-__device__ __forceinline__ void copy_bytes(void* to, const unsigned char* from, const int left)
-{
-    unsigned words[4] = {0, 0, 0, 0};
-#pragma unroll
-    for (int k = 0; k < 16; ++k)
-        if (k < left) words[k >> 2] |= (unsigned)from[k] << 8 * (k & 3);
-    *(uint4*)to = {words[0], words[1], words[2], words[3]};
-}
-
 // WHOLE: Ci is a multiple of 16, and so is where x begins. memory: shared, of STAGES stages.
 template <bool WHOLE>
 __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, const signed char* __restrict__ digits,

@@ -1,6 +1,7 @@
 """Loading the .cu files beside this one, and launching their kernels."""
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,7 +31,7 @@ FILES = tuple(sorted(path.stem for path in FOLDER.glob("*.cu")))
 OPTIONS = ("--std=c++17", "--fmad=false")
 """Of the compiler. Without fused multiply-add every expression rounds as NumPy's does, so that spikes are the same."""
 
-TENSOR = '#include "tensor.cuh"\n'
+INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.M)  # what a .cu file asks for, once
 
 THREADS = 256  # of a block, where a kernel does not ask for another number
 LANES, ROWS = 32, 8  # as in common.cuh
@@ -42,12 +43,15 @@ SPECIALISED = True  # neurons are compiled for the T and the surrogate that they
 
 
 def source(file: str, defines: str = "") -> str:
-    """Return the CUDA C of a .cu file, with what all of them share in front, and the definitions before that."""
+    """Return the CUDA C of a .cu file, with what all of them share in front, and the definitions before that.
+
+    What it includes is put in its place, for CuPy hands the compiler one text.
+    """
     shared, text = (FOLDER / "common.cuh").read_text(), (FOLDER / f"{file}.cu").read_text()
-    if TENSOR in text:  # what only some files need; no compiler is asked to look for files
-        before, after = text.split(TENSOR)
-        next_line = before.count("\n") + 2
-        text = f'{before}{(FOLDER / "tensor.cuh").read_text()}#line {next_line} "{file}.cu"\n{after}'
+    for found in INCLUDE.finditer(text):
+        line = text.count("\n", 0, found.end()) + 1
+        within = f'#line 1 "{found[1]}"\n{(FOLDER / found[1]).read_text()}#line {line} "{file}.cu"\n'
+        text = text.replace(found[0], within)
     return f'{defines}{shared}#line 1 "{file}.cu"\n{text}'
 
 

@@ -1,4 +1,6 @@
-// Copies to shared memory that go on by themselves, and products of tensor cores, in PTX.
+// What the kernels on integer tensor cores write in PTX, one function an instruction. A file has it by including it:
+// module.py puts it in.
+
 #ifdef __CUDACC__  // on the CPU, these are in tests/support/shim/cuda.h
 typedef unsigned Shared;  // an address in shared memory
 __device__ __forceinline__ Shared shared_address(const void* p) { return (Shared)__cvta_generic_to_shared(p); }
@@ -40,6 +42,14 @@ __device__ __forceinline__ void load_matrices(unsigned (&r)[4], const Shared row
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(row) : "memory");
 }
 
+// The same with rows and columns exchanged, two bytes at a time: lane l has the two bytes 2 (l / 4) .. of rows
+// 2 (l % 4) and 2 (l % 4) + 1 of each.
+__device__ __forceinline__ void load_matrices_turned(unsigned (&r)[4], const Shared row)
+{
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(row) : "memory");
+}
+
 // d [16, 8] += a [16, 32], unsigned bytes, times b [32, 8], signed bytes; in fragments as PTX has them for m16n8k32.
 __device__ __forceinline__ void multiply_bytes(int (&d)[4], const unsigned (&a)[4], const unsigned b0,
                                                const unsigned b1)
@@ -59,42 +69,14 @@ __device__ __forceinline__ void multiply_bytes(int (&d)[4], const unsigned (&a)[
     }
 #endif
 }
+#endif
 
-// A float32 to the nearest number of 10 bits of mantissa, halves away from zero. Above (2 - 2^-11) 2^127 that is
-// infinite; what is not finite stays so.
-__device__ __forceinline__ unsigned round_tf32(const float v)
+// 16 channels of a row into shared memory byte by byte, zeros from channel `left` on.
+__device__ __forceinline__ void copy_bytes(void* to, const unsigned char* from, const int left)
 {
-    unsigned r = 0;
-#if __CUDA_ARCH__ >= 800
-    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(v));
-#endif
-    return r;
+    unsigned words[4] = {0, 0, 0, 0};
+#pragma unroll
+    for (int k = 0; k < 16; ++k)
+        if (k < left) words[k >> 2] |= (unsigned)from[k] << 8 * (k & 3);
+    *(uint4*)to = {words[0], words[1], words[2], words[3]};
 }
-
-// d [16, 8] = a [16, 8] times b [8, 8], of numbers in TF32; in fragments as PTX has them for m16n8k8. In which order
-// eight products are added, and how that rounds, is not said. Turing cannot.
-__device__ __forceinline__ void multiply_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned b0,
-                                              const unsigned b1)
-{
-#if __CUDA_ARCH__ >= 800
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%10, %10, %10, %10};"
-        : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
-#else
-    asm volatile("trap;");
-#endif
-}
-
-// The same, added to d.
-__device__ __forceinline__ void multiply_add_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned b0,
-                                                  const unsigned b1)
-{
-#if __CUDA_ARCH__ >= 800
-    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
-        "{%0, %1, %2, %3};"
-        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-#endif
-}
-#endif

@@ -23,6 +23,46 @@
 
 #include "tensor.cuh"
 
+#ifdef __CUDACC__  // on the CPU, these are in tests/support/shim/cuda.h
+// A float32 to the nearest number of 10 bits of mantissa, halves away from zero. Above (2 - 2^-11) 2^127 that is
+// infinite; what is not finite stays so.
+__device__ __forceinline__ unsigned round_tf32(const float v)
+{
+    unsigned r = 0;
+#if __CUDA_ARCH__ >= 800
+    asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(r) : "f"(v));
+#endif
+    return r;
+}
+
+// d [16, 8] = a [16, 8] times b [8, 8], of numbers in TF32; in fragments as PTX has them for m16n8k8. In which order
+// eight products are added, and how that rounds, is not said. Turing cannot.
+__device__ __forceinline__ void multiply_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned b0,
+                                              const unsigned b1)
+{
+#if __CUDA_ARCH__ >= 800
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%10, %10, %10, %10};"
+        : "=f"(d[0]), "=f"(d[1]), "=f"(d[2]), "=f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1), "f"(0.0f));
+#else
+    asm volatile("trap;");
+#endif
+}
+
+// The same, added to d.
+__device__ __forceinline__ void multiply_add_tf32(float (&d)[4], const unsigned (&a)[4], const unsigned b0,
+                                                  const unsigned b1)
+{
+#if __CUDA_ARCH__ >= 800
+    asm("mma.sync.aligned.m16n8k8.row.col.f32.tf32.tf32.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+#endif
+}
+#endif
+
 struct Layer {  // gx [M, H, W, Ci] from gy [M, Ho, Wo, Co], whose windows are [kh, kw]
     int H, W, Ci, Ho, Wo, Co, kh, kw, sy, sx, ph, pw;
 };

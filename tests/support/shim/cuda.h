@@ -1,5 +1,5 @@
 // The names of CUDA C, for kernels that g++ compiles and scheduler.h runs. Not covered: half precision, cooperative
-// groups, waiting between blocks, textures, <<<>>>. Of tensor cores: products of bytes and of TF32, as in tensor.cuh.
+// groups, waiting between blocks, textures, <<<>>>. Of tensor cores: products of bytes, by the names of tensor.cuh.
 #pragma once
 #include <cmath>
 #include <type_traits>
@@ -135,6 +135,7 @@ inline void multiply_bytes(int (&d)[4], const unsigned (&a)[4], unsigned b0, uns
     shim::warp_product(part, line);
 }
 
+// What tf32.cu writes in PTX.
 inline unsigned round_tf32(float v) {  // as `cvt.rna.tf32.f32` is compiled for sm_80 and later
     unsigned u;
     std::memcpy(&u, &v, sizeof u);
