@@ -51,7 +51,7 @@ def session(tmp_path):
 
 @needs_bash
 def test_no_step_ends_the_session_and_the_summary_says_how_each_ended(session):
-    status, screen, report = session("AB", BUDGET="6")
+    status, screen, report = session("AB", BUDGET="7")
     assert status == 1
     summary = report[report.index("== summary") :]
     assert "FAILED (1)  kernels on the card" in summary
