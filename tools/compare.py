@@ -32,9 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, or folder of several seeds")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table, a row for each line")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure, those of each run too")
-    parser.add_argument(
-        "--picture", type=picture_file, metavar="FILE", help=f"draw the curves of all runs: {ENDINGS}"
-    )
+    parser.add_argument("--picture", type=picture_file, metavar="FILE", help=f"draw the curves of all runs: {ENDINGS}")
     return parser
 
 
