@@ -30,7 +30,7 @@ from misnet.training.step import evaluate
 from snncore.backend import Array, asnumpy
 from snncore.checkpoint import CheckpointError, load_checkpoint
 from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, load_prices
-from snncore.files import json_bytes, sha256_of
+from snncore.files import json_bytes, read_file, sha256_of
 
 __all__ = ["AUDIT", "EVALUATION", "read_run"]
 
@@ -150,7 +150,7 @@ def _position(run: RunReport, checkpoint: str, weights: Path) -> tuple[Row | Non
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_file(path).decode())
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
