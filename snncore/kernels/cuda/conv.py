@@ -7,6 +7,7 @@ docs/gpu_tables.md says below which density events should pay.
 
 from snncore.backend import Array
 from snncore.kernels.choice import kernel_choice
+from snncore.kernels.cuda import exact_gradient
 from snncore.kernels.cuda.columns import dense_backward_weight, dense_forward
 from snncore.kernels.cuda.events import events_backward_weight, events_forward, takes
 
@@ -25,6 +26,8 @@ def conv_backward_weight(
     padding: tuple[int, int],
     out: Array | None = None,
 ) -> Array:
-    """As `reference.conv_backward_weight`; written to out, if there is one."""
+    """As `reference.conv_backward_weight`; written to out, if there is one. Of spikes on tensor cores, if they can."""
+    if exact_gradient.takes(x, gy):
+        return exact_gradient.exact_backward_weight(x, gy, kernel, stride, padding, out)
     run = events_backward_weight if kernel_choice() == "event" and takes(x, gy) else dense_backward_weight
     return run(x, gy, kernel, stride, padding, out)

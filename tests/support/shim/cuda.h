@@ -130,6 +130,16 @@ inline void load_matrices(unsigned (&r)[4], Shared row, int line = __builtin_LIN
     for (const uint64_t at : shim::S.lane->seen) shim::whole(at != 0, line);
     for (int j = 0; j < 4; ++j) r[j] = *((const unsigned*)shim::S.lane->seen[8 * j + l / 4] + l % 4);
 }
+inline void load_matrices_turned(unsigned (&r)[4], Shared row, int line = __builtin_LINE()) {  // by pairs of bytes
+    shim::aligned(row, line);
+    shim::warp_exchange(0xffffffffu, (uint64_t)row, line);
+    const int l = shim::me();
+    for (const uint64_t at : shim::S.lane->seen) shim::whole(at != 0, line);
+    for (int j = 0; j < 4; ++j) {
+        const uint64_t* const rows = &shim::S.lane->seen[8 * j + 2 * (l % 4)];
+        r[j] = *((const unsigned short*)rows[0] + l / 4) | (unsigned)*((const unsigned short*)rows[1] + l / 4) << 16;
+    }
+}
 inline void multiply_bytes(int (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, int line = __builtin_LINE()) {
     shim::Product part{d, {a[0], a[1], a[2], a[3]}, {b0, b1}};
     shim::warp_product(part, line);
