@@ -1,11 +1,9 @@
 """The input gradient of convolutions in both ways that a card has, in turns: layer by layer, and in whole steps."""
 
 import gc
-import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -20,27 +18,14 @@ from misnet.training.step import Totals, train_step
 from snncore import to_device
 from snncore.backend import Array, asnumpy, cupy_module
 from snncore.kernels import cuda, reference
+from snncore.kernels.choice import input_gradient
 from snncore.kernels.cuda import gemm
 from snncore.optim import OPTIMIZERS
 
-WAYS = {"cuBLAS": "float32", "tf32x3": "tf32x3"}  # a column, and what SNNCORE_INPUT_GRADIENT says for it
+WAYS = {"cuBLAS": "float32", "tf32x3": "tf32x3"}  # a column, and its choice of INPUT_GRADIENTS
 ROUNDS = 3  # in which the ways take turns
 WARM_UP = 4  # steps that are not timed: two, the one that is recorded, and one more
 SAME = ((1, 1), (1, 1))  # stride and padding
-
-
-@contextmanager
-def gradients_by(choice: str) -> Iterator[None]:
-    """Let SNNCORE_INPUT_GRADIENT be that inside the block."""
-    before = os.environ.get("SNNCORE_INPUT_GRADIENT")
-    os.environ["SNNCORE_INPUT_GRADIENT"] = choice
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["SNNCORE_INPUT_GRADIENT"]
-        else:
-            os.environ["SNNCORE_INPUT_GRADIENT"] = before
 
 
 def layers_of(config: MISNetConfig, samples: int) -> dict[Layer, int]:
@@ -75,7 +60,7 @@ def layer_line(clock: Clock, layer: Layer, times: int, device: str) -> str:
     off = {}
     for _ in range(ROUNDS):
         for name, choice in WAYS.items():
-            with gradients_by(choice):
+            with input_gradient(choice):
                 runs = [_gradient(x, weights, shape) for x in turns]
                 spans[name].append(clock.seconds(runs))
                 if name not in off:
@@ -136,7 +121,7 @@ def step_line(config: MISNetConfig, samples: int, device: str, repeats: int, gra
     losses = {}
     for k in range(WARM_UP + repeats):
         for name, choice in WAYS.items():
-            with gradients_by(choice):
+            with input_gradient(choice):
                 start = time.perf_counter()
                 losses[name] = steps[name](k)
                 spans[name].append(time.perf_counter() - start)

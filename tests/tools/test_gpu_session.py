@@ -214,17 +214,6 @@ def test_the_layers_with_an_input_gradient_are_those_of_the_network():
     }
 
 
-def test_the_choice_of_the_gradient_is_put_back(monkeypatch):
-    from misnet.tools.gpu_gradients import gradients_by
-
-    monkeypatch.delenv("SNNCORE_INPUT_GRADIENT", raising=False)
-    with gradients_by("float32"):
-        with gradients_by("tf32x3"):
-            assert os.environ["SNNCORE_INPUT_GRADIENT"] == "tf32x3"
-        assert os.environ["SNNCORE_INPUT_GRADIENT"] == "float32"
-    assert "SNNCORE_INPUT_GRADIENT" not in os.environ
-
-
 @needs_compiler
 @pytest.mark.slow
 def test_evaluation_is_timed_launched_and_as_a_graph():
