@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["changed", "context", "current_path", "exchange"]
+__all__ = ["changed", "context", "current_path", "enter", "exchange"]
 
 
 class Process:
@@ -71,6 +71,7 @@ class Context(threading.local):
 
     def __init__(self) -> None:
         self.observers: list[Callable] = []
+        self.currents = 0  # how many of them read what lies between a layer and its neuron
         self.scope: list[Any] = []  # the modules whose forward is running, outermost first
         self.paths: dict[int, str] | None = None  # of the modules below the outermost one, by id, if asked for
         self.draws: dict[tuple[object, ...], int] = {}  # how often each module has drawn random numbers in this step
@@ -97,6 +98,14 @@ def exchange(values: dict[str, Any]) -> dict[str, Any]:
     before = {name: fields[name] if name in fields else getattr(Context, name) for name in values}
     fields.update(values)
     return before
+
+
+def enter(module: Any) -> None:
+    """Put a module, whose forward begins, on `context.scope`."""
+    if not context.scope:
+        context.forwards += 1
+        context.paths = None  # the tree may have changed since the last call
+    context.scope.append(module)
 
 
 def current_path() -> str:

@@ -23,7 +23,7 @@ from misnet.models.config import ModelConfig
 from misnet.paper.estimate import EVALUATION, SAMPLES, Cost, cost_of, seconds_an_operation
 from misnet.paper.grid import QUICK_SETTINGS, SCALES, SMALL_SCALE, TITLES, Cell, Run, cells, config_of, plan, problem
 from misnet.paper.jobs import Job, JobError, Outcome, finished_jobs, run_jobs
-from misnet.paper.pages import Line, Page, as_values, to_html, to_markdown
+from misnet.paper.pages import Line, Page, as_values, later_lines, to_html, to_markdown
 from misnet.paper.paired import base_of
 from misnet.tools.loudness import add_loudness_options, is_verbose, say
 from misnet.tools.naming import Parser, called
@@ -274,6 +274,7 @@ def run_shared(comm: Comm) -> int:
         return _draw(args, first, [of_cell.cell.row for of_cell in found], f"{args.name}-{args.scale}")
     comparable = args.scale == "full" and args.dataset is None
     lines = collect(found, {outcome.job.name: outcome for outcome in came})
+    lines += () if args.only else later_lines(args.name)
     page = Page(TITLES[args.name], first_line(args), _command(), lines, comparable)
     place, written = args.output_dir / f"{args.name}-{args.scale}", []
     place.parent.mkdir(parents=True, exist_ok=True)  # with --page-only nothing has been run there

@@ -12,6 +12,9 @@ from snncore.nearest import nearest_words, one_of
 
 __all__ = ["ConfigError", "Data", "ModelConfig", "Shape", "shape_of", "switch"]
 
+LARGEST = 2.0**127
+"""The largest switch: weights, thresholds and scales are numbers of single precision."""
+
 Shape = tuple[int, ...]
 """Shape of one sample of a stream, T first: [T, H, W, C] for images and spectrograms."""
 
@@ -167,6 +170,10 @@ class ModelConfig:
         if not good:
             raise ConfigError(f"{name}: a value of the wrong type: expected {expected}, found {value!r}")
         self.require(name, not isinstance(value, float) or math.isfinite(value), "a finite number")
+        fits = not isinstance(value, float) or abs(value) <= LARGEST
+        self.require(
+            name, fits, f"a number of at most {LARGEST:.1e} either way, as single precision holds no larger one"
+        )
 
 
 @functools.cache

@@ -12,6 +12,7 @@ from typing import Any
 from misnet.models.contract import Model
 from misnet.training.plots import plot_curves
 from misnet.training.weights import WEIGHTS, add_weights, sizes_of
+from snncore.files import refuse_pipe
 
 __all__ = ["EVALUATED", "Journal", "duration"]
 
@@ -106,6 +107,8 @@ class Journal:
     def _write(self, line: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         try:
+            if (self.folder / "run.log").exists():
+                refuse_pipe(self.folder / "run.log")
             with open(self.folder / "run.log", "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write("".join(f"{stamp} {part}\n" for part in line.splitlines()))
         except OSError as error:

@@ -1,9 +1,10 @@
 """Which kernels run, and in which arithmetic: chosen in this thread, else by environment variables, read per call.
 
-| in a thread    | environment variable |
-| -------------- | -------------------- |
-| `use_kernels`  | SNNCORE_KERNELS      |
-| `arithmetic`   | SNNCORE_ARITHMETIC   |
+| in a thread    | environment variable   |
+| -------------- | ---------------------- |
+| `use_kernels`  | SNNCORE_KERNELS        |
+| `arithmetic`   | SNNCORE_ARITHMETIC     |
+|                | SNNCORE_INPUT_GRADIENT |
 """
 
 import os
@@ -17,8 +18,10 @@ from snncore.nearest import one_of
 __all__ = [
     "ARITHMETICS",
     "CHOICES",
+    "INPUT_GRADIENTS",
     "arithmetic",
     "arithmetic_choice",
+    "input_gradient_choice",
     "kernel_choice",
     "runs_compiled",
     "use_kernels",
@@ -26,6 +29,7 @@ __all__ = [
 
 CHOICES = ("auto", "reference", "dense", "event")
 ARITHMETICS = ("float32", "exact")
+INPUT_GRADIENTS = ("auto", "tf32x3", "float32")
 _said = False
 
 
@@ -59,6 +63,16 @@ def arithmetic(choice: str | None) -> AbstractContextManager[None]:
     Raises BackendError for a value that is not known.
     """
     return changed("arithmetic", None if choice is None else _known("arithmetic", choice, ARITHMETICS))
+
+
+def input_gradient_choice() -> str:
+    """Return how a GPU takes the gradient of a convolution's input, one of INPUT_GRADIENTS: `auto` if nothing is said.
+
+    `tf32x3`: on tensor cores, each float32 as the sum of two numbers in TF32 (`kernels.cuda.tf32`), on cards that can.
+    `float32`: columns and a product by cuBLAS. `auto`: the first on cards where it should take less time.
+    Raises BackendError for a value that is not known.
+    """
+    return _known("SNNCORE_INPUT_GRADIENT", os.environ.get("SNNCORE_INPUT_GRADIENT", "auto"), INPUT_GRADIENTS)
 
 
 def runs_compiled() -> bool:

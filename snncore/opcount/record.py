@@ -218,5 +218,5 @@ def count_ops(
         if value is not None and (not isinstance(value, int) or value < 0):
             raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")
     ops = Ops(samples, timesteps, details)
-    with observe(_Recorder(ops, backward, fixed)):
+    with observe(_Recorder(ops, backward, fixed), currents=False):
         yield ops

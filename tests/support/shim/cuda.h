@@ -145,6 +145,23 @@ inline void multiply_bytes(int (&d)[4], const unsigned (&a)[4], unsigned b0, uns
     shim::warp_product(part, line);
 }
 
+// What tf32.cu writes in PTX.
+inline unsigned round_tf32(float v) {  // as `cvt.rna.tf32.f32` is compiled for sm_80 and later
+    unsigned u;
+    std::memcpy(&u, &v, sizeof u);
+    return (std::fabs(v) < INFINITY ? u + 0x1000u : u) & 0xffffe000u;
+}
+inline void multiply_add_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
+                              int line = __builtin_LINE()) {
+    shim::Product part{nullptr, {a[0], a[1], a[2], a[3]}, {b0, b1}, d};
+    shim::warp_product(part, line);
+}
+inline void multiply_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
+                          int line = __builtin_LINE()) {
+    d[0] = d[1] = d[2] = d[3] = 0.0f;
+    multiply_add_tf32(d, a, b0, b1, line);
+}
+
 template <class T> using Same = std::type_identity_t<T>;
 template <class T> T atomicAdd(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = o + v; return o; }
 template <class T> T atomicMin(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = v < o ? v : o; return o; }
