@@ -39,6 +39,8 @@ class Context(threading.local):
     """The kernels that count arrays of a type, while operations are asked for their costs: looked up once."""
     unchanging: dict[Any, Any] | None = None
     """What was found in weights, by weights, while operations are asked for their costs, if no weight changes."""
+    looking: Callable[..., Any] | None = None
+    """Takes the counting of events in arrays, while a cost is asked for (`snncore.opcount.cost.look`)."""
     trusted = False
     """True while an operation of the engine states its cost, whose counts come from kernels that count upwards."""
     origin: Any = None
