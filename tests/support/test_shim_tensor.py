@@ -154,7 +154,7 @@ def gradient(text, order=0, race=False):
     kernel = load(text, race)["tf32_gradient_pieces"]
     kernel.order = order
     sizes = map(np.int32, (5, 5, 40, 5, 5, 24, 3, 3, 1, 1, 1, 1))
-    kernel.launch((1, 1, 1), (128,), (gy, parts, gx, np.int64(1), *sizes))
+    kernel.launch((1, 1, 1), (128,), (gy, parts, gx, np.int32(1), *sizes))
     return gx, input_gradient(gy, w, gx.shape, (1, 1), (1, 1))
 
 

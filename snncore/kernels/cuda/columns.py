@@ -107,7 +107,7 @@ def conv_backward_input(
     """
     if not ready(gy, w):
         return reference.conv_backward_input(gy, w, shape, stride, padding)
-    if tf32.takes(gy, w):
+    if tf32.takes(gy, w, shape):
         return tf32.conv_backward_input(gy, w, shape, stride, padding)
     (kh, kw, ci, co), (ph, pw) = w.shape, padding
     if stride == (1, 1) and ph < kh and pw < kw:

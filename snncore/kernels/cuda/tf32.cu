@@ -8,9 +8,9 @@
 // With a stride, pixels are taken by what is left of (y + ph) / sy and (x + pw) / sx: those of a block then have the
 // same taps, and none is multiplied with zeros.
 // A warp has 32 pixels x 64 channels: 64 sums a thread.
-// Instructions of a warp and step, counted in the machine code for sm_90: 96 products, 128 additions of their sums,
-// 112 to split the gradient, some 100 of all else.
-// Registers a thread, and occupancy, on an H100: tf32_gradient_floats 166 (19 %), tf32_gradient_pieces 166 (19 %),
+// Instructions of a warp and eight channels, counted in the machine code for sm_90: 48 products, 64 additions of their
+// sums, 56 to split the gradient, 10 loads from shared memory, some 45 of all else.
+// Registers a thread, and occupancy, on an H100: tf32_gradient_floats 168 (19 %), tf32_gradient_pieces 168 (19 %),
 // tf32_split_weights 32 (100 %).
 
 #define PIXELS 128
@@ -20,6 +20,7 @@
 #define STAGES 3
 #define STAGE ((PIXELS + 2 * INS) * ROW)  // rows of pixels, then of channels: high parts, low parts
 #define THREADS 128
+#define NOWHERE 0x7fff  // a row that no image has
 
 #include "tensor.cuh"
 
@@ -113,30 +114,29 @@ __device__ __forceinline__ void copy_floats(void* to, const float* from, const i
 // WHOLE: Co is a multiple of 4, and gy begins at one of 16 bytes. memory: shared, of STAGES stages.
 template <bool WHOLE>
 __device__ __forceinline__ void gradient(const float* __restrict__ gy, const float* __restrict__ parts,
-                                         float* __restrict__ gx, const long long images, const Layer& z,
+                                         float* __restrict__ gx, const int images, const Layer& z,
                                          unsigned char* const memory)
 {
     // the pixels of this block are (ay + sy * i, ax + sx * j): tap (ry + sy * s, rx + sx * t) of them lies in the
     // windows at (dy + i - s, dx + j - t), and no other tap in any
     const int ay = blockIdx.z / z.sx, ax = blockIdx.z % z.sx;
     const int rows = (z.H - ay + z.sy - 1) / z.sy, columns = (z.W - ax + z.sx - 1) / z.sx;
-    const long long pixels = ay < z.H && ax < z.W ? images * rows * columns : 0;
-    const long long first = (long long)blockIdx.x * PIXELS;
+    const int pixels = ay < z.H && ax < z.W ? images * rows * columns : 0, first = blockIdx.x * PIXELS;
     if (first >= pixels) return;
     const int dy = (ay + z.ph) / z.sy, ry = ay + z.ph - dy * z.sy, dx = (ax + z.pw) / z.sx, rx = ax + z.pw - dx * z.sx;
     const int taps_y = (z.kh - ry + z.sy - 1) / z.sy, taps_x = (z.kw - rx + z.sx - 1) / z.sx;
     const int steps = ry < z.kh && rx < z.kw ? taps_y * taps_x * ((z.Co + DEEP - 1) / DEEP) : 0;
     const int t = threadIdx.x, lane = t & 31, pixel_of_warp = t & ~31, first_in = blockIdx.y * INS;
     const int row = t >> 2, chunk = t & 3;  // what this thread copies: 16 bytes of rows row + 32 i of a stage
-    const float* image[4];
-    int x0[4], y0[4];
+    int window[4], place0[4];  // the window that step 0 reads, of all images; its y and x, in 16 bits each
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-        const long long p = first + row + 32 * i, q = p < pixels ? p : 0;
-        image[i] = gy + q / columns / rows * z.Ho * z.Wo * z.Co + 4 * chunk;
-        x0[i] = dx + (int)(q % columns);
-        y0[i] = p < pixels ? dy + (int)(q / columns % rows) : -(1 << 30);
+        const int p = first + row + 32 * i, q = p < pixels ? p : 0;
+        const int y = dy + q / columns % rows, x = dx + q % columns;
+        window[i] = (q / columns / rows * z.Ho + y) * z.Wo + x;
+        place0[i] = (p < pixels ? y : NOWHERE) << 16 | x;
     }
+    gy += 4 * chunk;
     const int tile = 2 * INS * DEEP;  // floats of the weights of a step
     const float* const mine = parts + (long long)blockIdx.y * tile + row * DEEP + 4 * chunk;
     int s = 0, r = 0, c0 = 0;  // of the step that is copied next
@@ -144,9 +144,9 @@ __device__ __forceinline__ void gradient(const float* __restrict__ gy, const flo
     auto copy = [&](const int stage) {
 #pragma unroll
         for (int i = 0; i < 4; ++i) {
-            const int oy = y0[i] - s, ox = x0[i] - r, left = z.Co - c0 - 4 * chunk;
+            const int oy = (place0[i] >> 16) - s, ox = (place0[i] & 0xffff) - r, left = z.Co - c0 - 4 * chunk;
             const bool inside = (unsigned)oy < (unsigned)z.Ho && (unsigned)ox < (unsigned)z.Wo && left > 0;
-            const float* const at = image[i] + (inside ? ((long long)oy * z.Wo + ox) * z.Co + c0 : -4 * chunk);
+            const float* const at = gy + (inside ? (long long)(window[i] - s * z.Wo - r) * z.Co + c0 : -4 * chunk);
             const int to = stage + place(row, chunk) + 32 * ROW * i;
             if (WHOLE) copy16(base + to, at, inside);
             else copy_floats(memory + to, at, inside ? left : 0);
@@ -171,18 +171,17 @@ __device__ __forceinline__ void gradient(const float* __restrict__ gy, const flo
         if (k < steps) copy(k * STAGE);
         commit_copies();
     }
-    int now = 0, next = (STAGES - 1) * STAGE;  // where this step lies, and where the one goes that is copied meanwhile
+    int now = 0;  // where this step lies
 #pragma unroll 1
-    for (int step = 0; step < steps; ++step) {
+    for (int still = steps; still > 0; --still) {  // steps to go
         wait_copies<STAGES - 2>();
         __syncthreads();  // the copies of all threads are there, and nobody reads the stage before this one any more
-        if (step + STAGES - 1 < steps) copy(next);
+        if (still >= STAGES) copy(now == 0 ? (STAGES - 1) * STAGE : now - STAGE);  // the stage before it
         commit_copies();
         const Shared stage = base + now;
         now = now == (STAGES - 1) * STAGE ? 0 : now + STAGE;
-        next = next == (STAGES - 1) * STAGE ? 0 : next + STAGE;
         if (!works) continue;
-#pragma unroll
+#pragma unroll 1  // else the loads of the second eight come so early that registers spill
         for (int k = 0; k < DEEP / 8; ++k) {
             unsigned high[2][4], low[2][4];
 #pragma unroll
@@ -193,7 +192,7 @@ __device__ __forceinline__ void gradient(const float* __restrict__ gy, const flo
             }
 #pragma unroll
             for (int n = 0; n < 8; n += 2) {
-                if (first_in + 8 * n >= z.Ci) break;
+                if (n == 4 && first_in + 32 >= z.Ci) break;
                 unsigned w_high[4], w_low[4];
                 const Shared from = stage + place((lane & 7) + (lane >> 4) * 8, 2 * k + (lane >> 3 & 1)) +
                                     (PIXELS + 8 * n) * ROW;
@@ -219,10 +218,10 @@ __device__ __forceinline__ void gradient(const float* __restrict__ gy, const flo
     if (!works) return;
 #pragma unroll
     for (int i = 0; i < 4; ++i) {
-        const long long p = first + pixel_of_warp + 8 * i + (lane >> 2);
+        const int p = first + pixel_of_warp + 8 * i + (lane >> 2);
         if (p >= pixels) continue;
-        const long long y = ay + z.sy * (p / columns % rows), x = ax + z.sx * (p % columns);
-        float* const to = gx + ((p / columns / rows * z.H + y) * z.W + x) * z.Ci;
+        const int y = ay + z.sy * (p / columns % rows), x = ax + z.sx * (p % columns);
+        float* const to = gx + (long long)((p / columns / rows * z.H + y) * z.W + x) * z.Ci;
 #pragma unroll
         for (int n = 0; n < 8; ++n) {
             const int c = first_in + 8 * n + 2 * (lane & 3);
@@ -237,7 +236,7 @@ __device__ __forceinline__ void gradient(const float* __restrict__ gy, const flo
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3)
 tf32_gradient_pieces(const float* __restrict__ gy, const float* __restrict__ parts, float* __restrict__ gx,
-                     const long long images, const int H, const int W, const int Ci, const int Ho, const int Wo,
+                     const int images, const int H, const int W, const int Ci, const int Ho, const int Wo,
                      const int Co, const int kh, const int kw, const int sy, const int sx, const int ph, const int pw)
 {
     __shared__ __align__(128) unsigned char memory[STAGES * STAGE];
@@ -246,7 +245,7 @@ tf32_gradient_pieces(const float* __restrict__ gy, const float* __restrict__ par
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3)
 tf32_gradient_floats(const float* __restrict__ gy, const float* __restrict__ parts, float* __restrict__ gx,
-                     const long long images, const int H, const int W, const int Ci, const int Ho, const int Wo,
+                     const int images, const int H, const int W, const int Ci, const int Ho, const int Wo,
                      const int Co, const int kh, const int kw, const int sy, const int sx, const int ph, const int pw)
 {
     __shared__ __align__(128) unsigned char memory[STAGES * STAGE];

@@ -10,6 +10,7 @@ What is not finite stays so, though an infinite entry gives NaN: there is nothin
 above (2 - 2^-11) 2^127 has no TF32 beside it and is as infinite; parts below 2^-126 lose bits.
 """
 
+import math
 import os
 from typing import Any
 
@@ -26,13 +27,16 @@ FEWEST = 16  # channels on either side for which a block has work enough
 FIRST = 80  # the compute capability of which tensor cores have TF32, with a point in between
 QUICKER = (80, 90)  # where they do three products in less time than the others one: not on cards for graphics
 SPLIT_BLOCKS = 1 << 12
+MOST, LONGEST = 1 << 30, 1 << 13  # pixels of all images, and a side: the kernel counts them in 32 and 16 bits
 Pair = tuple[int, int]
 
 
-def takes(gy: Array, w: Array) -> bool:
-    """Whether the input gradient is to be taken here: gy and w are float32 and not empty."""
+def takes(gy: Array, w: Array, shape: tuple[int, ...]) -> bool:
+    """Whether the input gradient is to be taken here: gy and w are float32 and not empty. shape: of the input."""
     choice = input_gradient_choice()
     if choice == "float32" or kernel_choice() == "event":
+        return False
+    if max(math.prod(shape[:3]), math.prod(gy.shape[:3])) > MOST or max(*gy.shape[1:3], *w.shape[:2]) > LONGEST:
         return False
     capability = int(array_module(gy).cuda.Device().compute_capability)
     if choice == "tf32x3":
@@ -72,5 +76,5 @@ def conv_backward_input(gy: Array, w: Array, shape: tuple[int, ...], stride: Pai
     name = "tf32_gradient_floats" if co % 4 or gy.data.ptr % 16 else "tf32_gradient_pieces"
     grid = (*blocks_for(pixels, PIXELS), -(-ci // INS), sy * sx)
     sizes = (height, width, ci, *gy.shape[1:], kh, kw, sy, sx, *padding)
-    launch("tf32", name, grid, (BLOCK,), gy, parts, gx, np.int64(images), *sizes)
+    launch("tf32", name, grid, (BLOCK,), gy, parts, gx, images, *sizes)
     return gx

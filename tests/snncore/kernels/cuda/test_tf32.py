@@ -219,4 +219,11 @@ def test_a_choice_that_is_not_known(monkeypatch):
     with pytest.raises(
         BackendError, match="SNNCORE_INPUT_GRADIENT: expected one of auto, tf32x3, float32, found 'tf32'"
     ):
-        tf32.takes(None, None)
+        tf32.takes(None, None, ())
+
+
+def test_images_that_are_too_large_to_be_counted_have_cublas():
+    gy, w = np.zeros((1, 1, 1, 1), f32), np.zeros((1, 1, 1, 1), f32)
+    wide = np.lib.stride_tricks.as_strided(gy, (1, 1, 8193, 1), (0, 0, 0, 0))
+    assert not tf32.takes(wide, w, (1, 1, 8193, 1))
+    assert not tf32.takes(gy, w, (1 << 20, 33, 33, 1))
