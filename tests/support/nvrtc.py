@@ -116,6 +116,8 @@ THREADS = {
     "sum_gradients": 1024,
     "sum_mlif": 1024,
     "conv_events_weight": 64,
+    "exact_pack_digits": 1024,
+    "exact_pack_whole": 1024,
 }
 WARPS, REGISTERS, SHARED = 64, 65536, 227 * 1024  # of a multiprocessor of an H100
 

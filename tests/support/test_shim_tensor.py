@@ -30,6 +30,21 @@ extern "C" __global__ void product(const unsigned char* a, const signed char* b,
 """
 
 
+TURNED = """
+extern "C" __global__ void product(const unsigned char* a, const signed char*, int* d) {
+    __shared__ __align__(16) unsigned char rows[32 * 16];
+    const int lane = threadIdx.x;
+    copy16(shared_address(rows + 16 * lane), a + 16 * lane, true);
+    commit_copies();
+    wait_copies<0>();
+    __syncthreads();
+    unsigned found[4];
+    load_matrices_turned(found, shared_address(rows + 16 * lane));
+    for (int r = 0; r < 4; ++r) d[4 * lane + r] = (int)found[r];
+}
+"""
+
+
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
@@ -53,6 +68,15 @@ def test_a_product_of_fragments_is_that_of_the_matrices(rng, order):
     expected = d + a.astype(np.int32) @ b.T.astype(np.int32)
     launch(PRODUCT, (a, b, d), order=order)
     np.testing.assert_array_equal(d, expected)
+
+
+def test_turned_matrices_are_the_columns_two_bytes_at_a_time(rng):
+    """As PTX has it for .trans: lane l holds rows 2 (l % 4) and the next of column l / 4, which is two bytes wide."""
+    a, d = rng.integers(0, 256, (32, 16)).astype(np.uint8), np.zeros(128, np.int32)
+    launch(TURNED, (a, np.zeros(1, np.int8), d))
+    matrices = a.view(np.uint16).reshape(4, 8, 8)  # matrix, row, pair of bytes
+    expected = matrices.transpose(2, 1, 0).reshape(8, 4, 2, 4)  # pair, two rows, which of them, matrix
+    np.testing.assert_array_equal(d.view(np.uint16).reshape(8, 4, 4, 2), expected.swapaxes(2, 3))
 
 
 @pytest.mark.parametrize(
@@ -210,3 +234,70 @@ def test_a_stage_overwritten_while_it_is_read_is_a_race():
     assert (y == expected).all()
     with pytest.raises(LaunchError, match=r"exact_mma_pieces: race .*shared memory"):
         convolve(text.replace(barrier, "//"), race=True)
+
+
+def gradient(text, order=0, race=False):
+    """(gw of exact_gradient.cu, and of whole numbers) of a window of 3 x 3, 80 channels to 32, 150 places."""
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 256, (2, 5, 15, 80)).astype(np.uint8)
+    q = rng.integers(-(2**30), 2**30, (150, 32))
+    q[0] = 0x7F7F7F00  # its power is 0
+    gy = q.astype(np.float32)
+    q = gy.astype(np.int64)
+    digits, total = np.zeros((3, 4, 32, 64), np.int8), np.ones(9 * 80 * 32, np.uint64)
+    bits, gw = abs(gy).max(axis=0).view(np.uint32), np.full((9, 80, 32), np.nan, np.float32)
+    kernels = load(text, race)
+    for kernel in kernels.values():
+        kernel.order = order
+    last = np.int32(32), np.int64(total.size)
+    kernels["exact_gradient_digits"].launch((3, 1), (256,), (gy, bits, digits, total, np.int32(150), *last))
+    by = np.int64(0), np.int64(x.size), np.int64(0), np.int32(64 % 15), np.int32(64 // 15)  # 64 places: 4 lines and 4
+    sizes = map(np.int32, (3, 0, 5, 15, 80, 5, 15, 32, 3, 3, 1, 1, 1, 1))
+    kernels["exact_gradient_pieces"].launch((9, 1, 2), (256,), (x, digits, bits, total, gw, *by, *sizes))
+    kernels["exact_gradient_round"].launch((90,), (256,), (total, bits, gw, *last))
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(x.astype(np.int64), ((0, 0), (1, 1), (1, 1), (0, 0))), (3, 3), (1, 2)
+    )  # [2, 5, 15, 80, 3, 3]
+    expected = np.einsum("mijcyx,mijo->yxco", windows, q.reshape(2, 5, 15, 32)).reshape(gw.shape)
+    return gw, expected.astype(np.float32)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ("words[d][i >> 2]", "words[DIGITS - 1 - d][i >> 2]"),  # digits in the wrong order
+        ("0x7531);  // row 8", "0x6420);  // row 8"),  # the even channel twice
+        ("+ 2 * (j & 1) + (r & 1)", "+ 2 * (r & 1) + (j & 1)"),  # places in another order
+        ("place_of_spikes(row, chunk);", "place_of_digits(row, chunk);"),  # not where it is read
+        ("(signed char)(q & 255)", "(q & 255)"),  # digits without a sign
+        ("wait_copies<STAGES - 2>()", "wait_copies<STAGES - 1>()"),  # a step too early
+        ("total[i] = 0;", "{}"),
+    ],
+)
+def test_a_broken_gradient_has_other_sums(before, after):
+    text = source("exact_gradient")
+    assert before in text
+    try:
+        gw, expected = gradient(text.replace(before, after) if before else text, order=1)
+    except LaunchError as error:
+        assert before
+        assert "returned before its copies" in str(error)  # noqa: PT017
+    else:
+        assert (gw == expected).all() == (not before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("kernel", "barrier"),
+    [
+        ("pieces", "__syncthreads();  // the copies of all threads are there"),
+        ("digits", "__syncthreads();\n#pragma unroll\n    for (int k = t; k < DIGITS"),
+    ],
+)
+def test_a_gradient_without_a_barrier_is_a_race(kernel, barrier):
+    text = source("exact_gradient")
+    assert barrier in text
+    with pytest.raises(LaunchError, match=rf"exact_gradient_{kernel}: race .*shared memory"):
+        gradient(text.replace(barrier, barrier.replace("__syncthreads();", "").replace("  //", "//")), race=True)

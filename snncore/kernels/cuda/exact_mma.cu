@@ -61,8 +61,8 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
     const long long first = (long long)blockIdx.x * PIXELS;
     const int first_out = blockIdx.y * OUTS;
     int bad = 0;
-    for (int i = 0; i < checks; ++i) bad |= flags[i];
-    if (bad) {
+    for (int i = lane; i < checks; i += 32) bad |= flags[i];
+    if (__any_sync(0xffffffffu, bad)) {
 #pragma unroll 1
         for (int k = t; k < PIXELS * OUTS; k += 256) {
             const long long p = first + k / OUTS;
