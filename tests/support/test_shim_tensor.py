@@ -236,7 +236,7 @@ def test_a_stage_overwritten_while_it_is_read_is_a_race():
         convolve(text.replace(barrier, "//"), race=True)
 
 
-def gradient(text, order=0, race=False):
+def weight_gradient(text, order=0, race=False):
     """(gw of exact_gradient.cu, and of whole numbers) of a window of 3 x 3, 80 channels to 32, 150 places."""
     rng = np.random.default_rng(0)
     x = rng.integers(0, 256, (2, 5, 15, 80)).astype(np.uint8)
@@ -276,11 +276,11 @@ def gradient(text, order=0, race=False):
         ("total[i] = 0;", "{}"),
     ],
 )
-def test_a_broken_gradient_has_other_sums(before, after):
+def test_a_broken_weight_gradient_has_other_sums(before, after):
     text = source("exact_gradient")
     assert before in text
     try:
-        gw, expected = gradient(text.replace(before, after) if before else text, order=1)
+        gw, expected = weight_gradient(text.replace(before, after) if before else text, order=1)
     except LaunchError as error:
         assert before
         assert "returned before its copies" in str(error)  # noqa: PT017
@@ -296,8 +296,8 @@ def test_a_broken_gradient_has_other_sums(before, after):
         ("digits", "__syncthreads();\n#pragma unroll\n    for (int k = t; k < DIGITS"),
     ],
 )
-def test_a_gradient_without_a_barrier_is_a_race(kernel, barrier):
+def test_a_weight_gradient_without_a_barrier_is_a_race(kernel, barrier):
     text = source("exact_gradient")
     assert barrier in text
     with pytest.raises(LaunchError, match=rf"exact_gradient_{kernel}: race .*shared memory"):
-        gradient(text.replace(barrier, barrier.replace("__syncthreads();", "").replace("  //", "//")), race=True)
+        weight_gradient(text.replace(barrier, barrier.replace("__syncthreads();", "").replace("  //", "//")), race=True)
