@@ -58,8 +58,8 @@ def test_the_line_is_fitted_below_the_limit():
 
 
 @pytest.mark.skipif(HAS_PEERS, reason="the peers are installed")
-def test_peers_that_are_not_installed_are_named_with_the_command():
-    done = shell("bench", "--peers")
+def test_peers_that_are_not_installed_are_named_with_the_command(call):
+    done = call("bench", "--peers")
     assert done.status == 2
     assert 'pip install -e ".[peers]"' in done.err
 
@@ -95,8 +95,8 @@ def test_the_peer_is_the_same_network():
         (("--density", "1.5"), "--density: expected a number between 0 and 1, found 1.5"),
     ],
 )
-def test_arguments_that_cannot_be_used(arguments, message):
-    done = shell("bench", *arguments)
+def test_arguments_that_cannot_be_used(call, arguments, message):
+    done = call("bench", *arguments)
     assert done.status == (1 if arguments == ("--run", "nowhere") else 2)
     assert message in done.err
     assert "Traceback" not in done.err
