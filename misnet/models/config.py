@@ -40,6 +40,10 @@ def switch(default: Any, text: str, choices: Collection[str] | None = None) -> A
     return field(default=default, metadata={"help": text, "choices": choices})
 
 
+LARGEST = 2**31
+"""No switch is as large; NumPy takes no such shapes, and neither does a memory."""
+
+
 def shape_of(data: Data, stream: str) -> Shape:
     """Return the shape of a stream; raises ConfigError, with what there is, if the data do not have it."""
     if stream not in data.streams:
@@ -163,10 +167,12 @@ class ModelConfig:
             int: (isinstance(value, int) and not isinstance(value, bool), "an integer"),
             float: (isinstance(value, int | float) and not isinstance(value, bool), "a number"),
             str: (isinstance(value, str), "text"),
-        }.get(kind, (isinstance(value, tuple), "a list of integers"))
+        }.get(kind, (isinstance(value, tuple) and all(type(x) is int for x in value), "a list of integers"))
         if not good:
             raise ConfigError(f"{name}: a value of the wrong type: expected {expected}, found {value!r}")
         self.require(name, not isinstance(value, float) or math.isfinite(value), "a finite number")
+        for x in value if isinstance(value, tuple) else (value,):
+            self.require(name, not isinstance(x, int) or abs(x) < LARGEST, f"integers below {LARGEST}")
 
 
 @functools.cache
