@@ -33,6 +33,15 @@ def test_every_value_of_an_axis_is_in_the_picture():
     assert (many < 100).sum() > (few < 100).sum() > 0
 
 
+def test_the_compiled_peer_has_columns_and_lines_of_its_own():
+    found = FOUND | {"compiled infer": 0.6, "compiled train": 1.6}
+    row = sizes.row_of("batch", 2, sizes.POINT | {"batch": 2}, found)
+    assert (row["compiled_infer_ms"], row["compiled_train_ms"]) == (300.0, 800.0)
+    assert (row["compiled_infer_ratio"], row["compiled_train_ratio"]) == (3.0, 2.0)
+    assert "compiled_infer_ms" not in (plain := sizes.row_of("batch", 2, sizes.POINT | {"batch": 2}, FOUND))
+    assert draw([row]) != draw([plain])
+
+
 def test_the_processor_is_timed_where_one_thread_runs(monkeypatch):
     """A point against programs that are made up: medians, the faster layout, and the clock where threads vary."""
     asked = []
@@ -52,6 +61,7 @@ def test_the_processor_is_timed_where_one_thread_runs(monkeypatch):
     monkeypatch.setattr(sizes, "Worker", Worker)
     small = sizes.POINT | {"channels": (4, 4, 4), "batch": 2, "timesteps": 2}
     monkeypatch.setattr(sizes, "check_peer", lambda config: None)
+    monkeypatch.setattr("misnet.tools.benchmarks.ours.shift_to_density", lambda *what: 0.0)  # nothing runs here
     found = sizes.measure(small, 0.2, 3)
     right = {"ours infer": 2, "peer infer": 2, "ours train": 2, "peer train": 1, "ours MiB": 10, "peer MiB": 30}
     assert found == right
@@ -62,6 +72,8 @@ def test_the_processor_is_timed_where_one_thread_runs(monkeypatch):
         ("ours", "infer"),
     ]
     assert sizes.measure(small | {"by_clock": True}, 0.2, 3)["ours train"] == 200
+    compiled = sizes.measure(small, 0.2, 3, compiled=True)
+    assert compiled == right | {"compiled infer": 2, "compiled train": 2}
 
 
 @pytest.mark.parametrize(
