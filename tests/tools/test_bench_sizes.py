@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from misnet.datasets import DataError
 from misnet.tools.benchmarks import sizes
 from misnet.tools.benchmarks.size_picture import draw
 
@@ -90,3 +91,27 @@ def test_arguments_that_cannot_be_used(monkeypatch, capsys, arguments, message):
         sizes.main()
     assert stop.value.code == 2
     assert message in capsys.readouterr().err
+
+
+def test_rows_of_an_earlier_run_come_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sizes, "measure", lambda point, density, steps, compiled: FOUND)
+    first, both = tmp_path / "first.csv", tmp_path / "both.csv"
+    for arguments in (["--axes", "batch", "--csv", first], ["--axes", "threads", "--earlier", first, "--csv", both]):
+        monkeypatch.setattr("sys.argv", ["sizes", *map(str, arguments)])
+        assert sizes.main() == 0
+    assert both.read_text().startswith(first.read_text())
+    assert len(both.read_text().splitlines()) == 1 + 8 + 2
+    rows = sizes.read_rows(both)
+    assert rows[0] == sizes.row_of("batch", 1, sizes.POINT | {"batch": 1}, FOUND)
+    assert [row["axis"] for row in rows[8:]] == ["threads"] * 2
+    assert len(capsys.readouterr().out.splitlines()) == 1 + 8 + 1 + 2  # what was measured now
+
+
+@pytest.mark.parametrize("text", ["", "axis,value\nbatch,1\n", "axis,value\nbatch,x\n", "a\n1,2\n", "\xff\x00"])
+def test_a_file_that_is_no_csv_of_this_benchmark_is_refused(tmp_path, text):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(DataError, match=r"rows\.csv: expected the CSV of this benchmark"):
+        sizes.read_rows(path)
+    with pytest.raises(DataError, match=r"nowhere\.csv"):
+        sizes.read_rows(tmp_path / "nowhere.csv")

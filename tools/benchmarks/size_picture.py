@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from misnet.pictures import picture_bytes
 
-__all__ = ["draw"]
+__all__ = ["LINES", "RATIOS", "draw"]
 
 LABELS = {
     "batch": "samples of a batch",
