@@ -39,6 +39,8 @@ class Context(threading.local):
     """The kernels that count arrays of a type, while operations are asked for their costs: looked up once."""
     unchanging: dict[Any, Any] | None = None
     """What was found in weights, by weights, while operations are asked for their costs, if no weight changes."""
+    looking: Callable[..., Any] | None = None
+    """Takes the counting of events in arrays, while a cost is asked for (`snncore.opcount.cost.look`)."""
     trusted = False
     """True while an operation of the engine states its cost, whose counts come from kernels that count upwards."""
     origin: Any = None
@@ -53,6 +55,8 @@ class Context(threading.local):
     """Which kernels run (`kernels.choice.use_kernels`); None: what the environment variable SNNCORE_KERNELS says."""
     arithmetic: str | None = None
     """How layers with weights sum (`kernels.choice.arithmetic`); None: what the variable SNNCORE_ARITHMETIC says."""
+    input_gradient: str | None = None
+    """How a GPU takes input gradients (`kernels.choice.input_gradient`); None: what SNNCORE_INPUT_GRADIENT says."""
 
     capturing = False
     """True while what runs is recorded, to be run again by the device alone (`snncore.capture`)."""

@@ -277,6 +277,9 @@ class Function(ABC):
     spiking = False
     """True if the first outputs are spikes of neurons (firing rates are measured on them)."""
 
+    looks = False
+    """True if `cost` reads entries of inputs and outputs only to count events, by `snncore.opcount.cost.look`."""
+
     takes_half = False
     """True for an operation that takes float16, which no kernel does."""
 

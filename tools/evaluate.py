@@ -4,6 +4,7 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
     import _checkout as _checkout
 
 import argparse
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -24,11 +25,13 @@ from misnet.tools.toolkit import (
     add_arithmetic_option,
     add_data_options,
     add_device_options,
+    add_graph_option,
     arithmetic_from,
     complain,
     device_from,
     run_tool,
 )
+from misnet.training.graphed_passes import GraphedPasses
 from misnet.training.plots import plot_confusion
 from misnet.training.recording import FiringRates
 from misnet.training.results import macro_f1
@@ -61,6 +64,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add_data_options(parser)
     add_device_options(parser)
+    add_graph_option(parser)
     add_arithmetic_option(parser)
     return parser
 
@@ -101,8 +105,10 @@ def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: Fir
     return "\n".join(lines)
 
 
-def on_batch(model: Model, batch: Any, device: str) -> tuple[Totals, list[int], list[int]]:
-    """Return the totals of a batch, its labels, and what the first head says."""
+def on_batch(
+    model: Model, batch: Any, device: str, passes: GraphedPasses | None = None
+) -> tuple[Totals, list[int], list[int]]:
+    """Return the totals of a batch, its labels, and what the first head says; passes: as in `evaluate`."""
     labels: list[int] = []
     predicted: list[int] = []
 
@@ -111,7 +117,7 @@ def on_batch(model: Model, batch: Any, device: str) -> tuple[Totals, list[int], 
         verdict = next(iter(scores.values()))
         predicted.extend(asnumpy(verdict.data).argmax(axis=1).tolist())
 
-    return evaluate(model, [batch], device, seen=keep), labels, predicted
+    return evaluate(model, [batch], device, seen=keep, passes=passes), labels, predicted
 
 
 def main() -> int:
@@ -139,9 +145,11 @@ def evaluate_run(comm: Comm) -> int:
     labels: list[int] = []
     predicted: list[int] = []
     totals, rates = Totals(), FiringRates()
+    graph = vars(args).get("cuda_graph") == "on" and comm.size == 1
+    passes = GraphedPasses(model, lambda line: print(line, file=sys.stderr)) if graph else None
     with summing, Watch(comm), closing(batches.epoch(0)) as made:
         shown = shown_by_first(comm, made, len(batches), args.split)
-        mine = (on_batch(model, batch, device) for batch in shown)
+        mine = (on_batch(model, batch, device, passes) for batch in shown)
         for of_batch, truths, guesses in in_turn(comm, dealt.batches, mine):
             totals.join(of_batch)
             labels += truths

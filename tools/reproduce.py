@@ -154,13 +154,18 @@ def first_line(args: argparse.Namespace) -> str:
 def dry_run(found: Sequence[Planned], args: argparse.Namespace) -> list[str]:
     """Return a line for each cell, and the hours of all: one step of each model is measured here."""
     costs: dict[int, Cost] = {}
-    by_model: dict[str, list[tuple[ModelConfig, Cost]]] = {}
+    by_model: dict[str, dict[ModelConfig, Cost]] = {}
     for k, of_cell in enumerate(found):
         if of_cell.refused is None:
-            config = config_of(of_cell.run)
-            costs[k] = cost_of(of_cell.run.model, config)
-            by_model.setdefault(of_cell.run.model, []).append((config, costs[k]))
-    speed = {model: seconds_an_operation(model, configs) for model, configs in by_model.items()}
+            config, model = config_of(of_cell.run), of_cell.run.model
+            known = by_model.setdefault(model, {})
+            if config not in known:
+                known[config] = cost_of(model, config)
+            costs[k] = known[config]
+    speed = {}
+    for model, configs in by_model.items():
+        say(f"measuring a training step of {model} ...")
+        speed[model] = seconds_an_operation(model, list(configs.items()))
     lines = [f"{'cell':<56} {'model':<24} {'parameters':>12} {'GMAC/sample':>12} {'hours/run':>10}"]
     hours: dict[str, float] = {}
     for k, of_cell in enumerate(found):

@@ -27,8 +27,8 @@ class ConvBatchNormLIF(Function):
     in memory where spikes are sparse enough for lists of events. There is no backward: what it would need was not kept.
 
     x: [T, N, H, W, Ci]. w: float [kh, kw, Ci, Co]. gamma, beta: [Co]. running_mean, running_var: arrays [Co].
-    modules: the convolution and the neuron that it runs for; observers are then told of Conv2d and BatchNormLIF, each as
-    the work of its module, with an `Unwritten` in the place of y. None: they are told of this operation.
+    modules: the convolution and the neuron that it runs for; observers are then told of Conv2d and BatchNormLIF, each
+    as the work of its module, with an `Unwritten` in the place of y. None: they are told of this operation.
     Returns s: uint8 [T, N, Ho, Wo, Co].
     Raises what Conv2d and BatchNormLIF raise; GraphError where a gradient is wanted.
     """

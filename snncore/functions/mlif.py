@@ -49,6 +49,8 @@ class MLIF(Function):
     Kept for backward: o_m (uint8 if spikes), s_m, w_m, alpha_m; the membranes are recomputed.
     """
 
+    looks = True
+
     spiking = True
     output_names = ("a", "v")
 

@@ -18,7 +18,8 @@ def conv_norm_neuron(x: Tensor, conv: Conv2d, norm: BatchNorm, neuron: Neuron) -
     In evaluation, under `no_grad()`, LIF and IF run with the convolution and the normalisation in one pass
     (`functions.conv_batch_norm_lif`), with the same bits, and the currents are not in memory. The three run one by one
     while an observer wants the currents (`observe`, `monitor`; `count_ops` and firing rates do not), under `unfused()`,
-    if the membrane is carried from call to call, and where there is nothing to gain: analog input, a bias, other types than float32, a GPU.
+    if the membrane is carried from call to call, and where there is nothing to gain: analog input, a bias, other types
+    than float32, a GPU.
     """
     if isinstance(neuron, LIF) and _one_pass(x, conv, norm, neuron):
         statistics = norm.running_mean.data, norm.running_var.data, norm.eps
