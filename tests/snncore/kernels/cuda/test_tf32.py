@@ -48,14 +48,17 @@ def units(gy, w, *layer):
 def assert_is(got, args):
     """The twin's bits on the double; on a card, whose order of eight terms is not known, no farther than it may be.
 
-    A term loses 2^-22 of itself at most (4 units), eight terms 3 * 9 roundings by 2^-23 (54), and the sums of these
-    one rounding each: the bound is what cannot be passed, not what is seen.
+    A term loses 2^-22 of itself for low * low and 2^-23 for each factor at most (8 units), eight terms three times nine
+    cuts and one of their sum, 2^-23 each (60), and the sums of these have one rounding each: the bound is what cannot
+    be passed, not what is seen. In the mean it is about one unit; one product in TF32 would be off by a hundred.
     """
     assert got.dtype == f32
     if not ON_CARD:
         np.testing.assert_array_equal(got.view(np.uint32), twin.input_gradient(*args).view(np.uint32))
     eights = np.prod(args[1].shape[:2]) * -(-args[1].shape[3] // twin.EIGHT)
-    assert (abs(got - in_float64(*args)) <= (58 + eights) * units(*args)).all()
+    off = (got - in_float64(*args)) / units(*args)
+    assert abs(off).max() <= 68 + eights
+    assert np.sqrt((off**2).mean()) < 4
 
 
 @pytest.mark.parametrize("layer", CASES, ids=str)
