@@ -67,7 +67,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--processor-time",
         action="store_true",
-        help="ratios of the least time of the processor, not the median by the clock: for one thread on a busy machine",
+        help="ratios of the least time of the processor, not the median by the clock, and --threads alone: for a busy "
+        "machine",
     )
     parser.add_argument("--whole-only", action="store_true", help="leave out the layers and the sweeps")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
@@ -119,7 +120,7 @@ def start_workers(args: argparse.Namespace, spec: dict[str, Any]) -> list[Worker
         first.step(counted=True)
         first.finish()
     workers = []
-    counts = sorted({1, 2, args.threads})
+    counts = sorted({args.threads} if args.processor_time else {1, 2, args.threads})
     for mode in ("train", "infer"):
         for threads in counts:
             own = spec | {"kind": "ours", "mode": mode, "threads": threads}

@@ -16,6 +16,7 @@ from numba import prange
 from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.events import BLOCK, Spikes, list_by_channel, list_by_pixel
 from snncore.kernels.cpu.memory import aligned, round_up
+from snncore.kernels.cpu.order import step_through
 from snncore.kernels.cpu.simd import AVX512, make_gather, make_row_of_three
 from snncore.kernels.reference.conv import conv_output_size
 
@@ -75,9 +76,11 @@ def forward_rows(pointers, index, weights, kw, stride, padding, roll, y):
     total = images * out_height
     target, lists, ends, slabs = y.ctypes.data, index.ctypes.data, pointers.ctypes.data, weights.ctypes.data
     pixel_bytes, tap_bytes = channels * FLOAT, taps // kw * width * FLOAT
-    # Few large images or many small ones may be one group of rows: blocks of output channels are work for threads, too.
-    for item in prange((total + rows - 1) // rows * blocks_out):
-        group, co = item // blocks_out, item % blocks_out
+    # Many small images may be one group of rows: blocks of output channels are work for threads, too.
+    groups = (total + rows - 1) // rows
+    step = step_through(groups)
+    for item in prange(groups * blocks_out):
+        group, co = item // blocks_out * step % groups, item % blocks_out
         first, last = group * rows, min(total, (group + 1) * rows)
         for r in range(first, last):
             y[r // out_height, r % out_height, :, co * width : (co + 1) * width] = 0

@@ -13,6 +13,7 @@ from snncore.kernels.cpu.conv_event import FLOAT, PIXELS, list_rows, width_of
 from snncore.kernels.cpu.events import Spikes
 from snncore.kernels.cpu.exact_weights import Packed
 from snncore.kernels.cpu.memory import aligned, round_up
+from snncore.kernels.cpu.order import step_through
 from snncore.kernels.cpu.simd import INT32, make_gather, make_row_of_three
 from snncore.kernels.reference.conv import conv_output_size
 
@@ -52,8 +53,10 @@ def sum_rows(pointers, index, weights, scale, kw, stride, padding, roll, y):
     lists, ends, slabs = index.ctypes.data, pointers.ctypes.data, weights.ctypes.data
     pixel_bytes, tap_bytes = width * FLOAT, taps // kw * width * FLOAT
     flat = y.reshape(total * out_width, channels)
-    for item in prange((total + rows - 1) // rows * blocks_out):
-        group, co = item // blocks_out, item % blocks_out
+    groups = (total + rows - 1) // rows
+    step = step_through(groups)
+    for item in prange(groups * blocks_out):
+        group, co = item // blocks_out * step % groups, item % blocks_out
         first, last = group * rows, min(total, (group + 1) * rows)
         size = (last - first) * out_width * width
         room = np.empty(size + 16, np.int32)
