@@ -142,7 +142,7 @@ class Again(Later):
         self.computes, self.repeated = True, None
 
     @property
-    def states(self) -> tuple[Callable[[], OpCount], ...]:  # type: ignore[override]
+    def states(self) -> tuple[Callable[[], OpCount], ...]:
         """What works it out."""
         return (lambda: self.plan.state([self.found]),)
 

@@ -130,7 +130,7 @@ class _Recorder:
                 return  # no weight, as far as can be told
         if any(of.layout != layout or of.outside or of.repeated is not None for of in [*filter(None, known), *made]):
             return
-        state = {"samples": samples, "timesteps": self.ops.timesteps, "leading": 2, "origin": origin}
+        state: dict[str, Any] = {"samples": samples, "timesteps": self.ops.timesteps, "leading": 2, "origin": origin}
         state |= {"counting": self.kernels, "unchanging": self.unchanging, "trusted": True}
         before = [None if of is None else of._replace(array=None) for of in known]
         self.plans[self.place] = Plan(function, inputs, outputs, looks.looks, layer, before, made, state)
