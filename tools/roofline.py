@@ -91,6 +91,8 @@ def kernels(layer: Layer, parameters: int, density: float = DENSITY) -> dict[str
         "exact_pack": Work(8 * weights, 15 * weights),
         "exact_mma": Work(i + 4 * weights + 4 * e, 0, 4 * product),
         "exact_sums": Work(i + 4 * weights + 4 * e, 2 * 9 * events * layer.outputs),
+        "exact_gradient_digits": Work(12 * e, 20 * e),  # looks for the largest, then reads again and writes
+        "exact_gradient": Work(i + 4 * e + 20 * weights, 0, 4 * product),
         "bn_moments": Work(4 * e, 3 * e),
         "bn_forward": Work(8 * e, 3 * e),
         "bn_gradient_sums": Work(8 * e, 5 * e),
@@ -117,9 +119,11 @@ def cached_bytes(layer: Layer, density: float = DENSITY) -> float:
 
 
 CONV_STEP = {  # launches of a kernel for one ConvBNLIF in a training step; forward, and both gradients
-    "gather_columns": 2,
-    "product of matrices (cuBLAS)": 3,
+    "gather_columns": 1,
+    "product of matrices (cuBLAS)": 2,
     "gather_gradients": 1,
+    "exact_gradient_digits": 1,
+    "exact_gradient": 1,
     "bn_moments": 1,
     "bn_lif_forward": 1,
     "count_spikes": 1,
@@ -142,8 +146,9 @@ def step_work(config: MISNetConfig, samples: int, parameters: int) -> dict[str, 
     size, before = config.size, {"a": config.audio_channels, "v": config.visual_channels}
     for stage, (channels, cells) in enumerate(zip(config.stage_channels, config.stage_cells, strict=True)):
         for inputs in before.values():
-            first = {name: n for name, n in CONV_STEP.items() if stage or name != "gather_gradients"}
-            first["product of matrices (cuBLAS)"] = 3 if stage else 2  # no gradient of the input is wanted
+            # of analog input: no gradient of it is wanted, and that of the weights is a product of matrices
+            first = CONV_STEP if stage else {k: n for k, n in CONV_STEP.items() if "gradient" not in k}
+            first = first if stage else first | {"gather_columns": 2}
             add(Layer(config.timesteps, samples, size, inputs, channels, spikes=stage > 0), first)
             inner = Layer(config.timesteps, samples, size, channels, channels)
             for _ in range(cells):

@@ -24,6 +24,9 @@ SETTINGS = (int, float, str, bool, tuple, np.dtype, Firing, type(None))
 """Types of what an operation may be told that changes its cost. Arrays are none: the promise is that weights stay."""
 
 
+OF_A_CALL = ("saved", "needs", "homes", "modules")
+
+
 class Look(NamedTuple):
     """Counting in arrays of a call: find(*arrays, *args). places: of the arrays among its inputs and outputs."""
 
@@ -70,9 +73,10 @@ class Plan:
         self.module, self.root = context.scope[-1], context.scope[0]
         self.function = copy.copy(function)
         self.function.saved = ()  # it held arrays of the batch
-        self.settings = [(key, x) for key, x in vars(self.function).items() if type(x) in SETTINGS and key[0] != "_"]
+        self.settings = [(k, x) for k, x in vars(self.function).items() if type(x) in SETTINGS and k not in OF_A_CALL]
         self.known, self.made = known, made
         self.fixed = [x if x is None or of is None else None for x, of in zip(inputs, known, strict=True)]
+        self.moving = [(x.shape, x.dtype) if of is not None else None for x, of in zip(inputs, known, strict=True)]
         self.inputs = [(x.shape, x.dtype) if x is not None else None for x in inputs]
         self.outputs = [(y.shape, y.dtype) for y in outputs]
         self.layouts: list[Layout | None] = [of and of.layout for of in known] + [of.layout for of in made]
@@ -83,20 +87,26 @@ class Plan:
         scope = context.scope
         if type(function) is not self.kind or not scope or scope[-1] is not self.module or scope[0] is not self.root:
             return False
+        if context.timestep is not None or context.stated or context.grad_enabled:
+            return False
         if len(inputs) != len(self.inputs) or len(outputs) != len(self.outputs):
             return False
-        for x, form, of, same in zip(inputs, self.inputs, self.known, self.fixed, strict=True):
-            if (x is not same) if of is None else (x is None or (x.shape, x.dtype) != form):
+        for x, form, same in self.each(inputs):
+            if (x is not same) if form is None else (x is None or x.shape != form[0] or x.dtype != form[1]):
                 return False
-        for y, form in zip(outputs, self.outputs, strict=True):
-            if (y.shape, y.dtype) != form:
+        for y, (shape, dtype) in zip(outputs, self.outputs, strict=True):
+            if y.shape != shape or y.dtype != dtype:
                 return False
         values = vars(function)
         for key, x in self.settings:
             y = values.get(key, self)
             if y is not x and y != x:
                 return False
-        return context.timestep is None and not context.stated and not context.grad_enabled
+        return True
+
+    def each(self, inputs: tuple) -> Any:
+        """Each input of a call, with the form that it must have, or None and the array that it must be."""
+        return zip(inputs, self.moving, self.fixed, strict=True)
 
     def find(self, inputs: tuple, outputs: tuple) -> list[np.ndarray]:
         """Count in the arrays of a call."""
@@ -128,8 +138,17 @@ class Again(Later):
     """The cost of a call of a plan in one batch. found: what was counted."""
 
     def __init__(self, plan: Plan, found: list[np.ndarray]) -> None:
-        super().__init__((lambda: plan.state([found]),), True)
         self.plan, self.found = plan, found
+        self.computes, self.repeated = True, None
+
+    @property
+    def states(self) -> tuple[Callable[[], OpCount], ...]:
+        """What works it out."""
+        return (lambda: self.plan.state([self.found]),)
+
+    @states.setter
+    def states(self, done: Any) -> None:
+        """Once it is worked out, what was counted may still be asked for together with other batches."""
 
 
 def together(costs: Sequence[OpCount]) -> OpCount | None:

@@ -71,7 +71,7 @@ class _Recorder:
         finally:
             context.counting = None
         for y, made in zip(outputs, plan.made, strict=True):
-            self.arrays[id(y)] = made._replace(array=_weak(y))
+            self.arrays[id(y)] = _Made(_weak(y), made.outside, made.layout, made.averaged, None)
         self.ops.calls.append(Call(plan.layer, plan.name, Again(plan, found), None, self.ops.batches - 1, False))
         return True
 

@@ -2,7 +2,8 @@
 
 How many spikes there are is known on the device alone, and to ask would make the host wait. So the choice is not made
 by density: SNNCORE_KERNELS is `event` for lists of events, and anything else for products of dense matrices.
-docs/gpu_tables.md says below which density events should pay.
+docs/gpu_tables.md says below which density events should pay. Gradients of weights of spikes are summed in integers,
+unless it is `event` or `dense` (exact_gradient.py).
 """
 
 from snncore.backend import Array
@@ -26,7 +27,7 @@ def conv_backward_weight(
     padding: tuple[int, int],
     out: Array | None = None,
 ) -> Array:
-    """As `reference.conv_backward_weight`; written to out, if there is one. Of spikes on tensor cores, if they can."""
+    """As `reference.conv_backward_weight`; written to out, if there is one."""
     if exact_gradient.takes(x, gy):
         return exact_gradient.exact_backward_weight(x, gy, kernel, stride, padding, out)
     run = events_backward_weight if kernel_choice() == "event" and takes(x, gy) else dense_backward_weight

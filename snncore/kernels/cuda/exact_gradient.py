@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.kernels.choice import kernel_choice
+from snncore.kernels.choice import arithmetic_choice, kernel_choice
 from snncore.kernels.cuda.binned import largest_bits
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch
 
@@ -34,12 +34,18 @@ Pair = tuple[int, int]
 
 
 def takes(x: Array, gy: Array) -> bool:
-    """Whether the kernels take spikes x [M, H, W, Ci] and the gradient gy [M, Ho, Wo, Co]."""
-    if x.dtype != np.uint8 or gy.dtype != np.float32 or not (x.size and gy.size) or kernel_choice() == "event":
+    """Whether the gradient of the weights is to be taken here, of spikes x [M, H, W, Ci] and gy [M, Ho, Wo, Co].
+
+    In both arithmetics, since its error is below that of float32 sums; SNNCORE_KERNELS=event asks for lists of events,
+    and `dense`, in float32, for columns and cuBLAS.
+    """
+    choice = kernel_choice()
+    if choice == "event" or (choice == "dense" and arithmetic_choice() == "float32"):
         return False
-    capability = int(array_module(x).cuda.Device().compute_capability)
+    if x.dtype != np.uint8 or gy.dtype != np.float32 or not (x.size and gy.size):
+        return False
     small = gy.size // gy.shape[-1] <= MOST_PLACES and x[0].size < LARGEST_IMAGE
-    return small and capability >= TENSOR_CORES
+    return small and int(array_module(x).cuda.Device().compute_capability) >= TENSOR_CORES
 
 
 def exact_backward_weight(

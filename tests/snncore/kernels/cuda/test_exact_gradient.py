@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snncore.kernels import cuda, reference
-from snncore.kernels.choice import use_kernels
+from snncore.kernels.choice import arithmetic, use_kernels
 from snncore.kernels.cuda import exact_gradient as module
 from snncore.kernels.cuda.module import THREADS, launch
 from tests.snncore.kernels.cuda.pairs import floats, up
@@ -214,8 +214,12 @@ def test_what_the_kernels_do_not_take(gpu, rng, monkeypatch):
     assert not module.takes(up(gpu, floats(rng, *x.shape)), on_device[1])
     assert not module.takes(on_device[0], on_device[1].astype(np.float64))
     assert not module.takes(gpu.zeros((0, 7, 6, 20), np.uint8), gpu.zeros((0, 7, 6, 9), np.float32))
-    with use_kernels("event"):
+    with use_kernels("event"), arithmetic("exact"):
         assert not module.takes(*on_device)
+    with use_kernels("dense"):
+        assert not module.takes(*on_device)
+        with arithmetic("exact"):
+            assert module.takes(*on_device)
     for name, value in (("TENSOR_CORES", 1000), ("MOST_PLACES", 125), ("LARGEST_IMAGE", 840)):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, value)
