@@ -1,4 +1,4 @@
-"""The input gradient of convolutions in both ways that a card has, in turns: layer by layer, and in whole steps."""
+"""Gradients of convolutions in both ways that a card has, in turns: of inputs by layer, of all in whole steps."""
 
 import gc
 import time
@@ -18,11 +18,11 @@ from misnet.training.step import Totals, train_step
 from snncore import to_device
 from snncore.backend import Array, asnumpy, cupy_module
 from snncore.kernels import cuda, reference
-from snncore.kernels.choice import input_gradient
+from snncore.kernels.choice import gradients
 from snncore.kernels.cuda import gemm
 from snncore.optim import OPTIMIZERS
 
-WAYS = {"cuBLAS": "float32", "tf32x3": "tf32x3"}  # a column, and its choice of INPUT_GRADIENTS
+WAYS = {"cuBLAS": "cublas", "tensor cores": "tensor"}  # a column, and its choice of GRADIENTS
 ROUNDS = 3  # in which the ways take turns
 WARM_UP = 4  # steps that are not timed: two, the one that is recorded, and one more
 SAME = ((1, 1), (1, 1))  # stride and padding
@@ -60,7 +60,7 @@ def layer_line(clock: Clock, layer: Layer, times: int, device: str) -> str:
     off = {}
     for _ in range(ROUNDS):
         for name, choice in WAYS.items():
-            with input_gradient(choice):
+            with gradients(choice):
                 runs = [_gradient(x, weights, shape) for x in turns]
                 spans[name].append(clock.seconds(runs))
                 if name not in off:
@@ -70,9 +70,9 @@ def layer_line(clock: Clock, layer: Layer, times: int, device: str) -> str:
     third = 1e6 * clock.seconds([three_products(clock.cupy, rng, int(np.prod(shape[:3])), 9 * layer.outputs, w)])
     size = f"{layer.size}x{layer.size} {layer.outputs} to {layer.inputs}"
     return (
-        f"{size:<18} {times:>2} times  cuBLAS {us['cuBLAS']:8.1f} us  tf32x3 {us['tf32x3']:8.1f} us  "
-        f"{us['cuBLAS'] / us['tf32x3']:5.2f} times as fast  three products in TF32 alone {third:8.1f} us  "
-        f"off, rms and most: {off['cuBLAS']}, {off['tf32x3']}"
+        f"{size:<18} {times:>2} times  cuBLAS {us['cuBLAS']:8.1f} us  3xTF32 {us['tensor cores']:8.1f} us  "
+        f"{us['cuBLAS'] / us['tensor cores']:5.2f} times as fast  three products in TF32 alone {third:8.1f} us  "
+        f"off, rms and most: {off['cuBLAS']}, {off['tensor cores']}"
     )
 
 
@@ -121,7 +121,7 @@ def step_line(config: MISNetConfig, samples: int, device: str, repeats: int, gra
     losses = {}
     for k in range(WARM_UP + repeats):
         for name, choice in WAYS.items():
-            with input_gradient(choice):
+            with gradients(choice):
                 start = time.perf_counter()
                 losses[name] = steps[name](k)
                 spans[name].append(time.perf_counter() - start)
@@ -129,8 +129,8 @@ def step_line(config: MISNetConfig, samples: int, device: str, repeats: int, gra
     case = f"{config.variant} {config.size}x{config.size} N={samples}"
     how = "graph" if graph and not any("off" in line for line in said) else "launched"
     return (
-        f"training step {case}, {how}: cuBLAS {ms['cuBLAS']:.2f} ms, tf32x3 {ms['tf32x3']:.2f} ms; losses after "
-        f"{WARM_UP + repeats} steps: {losses['cuBLAS']:.6f}, {losses['tf32x3']:.6f}"
+        f"training step {case}, {how}: cuBLAS {ms['cuBLAS']:.2f} ms, tensor cores {ms['tensor cores']:.2f} ms; "
+        f"losses after {WARM_UP + repeats} steps: {losses['cuBLAS']:.6f}, {losses['tensor cores']:.6f}"
     )
 
 

@@ -4,8 +4,8 @@
 #
 #   tools/gpu_session.sh [A|B|AB|P] [OUT]
 #
-# A (at most 8 minutes, 9 with DATA): kernels and training on the card, whole steps beside PyTorch, input gradients in
-# both ways. B (at most 4): ncu and compute-sanitizer, the slow racecheck last. P (about 1): versions and the profile of
+# A (at most 8 minutes, 9 with DATA): kernels and training on the card, whole steps beside PyTorch, gradients of
+# convolutions both ways. B (at most 4): ncu and compute-sanitizer, the slow racecheck last. P (about 1): versions and the profile of
 # a step only. OUT: folder for report.txt, logs.txt and what the steps write (default: gpu_session). No step's failure
 # stops the next; the exit status is 1 if one failed, 2 if there is no card.
 # PYTHON: the interpreter (default: python3). DATA: folder with mnist/ and fsdd/, for the run on files; without it that
@@ -24,6 +24,7 @@ esac
 cd "$(dirname "$0")/.." || exit 2
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 OUT
 unset SNNCORE_KERNELS
+export SNNCORE_GRADIENTS=tensor  # what no card has run yet is what a session is for; one step times both ways
 if ! nvidia-smi -L >/dev/null 2>&1; then
   echo "error: nvidia-smi finds no NVIDIA GPU here; expected a card and its driver" >&2
   exit 2
@@ -169,8 +170,8 @@ part_a() {
   step "whole steps, ours and PyTorch's" 60 20 "$PYTHON" tools/gpu_steps.py --cases "${CASES:-32x32}"
   step "steps as a CUDA graph, to the bit those launched one by one" 30 10 "$PYTHON" tools/gpu_steps.py \
     --cuda-graph on --cases 32x32
-  step "input gradients by three products in TF32, beside cuBLAS" 55 12 "$PYTHON" tools/gpu_steps.py \
-    --input-gradient --cuda-graph on --cases 32x32
+  step "gradients of convolutions on tensor cores, beside cuBLAS" 55 12 "$PYTHON" tools/gpu_steps.py \
+    --gradients --cuda-graph on --cases 32x32
   step "evaluation in exact arithmetic, on the card and on the CPU" 30 6 exact
   step "steps in exact arithmetic, launched and as a CUDA graph" 25 10 env SNNCORE_ARITHMETIC=exact \
     "$PYTHON" tools/gpu_steps.py --cuda-graph on --cases 32x32

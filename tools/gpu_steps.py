@@ -3,9 +3,9 @@
 Both sides take the same network, batch size, soft reset and optimizer (Adam), have their inputs on the card, and read
 the loss once a step; the time is the median of the steps on the host's clock. PyTorch runs in four ways: with and
 without TF32, each in both layouts of memory. With --cuda-graph on, steps and evaluation of this engine alone are timed,
-launched kernel by kernel and as a recorded graph, and what they leave is compared to the bit. With --input-gradient,
-the input gradients of convolutions, in float32 by cuBLAS and by three products in TF32: of each layer, and whole steps
-in turns, launched or (--cuda-graph on) as graphs.
+launched kernel by kernel and as a recorded graph, and what they leave is compared to the bit. With --gradients,
+convolutions' gradients by cuBLAS and on tensor cores: those of inputs by layer, and whole steps in turns, launched or
+(--cuda-graph on) as graphs.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
@@ -265,9 +265,9 @@ def main() -> int:
     parser.add_argument("--repeats", type=int, default=10, help="steps that are timed of each (default: 10)")
     parser.add_argument("--no-peer", action="store_true", help="leave PyTorch out")
     parser.add_argument(
-        "--input-gradient",
+        "--gradients",
         action="store_true",
-        help="both ways of the input gradient of convolutions, and nothing else",
+        help="both ways of the gradients of convolutions, and nothing else",
     )
     add_device_options(parser)
     add_graph_option(parser)
@@ -278,7 +278,7 @@ def main() -> int:
     device = device_from({"device": "cuda"} | options)
     if device == "cpu":
         raise BackendError("--device: steps on a GPU are timed; expected cuda or cuda:<index>, found cpu")
-    if options["input_gradient"]:
+    if options["gradients"]:
         from misnet.tools.gpu_gradients import layer_lines, step_line  # which takes clocks from what imports this
 
         for size, samples in cases:

@@ -10,7 +10,7 @@ from misnet.training.step import Told, Totals, finish, tell, train_step
 from snncore.backend import Array, array_module
 from snncore.capture import CaptureError, Recorder
 from snncore.context import context
-from snncore.kernels.choice import input_gradient_choice, kernel_choice
+from snncore.kernels.choice import gradients_choice, kernel_choice
 from snncore.optim import Optimizer
 
 __all__ = ["GraphedSteps", "same_bits"]
@@ -75,7 +75,7 @@ class GraphedSteps:
         """What a recording depends on and does not read anew."""
         modes = (
             kernel_choice(),
-            input_gradient_choice(),
+            gradients_choice(),
             context.relaxed,
             context.fused,
             self.optimizer.baked(),

@@ -2,18 +2,18 @@
 //
 //     gw[ky, kx, c, o] = 2^-p_o * sum over images and places of x[m, i sy + ky - ph, j sx + kx - pw, c] * q[m, i, j, o]
 //
-// where q_o = gy_o * 2^p_o to the nearest integer (ties to even), and p_o is the largest power of two at which those of
-// output channel o have four signed digits of a byte. Sums of integers have no order, and are rounded to float32 once.
-// An implicit GEMM: its rows are taps x input channels, its columns output channels x digits, and it sums over places
-// (pixels of the output). A block of 8 warps takes 2 slots x 64 input channels by 32 output channels x 4 digits, and
-// some of the steps of 64 places; a warp 32 rows by 16 channels x 4 digits: 64 sums a thread. A slot is a tap of 64
-// input channels; taps turn faster than parts of channels, so that the two slots of a block mostly read the same spikes.
-// Sums of 32 bits cannot overflow over 1024 steps (255 * 128 * 65536 < 2^31); joined in 64 bits, those of different
-// blocks are added by atomics on integers: no order changes a bit.
-// The spikes lie channel by channel, but `mma` wants the places of a channel side by side. ldmatrix turns pairs of bytes,
-// of two channels at two places; two such pairs and two byte permutations make four places of either channel, so that
-// turning costs one instruction a register. Which rows ldmatrix takes is free: they are chosen so that the places end up
-// in their order, and the digits of gy, written anew anyway, are written place by place.
+// where q_o = gy_o * 2^p_o to the nearest integer (ties to even), and p_o is the largest power of two at which those
+// of output channel o have four signed digits of a byte. Sums of integers have no order, and are rounded to float32
+// once. An implicit GEMM: its rows are taps x input channels, its columns output channels x digits, and it sums over
+// places (pixels of the output). A block of 8 warps takes 2 slots x 64 input channels by 32 output channels x 4
+// digits, and some of the steps of 64 places; a warp 32 rows by 16 channels x 4 digits: 64 sums a thread. A slot is a
+// tap of 64 input channels; taps turn faster than parts of channels, so that the two slots of a block mostly read the
+// same spikes. Sums of 32 bits cannot overflow over 1024 steps (255 * 128 * 65536 < 2^31); joined in 64 bits, those of
+// different blocks are added by atomics on integers: no order changes a bit. The spikes lie channel by channel, but
+// `mma` wants the places of a channel side by side. ldmatrix turns pairs of bytes, of two channels at two places; two
+// such pairs and two byte permutations make four places of either channel, so that turning costs one instruction a
+// register. Which rows ldmatrix takes is free: they are chosen so that the places end up in their order, and the
+// digits of gy, written anew anyway, are written place by place.
 // Registers a thread, and occupancy, on an H100: exact_gradient_bytes 128 (25 %), exact_gradient_digits 36 (75 %),
 // exact_gradient_pieces 128 (25 %), exact_gradient_round 16 (100 %).
 
@@ -63,9 +63,9 @@ __device__ __forceinline__ float rounded(const long long total, const unsigned b
     return (float)((double)(float)total * two_to(-power(bits)));
 }
 
-// digits [steps, DIGITS, wide, PLACES] of gy [places, Co], wide the next multiple of OUTS; zeros where there is no place
-// or channel. Block (s, b): step s, 32 channels. A warp reads 8 places, and each thread turns them into the digits of
-// one channel; through shared memory, so that rows are written whole. total [entries]: made zeros.
+// digits [steps, DIGITS, wide, PLACES] of gy [places, Co], wide the next multiple of OUTS; zeros where there is no
+// place or channel. Block (s, b): step s, 32 channels. A warp reads 8 places, and each thread turns them into the
+// digits of one channel; through shared memory, so that rows are written whole. total [entries]: made zeros.
 extern "C" __global__ void __launch_bounds__(256)
 exact_gradient_digits(const float* __restrict__ gy, const unsigned* __restrict__ bits, signed char* __restrict__ digits,
                       ull* __restrict__ total, const int places, const int Co, const long long entries)
@@ -100,7 +100,8 @@ exact_gradient_digits(const float* __restrict__ gy, const unsigned* __restrict__
         const int d = k >> 7, row = k >> 2 & 31, pair = 2 * (k & 3), turned = row >> 1 & 7;
         const unsigned* const from = room[d][row];
         const int low = 2 * (pair ^ turned), high = 2 * ((pair + 1) ^ turned);
-        signed char* const to = digits + (((long long)blockIdx.x * DIGITS + d) * gridDim.y * OUTS + first_out + row) * PLACES;
+        const long long at = ((long long)blockIdx.x * DIGITS + d) * gridDim.y * OUTS + first_out + row;
+        signed char* const to = digits + at * PLACES;
         *(uint4*)(to + 8 * pair) = {from[low], from[low + 1], from[high], from[high + 1]};
     }
 }
@@ -130,7 +131,8 @@ __device__ __forceinline__ Slot slot_of(const int number, const int chunk, const
     return {c0 + 16 * chunk < z.Ci ? tap / z.kw - z.ph : 1 << 29, tap % z.kw - z.pw, c0};
 }
 
-struct Stride {  // from a step to the next: PLACES, as bytes of whole images, lines and the rest; end: bytes of all images
+// from a step to the next: PLACES, as bytes of whole images, lines and the rest; end: bytes of all images
+struct Stride {
     long long end, image;
     int x, y;
 };
@@ -145,7 +147,7 @@ __device__ __forceinline__ void gradient(const unsigned char* __restrict__ x, co
                                          const int steps, const Layer& z, unsigned char* const memory)
 {
     const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
-    const int row = t >> 2, chunk = t & 3;  // what this thread copies: 16 bytes of row `row` of each slot, and of digits
+    const int row = t >> 2, chunk = t & 3;  // this thread copies 16 bytes of row `row` of each slot, and of digits
     const int first_out = blockIdx.y * OUTS;
     const int begin = (int)((long long)steps * blockIdx.z / gridDim.z);
     const int end = (int)((long long)steps * (blockIdx.z + 1) / gridDim.z);
@@ -195,8 +197,8 @@ __device__ __forceinline__ void gradient(const unsigned char* __restrict__ x, co
         if (begin + s < end) copy(s * STAGE);
         commit_copies();
     }
-    // A fragment of a: lane l gives ldmatrix row l % 8 of matrix l / 8, here place 4 (r / 2) + r % 2 of the even matrices,
-    // 2 more in the odd ones, 16 more in the last two.
+    // A fragment of a: lane l gives ldmatrix row l % 8 of matrix l / 8, here place 4 (r / 2) + r % 2 of the even
+    // matrices, 2 more in the odd ones, 16 more in the last two.
     const int r = lane & 7, j = lane >> 3, of_spikes = 16 * (j >> 1) + 4 * (r >> 1) + 2 * (j & 1) + (r & 1);
     int now = 0, next = (STAGES - 1) * STAGE;  // where this step lies, and where the one goes that is copied meanwhile
 #pragma unroll 1
@@ -215,7 +217,8 @@ __device__ __forceinline__ void gradient(const unsigned char* __restrict__ x, co
 #pragma unroll
             for (int i = 0; i < 2; ++i) {
                 unsigned m[4];  // of two channels at two places each
-                load_matrices_turned(m, stage + slot * PLACES * SLOT + place_of_spikes(32 * k + of_spikes, 2 * part + i));
+                const int at = place_of_spikes(32 * k + of_spikes, 2 * part + i);
+                load_matrices_turned(m, stage + slot * PLACES * SLOT + at);
                 a[i][0] = __byte_perm(m[0], m[1], 0x6420);  // row l / 4: channel 2 (l / 4), places 4 (l % 4) to + 3
                 a[i][1] = __byte_perm(m[0], m[1], 0x7531);  // row 8 + l / 4: the channel after it
                 a[i][2] = __byte_perm(m[2], m[3], 0x6420);  // the same, 16 places on
@@ -264,7 +267,8 @@ exact_gradient_pieces(const unsigned char* __restrict__ x, const signed char* __
 {
     __shared__ __align__(128) unsigned char memory[STAGES * STAGE];
     const Layer layer = {H, W, Ci, Ho, Wo, Co, kh, kw, sy, sx, ph, pw};
-    gradient<true>(x, digits, bits, alone ? nullptr : total, gw, first, {end, by_image, by_x, by_y}, steps, layer, memory);
+    const Stride by = {end, by_image, by_x, by_y};
+    gradient<true>(x, digits, bits, alone ? nullptr : total, gw, first, by, steps, layer, memory);
 }
 
 extern "C" __global__ void __launch_bounds__(256, BLOCKS)
@@ -277,7 +281,8 @@ exact_gradient_bytes(const unsigned char* __restrict__ x, const signed char* __r
 {
     __shared__ __align__(128) unsigned char memory[STAGES * STAGE];
     const Layer layer = {H, W, Ci, Ho, Wo, Co, kh, kw, sy, sx, ph, pw};
-    gradient<false>(x, digits, bits, alone ? nullptr : total, gw, first, {end, by_image, by_x, by_y}, steps, layer, memory);
+    const Stride by = {end, by_image, by_x, by_y};
+    gradient<false>(x, digits, bits, alone ? nullptr : total, gw, first, by, steps, layer, memory);
 }
 
 // gw [entries] from the sums of all blocks.

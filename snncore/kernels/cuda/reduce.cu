@@ -1,6 +1,6 @@
 // The second half of every sum over many blocks: partial [rows, K] to out [K], in the order of the rows. One block
-// takes 32 columns; its 32 warps take every 32nd row each, and the first adds the 32 results. Of fewer columns, the lanes
-// of a warp share out its rows. Little work: what it costs is a launch.
+// takes 32 columns; its 32 warps take every 32nd row each, and the first adds the 32 results. Of fewer columns, the
+// lanes of a warp share out its rows. Little work: what it costs is a launch.
 // Registers a thread, and occupancy, on an H100: sum_chunks 32 (100 %), sum_gradients 25 (100 %), sum_mlif 30 (100 %),
 // sum_partials 24 (100 %).
 

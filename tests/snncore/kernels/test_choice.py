@@ -12,8 +12,8 @@ from snncore.kernels import cpu, kernels_for, reference
 from snncore.kernels.choice import (
     arithmetic,
     arithmetic_choice,
-    input_gradient,
-    input_gradient_choice,
+    gradients,
+    gradients_choice,
     kernel_choice,
     use_kernels,
 )
@@ -90,14 +90,14 @@ def test_an_arithmetic_that_is_none_is_refused(monkeypatch):
         arithmetic_choice()
 
 
-def test_the_input_gradient_is_chosen_in_a_block_else_by_the_environment(monkeypatch):
-    monkeypatch.delenv("SNNCORE_INPUT_GRADIENT", raising=False)
-    assert input_gradient_choice() == "auto"
-    monkeypatch.setenv("SNNCORE_INPUT_GRADIENT", "float32")
-    with input_gradient("tf32x3"):
-        assert input_gradient_choice() == "tf32x3"
-        with input_gradient(None):
-            assert input_gradient_choice() == "float32"
-    assert input_gradient_choice() == "float32"
-    with pytest.raises(BackendError, match="input_gradient: expected one of auto, tf32x3, float32, found 'exact'"):
-        input_gradient("exact")
+def test_the_gradients_on_a_gpu_are_chosen_in_a_block_else_by_the_environment(monkeypatch):
+    monkeypatch.delenv("SNNCORE_GRADIENTS", raising=False)
+    assert gradients_choice() == "auto"
+    monkeypatch.setenv("SNNCORE_GRADIENTS", "cublas")
+    with gradients("tensor"):
+        assert gradients_choice() == "tensor"
+        with gradients(None):
+            assert gradients_choice() == "cublas"
+    assert gradients_choice() == "cublas"
+    with pytest.raises(BackendError, match="gradients: expected one of auto, tensor, cublas, found 'exact'"):
+        gradients("exact")

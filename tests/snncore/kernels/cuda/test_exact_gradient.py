@@ -5,7 +5,7 @@ from unittest import mock
 import numpy as np
 import pytest
 
-from snncore.kernels import cuda, reference
+from snncore.kernels import choice, cuda, reference
 from snncore.kernels.choice import arithmetic, use_kernels
 from snncore.kernels.cuda import exact_gradient as module
 from snncore.kernels.cuda.module import THREADS, launch
@@ -21,6 +21,11 @@ LAYERS = [  # kernel, stride, padding
 ]
 CHANNELS = [(1, 1), (3, 5), (17, 33), (48, 64), (130, 40)]
 KINDS = ("normal", "heavy", "sparse", "equal", "subnormal", "large", "tiny beside large")
+
+
+@pytest.fixture(autouse=True)
+def on_tensor_cores(monkeypatch):
+    monkeypatch.setenv("SNNCORE_GRADIENTS", "tensor")
 
 
 def gradients(rng, kind, *shape):
@@ -216,11 +221,13 @@ def test_what_the_kernels_do_not_take(gpu, rng, monkeypatch):
     assert not module.takes(gpu.zeros((0, 7, 6, 20), np.uint8), gpu.zeros((0, 7, 6, 9), np.float32))
     with use_kernels("event"), arithmetic("exact"):
         assert not module.takes(*on_device)
-    with use_kernels("dense"):
+    with choice.gradients("cublas"), arithmetic("exact"):
         assert not module.takes(*on_device)
-        with arithmetic("exact"):
-            assert module.takes(*on_device)
-    for name, value in (("TENSOR_CORES", 1000), ("MOST_PLACES", 125), ("LARGEST_IMAGE", 840)):
+    with choice.gradients("auto"):
+        assert not module.takes(*on_device)  # no card has run it yet
+        monkeypatch.setattr(module, "QUICKER", (int(gpu.cuda.Device().compute_capability),))
+        assert module.takes(*on_device)
+    for name, value in (("FIRST", 1000), ("MOST_PLACES", 125), ("LARGEST_IMAGE", 840)):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, value)
             assert not module.takes(*on_device), name

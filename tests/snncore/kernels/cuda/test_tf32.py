@@ -25,7 +25,7 @@ CASES = [  # kernel, stride, padding, pixels, channels of x and of gy
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch):
-    monkeypatch.setenv("SNNCORE_INPUT_GRADIENT", "tf32x3")
+    monkeypatch.setenv("SNNCORE_GRADIENTS", "tensor")
 
 
 def case(rng, kernel, stride, padding, pixels, channels, images=2):
@@ -192,13 +192,14 @@ def launched(monkeypatch, gpu, args):
         ("auto", "100", (16, 16), False),  # not known
         ("auto", "90", (15, 64), False),
         ("auto", "90", (64, 15), False),
-        ("tf32x3", "86", (3, 2), True),
-        ("tf32x3", "75", (16, 16), False),  # cannot
-        ("float32", "90", (64, 64), False),
+        ("tensor", "86", (3, 2), True),
+        ("tensor", "75", (16, 16), False),  # cannot
+        ("cublas", "90", (64, 64), False),
     ],
 )
 def test_who_takes_it(gpu, rng, monkeypatch, choice, card, channels, there):
-    monkeypatch.setenv("SNNCORE_INPUT_GRADIENT", choice)
+    monkeypatch.setattr(tf32, "QUICKER", (80, 90))
+    monkeypatch.setenv("SNNCORE_GRADIENTS", choice)
     monkeypatch.setattr(gpu.cuda.Device, "compute_capability", card)
     names = launched(monkeypatch, gpu, case(rng, (1, 1), (1, 1), (0, 0), (2, 2), channels))
     assert any(name.startswith("tf32_gradient") for name in names) == there
@@ -207,7 +208,10 @@ def test_who_takes_it(gpu, rng, monkeypatch, choice, card, channels, there):
 @pytest.mark.skipif(ON_CARD, reason="the double says what card it is")
 def test_who_asks_for_less_or_for_events_has_cublas(gpu, rng, monkeypatch):
     args = case(rng, (1, 1), (1, 1), (0, 0), (2, 2), (16, 16))
-    monkeypatch.setenv("SNNCORE_INPUT_GRADIENT", "auto")
+    monkeypatch.setenv("SNNCORE_GRADIENTS", "auto")
+    assert not any("tf32" in name for name in launched(monkeypatch, gpu, args))  # no card has run it yet
+    monkeypatch.setattr(tf32, "QUICKER", (80, 90))
+    assert any("tf32" in name for name in launched(monkeypatch, gpu, args))
     with use_kernels("event"):
         assert not any("tf32" in name for name in launched(monkeypatch, gpu, args))
     monkeypatch.setenv("CUPY_TF32", "1")  # --tf32: one product is enough
@@ -215,10 +219,8 @@ def test_who_asks_for_less_or_for_events_has_cublas(gpu, rng, monkeypatch):
 
 
 def test_a_choice_that_is_not_known(monkeypatch):
-    monkeypatch.setenv("SNNCORE_INPUT_GRADIENT", "tf32")
-    with pytest.raises(
-        BackendError, match="SNNCORE_INPUT_GRADIENT: expected one of auto, tf32x3, float32, found 'tf32'"
-    ):
+    monkeypatch.setenv("SNNCORE_GRADIENTS", "tf32")
+    with pytest.raises(BackendError, match="SNNCORE_GRADIENTS: expected one of auto, tensor, cublas, found 'tf32'"):
         tf32.takes(None, None, ())
 
 
