@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.manifold import TSNE
+from threadpoolctl import threadpool_limits
 
 from misnet.training.plots import new_figure
 from misnet.visual.maps import draw_maps
@@ -27,7 +28,10 @@ def embed(x: np.ndarray, seed: int = 0) -> np.ndarray:
     if len(x) < 4 or (x == x[0]).all():
         return np.zeros((len(x), 2))
     perplexity = min(30.0, max(2.0, (len(x) - 1) / 3))
-    return TSNE(2, perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed).fit_transform(x)
+    # Of so few samples one thread is enough, and its threads wait for each other in busy loops: on a machine that does
+    # something else meanwhile they took minutes.
+    with threadpool_limits(1):
+        return TSNE(2, perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed).fit_transform(x)
 
 
 def draw_features(
