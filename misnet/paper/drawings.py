@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_limits  # scikit-learn brings it
 
 from misnet.training.plots import new_figure
 from misnet.visual.maps import draw_maps
