@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["changed", "context", "current_path", "exchange"]
+__all__ = ["changed", "context", "current_path", "enter", "exchange"]
 
 
 class Process:
@@ -39,6 +39,8 @@ class Context(threading.local):
     """The kernels that count arrays of a type, while operations are asked for their costs: looked up once."""
     unchanging: dict[Any, Any] | None = None
     """What was found in weights, by weights, while operations are asked for their costs, if no weight changes."""
+    looking: Callable[..., Any] | None = None
+    """Takes the counting of events in arrays, while a cost is asked for (`snncore.opcount.cost.look`)."""
     trusted = False
     """True while an operation of the engine states its cost, whose counts come from kernels that count upwards."""
     origin: Any = None
@@ -53,6 +55,8 @@ class Context(threading.local):
     """Which kernels run (`kernels.choice.use_kernels`); None: what the environment variable SNNCORE_KERNELS says."""
     arithmetic: str | None = None
     """How layers with weights sum (`kernels.choice.arithmetic`); None: what the variable SNNCORE_ARITHMETIC says."""
+    input_gradient: str | None = None
+    """How a GPU takes input gradients (`kernels.choice.input_gradient`); None: what SNNCORE_INPUT_GRADIENT says."""
 
     capturing = False
     """True while what runs is recorded, to be run again by the device alone (`snncore.capture`)."""
@@ -71,6 +75,7 @@ class Context(threading.local):
 
     def __init__(self) -> None:
         self.observers: list[Callable] = []
+        self.currents = 0  # how many of them read what lies between a layer and its neuron
         self.scope: list[Any] = []  # the modules whose forward is running, outermost first
         self.paths: dict[int, str] | None = None  # of the modules below the outermost one, by id, if asked for
         self.draws: dict[tuple[object, ...], int] = {}  # how often each module has drawn random numbers in this step
@@ -97,6 +102,14 @@ def exchange(values: dict[str, Any]) -> dict[str, Any]:
     before = {name: fields[name] if name in fields else getattr(Context, name) for name in values}
     fields.update(values)
     return before
+
+
+def enter(module: Any) -> None:
+    """Put a module, whose forward begins, on `context.scope`."""
+    if not context.scope:
+        context.forwards += 1
+        context.paths = None  # the tree may have changed since the last call
+    context.scope.append(module)
 
 
 def current_path() -> str:

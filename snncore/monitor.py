@@ -200,7 +200,7 @@ def monitor(
     seen = Seen(chosen)
     watch = _Watch(seen, chosen, what, limit, timesteps)
     try:
-        with observe(watch):
+        with observe(watch, currents=what != {"spikes"}):
             yield seen
     finally:
         watch.flush()

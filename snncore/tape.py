@@ -8,6 +8,7 @@ leaves a record of the call on the tape; `Tensor.backward()` visits the records 
 import copy
 import functools
 import inspect
+import math
 import weakref
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +34,7 @@ __all__ = [
     "GraphError",
     "Node",
     "Tensor",
+    "Unwritten",
     "at_timestep",
     "bump",
     "current_path",
@@ -56,16 +58,42 @@ def at_timestep(t: int) -> Iterator[None]:
 
 
 @contextmanager
-def observe(callback: Callable[["Function", tuple[Array | None, ...], tuple[Array, ...]], None]) -> Iterator[None]:
+def observe(
+    callback: Callable[["Function", tuple[Array | None, ...], tuple[Array, ...]], None], currents: bool = True
+) -> Iterator[None]:
     """Call `callback(function, inputs, outputs)` after every forward in the block; inputs and outputs are arrays.
 
     `current_path()` is, during the call, the path of the module whose forward is running.
+    currents: False says that the callback reads no entry of what lies between a layer and its neuron. In evaluation
+    such layers may then run in one pass, and the callback is told of each operation as if they ran one by one; what was
+    never in memory is an `Unwritten`, with the shape and type of the array alone.
     """
     context.observers.append(callback)
+    context.currents += currents
     try:
         yield
     finally:
         context.observers.remove(callback)
+        context.currents -= currents
+
+
+class Unwritten:
+    """In the place of an array that was never in memory: its shape and type."""
+
+    __slots__ = ("__weakref__", "dtype", "shape")
+
+    def __init__(self, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.shape, self.dtype = shape, dtype
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of entries."""
+        return math.prod(self.shape)
 
 
 def bump(tensors: Iterable["Tensor"]) -> None:
@@ -249,6 +277,9 @@ class Function(ABC):
     spiking = False
     """True if the first outputs are spikes of neurons (firing rates are measured on them)."""
 
+    looks = False
+    """True if `cost` reads entries of inputs and outputs only to count events, by `snncore.opcount.cost.look`."""
+
     takes_half = False
     """True for an operation that takes float16, which no kernel does."""
 
@@ -283,6 +314,11 @@ class Function(ABC):
     def traces(self, inputs: tuple[Array | None, ...], outputs: tuple[Array, ...]) -> "tuple[Trace, ...]":
         """State how the membranes of a call went, a trace for each spike train; asked by `snncore.monitor` alone."""
         return ()
+
+    def tell(self, inputs: tuple[Array | None, ...], outputs: tuple[Array, ...]) -> None:
+        """Tell all observers of a call; an operation that stands for several may tell of each of them."""
+        for callback in context.observers:
+            callback(self, inputs, outputs)
 
     def axis_after(self, axis: int, ndim: int, new_ndim: int) -> int | None:
         """Say which axis of an output [new_ndim axes] is axis `axis` of the input [ndim axes]; None if it is gone.
@@ -336,8 +372,8 @@ class Function(ABC):
         result = call.forward(*arrays)
         xp = backend.array_module(*(x for x in arrays if x is not None))
         outputs = tuple(xp.asarray(y) for y in (result if isinstance(result, tuple) else (result,)))  # no NumPy scalars
-        for callback in context.observers:
-            callback(call, arrays, outputs)
+        if context.observers:
+            call.tell(arrays, outputs)
         recorded = any(call.needs)
         made = tuple(Tensor(y, requires_grad=recorded) for y in outputs)
         share_versions(made, tensors)

@@ -196,8 +196,3 @@ def test_half_of_all_files_are_shorter_than_120_lines():
         path.read_text(encoding="utf-8").count("\n") for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")
     ]
     assert statistics.median(size for size in sizes if size > 3) < 120
-
-
-def test_ci_runs_every_file_that_needs_the_peers():
-    files = {path.name for path in (ROOT / "tests/peers").glob("test_*.py")}
-    assert files - set((ROOT / ".ci/run").read_text().split()) == set()

@@ -56,6 +56,8 @@ EXAMPLES = (
     ("a table of layers from a paper", "python tools/audit.py --layers layers.csv --rate 0.1-0.3"),
 )
 
+SPREAD = 16  # samples that are counted one by one
+
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
     """Return the parser for a model."""
@@ -99,6 +101,14 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         "--training-step",
         action="store_true",
         help="count a step of training too: forward, backward and the optimizer of the run (or the default one)",
+    )
+    group.add_argument(
+        "--spread",
+        type=int,
+        default=SPREAD,
+        metavar="N",
+        help="samples that are also counted one by one, for the spread of rules that look at whole batches; 0 for none "
+        f"(default: {SPREAD})",
     )
     group.add_argument("--paper", action="store_true", help="print Table 5 of the paper beside ours")
     group.add_argument("--json", type=Path, metavar="FILE", help="write every figure to a JSON file")
@@ -185,6 +195,8 @@ def audit_shared(comm: Comm) -> None:
     args = argparse.Namespace(**others)
     if args.batch_size is not None and args.batch_size < 1:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
+    if args.spread < 0:
+        parser.error(f"--spread: expected at least 0, found {args.spread}")
     found: dict[str, Any] = {}
     shown: list[str] = []
     files: dict[str, bytes] = {}

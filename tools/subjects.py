@@ -8,7 +8,7 @@ from typing import Any
 
 from misnet.audit.on_ranks import count_on_ranks
 from misnet.audit.provenance import training_of
-from misnet.audit.report import calibrate, count_batches
+from misnet.audit.report import calibrate, count_alone, count_batches
 from misnet.audit.subject import NoSampleError, Subject
 from misnet.audit.training_step import count_training_step
 from misnet.datasets import BatchIterator, DataError
@@ -99,6 +99,9 @@ def run_subject(
         accuracy={head: n / max(1, len(data)) for head, n in right.items()},
         device=device,
     )
+    if args.spread and comm.rank == 0:
+        with arithmetic_from(given, args.run_dir):
+            subject.alone = count_alone(model, data, args.spread, device)
     if args.training_step:  # last, since it changes the running statistics
         batch = next(iter(BatchIterator(data, args.batch_size or BATCH, shuffle=False).epoch(0)))
         subject.training = count_training_step(model, batch, make_optimizer(settings, model), device)

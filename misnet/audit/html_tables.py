@@ -7,6 +7,7 @@ from misnet.audit.bracket import otherwise, unit_of
 from misnet.audit.ends import span
 from misnet.audit.figures import COUNT_UNITS, ENERGY_UNITS, count_unit, figure, largest_unit, significant
 from misnet.audit.html_parts import bars, cell_bar, heat_table, note, pairs, section, table
+from misnet.audit.spread import spread_note
 from misnet.audit.text import NEURON_OPS, in_unit
 from snncore.opcount.columns import COLUMNS
 
@@ -66,6 +67,8 @@ def rules_section(report: Mapping[str, Any]) -> str:
     memory = [(name, _with_memory(of)) for name, of in parts.items() if any(map(_is_memory, of))]
     computing = [(name, {k: x for k, x in of.items() if not _is_memory(k)}) for name, of in parts.items()]
     notes = [note(f"{name}: {text}") for name, rule in rules.items() for text in rule["notes"]]
+    if said := spread_note(rules, report["samples"]):
+        notes.append(note(said))
     return section(
         "Counting rules side by side",
         note("Operations and energies are for one sample: every stream, all timesteps."),

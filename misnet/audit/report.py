@@ -1,6 +1,6 @@
 """Counting a network over a data set, and the report that comes of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +9,7 @@ from misnet.audit.ends import widen
 from misnet.audit.provenance import SCHEMA, made_by, price_values
 from misnet.audit.spread import spread_of, unpriced
 from misnet.audit.subject import Subject
+from misnet.datasets import BatchIterator, Dataset, Subset
 from misnet.models.contract import Model, Scores, take
 from misnet.models.summary import empty_inputs
 from snncore import Ops, Tensor, count_ops, no_grad, to_device
@@ -17,7 +18,7 @@ from snncore.energy import Prices, Reading, apply_rule
 from snncore.nn import BatchNorm
 from snncore.opcount.cost import WEIGHTED, exact_sum
 
-__all__ = ["calibrate", "count_batches", "dense_operations", "report"]
+__all__ = ["batch_by_batch", "calibrate", "count_alone", "count_batches", "dense_operations", "evenly", "report"]
 
 
 def count_batches(
@@ -35,14 +36,31 @@ def count_batches(
     model.eval()
     steps = model.config.timesteps
     with no_grad(), count_ops(timesteps=steps, details=details, fixed=True) as ops:
-        for batch in batches:
-            *streams, labels = take(model, batch)
-            ops.next_batch(samples=len(labels))
-            scores = model(*(Tensor(to_device(x, device)) for x in streams))
+        for scores, labels in batch_by_batch(model, batches, device, ops):
             if seen is not None:
-                seen(scores, to_device(labels, device))
+                seen(scores, labels)
     ops.fold()
     return ops
+
+
+def batch_by_batch(model: Model, batches: Iterable[Any], device: str, ops: Ops) -> Iterator[tuple[Scores, Array]]:
+    """Yield scores and labels of each batch, on the device, once `ops` has counted it: within `count_ops`."""
+    for batch in batches:
+        *streams, labels = take(model, batch)
+        ops.next_batch(samples=len(labels))
+        yield model(*(Tensor(to_device(x, device)) for x in streams)), to_device(labels, device)
+
+
+def count_alone(model: Model, data: Dataset, samples: int, device: str = "cpu") -> list[Ops]:
+    """Count so many samples (all, if there are fewer), spread evenly over a data set, each by itself."""
+    some = Subset(data, evenly(samples, len(data)))
+    return [count_batches(model, [batch], device) for batch in BatchIterator(some, 1, shuffle=False).epoch(0)]
+
+
+def evenly(samples: int, of: int) -> list[int]:
+    """The numbers of so many samples, or of all, spread evenly over `of`."""
+    n = min(samples, of)
+    return [k * of // n for k in range(n)]
 
 
 def calibrate(model: Model, *streams: Array) -> None:
@@ -127,7 +145,7 @@ def report(
             },
             "bracket": bracket(reading, samples),
             "parts_mj_per_sample": {part: mj / samples for part, mj in reading.by_part().items()},
-            "spread": None if subject.by_rates else spread_of(name, ops, prices[name]),
+            "spread": None if subject.by_rates else spread_of(name, ops, prices[name], subject.alone),
             "prices": prices[name].name,
             "notes": reading.notes,
             "extra": reading.extra,

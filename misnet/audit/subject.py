@@ -27,6 +27,7 @@ class Subject:
     run: how they were trained, of `misnet.audit.provenance.training_of`.
     accuracy: of each head on the samples that were counted, shares of 1, the verdict first. device: that counted.
     by_rates: the counts are those of rates that somebody told, and of no sample that ran.
+    alone: some of the samples, each counted by itself, for the spread of rules that look at whole batches.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Subject:
     accuracy: dict[str, float] = field(default_factory=dict)
     device: str = "cpu"
     by_rates: bool = False
+    alone: list[Ops] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Refuse a subject of no sample at all, whatever brought it: nothing can be said of one."""

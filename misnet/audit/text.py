@@ -9,6 +9,7 @@ from misnet.audit.bracket import bracket_lines, unit_of
 from misnet.audit.ends import span
 from misnet.audit.figures import COUNT_UNITS, ENERGY_UNITS, count_unit, figure, largest_unit
 from misnet.audit.provenance import maker_lines, origin_lines, price_lines, samples_words
+from misnet.audit.spread import spread_note
 from snncore.energy import ON_REQUEST, RULES
 from snncore.opcount.columns import COLUMNS
 
@@ -64,6 +65,8 @@ def rule_table(report: dict[str, Any]) -> list[str]:
         cells = count(dense[f"mac_per_sample{suffix}"]), count(0), energy(dense[f"energy_mj_per_sample{suffix}"])
         rows.append((name, *cells, "", "", "", prices))
     notes = [f"{name}: {note}" for name, rule in report["rules"].items() for note in rule["notes"]]
+    if said := spread_note(report["rules"], report["samples"]):
+        notes.append(said)
     if unpriced := report.get("unpriced_per_sample"):
         named = ", ".join(f"{n:,.1f} {name}" for name, n in unpriced.items())
         notes.append(f"no price in exact, for one sample: {named}")

@@ -13,6 +13,7 @@ from misnet.audit.subject import Subject
 from misnet.audit.text import audit_lines
 from misnet.audit.training_step import training_lines, training_report
 from snncore.energy import DEFAULT_TABLE, Prices, apply_rule, load_prices
+from snncore.energy.samples import BY_SAMPLE
 
 __all__ = ["whole"]
 
@@ -43,7 +44,7 @@ def whole(
         beside += ["", *training_lines(found["training_step"])]
     about: list[str] = []
     if claims:
-        spreads = {name: rule.get("spread") for name, rule in found["rules"].items()}
+        spreads = {name: rule.get("spread") for name, rule in found["rules"].items() if name in BY_SAMPLE}
         found["claims"] = check_claims(
             claims, subject.ops, readings, prices, spreads, subject.high, by_rates=subject.by_rates
         )

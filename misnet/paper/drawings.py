@@ -8,8 +8,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.manifold import TSNE
-from threadpoolctl import threadpool_limits  # scikit-learn brings it
 
 from misnet.training.plots import new_figure
 from misnet.visual.maps import draw_maps
@@ -30,6 +28,9 @@ def embed(x: np.ndarray, seed: int = 0) -> np.ndarray:
     if len(x) < 4 or (x == x[0]).all():
         return np.zeros((len(x), 2))
     perplexity = min(30.0, max(2.0, (len(x) - 1) / 3))
+    from sklearn.manifold import TSNE  # here: it takes a second or two, which --help need not wait
+    from threadpoolctl import threadpool_limits  # which scikit-learn needs, too
+
     # Of so few samples one thread is enough, and its threads wait for each other in busy loops: on a machine that does
     # something else meanwhile they took minutes.
     with threadpool_limits(1):

@@ -39,7 +39,7 @@ class FiringRates:
     @contextmanager
     def recording(self) -> Iterator[None]:
         """Count inside the block."""
-        with observe(self._count):
+        with observe(self._count, currents=False):
             yield
 
     def _count(self, function: Function, inputs: tuple, outputs: tuple) -> None:

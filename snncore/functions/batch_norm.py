@@ -12,7 +12,7 @@ from snncore.functions.synchronised import whole_moments
 from snncore.kernels.choice import arithmetic_choice
 from snncore.kernels.reference.batch_norm import Moments
 from snncore.opcount.cost import Facts, OpCount, later, lead_of
-from snncore.opcount.events import Form, entries, form_of, traffic
+from snncore.opcount.events import Form, entries, form_of, nothing, traffic
 from snncore.opcount.origin import known_origin, repeated_cells
 from snncore.parallel import Share
 from snncore.tape import Function
@@ -154,7 +154,7 @@ def _state(x: Form, lead: tuple[int, ...], training: bool, repeated: np.ndarray 
         once = {"bn_stat_mul": x.size, "bn_stat_add": 3 * x.size - 2 * channels}
     columns: dict[str, Any] = {"bn_mul": per, "bn_add": per, "bn_folded_add": per}
     columns |= traffic(x, lead, "read") | traffic(x, lead, "write")
-    if repeated is not None:
-        columns["add_repeated"] = repeated * per
+    if not training:  # also where nothing is repeated: a call states the same columns in each batch
+        columns["add_repeated"] = nothing(lead) if repeated is None else repeated * per
     facts = Facts("batch_norm", "BatchNorm", x.size, x.size, math.prod(lead), channels=(channels,) * 2)
     return OpCount(lead, once, (facts,), **columns)

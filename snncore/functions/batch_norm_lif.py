@@ -28,6 +28,8 @@ class BatchNormLIF(BatchNorm):
     Raises what BatchNorm and LIF raise.
     """
 
+    looks = True
+
     spiking = True
 
     def __init__(

@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 from snncore.backend import Array
+from snncore.context import context, enter
 from snncore.firing import Firing
 from snncore.functions.batch_norm_lif import BatchNormLIF
 from snncore.functions.checks import check_float, check_window
@@ -12,7 +13,7 @@ from snncore.functions.summing import summing
 from snncore.functions.trace import Trace
 from snncore.graph import GraphError
 from snncore.opcount.cost import OpCount
-from snncore.tape import Function
+from snncore.tape import Function, Unwritten
 
 __all__ = ["ConvBatchNormLIF"]
 
@@ -26,6 +27,8 @@ class ConvBatchNormLIF(Function):
     in memory where spikes are sparse enough for lists of events. There is no backward: what it would need was not kept.
 
     x: [T, N, H, W, Ci]. w: float [kh, kw, Ci, Co]. gamma, beta: [Co]. running_mean, running_var: arrays [Co].
+    modules: the convolution and the neuron that it runs for; observers are then told of Conv2d and BatchNormLIF, each
+    as the work of its module, with an `Unwritten` in the place of y. None: they are told of this operation.
     Returns s: uint8 [T, N, Ho, Wo, Co].
     Raises what Conv2d and BatchNormLIF raise; GraphError where a gradient is wanted.
     """
@@ -41,7 +44,9 @@ class ConvBatchNormLIF(Function):
         eps: float = 1e-5,
         *,
         firing: Firing,
+        modules: tuple[Any, Any] | None = None,
     ) -> None:
+        self.modules = modules
         self.conv = Conv2d(stride, padding)
         self.norm = BatchNormLIF(running_mean, running_var, False, eps=eps, firing=firing)
 
@@ -63,6 +68,24 @@ class ConvBatchNormLIF(Function):
 
     def backward(self, gs: Array) -> Any:
         raise GraphError(f"{self.name}: has no backward; Conv2d and BatchNormLIF have")
+
+    def tell(self, inputs: tuple, outputs: tuple) -> None:
+        if self.modules is None:
+            super().tell(inputs, outputs)
+            return
+        x, w, gamma, beta = inputs
+        conv = copy.copy(self.conv)
+        conv._kernels, self.norm._kernels = self._kernels, self._kernels
+        y = Unwritten(outputs[0].shape, w.dtype)
+        given: tuple[tuple[Any, ...], ...] = (x, w, None), (y, gamma, beta)
+        made = (y,), outputs
+        for module, part, arrays, results in zip(self.modules, (conv, self.norm), given, made, strict=True):
+            part.needs = (False,) * 3
+            enter(module)
+            try:
+                part.tell(arrays, results)
+            finally:
+                context.scope.pop()
 
     def _currents(self, inputs: tuple) -> tuple[Array, ...]:
         """Inputs of the second half: y, computed again, gamma and beta."""

@@ -39,6 +39,8 @@ class LIF(Function):
     Kept for backward: c and s, which the next layer holds as well; h is recomputed, which costs less than storing it.
     """
 
+    looks = True
+
     spiking = True
 
     def __init__(

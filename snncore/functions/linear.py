@@ -21,6 +21,8 @@ class Linear(Function):
     Raises ValueError if the last axis of x is not Ci or b is not [Co]; TypeError if w is not float.
     """
 
+    looks = True
+
     def forward(self, x: Array, w: Array, b: Array | None = None) -> Array:
         if x.ndim == 0 or w.ndim != 2 or x.shape[-1] != w.shape[0]:
             raise ValueError(

@@ -49,6 +49,8 @@ class MLIF(Function):
     Kept for backward: o_m (uint8 if spikes), s_m, w_m, alpha_m; the membranes are recomputed.
     """
 
+    looks = True
+
     spiking = True
     output_names = ("a", "v")
 
@@ -139,6 +141,7 @@ def mlif_cost(
     firing: Firing,
     folds: bool = True,
     name: str = "MLIF",
+    on_current: bool = False,
 ) -> OpCount:
     """Cost of one modality: u = decay * u + o * w, alpha * u >= v_threshold, reset.
 
@@ -146,6 +149,7 @@ def mlif_cost(
     there is one. Analog o multiplies and adds at every entry. alpha multiplies at every entry, unless it is exactly 1,
     or None. folds: hardware may divide the threshold by it once instead (`alpha_folded_mul` is then 0), which it may
     not where a fusion with weights stands between alpha and the threshold. name: of the neuron, in its facts.
+    on_current: alpha multiplies what comes in, where an event comes, and not the membrane.
     """
     lead = neuron_lead(o.shape)
     came = count(o, lead) if o.dtype.kind != "f" else None
@@ -156,7 +160,7 @@ def mlif_cost(
     floats = (x.dtype for x in (alpha, w, o) if x is not None and x.dtype.kind == "f")
     size = next(floats, np.dtype(np.float32)).itemsize  # of a membrane
     neuron = functools.partial(state_neuron, name, form_of(o), form_of(s), lead, count(s, lead), carried, firing)
-    return later(_state, neuron, form_of(o), lead, carried, came, first, weights, scales, folds, size)
+    return later(_state, neuron, form_of(o), lead, carried, came, first, weights, scales, folds, size, on_current)
 
 
 def _state(
@@ -170,6 +174,7 @@ def _state(
     scales: bool,
     folds: bool,
     size: int,
+    on_current: bool,
 ) -> OpCount:
     """State that cost. neuron: states that of the neuron, from additions to its membrane and the bytes of one.
 
@@ -193,7 +198,7 @@ def _state(
             charge[0] = 0
         elif not carried:
             charge = weighed - first
-    scaled = per if scales else 0
+    scaled: Value = (weighed if on_current else per) if scales else 0
     columns: dict[str, Any] = {"alpha_mul": scaled, "alpha_folded_mul": 0 if folds else scaled}
     once = {}
     if w is not None:

@@ -41,6 +41,8 @@ class MaxPool2d(_Pool):
     holds a pixel of the image. Raises ValueError for a wider padding or if the window does not fit.
     """
 
+    looks = True
+
     def __init__(
         self,
         kernel: int | tuple[int, int] = 2,
@@ -127,6 +129,8 @@ class GlobalAvgPool(Function):
 
     Returns the type of x, or `dtype` where x is spikes.
     """
+
+    looks = True
 
     def __init__(self, dtype: Any = np.float32) -> None:
         self.dtype = np.dtype(dtype)

@@ -10,7 +10,7 @@ from snncore.backend import Array
 from snncore.functions.widening import combine_spikes
 from snncore.kernels.count import pair_events
 from snncore.nearest import one_of
-from snncore.opcount.cost import Facts, OpCount, later, lead_of
+from snncore.opcount.cost import Facts, OpCount, later, lead_of, look
 from snncore.opcount.events import check_events, entries, events, traffic
 from snncore.tape import Function
 
@@ -31,6 +31,8 @@ class SEW(Function):
     Source: Fang et al., Deep Residual Learning in Spiking Neural Networks, NeurIPS 2021; the paper uses add.
     Raises ValueError for another connection or other shapes.
     """
+
+    looks = True
 
     def __init__(self, connect: str = "add") -> None:
         if connect not in CONNECTS:
@@ -73,10 +75,14 @@ class SEW(Function):
 
 def residual_cost(name: str, a: Array, b: Array, o: Array, lead: tuple[int, ...]) -> OpCount:
     """Cost of o = a + b of two spike trains: an addition where both have an event; elsewhere one passes as it is."""
+    return later(_residual, name, look(_pairs, (a, b), lead), o.size, lead)
+
+
+def _pairs(a: Array, b: Array, lead: tuple[int, ...]) -> np.ndarray:
+    """Counts of `pair_events` in each cell, int64 [3, cells]."""
     check_events(a, b)
     cells = (math.prod(lead), entries(a.shape, lead))
-    counts = pair_events(a.reshape(cells), b.reshape(cells))
-    return later(_residual, name, counts, o.size, lead)
+    return pair_events(a.reshape(cells), b.reshape(cells))
 
 
 def _residual(name: str, counts: np.ndarray, size: int, lead: tuple[int, ...]) -> OpCount:

@@ -13,10 +13,11 @@ from snncore.context import changed
 from snncore.firing import Firing
 from snncore.functions.mlif import mlif_backward_cost, mlif_cost
 from snncore.functions.trace import Trace
-from snncore.opcount.cost import OpCount
+from snncore.opcount.cost import OpCount, Value, lead_of, times
+from snncore.opcount.events import entries, events, traffic
 from snncore.tape import Function
 
-__all__ = ["StatedNeuron", "counted_here", "stated_elsewhere"]
+__all__ = ["StatedCurrent", "StatedNeuron", "counted_here", "stated_elsewhere"]
 
 
 @contextmanager
@@ -43,11 +44,12 @@ class StatedNeuron(Function):
     threshold, as no weights stand between them.
     Inputs, k of each: s, uint8 [T, N, ...]; o, what came in, spikes or float of the same shape; alpha, one entry, or
     None for none (or 1); w, as in MLIF; u, the membrane at the start, or None at rest. Returns s, or all k of them.
+    on_current: alpha multiplies what comes in, where an event comes, and not the membrane.
     Kept for backward: nothing.
     """
 
-    def __init__(self, firing: Firing, name: str = "MLIF", folds: bool = True) -> None:
-        self.firing, self.neuron, self.folds = firing, name, folds
+    def __init__(self, firing: Firing, name: str = "MLIF", folds: bool = True, on_current: bool = False) -> None:
+        self.firing, self.neuron, self.folds, self.on_current = firing, name, folds, on_current
 
     def forward(self, *inputs: Array | None) -> Any:
         self.k = len(inputs) // 5
@@ -62,7 +64,7 @@ class StatedNeuron(Function):
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         costs = [
-            mlif_cost(o, s, alpha, w, u is not None, self.firing, self.folds, self.neuron)
+            mlif_cost(o, s, alpha, w, u is not None, self.firing, self.folds, self.neuron, self.on_current)
             for s, o, alpha, w, u in self._each(inputs)
         ]
         return functools.reduce(operator.add, costs)
@@ -80,6 +82,54 @@ class StatedNeuron(Function):
     def _trace(self, s: Array, o: Array, alpha: Array | None, w: Array | None, u: Array | None) -> Trace:
         weight = None if w is None else w.copy()
         kind = next((x.dtype for x in (alpha, w, o) if x is not None and x.dtype.kind == "f"), np.dtype(np.float32))
-        scale = None if alpha is None or not self.folds else alpha.copy()
-        current = lambda o: o.astype(kind) if weight is None else o * weight  # noqa: E731
+        by = None if alpha is None else alpha.copy()
+        scale = by if self.folds and not self.on_current else None
+
+        def current(o: Array) -> Array:
+            c = o.astype(kind) if weight is None else o * weight
+            return c * by if self.on_current and by is not None else c
+
         return Trace(s, o, self.firing, None, (u,), current, None, scale)
+
+
+class StatedCurrent(Function):
+    """Hand on a current, and state what it costs: c = alpha * o * w, where events come.
+
+    An event of 1 picks w, or alpha where there is no w; one above 1 multiplies it; alpha multiplies w, unless it is
+    exactly 1. Analog o multiplies at every entry. alpha can move into w once (`alpha_folded_mul` is then 0).
+    What made c ran under `stated_elsewhere()`.
+    Inputs: c, float [T, N, ...]; o, spikes or float of the same shape; alpha, one entry; w, as in MLIF, or None.
+    Returns c. Kept for backward: nothing.
+    """
+
+    def forward(self, c: Array, o: Array, alpha: Array, w: Array | None = None) -> Array:
+        return c
+
+    def backward(self, gc: Array) -> Any:
+        return gc, None, None, None
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        _, o, alpha, w = inputs
+        lead = lead_of(o.shape)
+        ones: Value
+        graded: Value
+        if o.dtype.kind == "f":
+            ones, graded = 0, entries(o.shape, lead)
+        else:
+            seen = events(o, lead)
+            ones, graded = seen.ones, seen.graded
+        columns: dict[str, Any] = traffic(o, lead, "read") | traffic(outputs[0], lead, "write")
+        once = {}
+        scales = float(alpha.reshape(())) != 1
+        if w is not None:
+            columns |= {"w_select": ones, "w_mul": graded, "weight_bytes": times(ones + graded, w.dtype.itemsize)}
+            columns["alpha_mul"] = ones + graded if scales else 0
+            once = {"weight_bytes_once": w.nbytes}
+        elif scales:
+            columns |= {"alpha_mul": graded, "alpha_folded_mul": graded}
+        return OpCount(lead, once, **columns)
+
+    def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
+        """Cost of galpha and gw: products of gc with o, w and alpha, and their sums."""
+        n, weighted = outputs[0].size, inputs[3] is not None
+        return OpCount(back_mul=n * (4 if weighted else 2), back_add=n * (2 if weighted else 1))

@@ -17,18 +17,20 @@ def conv_norm_neuron(x: Tensor, conv: Conv2d, norm: BatchNorm, neuron: Neuron) -
 
     In evaluation, under `no_grad()`, LIF and IF run with the convolution and the normalisation in one pass
     (`functions.conv_batch_norm_lif`), with the same bits, and the currents are not in memory. The three run one by one
-    while an observer watches (`observe`, `monitor`, `count_ops`), under `unfused()`, if the membrane is carried from
-    call to call, and where there is nothing to gain: analog input, a bias, other types than float32, a GPU.
+    while an observer wants the currents (`observe`, `monitor`; `count_ops` and firing rates do not), under `unfused()`,
+    if the membrane is carried from call to call, and where there is nothing to gain: analog input, a bias, other types
+    than float32, a GPU.
     """
     if isinstance(neuron, LIF) and _one_pass(x, conv, norm, neuron):
         statistics = norm.running_mean.data, norm.running_var.data, norm.eps
-        function = ConvBatchNormLIF(conv.function.stride, conv.function.padding, *statistics, firing=neuron.firing)
+        settings = conv.function.stride, conv.function.padding
+        function = ConvBatchNormLIF(*settings, *statistics, firing=neuron.firing, modules=(conv, neuron))
         return function(x, conv.weight, norm.weight, norm.bias)
     return neuron(conv(x), norm)
 
 
 def _one_pass(x: Tensor, conv: Conv2d, norm: BatchNorm, neuron: LIF) -> bool:
-    if context.grad_enabled or context.observers or not context.fused or context.relaxed:
+    if context.grad_enabled or context.currents or not context.fused or context.relaxed:
         return False
     if type(conv) is not Conv2d or type(norm) is not BatchNorm or type(neuron) not in (LIF, IF):
         return False  # a subclass may do something else

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from snncore import backend
 from snncore.backend import Array
-from snncore.context import context, current_path
+from snncore.context import context, current_path, enter
 from snncore.tape import Function, Tensor, bump
 
 __all__ = ["Buffer", "Module", "Parameter"]
@@ -51,10 +51,7 @@ class Module:
 
         The message of an error that forward raises begins with the path of the innermost module that was running.
         """
-        if not context.scope:
-            context.forwards += 1
-            context.paths = None  # the tree may have changed since the last call
-        context.scope.append(self)
+        enter(self)
         try:
             return self.forward(*inputs)
         except Exception as error:

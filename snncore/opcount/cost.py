@@ -24,6 +24,7 @@ __all__ = [
     "exact_sum",
     "later",
     "lead_of",
+    "look",
     "times",
 ]
 
@@ -191,6 +192,18 @@ def later(state: Callable[..., OpCount], *known: Any, computes: bool = True) -> 
     known: counts, forms of arrays (`form_of`) and settings, but no array that the network made: it would be kept.
     """
     return Later((functools.partial(state, *known),), computes) if context.trusted else state(*known)
+
+
+def look(find: Callable[..., Any] | None, arrays: tuple[Any, ...], *args: Any) -> Any:
+    """Return find(*arrays, *args): a count of entries of arrays that a call takes or makes.
+
+    All that a cost reads of spikes it reads here, so that the counting can find it without asking for the cost again.
+    find: None for a cost that reads its arrays in another way.
+    """
+    watch = context.looking
+    if watch is not None:
+        return watch(find, arrays, args)
+    return None if find is None else find(*arrays, *args)
 
 
 def _checked(lead: tuple[int, ...], columns: dict[str, Any]) -> dict[str, Value]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from snncore.backend import Array
 from snncore.kernels.count import analog_values, flat_events, weighted_events
-from snncore.opcount.cost import CostError, Value, times
+from snncore.opcount.cost import CostError, Value, look, times
 
 __all__ = [
     "Events",
@@ -161,8 +161,14 @@ def _outer(rows: tuple[int, ...], cols: tuple[int, ...]) -> np.ndarray:
 def count_mapped(x: Array, weight: np.ndarray) -> np.ndarray:
     """Count the events of each image of x [.., P, C], those of pixel p weight[p] times; and once each: int64 [2, 4, M].
 
-    Of a float array, entries that are not zero count as events of 1. `as_events` reads each of the two.
+    The pixels may be several axes. Of a float array, entries that are not zero count as events of 1. `as_events` reads
+    each of the two.
     """
+    counts: np.ndarray = look(_count_mapped, (x,), weight)
+    return counts
+
+
+def _count_mapped(x: Array, weight: np.ndarray) -> np.ndarray:
     if x.size == 0:
         return np.zeros((2, 4, 0), np.int64)
     return weighted_events(_countable(x).reshape(-1, len(weight), x.shape[-1]), weight)
@@ -179,6 +185,11 @@ def count(x: Array, lead: tuple[int, ...]) -> np.ndarray:
     Of a float array, entries that are not zero count as events of 1.
     Raises CostError for an integer below 0: an event is there once or several times.
     """
+    counts: np.ndarray = look(_count, (x,), lead)
+    return counts
+
+
+def _count(x: Array, lead: tuple[int, ...]) -> np.ndarray:
     return flat_events(_countable(x).reshape(math.prod(lead), entries(x.shape, lead)))
 
 
@@ -216,6 +227,7 @@ def traffic(x: Array | Form, lead: tuple[int, ...], way: str) -> dict[str, Any]:
 
 def count_analog(x: Array, lead: tuple[int, ...]) -> np.ndarray:
     """Count in each cell of analog x [*lead, ...] the entries that are not zero, 1, -1, below 0: int64 [4, cells]."""
+    look(None, (x,))  # and sums, which no count tells
     return analog_values(x.reshape(math.prod(lead), entries(x.shape, lead)))
 
 

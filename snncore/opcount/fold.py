@@ -7,11 +7,12 @@ columns over the same axes. Their samples stand side by side, as if they had bee
 import itertools
 import operator
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from snncore.opcount.again import together
 from snncore.opcount.columns import COLUMNS
 from snncore.opcount.cost import CostError, Facts, OpCount
 from snncore.opcount.place import LIMIT, Block, Place, each_step, fits, places_of
@@ -73,11 +74,21 @@ class Part(NamedTuple):
 
 
 class _Group:
-    """Calls at one place whose facts differ in nothing but what adds up. once: counts of calls as a whole, summed."""
+    """Calls at one place whose facts differ in nothing but what adds up. once: counts of calls as a whole, summed.
 
-    def __init__(self, facts: tuple[Facts, ...], samples: int, rows: np.ndarray, once: list[int]) -> None:
-        self.times, self.samples, self.rows, self.once = 1, samples, rows, once
-        self.facts, self.added = facts, [sums_of(each) for each in facts]
+    facts, once: of one call, or of as many as `times` says, all alike, as if they had been one. samples: of one of
+    them.
+    """
+
+    def __init__(
+        self, facts: tuple[Facts, ...], samples: int, rows: np.ndarray, once: list[int], times: int = 1
+    ) -> None:
+        self.times, self.samples, self.rows = times, samples * times, rows
+        self.once = once if times == 1 else [value * times for value in once]
+        if times > 1:
+            facts = tuple(replace(each, calls=times * each.calls) for each in facts)
+        self.added = [sums_of(each) for each in facts]
+        self.facts = facts if times == 1 else tuple(_of_one(each, times) for each in facts)
 
     def add(self, other: "_Group") -> None:
         self.times += other.times
@@ -161,31 +172,36 @@ class Fold:
         if samples is None:
             return None
         fold = Fold(places_of(calls, samples), details)
-        return fold if fold.take(calls, samples) else None
+        return fold if fold.take([calls], samples) else None
 
-    def take(self, calls: Sequence[Call], samples: int) -> bool:
-        """Put the samples of another batch after those that are there; False, and nothing done, if it does not fit."""
-        if len(calls) != len(self.places):
+    def take(self, batches: Sequence[Sequence[Call]], samples: int) -> bool:
+        """Put batches, each of so many other samples, after those that are there; False, and nothing done, if one has
+        no place.
+
+        What is the same plan in all of them (`snncore.opcount.again`) is worked out once.
+        """
+        if any(len(calls) != len(self.places) for calls in batches):
             return False
-        arrays: list[np.ndarray] = []
-        once: list[list[int]] = []
-        for call, place in zip(calls, self.places, strict=True):
-            if (call.layer, call.function, call.step, call.foreign) != place[:4]:
+        arrays: list[np.ndarray] = []  # rows of the table, samples of all batches side by side
+        found: list[list[_Group]] = []  # of each place
+        for calls, place in zip(zip(*batches, strict=True), self.places, strict=True):
+            if any((call.layer, call.function, call.step, call.foreign) != place[:4] for call in calls):
                 return False
-            once.append([])
-            if not fits(call.cost, place, samples, arrays, once[-1]):
+            groups = _groups([call.cost for call in calls], place, samples, arrays)
+            if groups is None:
                 return False
-        table = np.concatenate(arrays) if arrays else np.zeros((0, samples), np.int64)
+            found.append(groups)
+        n = samples * len(batches)
+        table = np.concatenate(arrays) if arrays else np.zeros((0, n), np.int64)
         largest = self.largest + int(table.max(initial=0)) * table.size
         if largest >= LIMIT:
             return False
         self.largest = largest
-        self.samples += samples
-        steps = table.sum(axis=1)
-        self.steps = self.steps + steps
-        for call, place, groups, whole in zip(calls, self.places, self.groups, once, strict=True):
-            facts = call.cost.facts
-            self._into(groups, tuple(map(kept_apart, facts)), _Group(facts, samples, steps[place.rows], whole))
+        self.samples += n
+        self.steps = self.steps + table.sum(axis=1)
+        for of_place, groups in zip(self.groups, found, strict=True):
+            for group in groups:
+                self._into(of_place, tuple(map(kept_apart, group.facts)), group)
         if self.details:
             self.tables = _joined([*self.tables, _narrow(table)])
         else:
@@ -284,6 +300,37 @@ class Fold:
                 "details=False, which does not keep it"
             )
         return _roomy(np.concatenate(self.kept[block.names[k], start])[None])
+
+
+def _of_one(facts: Facts, times: int) -> Facts:
+    """What rules tell of one of several calls that are all alike, of which these are the facts together."""
+    sizes = {name: getattr(facts, name) // times for name in ("in_size", "out_size", "cells")}
+    return replace(facts, **sizes)
+
+
+def _groups(costs: list[OpCount], place: Place, samples: int, arrays: list[np.ndarray]) -> list[_Group] | None:
+    """Groups of the calls at one place of several batches; None if one does not fit. Rows are appended to `arrays`."""
+    batches = len(costs)
+    whole = together(costs) if batches > 1 else None
+    if whole is not None:
+        rows: list[np.ndarray] = []
+        once: list[int] = []
+        if not fits(whole, place, samples * batches, rows, once):
+            return None
+        arrays += rows
+        sums = np.concatenate(rows).sum(axis=1) if rows else np.zeros(0, np.int64)
+        return [_Group(whole.facts, samples, sums, once, batches)]
+    groups = []
+    parts: list[list[np.ndarray]] = []
+    for cost in costs:
+        rows, once = [], []
+        if not fits(cost, place, samples, rows, once):
+            return None
+        sums = np.concatenate(rows).sum(axis=1) if rows else np.zeros(0, np.int64)
+        groups.append(_Group(cost.facts, samples, sums, once))
+        parts.append(rows)
+    arrays += parts[0] if batches == 1 else [np.concatenate(same, axis=1) for same in zip(*parts, strict=True)]
+    return groups
 
 
 def _sum(a: tuple, b: tuple) -> tuple:

@@ -1,5 +1,6 @@
 """What was counted, and what can be asked of it: totals, by layer, by timestep, by sample."""
 
+import itertools
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
@@ -7,11 +8,15 @@ from dataclasses import replace
 
 import numpy as np
 
+from snncore.opcount.again import Again
 from snncore.opcount.columns import COLUMNS, as_expected
 from snncore.opcount.cost import CostError, Facts, UnresolvedWarning
 from snncore.opcount.fold import Call, Fold, Folded, Part
 
 __all__ = ["Call", "Counts", "Ops"]
+
+
+AT_ONCE = 16  # batches that run the same calls, before they are folded
 
 
 class Counts(dict[str, int]):
@@ -42,11 +47,15 @@ class Ops:
         self.timesteps = timesteps
         self.details = details
         self._last: tuple[int, Fold] | None = None  # the batches that the next one may be folded with
+        self._waiting: list[int] = []  # batches that will be folded with the next ones
 
     def next_batch(self, samples: int | None = None) -> None:
         """Say that what follows are other samples (by default, as many): they come after the earlier ones."""
         n = self.told.get(self.batches - 1) if samples is None else samples
-        self.fold()
+        if self._last is not None and len(self._waiting) < AT_ONCE - 1 and self._comes_again():
+            self._waiting.append(self.batches - 1)
+        else:
+            self.fold()
         self.told[self.batches] = n
         self.batches += 1
 
@@ -60,35 +69,59 @@ class Ops:
         self.batches += other.batches
 
     def fold(self) -> None:
-        """Fold the calls of the last batch, which nothing more may come to."""
-        batch = self.batches - 1
-        calls = [call for call in self.calls if call.batch == batch]
-        if calls and not any(isinstance(call.cost, Folded) for call in calls):
-            self.calls = [call for call in self.calls if call.batch != batch]
-            self._join(calls, batch)
+        """Fold the calls of the last batch, which nothing more may come to, and of those before it that wait for it."""
+        batches: dict[int, list[Call]] = {batch: [] for batch in (*self._waiting, self.batches - 1)}
+        self._waiting = []
+        for call in self.calls:
+            if call.batch in batches:
+                batches[call.batch].append(call)
+        plain = {
+            batch: calls
+            for batch, calls in batches.items()
+            if calls and not any(isinstance(call.cost, Folded) for call in calls)
+        }
+        self.calls = [call for call in self.calls if call.batch not in plain]
+        for samples, some in itertools.groupby(plain, self.told.get):
+            alike = {batch: plain[batch] for batch in some}
+            if len(alike) == 1 or not self._add([*alike.values()], samples):
+                for batch, calls in alike.items():
+                    self._join(calls, batch)
+
+    def _comes_again(self) -> bool:
+        """Whether some call of the last batch is one of the batch before, so that both are better folded at once."""
+        last = itertools.takewhile(lambda call: call.batch == self.batches - 1, reversed(self.calls))
+        return any(isinstance(call.cost, Again) for call in last)
+
+    def _add(self, batches: list[list[Call]], samples: int | None) -> bool:
+        """Whether batches, each of one batch or folded ones, could be put after those of the last fold, and so were."""
+        if self._last is None or not _whole(self.calls, self._last[1]):
+            return False
+        first, fold = self._last
+        groups = sum(map(len, fold.groups))
+        if not self._into(fold, batches, samples):
+            return False
+        if sum(map(len, fold.groups)) > groups:  # of facts that rules tell apart: the order must be right
+            self.calls = [call for call in self.calls if not _of(call, fold)] + fold.calls(first)
+        self.told[first] = fold.samples
+        return True
 
     def _join(self, calls: list[Call], batch: int) -> None:
         """Put the calls of one batch, or of several that were folded, after all others."""
         if not calls:
             return
-        if self._last is not None and _whole(self.calls, self._last[1]):
-            first, fold = self._last
-            groups = sum(map(len, fold.groups))
-            if self._into(fold, calls, self.told.get(batch)):
-                if sum(map(len, fold.groups)) > groups:  # of facts that rules tell apart: the order must be right
-                    self.calls = [call for call in self.calls if not _of(call, fold)] + fold.calls(first)
-                self.told[first] = fold.samples
-                return
+        if self._add([calls], self.told.get(batch)):
+            return
         begun = self._begun(calls, self.told.get(batch))
         self._last = None if begun is None else (batch, begun)
         self.calls += [replace(call, batch=batch) for call in calls] if begun is None else begun.calls(batch)
 
-    def _into(self, fold: Fold, calls: list[Call], samples: int | None) -> bool:
-        """Whether calls, of one batch or folded ones, could be added to a fold."""
+    def _into(self, fold: Fold, batches: list[list[Call]], samples: int | None) -> bool:
+        """Whether batches could be added to a fold: some that were not folded, or one that is a fold."""
+        calls = batches[0]
         if isinstance(calls[0].cost, Folded):
             return _whole(calls, calls[0].cost.fold) and fold.add(calls[0].cost.fold)
         plain = not any(isinstance(call.cost, Folded) for call in calls)
-        return plain and samples is not None and fold.take(calls, samples)
+        return plain and samples is not None and fold.take(batches, samples)
 
     def _begun(self, calls: list[Call], samples: int | None) -> Fold | None:
         """A new fold of calls; None if they cannot be folded."""

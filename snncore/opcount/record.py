@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from snncore.backend import Array
 from snncore.context import context, current_path, exchange
+from snncore.opcount.again import Again, Looks, Plan
 from snncore.opcount.columns import SCALING
 from snncore.opcount.cost import CostError, Later, OpCount
 from snncore.opcount.layout import Layout, after
@@ -46,14 +47,43 @@ class _Recorder:
         self.forward = context.forwards
         self.batches = ops.batches
         self.seen: set[tuple[int, int | None]] = set()  # id of a whole network, timestep: in this batch
+        self.plans: dict[int, Plan] = {}  # of calls that come again in each batch, by their place in it
+        self.place = 0  # of the next call
 
     def __call__(self, function: Function, inputs: tuple, outputs: tuple) -> None:
+        if context.forwards != self.forward or not self._again(function, inputs, outputs):
+            self._first(function, inputs, outputs)
+        self.place += 1
+
+    def _again(self, function: Function, inputs: tuple, outputs: tuple) -> bool:
+        """Count a call that is that of the last batch at this place; False if it is another."""
+        plan = self.plans.get(self.place)
+        if plan is None or not plan.holds(function, inputs, outputs):
+            return False
+        for x, of in zip(inputs, plan.known, strict=True):
+            if of is not None:
+                made = self.arrays.get(id(x))
+                if made is None or made.repeated is not None or made[1:] != of[1:] or made.array() is not x:
+                    return False
+        context.counting = self.kernels
+        try:
+            found = plan.find(inputs, outputs)
+        finally:
+            context.counting = None
+        for y, made in zip(outputs, plan.made, strict=True):
+            self.arrays[id(y)] = _Made(_weak(y), made.outside, made.layout, made.averaged, None)
+        self.ops.calls.append(Call(plan.layer, plan.name, Again(plan, found), None, self.ops.batches - 1, False))
+        return True
+
+    def _first(self, function: Function, inputs: tuple, outputs: tuple) -> None:
         given = [(x, self._known(x)) for x in inputs if x is not None]
         first_outside = bool(inputs) and inputs[0] is not None and _outside(given[0][1])
         self._next_batch(first_outside)
         source, layout = self._source(given)
         layer = self._layer(function)
-        cost = self._ask(function, inputs, outputs, layout, self._origin(layer, function, given, first_outside))
+        looks = Looks((*inputs, *outputs)) if self.fixed and function.looks and not self.backward else None
+        origin = self._origin(layer, function, given, first_outside)
+        cost = self._ask(function, inputs, outputs, layout, origin, looks)
         if first_outside:
             cost.facts = tuple(replace(facts, outside=True) for facts in cost.facts)
         if layout is None and (lead := cost.blocks[0][0]):
@@ -65,12 +95,45 @@ class _Recorder:
             outside = all(_outside(known) for _, known in given) and names <= SCALING
             of_means = [(x, known is not None and known.averaged) for x, known in given]
             averaged = averages(names, {facts.kind for facts in cost.facts}, of_means)
+        made: list[_Made] = []
         for y in outputs:
             same = y.ndim >= outputs[0].ndim  # the membranes that a neuron leaves have no time
             follows = after(function, source, y, layout) if layout is not None and same else None
-            self.arrays[id(y)] = _Made(_weak(y), outside, follows, averaged, cost.repeated)
+            made.append(_Made(_weak(y), outside, follows, averaged, cost.repeated))
+            self.arrays[id(y)] = made[-1]
         foreign = not _of_the_engine(type(function))
         self.ops.calls.append(Call(layer, function.name, cost, context.timestep, self.ops.batches - 1, foreign))
+        self.plans.pop(self.place, None)
+        if looks is not None and not looks.lost and not foreign and not getattr(function, "training", False):
+            self._plan(function, inputs, outputs, looks, layer, layout, made, origin)
+
+    def _plan(
+        self,
+        function: Function,
+        inputs: tuple,
+        outputs: tuple,
+        looks: Looks,
+        layer: str,
+        layout: Layout | None,
+        made: list[_Made],
+        origin: Origin,
+    ) -> None:
+        """Keep what may come again in the next batch: a call of [T, N, ...] inside, whose arrays are all known."""
+        samples = self.ops.told.get(self.ops.batches - 1)
+        if layout != Layout(0, 1) or not samples or context.stated or context.timestep is not None:
+            return
+        known = [None if x is None else self._known(x) for x in inputs]
+        if origin.outside or not context.scope or not inputs or known[0] is None:
+            return
+        for x, of in zip(inputs, known, strict=True):
+            if of is None and x is not None and samples in x.shape[:2]:
+                return  # no weight, as far as can be told
+        if any(of.layout != layout or of.outside or of.repeated is not None for of in [*filter(None, known), *made]):
+            return
+        state: dict[str, Any] = {"samples": samples, "timesteps": self.ops.timesteps, "leading": 2, "origin": origin}
+        state |= {"counting": self.kernels, "unchanging": self.unchanging, "trusted": True}
+        before = [None if of is None else of._replace(array=None) for of in known]
+        self.plans[self.place] = Plan(function, inputs, outputs, looks.looks, layer, before, made, state)
 
     def _layer(self, function: Function) -> str:
         """Path of the module that made the call, or its name; looked up once where the network stays as it is."""
@@ -103,6 +166,7 @@ class _Recorder:
             self.batches = self.ops.batches
             self.seen.clear()
             self.before.clear()
+            self.place = 0
             self.arrays = {key: made for key, made in self.arrays.items() if made.array() is not None}
 
     def _source(self, given: list[tuple[Array, _Made | None]]) -> tuple[Array | None, Layout | None]:
@@ -129,7 +193,15 @@ class _Recorder:
             self.before[key] = context.timestep, x.copy()  # a buffer may be filled anew
         return Origin(outside, made is not None and made.averaged, made.repeated if made else None, before)
 
-    def _ask(self, function: Function, inputs: tuple, outputs: tuple, layout: Layout | None, origin: Origin) -> OpCount:
+    def _ask(
+        self,
+        function: Function,
+        inputs: tuple,
+        outputs: tuple,
+        layout: Layout | None,
+        origin: Origin,
+        looks: Looks | None,
+    ) -> OpCount:
         if context.stated:
             return OpCount()
         before = exchange(
@@ -141,6 +213,7 @@ class _Recorder:
                 "timesteps": self.ops.timesteps,
                 "leading": None if layout is None else layout.leading,
                 "origin": origin,
+                "looking": looks,
             }
         )
         try:
@@ -218,5 +291,5 @@ def count_ops(
         if value is not None and (not isinstance(value, int) or value < 0):
             raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")
     ops = Ops(samples, timesteps, details)
-    with observe(_Recorder(ops, backward, fixed)):
+    with observe(_Recorder(ops, backward, fixed), currents=False):
         yield ops

@@ -7,7 +7,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module, asnumpy
 from snncore.context import context
-from snncore.opcount.cost import Value, exact_sum, times
+from snncore.opcount.cost import Value, exact_sum, look, times
 from snncore.opcount.events import Events, Form, Pair, entries, nothing, tap_places
 
 __all__ = ["effective_facts", "met_zeros", "spared_columns", "unit_cells", "zeros_of_conv", "zeros_of_linear"]
@@ -60,11 +60,14 @@ def met_zeros(x: Array, lead: tuple[int, ...], zeros: np.ndarray | None) -> Valu
     """
     if zeros is None or x.size == 0:
         return 0
-    xp = array_module(x)
-    weight = xp.asarray(zeros.ravel().astype(np.float64))
-    cells = (x != 0).reshape(max(1, int(np.prod(lead))), -1, weight.size)  # [cells, M, K]
-    counts = np.array([int(cell.sum(axis=0, dtype=np.float64) @ weight) for cell in cells], np.int64)
+    counts: np.ndarray = look(_met_zeros, (x,), lead, zeros)
     return int(counts.sum()) if lead == () else counts.reshape(lead)
+
+
+def _met_zeros(x: Array, lead: tuple[int, ...], zeros: np.ndarray) -> np.ndarray:
+    weight = array_module(x).asarray(zeros.ravel().astype(np.float64))
+    cells = (x != 0).reshape(max(1, int(np.prod(lead))), -1, weight.size)  # [cells, M, K]
+    return np.array([int(cell.sum(axis=0, dtype=np.float64) @ weight) for cell in cells], np.int64)
 
 
 def spared_columns(

@@ -79,7 +79,7 @@ def _count(x: Array, lead: tuple[int, ...], taps: np.ndarray | None, zeros: np.n
     mapped = sums = None
     analog = x.dtype.kind == "f"
     if taps is not None:
-        mapped, plain = count_mapped(x.reshape(-1, taps.size, x.shape[-1]), taps.ravel())
+        mapped, plain = count_mapped(x, taps.ravel())
     if analog:
         plain, sums = count_analog(x, lead), (analog_sum(x), _sum_of_taps(x, taps))
     elif taps is None:

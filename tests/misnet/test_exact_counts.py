@@ -24,6 +24,8 @@ SWITCHES = {
     "vision alone": {"streams": "visual"},
     "sound alone, no W": {"streams": "audio", "spatial_weight": "none", "pooling": "avg"},
     "fused charge": {"mlif": "fused-charge", "decay": 0.0, "tau": 2.0},
+    "fused charge by mlp": {"mlif": "fused-charge", "mlif_fusion": "mlp"},
+    "fused charge by attention, no W": {"mlif": "fused-charge", "mlif_fusion": "attention", "spatial_weight": "none"},
 }
 
 

@@ -155,10 +155,11 @@ def mlif(n, f, o, alpha, w, u0, given=None):
                 n["w_select" if spikes and v == 1 else "w_mul"] += 1
                 n["weight_bytes"] += full.itemsize
             c = alpha.dtype.type(v) * (1 if full is None else full[place])
-            h = charge(n, u.leak(decay), alpha.dtype.type(c), arrived)
-            n["alpha_mul"] += alpha != 1
+            on_current = getattr(f, "on_current", False)  # alpha multiplies what comes in, if something does
+            h = charge(n, u.leak(decay), alpha.dtype.type(c * alpha if on_current else c), arrived)
+            n["alpha_mul"] += alpha != 1 and (arrived or not on_current)
             n["alpha_folded_mul"] += alpha != 1 and not getattr(f, "folds", True)
-            fired = fire(n, alpha * h, v_threshold)
+            fired = fire(n, h if on_current else alpha * h, v_threshold)
             if given is not None:
                 n["spikes"] += int(given[(t, *place)]) - int(fired)
                 fired = given[(t, *place)]
@@ -169,3 +170,26 @@ def mlif(n, f, o, alpha, w, u0, given=None):
     read(n, o)
     write(n, s)
     return s
+
+
+def current(n, f, c, o, alpha, w=None):
+    """c = alpha * o * w of one modality, entry by entry: nothing is done where no event comes."""
+    made = np.zeros_like(c)
+    full = None if w is None else np.broadcast_to(w, o.shape[1:])
+    for place in places(o):
+        v = o[place]
+        spikes = not isinstance(v, np.floating)
+        if not spikes or v != 0:
+            if full is not None:
+                n["w_select" if spikes and v == 1 else "w_mul"] += 1
+                n["weight_bytes"] += full.itemsize
+                n["alpha_mul"] += alpha != 1
+            elif not spikes or v > 1:  # an event of 1 picks alpha
+                n["alpha_mul"] += alpha != 1
+                n["alpha_folded_mul"] += alpha != 1
+        made[place] = c.dtype.type(v) * (1 if full is None else full[place[1:]]) * alpha
+    if w is not None:
+        n["weight_bytes_once"] += w.nbytes
+    read(n, o)
+    write(n, made)
+    return made

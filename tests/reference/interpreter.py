@@ -202,6 +202,7 @@ RULES = {
     "CLIF": neurons.clif,
     "MLIF": mlif,
     "StatedNeuron": stated,
+    "StatedCurrent": neurons.current,
     "Fire": fire,
     "SEW": sew,
     "Add": elementwise("elem_add", lambda a, b: a + b),

@@ -11,16 +11,27 @@ import pytest
 from misnet.datasets import load_dataset
 from snncore import load_checkpoint, save_checkpoint
 from snncore.energy import RULES
+from snncore.energy.samples import BY_SAMPLE
 from snncore.opcount.columns import COLUMNS
 from tests.tools.command_line import command, environment
 
 SMALL = ("--variant", "XS", "--channels", "4,6,8", "--cells", "1,1,1", "--timesteps", "2", "--limit-eval", "6")
 
 
+def test_samples_may_be_counted_by_themselves_or_not(call, trained, tmp_path):
+    report = tmp_path / "a.json"
+    assert call("audit", trained[0], "--spread", "0", "--json", report).status == 0
+    rules = json.loads(report.read_text())["rules"]
+    assert {name for name, rule in rules.items() if rule["spread"]} == {*BY_SAMPLE}
+    result = call("audit", trained[0], "--spread", "-1")
+    assert result.status == 2
+    assert "--spread: expected at least 0, found -1" in result.err
+
+
 def test_a_trained_run(call, trained, tmp_path):
     folder, _ = trained
     report, shown = tmp_path / "a.json", tmp_path / "a.html"
-    result = call("audit", folder, "--claim", "1.32mJ", "--json", report, "--html", shown)
+    result = call("audit", folder, "--claim", "1.32mJ", "--spread", "3", "--json", report, "--html", shown)
     assert (result.status, result.err) == (0, "")
     found = json.loads(report.read_text())
     assert set(found["totals"]) == set(COLUMNS)
@@ -30,6 +41,10 @@ def test_a_trained_run(call, trained, tmp_path):
     for rule in found["rules"].values():
         assert rule["energy_mj"] > 0
         assert {"mac", "ac"} <= set(rule)
+    spreads = {name: rule["spread"] for name, rule in found["rules"].items()}
+    assert {name: of["n"] for name, of in spreads.items()} == {name: 16 if name in BY_SAMPLE else 3 for name in RULES}
+    assert all(0 < of["least"] < of["mean"] < of["most"] for of in spreads.values())
+    assert "of 3 of 16 samples, each counted by itself" in " ".join(result.out.split())
     assert (found["samples"], found["timesteps"]) == (16, 2)
     assert found["weights"] == f"{folder / 'last'}.safetensors"
     paper = found["rules"]["paper"]

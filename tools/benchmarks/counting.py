@@ -1,7 +1,8 @@
 """What counting costs: `python -m misnet.tools.benchmarks.counting [RUN_DIR]`.
 
-Inference on one batch, and the same counted, in turns in one process; the ratio is that of medians. Counted means what
-an audit does with some batches: `count_ops`, and folding each into those before. Then the memory that the counts of a
+Inference on one batch, and the same counted, in turns in one process; the ratio is that of medians. Inference is what
+runs when nobody looks: layers in one pass. Counted means what an audit does with 16 batches: `count_ops`, the first of
+them asked for all costs, the others for what they count, and all folded. Then the memory that the counts of a
 data set take: those of this batch, as often as 10,000 samples need. Without RUN_DIR the network has fresh weights and
 the batch statistics of the batch, so that it fires more than a trained one, and inference takes longer.
 """
@@ -25,7 +26,7 @@ from misnet.tools.toolkit import run_tool
 from snncore import Ops, Tensor, count_ops, no_grad
 from snncore.backend import Array
 
-BATCHES = 5  # that are counted in one go
+BATCHES = 16  # that are counted in one go
 
 
 def network(run_dir: Path | None, switches: dict[str, Any]) -> tuple[Model, Any]:
@@ -103,7 +104,7 @@ def main() -> None:
     parser.add_argument("--variant", default="S", help="without RUN_DIR (default: S)")
     parser.add_argument("--size", type=int, default=8, help="pixels, without RUN_DIR (default: 8)")
     parser.add_argument("--batch-size", type=int, help="(default: as tools/audit.py has it)")
-    parser.add_argument("--repeats", type=int, default=10, help=f"turns of {BATCHES} batches (default: 10)")
+    parser.add_argument("--repeats", type=int, default=5, help=f"turns of {BATCHES} batches (default: 5)")
     parser.add_argument("--samples", type=int, default=10_000, help="of the data set (default: 10,000)")
     given = parser.parse_args()
     model, data = network(given.run_dir, {"variant": given.variant, "size": given.size})

@@ -9,7 +9,7 @@ from misnet.models.parts.fuse import CrossModalAttention, check_pair
 from snncore import functions as F
 from snncore import nn
 from snncore.firing import Firing
-from snncore.functions.stated import StatedNeuron, counted_here, stated_elsewhere
+from snncore.functions.stated import StatedCurrent, StatedNeuron, counted_here, stated_elsewhere
 from snncore.tape import Tensor, at_timestep
 
 __all__ = [
@@ -136,6 +136,8 @@ class SingleLIF(WithAlpha):
 
     f_a, f_v = fusion(alpha_a c_a[t], alpha_v c_v[t]);   s = LIF([f_a; f_v])
 
+    It costs what a neuron of this kind must do: W and alpha where an event comes, as in the MLIF; with concat fusion
+    the membrane is charged there too, and nowhere else.
     stateful: that of its LIF.
     """
 
@@ -145,8 +147,21 @@ class SingleLIF(WithAlpha):
 
     def forward(self, o_a: Tensor, o_v: Tensor, w_a: Tensor | None = None, w_v: Tensor | None = None) -> Any:
         check_pair("SingleLIF", o_a, o_v)
-        alpha = self.alphas()
-        c_a, c_v = (F.Cast(self.dtype)(o) if w is None else o * w for o, w in ((o_a, w_a), (o_v, w_v)))
-        s = self.neuron(F.Concat(-1)(*self.fusion(c_a * alpha[0], c_v * alpha[1])))  # [T, N, H, W, 2C]
-        channels = o_a.shape[-1]
-        return s[..., :channels], s[..., channels:]
+        alpha, o, w, channels = self.alphas(), (o_a, o_v), (w_a, w_v), o_a.shape[-1]
+        with stated_elsewhere():
+            currents = [F.Cast(self.dtype)(x) if w_m is None else x * w_m for x, w_m in zip(o, w, strict=True)]
+            currents = [c * alpha_m for c, alpha_m in zip(currents, alpha, strict=True)]
+        known = [*o, *alpha, *w]
+        if not isinstance(self.fusion, ConcatFusion):
+            detached = [None if x is None else x.detach() for x in known]
+            currents = [StatedCurrent()(c, *detached[m::2]) for m, c in enumerate(currents)]
+            s = self.neuron(F.Concat(-1)(*self.fusion(*currents)))  # [T, N, H, W, 2C]
+            return s[..., :channels], s[..., channels:]
+        (start,) = self.neuron.remembered((F.Concat(-1)(o_a, o_v),)) if self.neuron.stateful else (None,)
+        halves = np.s_[..., :channels], np.s_[..., channels:]
+        with stated_elsewhere():
+            s = self.neuron(F.Concat(-1)(*currents))
+            trains = [s[half] for half in halves]
+            known += [None if start is None else start[half] for half in halves]
+        detached = [None if x is None else x.detach() for x in known]
+        return StatedNeuron(self.neuron.firing, "LIF", on_current=True)(*trains, *detached)

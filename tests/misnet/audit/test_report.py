@@ -11,7 +11,9 @@ from misnet.audit.claims import check_claims, parse_claim
 from misnet.audit.claims_text import claim_lines
 from misnet.audit.figures import ENERGY_UNITS
 from misnet.audit.html_page import page
-from misnet.audit.report import calibrate, count_batches, dense_operations, report
+from misnet.audit.html_tables import rules_section
+from misnet.audit.report import calibrate, count_batches, dense_operations, evenly, report
+from misnet.audit.spread import spread_note, spread_of
 from misnet.audit.subject import NoSampleError, Subject
 from misnet.audit.text import layer_table, rule_table
 from misnet.models.misnet.config import preset
@@ -140,6 +142,39 @@ def test_the_spread_over_samples_is_that_of_samples_audited_alone(audited):
         expected = {"n": 7, "mean": np.mean(mj), "std": np.std(mj, ddof=1), "least": min(mj), "most": max(mj)}
         assert rules[name]["spread"] == pytest.approx(expected, rel=1e-9)
         assert min(mj) < max(mj)
+
+
+@pytest.mark.parametrize("rule", ["paper", "spikingjelly", "lemaire"])
+def test_the_spread_of_other_rules_is_that_of_samples_counted_by_themselves(audited, rule):
+    config, model, ops, readings = audited
+    alone = [count_batches(model, [batch]) for batch in Batches(config, 7, 1, shuffle=False).epoch(0)][::2]
+    subject = Subject("a network", ops, config.timesteps, alone=alone)
+    found = report(subject, readings, {name: load_prices() for name in readings})
+    mj = [apply_rule(rule, one, load_prices()).energy_mj for one in alone]
+    expected = {"n": 4, "mean": np.mean(mj), "std": np.std(mj, ddof=1), "least": min(mj), "most": max(mj)}
+    assert found["rules"][rule]["spread"] == pytest.approx(expected, rel=1e-9)
+    assert min(mj) < max(mj)
+    assert found["rules"]["exact"]["spread"]["n"] == 7
+    said = f"{rule}: of 4 of 7 samples, each counted by itself"
+    assert spread_note({rule: found["rules"][rule]}, 7) == f"sd, least and most of {said}"
+    assert spread_note({"exact": found["rules"]["exact"]}, 7) == ""
+    assert "of 4 of 7 samples, each counted by itself" in " ".join(" ".join(rule_table(found)).split())
+    assert "of 4 of 7 samples, each counted by itself" in rules_section(found)
+
+
+def test_a_linear_rule_has_the_mean_of_its_samples(audited):
+    config, model, ops, _ = audited
+    alone = [count_batches(model, [batch]) for batch in Batches(config, 7, 1, shuffle=False).epoch(0)]
+    for rule in ("paper", "lemaire"):
+        found = spread_of(rule, ops, load_prices(), alone)
+        assert found["mean"] == pytest.approx(apply_rule(rule, ops, load_prices()).energy_mj / 7, rel=1e-9)
+    assert spread_of("paper", ops, load_prices()) is None
+
+
+def test_samples_are_taken_evenly_over_the_data():
+    assert evenly(3, 7) == [0, 2, 4]
+    assert evenly(9, 3) == [0, 1, 2]
+    assert evenly(2, 0) == []
 
 
 def test_text_and_page_show_what_was_found(audited):

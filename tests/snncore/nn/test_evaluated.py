@@ -5,11 +5,15 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
+from misnet.training.recording import FiringRates
 from snncore import Tensor, arithmetic, count_ops, monitor, nn, no_grad, observe
-from snncore.context import changed
+from snncore import functions as F
+from snncore.context import changed, context, current_path
+from snncore.energy import apply_rule
 from snncore.functions.conv_batch_norm_lif import ConvBatchNormLIF
 from snncore.graph import GraphError
 from snncore.kernels.choice import use_kernels
+from snncore.tape import Unwritten
 from tests.snncore.kernels.cpu.layers import draw_spikes
 
 
@@ -108,7 +112,7 @@ def test_a_carried_membrane_is_that_of_a_longer_call(rng):
     np.testing.assert_array_equal(np.concatenate(parts), whole)
 
 
-def test_who_watches_sees_what_ran_before(x, passes, rng):
+def test_who_wants_currents_sees_what_ran_before(x, passes, rng):
     layer = Layer(rng).eval()
     with no_grad():
         with count_ops() as ops, monitor(layer) as seen:
@@ -119,7 +123,90 @@ def test_who_watches_sees_what_ran_before(x, passes, rng):
         np.testing.assert_array_equal(layer(x).data, s)
     assert ops.totals() == right.totals()
     np.testing.assert_array_equal(seen["neuron"].spikes, s)
+    np.testing.assert_array_equal(seen["neuron"].charge[0], layer.bn(layer.conv(x)).data[0])
     assert passes == [x.shape]
+
+
+class Two(nn.Module):
+    """Two layers, of which the first takes spikes from outside, and a connection."""
+
+    def __init__(self, rng):
+        self.a, self.b = Layer(rng), Layer(rng)
+        self.b.conv = nn.Conv2d(16, 16, 3, padding=1, bias=False, rng=rng)
+
+    def forward(self, x):
+        s = self.a(x)
+        return F.SEW()(self.b(s), s)
+
+
+@pytest.mark.parametrize("kernels", ["reference", "auto"])
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("settings", [{"samples": 2, "timesteps": 4}, {}])
+def test_counts_of_one_pass_are_those_of_the_layers(x, passes, rng, kernels, fixed, settings):
+    net = Two(rng).eval()
+    x.data[2] = x.data[1]  # a timestep of the input is repeated
+    counted = []
+    with use_kernels(kernels), no_grad():
+        for one_by_one in (False, True):
+            with observe(lambda *_: None, currents=one_by_one), count_ops(fixed=fixed, **settings) as ops:
+                net(x)
+            counted.append(ops)
+            assert len(passes) == 2
+    found, right = counted
+    assert [(c.layer, c.function, c.step) for c in found.calls] == [(c.layer, c.function, c.step) for c in right.calls]
+    assert [call.layer for call in found.calls[:2]] == ["a.conv", "a.neuron"]
+    assert found.layers() == right.layers()
+    assert found.facts() == right.facts()
+    assert found.by_timestep("spikes") == right.by_timestep("spikes")
+    if settings:
+        assert found.by_sample("ac_binary") == right.by_sample("ac_binary")
+    assert apply_rule("exact", found).hanging == apply_rule("exact", right).hanging
+    assert found.totals()["ac_repeated"] > 0
+
+
+def test_who_needs_no_currents_is_told_of_the_layers_and_of_no_entry_between(x, passes, rng):
+    layer = Layer(rng).eval()
+    told = []
+    with no_grad(), observe(lambda *call: told.append((current_path(), *call)), currents=False):
+        s = layer(x).data
+    assert passes == [x.shape]
+    assert [(path, function.name) for path, function, *_ in told] == [("conv", "Conv2d"), ("neuron", "BatchNormLIF")]
+    (_, _, taken, (y,)), (_, _, (c, *_), (out,)) = told
+    assert taken[0] is x.data
+    assert out is s
+    assert c is y
+    assert isinstance(y, Unwritten)
+    assert (y.shape, y.dtype, y.ndim, y.size) == (s.shape, np.float32, 5, s.size)
+    with pytest.raises(TypeError):
+        y[0]
+    assert context.currents == 0
+    assert context.scope == []
+
+
+def test_spikes_are_monitored_in_one_pass(x, passes, rng):
+    layer = Layer(rng).eval()
+    with no_grad():
+        with monitor(layer, record="spikes") as seen:
+            s = layer(x).data
+        assert passes == [x.shape]
+        np.testing.assert_array_equal(seen["neuron"].spikes, s)
+        with monitor(layer, record=("spikes", "output")):
+            layer(x)
+    assert passes == [x.shape]
+
+
+def test_firing_rates_leave_the_pass_and_count_what_they_count_without(x, passes, rng):
+    layer = Layer(rng).eval()
+    found = []
+    with no_grad():
+        for one_by_one in (False, True):
+            rates = FiringRates()
+            with observe(lambda *_: None, currents=one_by_one), rates.recording():
+                layer(x)
+            found.append((dict(rates.spikes), dict(rates.places)))
+    assert passes == [x.shape]
+    assert found[0] == found[1]
+    assert found[0][0]["neuron"] > 0
 
 
 def test_the_operation_itself_states_what_its_parts_state(x, rng):
