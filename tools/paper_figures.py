@@ -16,7 +16,7 @@ from misnet.paper.tables import Cell
 from misnet.tools.networks import trained_network
 from misnet.tools.toolkit import UsageError
 
-__all__ = ["FIGURES", "Picture", "draw"]
+__all__ = ["FIGURES", "Picture", "draw", "names_of"]
 
 SAMPLES = 200  # test samples whose features are drawn
 
@@ -57,6 +57,22 @@ FIGURES = {
     ),
 }
 """By name. Figure 9 has SMMT in the paper; SEW-ResNet18 stands for a network whose encoders do not meet."""
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """Return a short name for each run folder: what is before the part that all end in, as `a` and `b` for
+    `x/a/seed-0` and `y/b/seed-0`, and as many parts as tell them apart. Raises UsageError for one folder twice.
+    """
+    parts = [folder.resolve().parts for folder in folders]
+    for k, one in enumerate(parts):
+        if one in parts[:k]:
+            raise UsageError(f"--runs: expected each run once, found {folders[k]} twice")
+    while len(parts) > 1 and len({path[-1] for path in parts}) == 1:
+        parts = [path[:-1] for path in parts]
+    count = 1
+    while len({path[-count:] for path in parts}) < len(parts):
+        count += 1
+    return ["/".join(path[-count:]) for path in parts]
 
 
 def draw(

@@ -27,7 +27,7 @@ from misnet.paper.pages import Line, Page, as_values, later_lines, to_html, to_m
 from misnet.paper.paired import base_of
 from misnet.tools.loudness import add_loudness_options, is_verbose, say
 from misnet.tools.naming import Parser, called
-from misnet.tools.paper_figures import FIGURES, draw
+from misnet.tools.paper_figures import FIGURES, draw, names_of
 from misnet.tools.ranks import Watch, job, refuse_ranks, refuse_strangers, take_card
 from misnet.tools.seeds import seeds_of
 from misnet.tools.settings import RECIPES
@@ -243,10 +243,7 @@ def run_shared(comm: Comm) -> int:
     if args.runs is not None:
         if args.name not in FIGURES:
             raise UsageError(f"--runs: expected it with {', '.join(FIGURES)}, found it with {args.name}")
-        names = [folder.name for folder in args.runs]
-        if len({*names}) < len(names):  # as seed-0 of several cells
-            names = list(map(str, args.runs))
-        return _draw(args, args.runs, names, args.name)
+        return _draw(args, args.runs, names_of(args.runs), args.name)
     found = chosen(args)
     say(first_line(args))
     if args.dry_run:

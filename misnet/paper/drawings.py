@@ -3,6 +3,7 @@
 Classes differ in their colours and in their marks. Figures 8 and 9 are pictures of any run, of `misnet.visual`.
 """
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from misnet.visual.style import COLOURS, FONT, WIDTH, save
 __all__ = ["draw_features", "draw_maps", "draw_rasters", "embed", "save"]
 
 MARKS = "osD^vP*X<>"
+LETTERS = 30  # of a line beside a row of pictures
 
 
 def embed(x: np.ndarray, seed: int = 0) -> np.ndarray:
@@ -27,8 +29,12 @@ def embed(x: np.ndarray, seed: int = 0) -> np.ndarray:
         return np.zeros((len(x), 2))
     perplexity = min(30.0, max(2.0, (len(x) - 1) / 3))
     from sklearn.manifold import TSNE  # here: it takes a second or two, which --help need not wait
+    from threadpoolctl import threadpool_limits  # which scikit-learn needs, too
 
-    return TSNE(2, perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed).fit_transform(x)
+    # Of so few samples one thread is enough, and its threads wait for each other in busy loops: on a machine that does
+    # something else meanwhile they took minutes.
+    with threadpool_limits(1):
+        return TSNE(2, perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed).fit_transform(x)
 
 
 def draw_features(
@@ -45,10 +51,13 @@ def draw_features(
                 of = places[labels == k]
                 style = {"c": COLOURS[k % len(COLOURS)], "marker": MARKS[k % len(MARKS)]}
                 ax.scatter(of[:, 0], of[:, 1], s=7, linewidths=0, label=label, **style)
-            same = " (no spikes differ)" if (x[t] == x[t][0]).all() else ""
-            ax.set_title(f"{name}, t = {t + 1}{same}", fontsize=FONT)
+            if (x[t] == x[t][0]).all():
+                ax.set_xlabel("no spikes differ", fontsize=FONT - 1)
             ax.set_xticks([])
             ax.set_yticks([])
+        row[0].set_ylabel(textwrap.fill(name, LETTERS), fontsize=FONT)
+    for ax, t in zip(axes[0], steps, strict=True):
+        ax.set_title(f"t = {t + 1}", fontsize=FONT)
     handles, names = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="lower center", ncols=min(10, len(classes)), fontsize=FONT - 1, frameon=False)
     figure.subplots_adjust(bottom=0.14 if rows == 1 else 0.09, wspace=0.05, hspace=0.15)

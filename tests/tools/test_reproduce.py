@@ -2,10 +2,13 @@
 
 import json
 import shlex
+from pathlib import Path
 
 import pytest
 
+from misnet.tools.paper_figures import names_of
 from misnet.tools.reproduce import seeds_from
+from misnet.tools.toolkit import UsageError
 
 SMALL = shlex.split("table7 --only #1 --epochs 1 --limit-train 16 --limit-eval 8 --device cpu")
 
@@ -75,3 +78,24 @@ def test_a_run_that_fails_is_on_the_page_and_in_the_status(call, tmp_path):
 @pytest.mark.parametrize(("text", "seeds"), [("3", [0, 1, 2]), ("1", [0]), ("0,4", [0, 4]), ("0", [])])
 def test_seeds_are_a_list_as_for_training_or_how_many(text, seeds):
     assert seeds_from(text) == seeds
+
+
+@pytest.mark.parametrize(
+    ("folders", "names"),
+    [
+        ("runs/a runs/b", ["a", "b"]),
+        ("cells/a/seed-0 cells/b/seed-0", ["a", "b"]),
+        ("cells/a/seed-0 cells/a/seed-1", ["seed-0", "seed-1"]),
+        ("x/a/seed-0 x/b/seed-0 x/a/seed-1", ["a/seed-0", "b/seed-0", "a/seed-1"]),
+        ("x/a/seed-0 y/a/seed-0", ["x", "y"]),
+        ("a/b a", ["b", "a"]),
+        ("first", ["first"]),
+    ],
+)
+def test_runs_in_a_figure_have_short_names_that_tell_them_apart(folders, names):
+    assert names_of([Path(text) for text in folders.split()]) == names
+
+
+def test_one_run_twice_in_a_figure_is_refused():
+    with pytest.raises(UsageError, match="--runs: expected each run once, found a twice"):
+        names_of([Path("a"), Path("b"), Path("./a")])

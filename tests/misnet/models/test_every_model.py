@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from misnet.models.config import ConfigError
 from misnet.models.registry import DEFAULT, MODELS, build, config_class
 from misnet.models.summary import summarize
 from misnet.training.run import Run, Stopped
@@ -82,6 +83,13 @@ def test_the_table_of_layers_is_made(name):
     table = summarize(model).splitlines()
     assert table[-1].split() == ["total", f"{model.count_parameters():,}"]
     assert f"[N, {model.config.classes}]" in " ".join(table)
+
+
+@pytest.mark.parametrize("switch", ["timesteps", "classes"])
+@pytest.mark.parametrize("name", MODELS)
+def test_nothing_to_run_over_or_to_tell_apart_is_refused(name, switch):
+    with pytest.raises(ConfigError, match=f"^{switch}: expected a positive integer, found 0$"):
+        config_class(name)(**{switch: 0})
 
 
 def narrow_results(model, streams, labels):

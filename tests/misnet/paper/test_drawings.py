@@ -91,6 +91,8 @@ def test_features_are_drawn_by_class_and_may_be_all_the_same():
     x = rng.normal(size=(2, 12, 4)) + 10 * labels[:, None]
     figure = draw_features({"a": x, "dead": np.zeros_like(x)}, labels, ("x", "y", "z"), (0, 1))
     assert [len(dots.get_offsets()) for dots in figure.axes[0].collections] == [4, 4, 4]
-    assert figure.axes[3].get_title() == "dead, t = 2 (no spikes differ)"
+    assert [ax.get_title() for ax in figure.axes] == ["t = 1", "t = 2", "", ""]
+    assert [ax.get_ylabel() for ax in figure.axes] == ["a", "", "dead", ""]
+    assert [ax.get_xlabel() for ax in figure.axes] == ["", "", *["no spikes differ"] * 2]
     np.testing.assert_array_equal(embed(x[0]), embed(x[0]))
     assert (embed(np.ones((12, 4))) == 0).all()
