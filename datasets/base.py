@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from snncore.files import refuse_pipe
+
 __all__ = [
     "AudioVisualDataset",
     "DataError",
@@ -216,6 +218,7 @@ def content_hash(settings: dict, files: Iterable[Path] = (), arrays: Iterable[np
     add(json.dumps(settings, sort_keys=True).encode())
     for path in files:
         add(os.fsencode(path.name))
+        refuse_pipe(path)
         digest.update(path.stat().st_size.to_bytes(8, "big"))
         with open(path, "rb") as file:
             while block := file.read(1 << 20):  # a file may be larger than memory

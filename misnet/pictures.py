@@ -5,10 +5,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-__all__ = ["COLOURS", "FORMATS", "format_of", "picture_bytes"]
+__all__ = ["COLOURS", "ENDINGS", "FORMATS", "format_of", "picture_bytes"]
 
 FORMATS = ("png", "svg", "pdf", "jpg", "jpeg")
 """Endings of the files that can be written."""
+
+ENDINGS = f"{', '.join(f'.{name}' for name in FORMATS[:-1])} or .{FORMATS[-1]}"
+"""The same in words."""
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#F0E442")
 """Okabe and Ito's, which most people with a colour vision deficiency can tell apart."""
@@ -20,8 +23,7 @@ def format_of(path: Path) -> str:
     """Return the format that the ending of a name asks for, capitals aside; raises ValueError for any other."""
     if (ending := path.suffix[1:].lower()) in FORMATS:
         return ending
-    *most, last = (f".{name}" for name in FORMATS)
-    raise ValueError(f"expected a name that ends with {', '.join(most)} or {last}, found {path}")
+    raise ValueError(f"expected a name that ends with {ENDINGS}, found {path}")
 
 
 def picture_bytes(figure: Any, kind: str = "png", dpi: int = 120, **options: Any) -> bytes:

@@ -55,6 +55,8 @@ class Context(threading.local):
     """Which kernels run (`kernels.choice.use_kernels`); None: what the environment variable SNNCORE_KERNELS says."""
     arithmetic: str | None = None
     """How layers with weights sum (`kernels.choice.arithmetic`); None: what the variable SNNCORE_ARITHMETIC says."""
+    input_gradient: str | None = None
+    """How a GPU takes input gradients (`kernels.choice.input_gradient`); None: what SNNCORE_INPUT_GRADIENT says."""
 
     capturing = False
     """True while what runs is recorded, to be run again by the device alone (`snncore.capture`)."""

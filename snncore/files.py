@@ -6,11 +6,12 @@ import json
 import math
 import os
 import secrets
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["is_device", "json_bytes", "replace_file", "sha256_of", "sha256_of_rest"]
+__all__ = ["is_device", "json_bytes", "read_file", "refuse_pipe", "replace_file", "sha256_of", "sha256_of_rest"]
 
 DEVICES = (Path("/dev"), Path("/dev/fd"))  # not what lies deeper: /dev/shm holds files
 
@@ -35,6 +36,20 @@ def is_device(path: str | os.PathLike) -> bool:
     """Whether a path is a device, a pipe or the like, whose place a file must not take: /dev/stdout is one."""
     path = Path(path).absolute()
     return path.parent in DEVICES or (path.exists() and not path.is_file() and not path.is_dir())
+
+
+def refuse_pipe(path: str | os.PathLike) -> None:
+    """Raise OSError if `path` is no file or folder, and if nothing is there: to open a pipe is to wait for ever."""
+    mode = os.stat(path).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise OSError(errno.EINVAL, "expected a file, found a pipe, a socket or a device", str(path))
+
+
+def read_file(path: str | os.PathLike, at_most: int | None = None) -> bytes:
+    """Return the content of a file, or its first `at_most` bytes; raises OSError, also for a pipe or a device."""
+    refuse_pipe(path)
+    with open(path, "rb") as file:
+        return file.read(-1 if at_most is None else at_most)
 
 
 def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:
@@ -73,6 +88,7 @@ def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:
 
 def sha256_of(path: str | os.PathLike) -> str:
     """Return the SHA-256 of a file, as `sha256sum` prints it."""
+    refuse_pipe(path)
     with open(path, "rb") as file:
         return sha256_of_rest(file)
 

@@ -5,6 +5,7 @@
 - `repeatable`: the same 15 at each run.
 """
 
+import gc
 import os
 import secrets
 
@@ -34,6 +35,12 @@ def pytest_configure(config):
     """Draw the seed that Hypothesis would draw unseen, unless one is given."""
     if core.global_force_seed is None:
         core.global_force_seed = secrets.randbelow(2**32)
+
+
+def pytest_collection_finish(session):
+    """Keep the garbage collector off what collecting made: a million objects, which tests that collect would walk."""
+    gc.collect()
+    gc.freeze()
 
 
 def seed_line():

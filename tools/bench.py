@@ -7,6 +7,8 @@
 Every program runs in a process of its own and they take turns, so that ratios hold on a machine whose speed drifts.
 Ratios in the JSON file: train_speedup, infer_speedup (peer eager over ours, same threads), memory_ratio (peak above
 the imports, peer over ours), threads_speedup (ours, one thread over two); null without --peers where one is needed.
+The peer also runs with autocast to bfloat16, the fastest on some machines: `apart` is the share of its neurons and
+timesteps that then fire otherwise than in float32, and `verdicts` that of the samples with another largest score.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
@@ -62,6 +64,12 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--peers", action="store_true", help="also run PyTorch with SpikingJelly")
     parser.add_argument("--no-compile", action="store_true", help="leave out torch.compile, which compiles for minutes")
+    parser.add_argument(
+        "--processor-time",
+        action="store_true",
+        help="ratios of the least time of the processor, not the median by the clock, and --threads alone: for a busy "
+        "machine",
+    )
     parser.add_argument("--whole-only", action="store_true", help="leave out the layers and the sweeps")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure to FILE")
     parser.add_argument("--picture", type=picture_file, metavar="FILE", help="draw time against density into a picture")
@@ -112,7 +120,7 @@ def start_workers(args: argparse.Namespace, spec: dict[str, Any]) -> list[Worker
         first.step(counted=True)
         first.finish()
     workers = []
-    counts = sorted({1, 2, args.threads})
+    counts = sorted({args.threads} if args.processor_time else {1, 2, args.threads})
     for mode in ("train", "infer"):
         for threads in counts:
             own = spec | {"kind": "ours", "mode": mode, "threads": threads}
@@ -129,6 +137,10 @@ def start_workers(args: argparse.Namespace, spec: dict[str, Any]) -> list[Worker
                     peer = {"kind": "peer", "mode": mode, "threads": threads, "format": layout, "compiled": compiled}
                     kind = "compiled" if compiled else "eager"
                     workers.append(Worker(f"peer {kind} {mode} {threads} {layout}", spec | peer))
+                if threads == args.threads:
+                    label = f"peer bf16 {mode} {threads} {layout}"
+                    last = "apart" if mode == "infer" and layout == "channels_last" else None
+                    workers.append(Worker(label, spec | peer | {"compiled": False, "half": True}, last=last))
     return workers
 
 
@@ -182,9 +194,8 @@ def main() -> int:
         except WorkerError as error:
             print(f"error: {error}", file=sys.stderr)
             return 1
-    report = (
-        {"what": what, "threads": args.threads, "runs": runs, "ratios": ratios(runs, args.threads)} | report | kernels
-    )
+    compared = ratios(runs, args.threads, "processor_s" if args.processor_time else "median_s")
+    report = {"what": what, "threads": args.threads, "runs": runs, "ratios": compared} | report | kernels
     if kernels:
         by_channels = {row["channels"]: [] for row in kernels["density_sweep"]}
         for row in kernels["density_sweep"]:

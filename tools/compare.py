@@ -11,6 +11,7 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
 import argparse
 from pathlib import Path
 
+from misnet.pictures import ENDINGS
 from misnet.tools.comparing import compare, report, write_reports
 from misnet.tools.naming import Parser
 from misnet.tools.outputs import check_outputs, picture_file
@@ -31,9 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("runs", type=Path, nargs="+", metavar="RUN", help="run folder, or folder of several seeds")
     parser.add_argument("--csv", type=Path, metavar="FILE", help="write the table, a row for each line")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure, those of each run too")
-    parser.add_argument(
-        "--picture", type=picture_file, metavar="FILE", help="draw the curves of all runs: .png, .svg, .pdf or .jpg"
-    )
+    parser.add_argument("--picture", type=picture_file, metavar="FILE", help=f"draw the curves of all runs: {ENDINGS}")
     return parser
 
 

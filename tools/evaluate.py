@@ -4,13 +4,13 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
     import _checkout as _checkout
 
 import argparse
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 
 from misnet.datasets import Prefetch
 from misnet.datasets.batching.in_turn import InTurn
@@ -25,11 +25,13 @@ from misnet.tools.toolkit import (
     add_arithmetic_option,
     add_data_options,
     add_device_options,
+    add_graph_option,
     arithmetic_from,
     complain,
     device_from,
     run_tool,
 )
+from misnet.training.graphed_passes import GraphedPasses
 from misnet.training.plots import plot_confusion
 from misnet.training.recording import FiringRates
 from misnet.training.results import macro_f1
@@ -62,17 +64,28 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add_data_options(parser)
     add_device_options(parser)
+    add_graph_option(parser)
     add_arithmetic_option(parser)
     return parser
 
 
-def class_table(labels: np.ndarray, predicted: np.ndarray, names: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Return a row per class: samples, precision, recall, F1 (0 where there is nothing to divide by)."""
-    scores = precision_recall_fscore_support(labels, predicted, labels=range(len(names)), zero_division=0)
-    return [
-        {"class": name, "samples": int(n), "precision": float(p), "recall": float(r), "f1": float(f)}
-        for name, p, r, f, n in zip(names, *scores, strict=True)
-    ]
+def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, classes: int) -> list[list[int]]:
+    """Return how many samples of each class were taken for each, [true, predicted]; labels are integers [n]."""
+    return np.bincount(classes * labels + predicted, minlength=classes**2).reshape(classes, classes).tolist()
+
+
+def class_table(confusion: list[list[int]], names: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Return a row per class, with 0 where there is nothing to divide by.
+
+    precision = right / predictions, recall = right / samples, F1 = 2 right / (samples + predictions), as
+    scikit-learn's `precision_recall_fscore_support(zero_division=0)`, whose import would take a second.
+    """
+    rows = []
+    for k, name in enumerate(names):
+        right, samples, said = confusion[k][k], sum(confusion[k]), sum(row[k] for row in confusion)
+        scores = (right / max(1, said), right / max(1, samples), 2 * right / max(1, samples + said))
+        rows.append({"class": name, "samples": samples} | dict(zip(("precision", "recall", "f1"), scores, strict=True)))
+    return rows
 
 
 def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: FiringRates, f1: float) -> str:
@@ -92,8 +105,10 @@ def report(model: Model, totals: Totals, table: list[dict[str, Any]], rates: Fir
     return "\n".join(lines)
 
 
-def on_batch(model: Model, batch: Any, device: str) -> tuple[Totals, list[int], list[int]]:
-    """Return the totals of a batch, its labels, and what the first head says."""
+def on_batch(
+    model: Model, batch: Any, device: str, passes: GraphedPasses | None = None
+) -> tuple[Totals, list[int], list[int]]:
+    """Return the totals of a batch, its labels, and what the first head says; passes: as in `evaluate`."""
     labels: list[int] = []
     predicted: list[int] = []
 
@@ -102,7 +117,7 @@ def on_batch(model: Model, batch: Any, device: str) -> tuple[Totals, list[int], 
         verdict = next(iter(scores.values()))
         predicted.extend(asnumpy(verdict.data).argmax(axis=1).tolist())
 
-    return evaluate(model, [batch], device, seen=keep), labels, predicted
+    return evaluate(model, [batch], device, seen=keep, passes=passes), labels, predicted
 
 
 def main() -> int:
@@ -130,9 +145,11 @@ def evaluate_run(comm: Comm) -> int:
     labels: list[int] = []
     predicted: list[int] = []
     totals, rates = Totals(), FiringRates()
+    graph = vars(args).get("cuda_graph") == "on" and comm.size == 1
+    passes = GraphedPasses(model, lambda line: print(line, file=sys.stderr)) if graph else None
     with summing, Watch(comm), closing(batches.epoch(0)) as made:
         shown = shown_by_first(comm, made, len(batches), args.split)
-        mine = (on_batch(model, batch, device) for batch in shown)
+        mine = (on_batch(model, batch, device, passes) for batch in shown)
         for of_batch, truths, guesses in in_turn(comm, dealt.batches, mine):
             totals.join(of_batch)
             labels += truths
@@ -141,23 +158,23 @@ def evaluate_run(comm: Comm) -> int:
         return 0
     rates.add(totals.layers)
     truth, guess = np.array(labels), np.array(predicted)
-    table = class_table(truth, guess, data.class_names)
-    matrix = confusion_matrix(truth, guess, labels=range(len(data.class_names)))
+    matrix = confusion_matrix(truth, guess, len(data.class_names))
+    table = class_table(matrix, data.class_names)
     accuracy = 100 * float((truth == guess).mean())
     picture = args.picture or args.run_dir / "confusion.png"
     title = f"{model.config.title} on {data.name} {args.split}: {accuracy:.2f} %"
     figures = totals.row(args.split) | {
         "samples": totals.samples,
-        "macro_f1": macro_f1(matrix.tolist()),
+        "macro_f1": macro_f1(matrix),
         "classes": table,
-        "confusion": matrix.tolist(),
+        "confusion": matrix,
         "firing_rates": rates.rates(),
     }
     status = 0
     if args.json:
         text = json_bytes(figures)
         status |= written(args.json, lambda path: replace_file(path, text))
-    status |= written(picture, lambda path: plot_confusion(matrix, data.class_names, path, title))
+    status |= written(picture, lambda path: plot_confusion(np.array(matrix), data.class_names, path, title))
     print(
         report(model, totals, table, rates, figures["macro_f1"])
     )  # once the files are there, though the reader may have left

@@ -29,6 +29,7 @@ from snncore import Tensor, arithmetic, no_grad, observe, to_device
 from snncore.backend import array_module, asnumpy
 from snncore.firing import Firing
 from snncore.kernels import cuda, reference
+from snncore.kernels.choice import ARITHMETICS
 from snncore.kernels.cuda import optim
 from snncore.kernels.cuda.spikes import count_spikes
 from snncore.nn import Parameter
@@ -36,6 +37,7 @@ from snncore.optim import OPTIMIZERS
 from snncore.surrogate import Sigmoid
 from snncore.upload import upload_ahead
 
+MOST_DIGITS = 0x7F7F7F7F  # 127 in each of four digits of a byte
 LAYERS = {  # kernel, stride, padding
     "3 x 3": ((3, 3), (1, 1), (1, 1)),
     "3 x 3, stride 2": ((3, 3), (2, 2), (1, 1)),
@@ -136,6 +138,35 @@ def exact_cases(layer: Layer, device: str) -> dict[str, Case]:
     made["exact_conv_forward, floats"] = Case("exact_conv_forward", (analog, weights(*kernel, 3), *same), EXACT)
     made["exact_linear_forward, up to 255"] = Case("exact_linear_forward", (x * 255, weights(layer.inputs)), EXACT)
     return made
+
+
+def whole_gradient(x: Any, gy: Any, *layer: Any) -> Any:
+    """Return the gradient of the weights by the definition of exact_gradient.cu, in whole numbers of float64.
+
+    Those are exact below 2^53, which no sum of this module reaches.
+    """
+    xp = array_module(x)
+    most = abs(gy).reshape(-1, gy.shape[-1]).max(axis=0).astype(np.float64)  # of random numbers: none is 0
+    power = 31 - xp.frexp(most)[1].astype(np.float64)
+    power -= xp.rint(most * 2.0**power) > MOST_DIGITS
+    total = reference.conv_backward_weight(x, xp.rint(gy * 2.0**power), *layer)
+    return (total.astype(np.float32) * 2.0**-power).astype(np.float32)
+
+
+def gradient_checks(layer: Layer, device: str, module: Any = cuda) -> Iterator[Outcome]:
+    """Check that gradients of weights of spikes have the bits of whole numbers, in both arithmetics."""
+    for name, case in conv_cases(layer, device).items():
+        if case.kernel != "conv_backward_weight":
+            continue
+
+        def check(args: tuple = case.args, full: str = f"{name}, whole numbers") -> Outcome:
+            expected, wrong = whole_gradient(*args), 0
+            for choice in ARITHMETICS:
+                with arithmetic(choice):
+                    wrong += int((module.conv_backward_weight(*args) != expected).sum())
+            return Outcome(full, wrong == 0, f"{wrong} of {2 * expected.size} entries differ, none may")
+
+        yield guarded(name, check)
 
 
 def compare(name: str, case: Case, module: Any, wide: bool) -> Outcome:

@@ -19,8 +19,8 @@ import numpy as np
 
 import snncore
 from misnet.models.misnet.config import MISNetConfig
-from misnet.tools.gpu_checks import Outcome, event_checks, first_line, guarded, kernel_checks, small_config, step_checks
-from misnet.tools.gpu_real import other_checks, real_checks, spike_check
+from misnet.tools.gpu_checks import Outcome, first_line, guarded, kernel_checks, other_ways, small_config, step_checks
+from misnet.tools.gpu_real import gradient_checks, other_checks, real_checks, spike_check
 from misnet.tools.gpu_timings import SETS, Clock, Timing, kernel_timings, measured_card, step_timing
 from misnet.tools.naming import Parser
 from misnet.tools.roofline import Layer
@@ -106,13 +106,17 @@ def main() -> int:
     if options["no_pool"]:
         cupy.cuda.set_allocator(None)
     layer = Layer(2, 2, 4, 8, 8) if quick else Layer()
-    outcomes = kernel_checks(device) + event_checks(device)
-    try:
-        outcomes += step_checks(device, samples=2, steps=2) if quick else step_checks(device)
-    except Exception as error:  # the checks after it still run
-        outcomes.append(Outcome("training steps", False, f"{type(error).__name__}: {first_line(error)}"))
+    outcomes = kernel_checks(device) + other_ways(device)
+    for choice in ARITHMETICS:
+        sizes = {"samples": 2, "steps": 2} if quick else {}
+        try:
+            outcomes += step_checks(device, choice=choice, **sizes)
+        except Exception as error:  # the checks after it still run
+            said = f"{type(error).__name__}: {first_line(error)}"
+            outcomes.append(Outcome(f"training steps, {choice}", False, said))
     add(check_lines(outcomes))
-    more = [*real_checks(layer, device), *other_checks(device, 5000 if quick else 7_000_001)]
+    more = [*real_checks(layer, device), *gradient_checks(layer, device)]
+    more += other_checks(device, 5000 if quick else 7_000_001)
     network, samples = (small_config(), 2) if quick else (MISNetConfig(size=16), 8)
     for choice in ARITHMETICS:
         name = f"spikes as on the CPU, {choice}"

@@ -4,19 +4,19 @@
 #
 #   tools/gpu_session.sh [A|B|AB|P] [OUT]
 #
-# A (at most 9 minutes, 10 with DATA): kernels and training on the card, whole steps beside PyTorch. B (at most 8): ncu
-# and compute-sanitizer, the slow racecheck last. P (about 1): versions and the profile of a step only. OUT: folder for
-# report.txt, logs.txt and what the steps write (default: gpu_session). No step's failure stops the next; the exit
-# status is 1 if one failed, 2 if there is no card.
+# A (at most 8 minutes, 9 with DATA): kernels and training on the card, whole steps beside PyTorch, input gradients in
+# both ways. B (at most 4): ncu and compute-sanitizer, the slow racecheck last. P (about 1): versions and the profile of
+# a step only. OUT: folder for report.txt, logs.txt and what the steps write (default: gpu_session). No step's failure
+# stops the next; the exit status is 1 if one failed, 2 if there is no card.
 # PYTHON: the interpreter (default: python3). DATA: folder with mnist/ and fsdd/, for the run on files; without it that
 # run is left out. CASES: SIZExSAMPLES,... of the whole steps (default: 32x32; more need more than the step's limit).
-# BUDGET: seconds for all steps together; what does not fit is left out (default: 1080).
+# BUDGET: seconds for all steps together; what does not fit is left out (default: 780).
 set -u
 PARTS=${1:-AB}
 OUT=${2:-${OUT:-gpu_session}}
 PYTHON=${PYTHON:-python3}
 DATA=${DATA:-}
-BUDGET=${BUDGET:-1080}
+BUDGET=${BUDGET:-780}
 case $PARTS in
   A | B | AB | P) ;;
   *) echo "usage: tools/gpu_session.sh [A|B|AB|P] [OUT]; found part $PARTS" >&2; exit 2 ;;
@@ -160,17 +160,19 @@ part_a() {
     --epochs 1 --limit-train 32 --limit-eval 32 --arithmetic $sums --output-dir "$WORK/warm_$sums" || exit; done' \
     >"$WORK/warm.log" 2>&1 &
   local warming=$!
-  step "kernels on the card, against the reference" 90 25 kernel_tests
-  step "training on dialpad, MISNet-S, 3 epochs" 50 6 train --variant S --epochs 3 --output-dir "$WORK/dialpad"
-  step "the same training twice and as a CUDA graph" 75 12 twice
-  step "profile of a training step of MISNet-S" 35 45 profile
+  step "kernels on the card, against the reference" 60 25 kernel_tests
+  step "training on dialpad, MISNet-S, 3 epochs" 40 6 train --variant S --epochs 3 --output-dir "$WORK/dialpad"
+  step "the same training twice and as a CUDA graph" 50 12 twice
+  step "profile of a training step of MISNet-S" 30 45 profile
   wait "$warming" || say "== the CPU's kernels did not warm up: $(tail -n 1 "$WORK/warm.log")"
-  step "self-test, real sizes" 80 140 "$PYTHON" tools/gpu_selftest.py --output "$OUT/selftest.txt"
-  step "whole steps, ours and PyTorch's" 80 20 "$PYTHON" tools/gpu_steps.py --cases "${CASES:-32x32}"
-  step "steps as a CUDA graph, to the bit those launched one by one" 40 8 "$PYTHON" tools/gpu_steps.py \
+  step "self-test, real sizes" 70 140 "$PYTHON" tools/gpu_selftest.py --output "$OUT/selftest.txt"
+  step "whole steps, ours and PyTorch's" 60 20 "$PYTHON" tools/gpu_steps.py --cases "${CASES:-32x32}"
+  step "steps as a CUDA graph, to the bit those launched one by one" 30 10 "$PYTHON" tools/gpu_steps.py \
     --cuda-graph on --cases 32x32
+  step "input gradients by three products in TF32, beside cuBLAS" 55 12 "$PYTHON" tools/gpu_steps.py \
+    --input-gradient --cuda-graph on --cases 32x32
   step "evaluation in exact arithmetic, on the card and on the CPU" 30 6 exact
-  step "steps in exact arithmetic, launched and as a CUDA graph" 30 8 env SNNCORE_ARITHMETIC=exact \
+  step "steps in exact arithmetic, launched and as a CUDA graph" 25 10 env SNNCORE_ARITHMETIC=exact \
     "$PYTHON" tools/gpu_steps.py --cuda-graph on --cases 32x32
   if [ -n "$DATA" ]; then
     step "training on mnist-fsdd, as in the README" 60 5 train --dataset mnist-fsdd --data-dir "$DATA" --variant XS \
@@ -181,10 +183,10 @@ part_a() {
 }
 
 part_b() {
-  step "ncu, every kernel of a layer once" 60 60 counters
-  step "compute-sanitizer memcheck" 90 8 sanitizer memcheck
-  step "compute-sanitizer initcheck" 90 8 sanitizer initcheck
-  step "compute-sanitizer racecheck" 240 8 sanitizer racecheck
+  step "ncu, every kernel of a layer once" 50 60 counters
+  step "compute-sanitizer memcheck" 40 8 sanitizer memcheck
+  step "compute-sanitizer initcheck" 40 8 sanitizer initcheck
+  step "compute-sanitizer racecheck" 110 8 sanitizer racecheck
 }
 
 # for the shells that `step` starts

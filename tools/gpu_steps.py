@@ -2,8 +2,10 @@
 
 Both sides take the same network, batch size, soft reset and optimizer (Adam), have their inputs on the card, and read
 the loss once a step; the time is the median of the steps on the host's clock. PyTorch runs in four ways: with and
-without TF32, each in both layouts of memory. With --cuda-graph on, steps of this engine alone are timed, launched
-kernel by kernel and as a recorded graph, and what they leave is compared to the bit.
+without TF32, each in both layouts of memory. With --cuda-graph on, steps and evaluation of this engine alone are timed,
+launched kernel by kernel and as a recorded graph, and what they leave is compared to the bit. With --input-gradient,
+the input gradients of convolutions, in float32 by cuBLAS and by three products in TF32: of each layer, and whole steps
+in turns, launched or (--cuda-graph on) as graphs.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
@@ -23,7 +25,8 @@ from misnet.tools.gpu_checks import batches
 from misnet.tools.naming import Parser
 from misnet.tools.toolkit import DATA, UsageError, add_device_options, add_graph_option, device_from, run_tool
 from misnet.training.graphed import GraphedSteps
-from misnet.training.step import Totals, predict, train_step
+from misnet.training.graphed_passes import GraphedPasses
+from misnet.training.step import Totals, evaluate, predict, train_step
 from snncore import tally, to_device
 from snncore.backend import BackendError, asnumpy, cupy_module
 from snncore.capture import pool_bytes
@@ -104,6 +107,25 @@ def graph_lines(config: MISNetConfig, samples: int, device: str, repeats: int) -
     said = "every bit the same" if not wrong else f"they differ: {', '.join(wrong[:5])} and {len(wrong[5:])} more"
     lines.append(f"{len(one)} arrays and the counts after {repeats + WARM_UP + 1} steps both ways: {said}")
     return lines, not wrong
+
+
+def evaluation_lines(config: MISNetConfig, samples: int, device: str, repeats: int) -> tuple[list[str], bool]:
+    """Evaluate batches launched one by one and by a recorded graph, in turns: the times, and whether all agrees."""
+    model, said = MISNet(config, seed=1).to(device), []
+    data = [tuple(to_device(x, device) for x in batch) for batch in batches(config, samples, 2)]
+    ways = {"launched": None, "graph": GraphedPasses(model, said.append)}
+    spans: dict[str, list[float]] = {name: [] for name in ways}
+    totals = {name: Totals() for name in ways}
+    for k in range(WARM_UP + repeats):
+        for name, passes in ways.items():
+            start = time.perf_counter()
+            totals[name].join(evaluate(model, [data[k % 2]], device, passes=passes))
+            spans[name].append(time.perf_counter() - start)
+    ms = {name: 1e3 * float(np.median(found[WARM_UP:])) for name, found in spans.items()}
+    same = totals["launched"] == totals["graph"]
+    case = f"{config.variant} {config.size}x{config.size} N={samples}"
+    line = f"evaluation of a batch  {case:<18} launched {ms['launched']:.2f} ms, graph {ms['graph']:.2f} ms; "
+    return [*said, line + ("the same loss and counts" if same else "they differ in loss or counts")], same
 
 
 def peer_run(config: MISNetConfig, samples: int, tf32: bool, channels_last: bool) -> Run:
@@ -242,6 +264,11 @@ def main() -> int:
     parser.add_argument("--cases", default=CASES, help=f"SIZExSAMPLES,... (default: {CASES})")
     parser.add_argument("--repeats", type=int, default=10, help="steps that are timed of each (default: 10)")
     parser.add_argument("--no-peer", action="store_true", help="leave PyTorch out")
+    parser.add_argument(
+        "--input-gradient",
+        action="store_true",
+        help="both ways of the input gradient of convolutions, and nothing else",
+    )
     add_device_options(parser)
     add_graph_option(parser)
     options = vars(parser.parse_args())
@@ -251,11 +278,24 @@ def main() -> int:
     device = device_from({"device": "cuda"} | options)
     if device == "cpu":
         raise BackendError("--device: steps on a GPU are timed; expected cuda or cuda:<index>, found cpu")
+    if options["input_gradient"]:
+        from misnet.tools.gpu_gradients import layer_lines, step_line  # which takes clocks from what imports this
+
+        for size, samples in cases:
+            config = MISNetConfig(variant=options["variant"], size=size)
+            for line in layer_lines(config, samples, device):
+                print(line, flush=True)
+            graph = options.get("cuda_graph") == "on"
+            print(step_line(config, samples, device, options["repeats"], graph), flush=True)
+        return 0
     if options.get("cuda_graph") == "on":
         good = True
         for size, samples in cases:
             config = MISNetConfig(variant=options["variant"], size=size)
             lines, same = graph_lines(config, samples, device, options["repeats"])
+            print("\n".join(lines), flush=True)
+            good &= same
+            lines, same = evaluation_lines(config, samples, device, options["repeats"])
             print("\n".join(lines), flush=True)
             good &= same
         return 0 if good else DATA

@@ -14,8 +14,10 @@ from snncore import to_device
 from snncore.backend import Array
 from snncore.firing import Firing
 from snncore.kernels import cuda
-from snncore.kernels.choice import use_kernels
+from snncore.kernels.choice import input_gradient, use_kernels
 from snncore.kernels.cuda import events, optim
+from snncore.kernels.cuda.columns import dense_backward_weight
+from snncore.kernels.cuda.exact_gradient import exact_backward_weight
 from snncore.kernels.cuda.spikes import count_spikes
 
 PARAMETERS = 7_000_000
@@ -131,8 +133,10 @@ def calls(made: dict[str, Array]) -> dict[str, Callable[[], Any]]:
     pooled = cuda.max_pool_forward(images, (2, 2), (2, 2))
     return {
         "convolution forward, dense": lambda: cuda.conv_forward(images, w, *same),
-        "convolution, gradient of weights, dense": lambda: cuda.conv_backward_weight(images, gy, (3, 3), *same),
-        "convolution, gradient of input": lambda: cuda.conv_backward_input(gy, w, images.shape, *same),
+        "convolution, gradient of weights, dense": lambda: dense_backward_weight(images, gy, (3, 3), *same),
+        "convolution, gradient of weights, tensor cores": lambda: exact_backward_weight(images, gy, (3, 3), *same),
+        "convolution, gradient of input": lambda: gradient_by("float32", gy, w, images.shape, *same),
+        "convolution, gradient of input, tf32x3": lambda: gradient_by("tf32x3", gy, w, images.shape, *same),
         "convolution forward, events": lambda: events.events_forward(images, w, *same),
         "convolution, gradient of weights, events": lambda: events.events_backward_weight(images, gy, (3, 3), *same),
         "convolution forward, exact, tensor cores": lambda: cuda.exact_conv_forward(images, w, *same),
@@ -157,6 +161,12 @@ def calls(made: dict[str, Array]) -> dict[str, Callable[[], Any]]:
     }
 
 
+def gradient_by(choice: str, *args: Any) -> Any:
+    """Return the input gradient, taken in one of its ways."""
+    with input_gradient(choice):
+        return cuda.conv_backward_input(*args)
+
+
 def plainly(run: Callable[..., Any], *args: Any) -> Any:
     """Return run(*args) by the kernels that skip what did not fire."""
     with use_kernels("event"):
@@ -166,7 +176,9 @@ def plainly(run: Callable[..., Any], *args: Any) -> Any:
 SUMS = {  # rows of the roofline that run in one call
     "convolution forward, dense": ("gather_columns", "product of matrices (cuBLAS)"),
     "convolution, gradient of weights, dense": ("gather_columns", "product of matrices (cuBLAS)"),
+    "convolution, gradient of weights, tensor cores": ("exact_gradient_digits", "exact_gradient"),
     "convolution, gradient of input": ("gather_gradients", "product of matrices (cuBLAS)"),
+    "convolution, gradient of input, tf32x3": ("tf32_gradient",),
     "convolution forward, exact, tensor cores": ("exact_pack", "exact_mma"),
     "convolution forward, exact, plain": ("exact_pack", "exact_sums"),
     "convolution forward, events": ("compact_events", "conv_events"),

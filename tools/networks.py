@@ -1,5 +1,6 @@
 """A network with the data that it is to run on: a new one shaped for the data, or a trained one that must fit them."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -49,4 +50,17 @@ def trained_network(folder: Path, checkpoint: str, part: str, given: dict[str, A
     data = Parts(settings).load(part, model.config.size, model.config.timesteps)
     check_class_names(content, data)
     check_fits(model.config, data)
+    if settings == of_run and changed_since(content, part, data):
+        print(f"note: the {part} data are not those that the run began with: some files changed since", file=sys.stderr)
     return model, data
+
+
+def changed_since(content: dict[str, Any], part: str, data: Dataset) -> bool:
+    """Whether a part of the data is another than the config.json `content` says; files are read if a stamp differs.
+
+    False where that is not recorded, as of a part that the run does not use.
+    """
+    known, stamp = content.get("data", {}).get(part), data.stamp()
+    if known is None or (stamp is not None and stamp == content.get("stamps", {}).get(part)):
+        return False
+    return data.fingerprint() != known

@@ -27,7 +27,7 @@ from misnet.audit.provenance import date_of, made_by, price_values
 from misnet.datasets import BatchIterator, DataError
 from misnet.datasets.formats.files import printable
 from misnet.models.contract import Model, sizes, take
-from misnet.pictures import format_of
+from misnet.pictures import ENDINGS, format_of
 from misnet.predicting.energy import energy_lines, energy_of
 from misnet.predicting.text import clip_lines, score_lines, timestep_lines
 from misnet.predicting.verdict import Verdict, deciding, verdict_of
@@ -108,7 +108,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--picture",
         type=picture_file,
         metavar="FILE",
-        help="draw what the network is given and says of it: .png, .svg, .pdf or .jpg",
+        help=f"draw what the network is given and says of it: {ENDINGS}",
     )
     add_loudness_options(parser, "the verdict on each clip", "everything of each clip, though there are several")
     add_device_options(parser)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import confusion_matrix
 
 from misnet.audit.provenance import SCHEMA
 from misnet.audit.whole import whole
@@ -17,7 +16,7 @@ from misnet.datasets import BatchIterator, DataError, Prefetch
 from misnet.models.contract import Scores
 from misnet.models.registry import build, config_class
 from misnet.report.run import RunReport
-from misnet.tools.evaluate import class_table
+from misnet.tools.evaluate import class_table, confusion_matrix
 from misnet.tools.naming import called
 from misnet.tools.networks import DATA_SETTINGS, trained_network
 from misnet.tools.settings import check_settings
@@ -31,7 +30,7 @@ from misnet.training.step import evaluate
 from snncore.backend import Array, asnumpy
 from snncore.checkpoint import CheckpointError, load_checkpoint
 from snncore.energy import DEFAULT_TABLE, OWN_TABLES, RULES, load_prices
-from snncore.files import json_bytes, sha256_of
+from snncore.files import json_bytes, read_file, sha256_of
 
 __all__ = ["AUDIT", "EVALUATION", "read_run"]
 
@@ -58,12 +57,11 @@ class Predictions:
     def figures(self, names: list[str]) -> dict[str, Any]:
         """Return samples, a row a class and the confusion matrix, as tools/evaluate.py writes them."""
         names = names or [str(k) for k in range(self.classes)]
-        truth, guess = np.array(self.truth), np.array(self.guess)
-        confusion = confusion_matrix(truth, guess, labels=range(len(names))).tolist()
+        confusion = confusion_matrix(np.array(self.truth, int), np.array(self.guess, int), len(names))
         return {
-            "samples": len(truth),
+            "samples": len(self.truth),
             "macro_f1": macro_f1(confusion),
-            "classes": class_table(truth, guess, tuple(names)),
+            "classes": class_table(confusion, tuple(names)),
             "confusion": confusion,
         }
 
@@ -152,7 +150,7 @@ def _position(run: RunReport, checkpoint: str, weights: Path) -> tuple[Row | Non
 
 def _read_json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_file(path).decode())
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:

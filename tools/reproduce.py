@@ -23,7 +23,7 @@ from misnet.models.config import ModelConfig
 from misnet.paper.estimate import EVALUATION, SAMPLES, Cost, cost_of, seconds_an_operation
 from misnet.paper.grid import QUICK_SETTINGS, SCALES, SMALL_SCALE, TITLES, Cell, Run, cells, config_of, plan, problem
 from misnet.paper.jobs import Job, JobError, Outcome, finished_jobs, run_jobs
-from misnet.paper.pages import Line, Page, as_values, to_html, to_markdown
+from misnet.paper.pages import Line, Page, as_values, later_lines, to_html, to_markdown
 from misnet.paper.paired import base_of
 from misnet.tools.loudness import add_loudness_options, is_verbose, say
 from misnet.tools.naming import Parser, called
@@ -154,13 +154,18 @@ def first_line(args: argparse.Namespace) -> str:
 def dry_run(found: Sequence[Planned], args: argparse.Namespace) -> list[str]:
     """Return a line for each cell, and the hours of all: one step of each model is measured here."""
     costs: dict[int, Cost] = {}
-    by_model: dict[str, list[tuple[ModelConfig, Cost]]] = {}
+    by_model: dict[str, dict[ModelConfig, Cost]] = {}
     for k, of_cell in enumerate(found):
         if of_cell.refused is None:
-            config = config_of(of_cell.run)
-            costs[k] = cost_of(of_cell.run.model, config)
-            by_model.setdefault(of_cell.run.model, []).append((config, costs[k]))
-    speed = {model: seconds_an_operation(model, configs) for model, configs in by_model.items()}
+            config, model = config_of(of_cell.run), of_cell.run.model
+            known = by_model.setdefault(model, {})
+            if config not in known:
+                known[config] = cost_of(model, config)
+            costs[k] = known[config]
+    speed = {}
+    for model, configs in by_model.items():
+        say(f"measuring a training step of {model} ...")
+        speed[model] = seconds_an_operation(model, list(configs.items()))
     lines = [f"{'cell':<56} {'model':<24} {'parameters':>12} {'GMAC/sample':>12} {'hours/run':>10}"]
     hours: dict[str, float] = {}
     for k, of_cell in enumerate(found):
@@ -274,6 +279,7 @@ def run_shared(comm: Comm) -> int:
         return _draw(args, first, [of_cell.cell.row for of_cell in found], f"{args.name}-{args.scale}")
     comparable = args.scale == "full" and args.dataset is None
     lines = collect(found, {outcome.job.name: outcome for outcome in came})
+    lines += () if args.only else later_lines(args.name)
     page = Page(TITLES[args.name], first_line(args), _command(), lines, comparable)
     place, written = args.output_dir / f"{args.name}-{args.scale}", []
     place.parent.mkdir(parents=True, exist_ok=True)  # with --page-only nothing has been run there

@@ -23,32 +23,36 @@ DENSITY = 0.15  # of spikes, where the work depends on it
 class Card(NamedTuple):
     """Bytes a second of its memory, and operations a second, as printed by its maker.
 
-    peak: float32, without tensor cores. byte_peak: of bytes, dense, on tensor cores; infinite where it is not known.
+    peak: float32, without tensor cores. byte_peak, tf32_peak: of bytes and of TF32, dense, on tensor cores; infinite
+    where it is not known.
     """
 
     bandwidth: float
     peak: float
     byte_peak: float = math.inf
+    tf32_peak: float = math.inf
 
 
 CARDS = {
-    "h100": Card(3.35e12, 66.9e12, 1.979e15),  # SXM, 80 GB HBM3
-    "a100": Card(2.039e12, 19.5e12, 0.624e15),  # SXM, 80 GB
-    "rtx4090": Card(1.008e12, 82.6e12, 0.66e15),
+    "h100": Card(3.35e12, 66.9e12, 1.979e15, 0.4947e15),  # SXM, 80 GB HBM3
+    "a100": Card(2.039e12, 19.5e12, 0.624e15, 0.156e15),  # SXM, 80 GB
+    "rtx4090": Card(1.008e12, 82.6e12, 0.66e15, 0.0826e15),
     "t4": Card(0.32e12, 8.1e12, 0.13e15),
 }
 
 
 class Work(NamedTuple):
-    """Bytes to and from memory, operations, and operations on bytes by tensor cores."""
+    """Bytes to and from memory, operations, and operations of tensor cores: on bytes, in TF32."""
 
     bytes: float
     operations: float
     of_bytes: float = 0
+    of_tf32: float = 0
 
     def seconds(self, card: Card) -> float:
-        """The longest of the three, as if they overlapped and nothing else cost time."""
-        return max(self.bytes / card.bandwidth, self.operations / card.peak, self.of_bytes / card.byte_peak)
+        """The longest of the four, as if they overlapped and nothing else cost time."""
+        on_tensor_cores = max(self.of_bytes / card.byte_peak, self.of_tf32 / card.tf32_peak)
+        return max(self.bytes / card.bandwidth, self.operations / card.peak, on_tensor_cores)
 
 
 @dataclass(frozen=True)
@@ -80,12 +84,15 @@ def kernels(layer: Layer, parameters: int, density: float = DENSITY) -> dict[str
         "gather_columns": Work(byte * i + 4 * 9 * i, 9 * i),
         "product of matrices (cuBLAS)": Work(4 * 9 * i + 4 * e, product),
         "gather_gradients": Work(4 * e + 4 * 9 * e, 9 * e),
+        "tf32_gradient": Work(4 * e + 12 * weights + 4 * i, 0, 0, 3 * product),
         "compact_events": Work(i + 4 * events + 4 * layer.pixels, 2 * i),
         "conv_events": Work(4 * events + 4 * e, 2 * 9 * events * layer.outputs),
         "conv_events_weight": Work(4 * events + 4 * e, 2 * 9 * events * layer.outputs),
         "exact_pack": Work(8 * weights, 15 * weights),
         "exact_mma": Work(i + 4 * weights + 4 * e, 0, 4 * product),
         "exact_sums": Work(i + 4 * weights + 4 * e, 2 * 9 * events * layer.outputs),
+        "exact_gradient_digits": Work(12 * e, 20 * e),  # looks for the largest, then reads again and writes
+        "exact_gradient": Work(i + 4 * e + 20 * weights, 0, 4 * product),
         "bn_moments": Work(4 * e, 3 * e),
         "bn_forward": Work(8 * e, 3 * e),
         "bn_gradient_sums": Work(8 * e, 5 * e),
@@ -112,9 +119,11 @@ def cached_bytes(layer: Layer, density: float = DENSITY) -> float:
 
 
 CONV_STEP = {  # launches of a kernel for one ConvBNLIF in a training step; forward, and both gradients
-    "gather_columns": 2,
-    "product of matrices (cuBLAS)": 3,
+    "gather_columns": 1,
+    "product of matrices (cuBLAS)": 2,
     "gather_gradients": 1,
+    "exact_gradient_digits": 1,
+    "exact_gradient": 1,
     "bn_moments": 1,
     "bn_lif_forward": 1,
     "count_spikes": 1,
@@ -137,8 +146,9 @@ def step_work(config: MISNetConfig, samples: int, parameters: int) -> dict[str, 
     size, before = config.size, {"a": config.audio_channels, "v": config.visual_channels}
     for stage, (channels, cells) in enumerate(zip(config.stage_channels, config.stage_cells, strict=True)):
         for inputs in before.values():
-            first = {name: n for name, n in CONV_STEP.items() if stage or name != "gather_gradients"}
-            first["product of matrices (cuBLAS)"] = 3 if stage else 2  # no gradient of the input is wanted
+            # of analog input: no gradient of it is wanted, and that of the weights is a product of matrices
+            first = CONV_STEP if stage else {k: n for k, n in CONV_STEP.items() if "gradient" not in k}
+            first = first if stage else first | {"gather_columns": 2}
             add(Layer(config.timesteps, samples, size, inputs, channels, spikes=stage > 0), first)
             inner = Layer(config.timesteps, samples, size, channels, channels)
             for _ in range(cells):
@@ -159,7 +169,7 @@ def table(work: dict[str, Work], card: Card) -> str:
     rows.append("| --- | ---: | ---: | ---: | ---: | --- |")
     for name, w in work.items():
         bound = "memory" if w.bytes / card.bandwidth >= w.seconds(card) else "arithmetic"
-        operations = w.operations + w.of_bytes
+        operations = w.operations + w.of_bytes + w.of_tf32
         rows.append(
             f"| {name} | {w.bytes / 1e6:,.1f} | {operations / 1e6:,.1f} | {operations / w.bytes:.2f} | "
             f"{1e6 * w.seconds(card):,.1f} | {bound} |"
@@ -205,6 +215,7 @@ def main() -> None:
         card.bandwidth if args.bandwidth is None else 1e12 * args.bandwidth,
         card.peak if args.peak is None else 1e12 * args.peak,
         card.byte_peak,
+        card.tf32_peak,
     )
     config = MISNetConfig(variant=args.variant, size=args.size)
     layer = Layer(samples=args.batch_size, size=args.size)

@@ -30,6 +30,7 @@ from misnet.training.results import read_result
 from misnet.training.selection import describe_best
 from misnet.training.step import Diverged
 from snncore.checkpoint import CheckpointError
+from snncore.files import read_file
 
 __all__ = ["SEEDS", "folders_of", "is_of_seeds", "seeds_of", "train_seeds"]
 
@@ -164,7 +165,7 @@ def _check_same(folder: Path, before: dict[str, Any], now: dict[str, Any]) -> No
 def _read(path: Path) -> dict[str, Any]:
     """Return the content of a seeds.json; raises CheckpointError if it is not one."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_file(path).decode())
         right = {name: content[name] for name in ("seeds", "options", "switches")}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: cannot be read as what train.py --seeds writes: {error!r}") from None

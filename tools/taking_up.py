@@ -11,7 +11,7 @@ from typing import Any
 
 from misnet.datasets import DataError, Dataset
 from misnet.tools.naming import called
-from misnet.training.folder import MAY_BE_SAID, newer_version, read_config, write_file
+from misnet.training.folder import MAY_BE_SAID, compare_origin, newer_version, read_config, write_file
 from misnet.training.journal import Journal
 from misnet.training.machine import other_machine
 from misnet.training.run import Run
@@ -59,6 +59,8 @@ def take_up(
     if words := newer_version(content):
         journal.warn(f"{path}{words}")
     origin = run.origin or {}
+    # Switches that the data decide come from the data, not from the file: it is compared by itself.
+    compare_origin({"network": origin.get("network")}, {"network": content["network"]}, path)
     asked = {name: origin["settings"][name] for name in sorted(MAY_BE_SAID & set(given))}
     # What is said need not be what the checkpoint has: also where the run was killed before it was recorded in both.
     run.origin = origin | {"settings": {k: v for k, v in origin["settings"].items() if k not in asked}}

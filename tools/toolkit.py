@@ -123,8 +123,8 @@ def add_graph_option(parser: Any) -> None:
         "--cuda-graph",
         choices=CUDA_GRAPH,
         default=argparse.SUPPRESS,
-        help="on a GPU, record a training step and launch it by one call, with the same bits: on, off, or auto, which "
-        "is off, since a graph may take twice the memory (default: auto)",
+        help="on a GPU, record the work of a batch (a training step, an evaluation) and launch it by one call, with "
+        "the same bits: on, off, or auto, which is off, since a graph may take twice the memory (default: auto)",
     )
 
 

@@ -161,6 +161,8 @@ def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
             if run.comm.rank == 0:
                 print(line, file=sys.stderr)
         return STOPPED
+    finally:
+        journal.draw()  # however it ended
     if run.epoch < run.epochs:
         journal.log(f"ended early: {describe_early_end(run.rows, run.patience, run.epochs)}")
     journal.log(f"{describe_best(run.rows, run.verdict)}; see {run.folder / 'curves.png'}", result=True)

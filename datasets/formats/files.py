@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from misnet.datasets.base import DataError
+from snncore.files import read_file
 
 __all__ = [
     "check_head",
@@ -57,13 +58,12 @@ def read_bytes(path: str | Path, expected: str, at_most: int | None = None) -> b
     """Return the content of the file at `path`, at least one byte.
 
     expected: what the file should hold, for the messages ("a WAV, FLAC or OGG file"). at_most: read no more bytes.
-    Raises DataError if the file is missing, a folder, unreadable, empty, or a Git LFS pointer, which is the short
-    text that a clone without Git LFS leaves in place of a file.
+    Raises DataError if the file is missing, a folder, a pipe, unreadable, empty, or a Git LFS pointer, which is the
+    short text that a clone without Git LFS leaves in place of a file.
     """
     path = Path(path)
     try:
-        with open(path, "rb") as file:
-            data = file.read(-1 if at_most is None else at_most)
+        data = read_file(path, at_most)
     except FileNotFoundError:
         raise DataError(f"{path}: no such file; expected {expected}") from None
     except IsADirectoryError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from misnet.datasets.base import DataError
 from misnet.datasets.formats.files import reason
+from snncore.files import refuse_pipe
 
 __all__ = ["check_complete", "check_file"]
 
@@ -22,6 +23,7 @@ FLV_SLACK = 0.5, 0.05  # seconds, and part of the duration, by which the last ta
 def check_file(path: str | Path) -> None:
     """Raise DataError if the file is shorter than it announces; it is mapped, not read whole."""
     try:
+        refuse_pipe(path)
         with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             check_complete(data, path)
     except (OSError, ValueError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.signal
+import scipy  # its parts load when they are first used: scipy.signal takes half a second
 
 from misnet.datasets.base import DataError
 from misnet.datasets.formats.files import described, read_bytes

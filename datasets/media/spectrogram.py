@@ -3,8 +3,7 @@
 import math
 
 import numpy as np
-import scipy.fft
-import scipy.signal
+import scipy  # its parts load when they are first used: scipy.signal takes half a second
 
 __all__ = ["log_mel", "mel_filterbank", "mel_spectrogram", "standardise", "stft_power"]
 
@@ -32,7 +31,7 @@ def stft_power(x: np.ndarray, n_fft: int, hop: int, center: bool = True) -> np.n
         x = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(n_fft // 2, n_fft // 2)])
     if x.shape[-1] < n_fft:
         raise ValueError(f"x: expected at least n_fft = {n_fft} samples, found {x.shape[-1]}")
-    window = scipy.signal.get_window("hann", n_fft, fftbins=True).astype(x.dtype)
+    window = _hann(n_fft).astype(x.dtype)
     frames = np.lib.stride_tricks.sliding_window_view(x, n_fft, axis=-1)[..., ::hop, :]
     spectrum = scipy.fft.rfft(frames * window, axis=-1)
     return np.swapaxes(spectrum.real**2 + spectrum.imag**2, -1, -2)
@@ -132,6 +131,11 @@ def standardise(x: np.ndarray, axis: tuple[int, ...] = (-2, -1)) -> np.ndarray:
     # Of a constant a rounding error remains, which must not be blown up to unit variance.
     varies = deviation > 1e-6 * np.abs(x).max(axis=axis, keepdims=True)
     return np.divide(centred, deviation, out=np.zeros_like(centred), where=varies)
+
+
+def _hann(n: int) -> np.ndarray:
+    """Return the periodic Hann window, float64 [n], to the bit as `scipy.signal.get_window("hann", n)` has it."""
+    return 0.5 + 0.5 * np.cos(np.linspace(-np.pi, np.pi, n + 1)[:-1]) if n > 1 else np.ones(n)
 
 
 def _to_mel(f: float, scale: str) -> float:

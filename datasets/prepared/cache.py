@@ -2,16 +2,17 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from misnet.datasets.base import DataError, Dataset, Stream, content_hash
+from misnet.datasets.base import DataError, Dataset, Stream, content_hash, file_stamps
 from misnet.datasets.media.events import whole_counts
 from misnet.datasets.prepared.manifest import LABELS, Manifest
-from snncore.files import sha256_of_rest
+from snncore.files import read_file, sha256_of
 
 __all__ = [
     "CachedDataset",
@@ -27,8 +28,8 @@ class CachedDataset(Dataset):
     """A split of a prepared cache: the samples of the data set it was made from, bit for bit, without those left out.
 
     folder: has a finished manifest. `size` is what its samples were asked for with. Sizes and headers of the arrays are
-    checked here; their content only by `verify_cache`, as that reads all of it. The arrays are mapped, not read: a
-    sample costs its own bytes.
+    checked here; their content by `fingerprint` and `verify_cache`, as that reads all of it. The arrays are mapped, not
+    read: a sample costs its own bytes.
     The fingerprint is that of the data set itself where no sample was left out, so that a run that began on one goes on
     with the other.
     Raises DataError if the cache is unfinished, damaged or of another version.
@@ -37,6 +38,7 @@ class CachedDataset(Dataset):
     def __init__(self, folder: str | Path, split: str):
         folder = Path(folder)
         manifest = _finished(folder)
+        self.folder, self.manifest = folder, manifest
         if split not in manifest.splits:
             raise DataError(f"{folder}: holds no {split} split, but {', '.join(manifest.splits)}")
         self.record = manifest.splits[split]
@@ -75,11 +77,22 @@ class CachedDataset(Dataset):
         return (*(whole_counts(x) if name in self.events else x for name, x in named), int(self._labels[index]))
 
     def fingerprint(self) -> str:
-        """That of the data set, or if samples were left out SHA-256 over it and their indices."""
+        """That of the data set, or if samples were left out SHA-256 over it and their indices.
+
+        It stands for the content, so the content is read and compared with what was prepared. Raises DataError naming
+        the arrays that changed since.
+        """
+        if wrong := changed_arrays(self.folder, self.manifest, self.split):
+            raise DataError(words_on_changed(self.folder, wrong))
         left_out = sorted(self.record.skipped())
         if not left_out:
             return self.record.fingerprint
         return content_hash({"prepared_from": self.record.fingerprint, "left_out": left_out})
+
+    def stamp(self) -> str:
+        """SHA-256 over the manifest's entry of the split, and size and times of each array."""
+        paths = [self.manifest.path(self.folder, self.split, array) for array in self.record.arrays]
+        return content_hash({"prepared": asdict(self.record), "files": file_stamps(paths)})
 
 
 def open_cache(
@@ -122,16 +135,27 @@ def verify_cache(folder: str | Path, name: str | None = None) -> int:
     _of_this_set(folder, manifest, manifest.dataset if name is None else name)
     total, wrong = 0, []
     for split, record in manifest.splits.items():
-        for array in record.arrays:
-            path = manifest.path(folder, split, array)
-            mapped(folder, manifest, split, array)
-            with open(path, "rb") as file:
-                found = sha256_of_rest(file)
-            total += path.stat().st_size
-            wrong += [path.name] if found != record.files.get(array) else []
+        total += sum(manifest.path(folder, split, array).stat().st_size for array in record.arrays)
+        wrong += changed_arrays(folder, manifest, split)
     if wrong:
-        raise DataError(f"{folder}: {', '.join(wrong)} changed since preparing: the content differs from the manifest")
+        raise DataError(words_on_changed(folder, wrong))
     return total
+
+
+def changed_arrays(folder: Path, manifest: Manifest, split: str) -> list[str]:
+    """Return the names of the arrays of a split whose bytes are not those that were prepared; reads all of them."""
+    wrong = []
+    record = manifest.splits[split]
+    for array in record.arrays:
+        path = manifest.path(folder, split, array)
+        mapped(folder, manifest, split, array)
+        wrong += [path.name] if sha256_of(path) != record.files.get(array) else []
+    return wrong
+
+
+def words_on_changed(folder: Path, names: Iterable[str]) -> str:
+    """Return a message on arrays that changed."""
+    return f"{folder}: {', '.join(names)} changed since preparing: the content differs from the manifest"
 
 
 def array_header(shape: tuple[int, ...], array: str) -> bytes:
@@ -168,8 +192,7 @@ def mapped(folder: Path, manifest: Manifest, split: str, array: str) -> np.ndarr
     expected = len(header) + int(np.prod(shape, dtype=object)) * dtype.itemsize
     try:
         found = path.stat().st_size
-        with open(path, "rb") as file:
-            start = file.read(len(header))
+        start = read_file(path, len(header))
     except OSError as error:
         raise DataError(f"{path}: cannot be read ({error.strerror}); expected an array of the cache") from None
     if found != expected:

@@ -4,7 +4,6 @@ import hashlib
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +13,7 @@ from misnet.datasets.prepared import decoding
 from misnet.datasets.prepared.decoding import Request, finite_sample, loaded
 from misnet.datasets.prepared.workers import run_tasks
 from misnet.datasets.registry import data_splits
+from snncore.files import sha256_of
 from snncore.parallel import Comm
 
 __all__ = ["Report", "check", "check_samples", "hash_files"]
@@ -161,7 +161,7 @@ def hash_files(paths: list[str]) -> list[tuple[str, str | None]]:
 
 def _file_hash(path: str) -> str | None:
     try:
-        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+        return sha256_of(path)
     except OSError:
         return None  # a fault of the sample, named there
 

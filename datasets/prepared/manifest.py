@@ -18,7 +18,7 @@ from typing import Any
 
 from misnet.datasets.base import DataError
 from misnet.datasets.prepared.first_version import FIRST, upgraded
-from snncore.files import replace_file
+from snncore.files import read_file, replace_file
 
 __all__ = ["LABELS", "MANIFEST", "Chunk", "Manifest", "SplitRecord", "check_streams", "is_cache"]
 
@@ -105,7 +105,7 @@ class Manifest:
         """Return the manifest in a folder; raises DataError if it is missing, damaged, or of another version."""
         path = Path(folder) / MANIFEST
         try:
-            content = json.loads(path.read_bytes())
+            content = json.loads(read_file(path))
         except FileNotFoundError:
             raise DataError(
                 f"{path}: no such file; expected the manifest of a cache made by tools/prepare.py"

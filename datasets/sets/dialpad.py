@@ -1,9 +1,11 @@
 """`dialpad`: handwritten digits seen while their telephone tones are heard; made on the spot, nothing downloaded."""
 
+import importlib.util
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
-import scipy.ndimage
+import scipy  # its parts load when they are first used
 
 from misnet.datasets.base import AudioVisualDataset, content_hash
 from misnet.datasets.media.images import resize_bilinear
@@ -187,7 +189,13 @@ def _shifted(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def _digits() -> tuple[np.ndarray, np.ndarray]:
-    from sklearn.datasets import load_digits  # here, as it takes a second that other data sets need not wait
+    package = importlib.util.find_spec("sklearn")
+    file = Path(package.origin).parent / "datasets/data/digits.csv.gz" if package and package.origin else Path()
+    if file.is_file():  # what load_digits() reads: to import it takes a second at each start
+        rows = np.loadtxt(file, delimiter=",")
+        images, labels = rows[:, :-1].reshape(-1, 8, 8), rows[:, -1]
+    else:
+        from sklearn.datasets import load_digits
 
-    digits = load_digits()
-    return (digits.images / 16).astype(np.float32), digits.target.astype(np.int64)
+        images, labels = (digits := load_digits()).images, digits.target
+    return (images / 16).astype(np.float32), labels.astype(np.int64)

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from misnet.datasets.base import DataError, Dataset, MissingPackage, Stream, content_hash
+from misnet.datasets.base import DataError, Dataset, MissingPackage, Stream, content_hash, file_stamps
 from misnet.datasets.media.events import SLICINGS, VALUES, event_values
 from misnet.datasets.media.images import resize_bilinear
 from misnet.datasets.sets.event_cameras import (
@@ -99,10 +100,18 @@ class EventVision(Dataset):
 
     def fingerprint(self) -> str:
         """SHA-256 over settings, clips and labels, and over the whole content of every file of the split."""
+        return content_hash(self._settings(), dict.fromkeys(clip.path for clip in self.clips))
+
+    def stamp(self) -> str:
+        """SHA-256 over what `fingerprint` covers, with size and times of each file in place of its content."""
+        files = file_stamps(dict.fromkeys(clip.path for clip in self.clips))
+        return content_hash(self._settings() | {"files": files})
+
+    def _settings(self) -> dict[str, Any]:
         names = ("name", "split", "timesteps", "size", "seed", "slicing", "polarity", "values")
-        settings = {name: getattr(self, name) for name in names}
-        settings["clips"] = [(clip.key, clip.label) for clip in self.clips]
-        return content_hash(settings, dict.fromkeys(clip.path for clip in self.clips))
+        return {name: getattr(self, name) for name in names} | {
+            "clips": [(clip.key, clip.label) for clip in self.clips]
+        }
 
     def _is_readable(self, clip: EventClip) -> bool:
         try:

@@ -1,6 +1,8 @@
 """`folder`: videos, or sounds and images, of your own, in a folder for each class."""
 
+import os
 from dataclasses import replace
+from itertools import combinations
 from pathlib import Path
 
 from misnet.datasets.base import DataError
@@ -77,6 +79,23 @@ class FolderDataset(PairedDataset):
             self._note_passed(passed)
             clips = [clip for clip in draw_splits(clips, test_part, seed, self.name) if clip.test == (split == "test")]
             self._take([Sample(clip.label, *clip.source, clip.key) for clip in clips])
+        self.notes = (*self.notes, *self._odd_classes(roots))
+
+    def _odd_classes(self, roots: dict[str, Path]) -> list[str]:
+        """Sentences on what a person may not have meant: classes without samples, of one name, splits of one folder."""
+        found = []
+        if empty := [name for label, name in enumerate(self.class_names) if label not in self._labels]:
+            found.append(f"no sample of {', '.join(empty)}")
+        for one, other in combinations(self.class_names, 2):
+            if one.casefold() == other.casefold():
+                found.append(f"{one} and {other} are two classes, though they differ in capitals alone")
+        if roots["train"] != roots["test"]:
+            train, test = ({os.path.realpath(place) for place in _class_folders(root)} for root in roots.values())
+            if same := sorted(train & test):
+                found.append(
+                    printable(f"{same[0]} is for training and for testing: the same files are trained and tested on")
+                )
+        return found
 
     def _label(self, name: str, folder: Path) -> int:
         return self.class_names.index(class_name(name))
@@ -122,8 +141,8 @@ def class_names(train: Path, test: Path) -> tuple[str, ...]:
 
 
 def class_name(name: str) -> str:
-    """Return a folder's name as a class is called: in one Unicode form, and in letters that can be printed."""
-    return printable(one_form(name))
+    """Return a folder's name as a class is called: in one Unicode form, in letters that can be printed, unpadded."""
+    return printable(one_form(name)).strip()
 
 
 def _class_folders(root: Path) -> list[Path]:

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from misnet.datasets.base import AudioVisualDataset, DataError, MissingPackage, content_hash
+from misnet.datasets.base import AudioVisualDataset, DataError, MissingPackage, content_hash, file_stamps
 from misnet.datasets.formats.ntidigits import CHANNELS, DIGITS, read_labels, read_spikes
 from misnet.datasets.media.events import (
     SLICINGS,
@@ -137,10 +138,18 @@ class MnistDvsNtidigits(AudioVisualDataset):
 
     def fingerprint(self) -> str:
         """SHA-256 over settings and pairing, and over name, size and content of every file of the split."""
+        return content_hash(self._settings(), self._files(), (self.pairing,))
+
+    def stamp(self) -> str:
+        """SHA-256 over what `fingerprint` covers, with size and times of each file in place of its content."""
+        return content_hash(self._settings() | {"files": file_stamps(self._files())}, (), (self.pairing,))
+
+    def _settings(self) -> dict[str, Any]:
         settings = {key: getattr(self, key) for key in ("name", "split", "timesteps", "size", "seed")} | self.options
-        paths = [recording.path for recording in self.recordings]
-        settings |= {"spoken": self.spoken, "reading": READING}
-        return content_hash(settings, (*paths, self.spoken_file), (self.pairing,))
+        return settings | {"spoken": self.spoken, "reading": READING}
+
+    def _files(self) -> tuple[Path, ...]:
+        return (*(recording.path for recording in self.recordings), self.spoken_file)
 
     def _frames(self, events: Events, scale: int) -> np.ndarray:
         """[T, size, size, channels], float32, or unsigned integers where they are counts."""

@@ -5,9 +5,10 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
-from misnet.models.contract import Model, take
+from misnet.audit.report import batch_by_batch
+from misnet.models.contract import Model
 from misnet.training.totals import count_correct
-from snncore import Ops, Tensor, count_ops, no_grad, to_device
+from snncore import Ops, count_ops, no_grad
 from snncore.parallel import Comm
 from snncore.sharing import in_turn
 
@@ -34,11 +35,8 @@ def _of_each(model: Model, batches: Iterable[Any], device: str) -> Iterator[tupl
     model.eval()
     steps = model.config.timesteps
     with no_grad(), count_ops(timesteps=steps, details=False, fixed=True) as ops:
-        for batch in batches:
-            *streams, labels = take(model, batch)
-            ops.next_batch(samples=len(labels))
-            scores = model(*(Tensor(to_device(x, device)) for x in streams))
+        for scores, labels in batch_by_batch(model, batches, device, ops):
             of_batch = Ops(len(labels), steps, details=False)
             of_batch.calls = [replace(call, batch=0) for call in ops.calls]
             ops.calls.clear()  # no batch is kept here; they travel call by call, and are folded where they arrive
-            yield of_batch, {head: int(n) for head, n in count_correct(scores, to_device(labels, device)).items()}
+            yield of_batch, {head: int(n) for head, n in count_correct(scores, labels).items()}

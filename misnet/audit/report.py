@@ -1,6 +1,6 @@
 """Counting a network over a data set, and the report that comes of it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from snncore.energy import Prices, Reading, apply_rule
 from snncore.nn import BatchNorm
 from snncore.opcount.cost import WEIGHTED, exact_sum
 
-__all__ = ["calibrate", "count_batches", "dense_operations", "evenly", "report"]
+__all__ = ["batch_by_batch", "calibrate", "count_batches", "dense_operations", "evenly", "report"]
 
 
 def count_batches(
@@ -35,14 +35,19 @@ def count_batches(
     model.eval()
     steps = model.config.timesteps
     with no_grad(), count_ops(timesteps=steps, details=details, fixed=True) as ops:
-        for batch in batches:
-            *streams, labels = take(model, batch)
-            ops.next_batch(samples=len(labels))
-            scores = model(*(Tensor(to_device(x, device)) for x in streams))
+        for scores, labels in batch_by_batch(model, batches, device, ops):
             if seen is not None:
-                seen(scores, to_device(labels, device))
+                seen(scores, labels)
     ops.fold()
     return ops
+
+
+def batch_by_batch(model: Model, batches: Iterable[Any], device: str, ops: Ops) -> Iterator[tuple[Scores, Array]]:
+    """Yield scores and labels of each batch, on the device, once `ops` has counted it: within `count_ops`."""
+    for batch in batches:
+        *streams, labels = take(model, batch)
+        ops.next_batch(samples=len(labels))
+        yield model(*(Tensor(to_device(x, device)) for x in streams)), to_device(labels, device)
 
 
 def evenly(samples: int, of: int) -> list[int]:

@@ -12,6 +12,11 @@ from snncore.nearest import nearest_words, one_of
 
 __all__ = ["ConfigError", "Data", "ModelConfig", "Shape", "shape_of", "switch"]
 
+LARGEST = 2.0**127
+"""The largest switch that is a number: weights, thresholds and scales are of single precision."""
+LARGEST_INTEGER = 2**31
+"""No integer is as large; NumPy takes no such shapes, and neither does a memory."""
+
 Shape = tuple[int, ...]
 """Shape of one sample of a stream, T first: [T, H, W, C] for images and spectrograms."""
 
@@ -163,10 +168,17 @@ class ModelConfig:
             int: (isinstance(value, int) and not isinstance(value, bool), "an integer"),
             float: (isinstance(value, int | float) and not isinstance(value, bool), "a number"),
             str: (isinstance(value, str), "text"),
-        }.get(kind, (isinstance(value, tuple), "a list of integers"))
+        }.get(kind, (isinstance(value, tuple) and all(type(x) is int for x in value), "a list of integers"))
         if not good:
             raise ConfigError(f"{name}: a value of the wrong type: expected {expected}, found {value!r}")
         self.require(name, not isinstance(value, float) or math.isfinite(value), "a finite number")
+        fits = not isinstance(value, float) or abs(value) <= LARGEST
+        self.require(
+            name, fits, f"a number of at most {LARGEST:.1e} either way, as single precision holds no larger one"
+        )
+        for x in value if isinstance(value, tuple) else (value,):
+            fits = not isinstance(x, int) or abs(x) < LARGEST_INTEGER
+            self.require(name, fits, f"integers below {LARGEST_INTEGER}")
 
 
 @functools.cache

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from sklearn.manifold import TSNE
 
 from misnet.training.plots import new_figure
 from misnet.visual.maps import draw_maps
@@ -27,6 +26,8 @@ def embed(x: np.ndarray, seed: int = 0) -> np.ndarray:
     if len(x) < 4 or (x == x[0]).all():
         return np.zeros((len(x), 2))
     perplexity = min(30.0, max(2.0, (len(x) - 1) / 3))
+    from sklearn.manifold import TSNE  # here: it takes a second or two, which --help need not wait
+
     return TSNE(2, perplexity=perplexity, init="pca", learning_rate="auto", random_state=seed).fit_transform(x)
 
 

@@ -2,9 +2,9 @@
 
     seconds = seconds of a training step / operations of its batch * operations of a sample * samples * epochs
 
-A quarter is added for evaluation. The step is the quickest of three, by the clock or by the time of the processors,
-whichever is less, so that other programs that run meanwhile count little. It is an estimate: small networks do fewer
-operations a second than large ones.
+A quarter is added for evaluation. The step is the quickest of three, or of one that takes more than a second, by the
+clock or by the time of the processors, whichever is less, so that other programs that run meanwhile count little. It is
+an estimate: small networks do fewer operations a second than large ones.
 """
 
 import time
@@ -25,6 +25,7 @@ BATCH = 32  # as in training, but for large networks
 EVALUATION = 1.25
 LARGEST = 500_000_000  # operations of a sample that are measured rather than scaled to
 OF_BATCH = 2_000_000_000  # operations of a batch above which a smaller one is measured
+LONG = 1.0  # seconds of a step that need no second look
 
 SAMPLES = {
     "dialpad": 1437,
@@ -61,7 +62,7 @@ def seconds_an_operation(model: str, configs: Sequence[tuple[ModelConfig, Cost]]
     config, cost = max(fitting or [min(configs, key=_operations)], key=_operations)
     network = build(model, config)
     optimizer = OPTIMIZERS["adam"](network.named_parameters(), 1e-3)
-    rng, batch = np.random.default_rng(0), max(4, min(BATCH, OF_BATCH // max(1, cost.operations)))
+    rng, batch = np.random.default_rng(0), max(2, min(BATCH, OF_BATCH // max(1, cost.operations)))
     streams = [rng.standard_normal((s[0], batch, *s[1:])).astype(np.float32) for s in config.shapes().values()]
     labels = np.arange(batch) % config.classes
     spent = []
@@ -69,6 +70,8 @@ def seconds_an_operation(model: str, configs: Sequence[tuple[ModelConfig, Cost]]
         began = time.perf_counter(), time.process_time()
         train_step(network, optimizer, 1e-3, (*streams, labels), Totals(), step)
         spent.append(min(time.perf_counter() - began[0], time.process_time() - began[1]))
+        if step > 0 and spent[-1] > LONG:
+            break
     return min(spent[1:]) / (batch * cost.operations)
 
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from misnet.paper.estimate import SAMPLES
 from misnet.paper.paired import Paired, paired
+from misnet.paper.published import LATER
 from misnet.training.results import Result, spread
 
-__all__ = ["Line", "Page", "as_values", "to_html", "to_markdown"]
+__all__ = ["Line", "Page", "as_values", "later_lines", "to_html", "to_markdown"]
 
 STYLE = """
 :root { color-scheme: light dark; }
@@ -55,6 +56,16 @@ class Page:
     lines: tuple[Line, ...]
     comparable: bool
     remarks: tuple[str, ...] = field(default=())
+
+
+def later_lines(name: str) -> tuple[Line, ...]:
+    """Return the lines of rivals that came after the paper, below the table NAME: printed figures, and no runs."""
+    return tuple(
+        Line(f"{rival.name}, {column}", column, paper=value, note=rival.note)
+        for rival in LATER
+        if name == f"table{rival.table}"
+        for column, value in rival.cells.items()
+    )
 
 
 HEADINGS = (

@@ -9,7 +9,7 @@ from typing import Any
 
 from snncore.nearest import one_of
 
-__all__ = ["CLASSES", "SIZES", "TABLES", "Row", "find", "rows"]
+__all__ = ["CLASSES", "LATER", "SIZES", "TABLES", "Later", "Row", "find", "rows"]
 
 _COLUMNS: dict[str, tuple[str, ...]] = {
     "1": ("method", "stages", "channels", "cells"),
@@ -169,6 +169,46 @@ TABLES: dict[str, tuple[Row, ...]] = {
     for table in _COLUMNS
 }
 """Every row of every table."""
+
+
+@dataclass(frozen=True)
+class Later:
+    """A rival that came after the paper and without usable code: it is printed beside a table and cannot be run.
+
+    table: the one whose columns it has. cells: accuracies in percent, by column. second_hand: whether the figures were
+    seen quoted, and not in the source itself.
+    """
+
+    name: str
+    table: str
+    cells: dict[str, float]
+    source: str
+    second_hand: bool
+
+    @property
+    def note(self) -> str:
+        """Where the figures are from."""
+        where = "second hand: quoted from it elsewhere" if self.second_hand else "as its abstract prints them"
+        return f"not of the paper: {self.source}; figures {where}; no network here, as no usable code was found"
+
+
+LATER = (
+    Later(
+        "TAAF (2025)",
+        "4",
+        {"CREMA-D": 77.55, "AVE": 70.65},
+        "Shen et al., Spiking Neural Networks with Temporal Attention-Guided Adaptive Fusion, arXiv 2505.14535",
+        False,
+    ),
+    Later(
+        "SNNergy (2026)",
+        "4",
+        {"CREMA-D": 78.38, "AVE": 72.14},
+        "Saleh and Ahmadi, Cross-Modal Binary Attention, arXiv 2602.00701",
+        True,
+    ),
+)
+"""Later rivals; S-CMRL, whose code is public, is a network here."""
 
 
 def rows(table: str) -> tuple[Row, ...]:

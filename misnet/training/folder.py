@@ -14,7 +14,7 @@ from misnet.models.registry import DEFAULT, build, config_class
 from misnet.training.machine import machine
 from misnet.training.missing import words_on_missing
 from snncore.checkpoint import CheckpointError, load_checkpoint
-from snncore.files import replace_file
+from snncore.files import read_file, replace_file
 
 __all__ = [
     "MAY_BE_SAID",
@@ -92,14 +92,14 @@ def read_config(path: Path) -> dict[str, Any]:
     Raises CheckpointError if the file is missing, is no config.json, or describes no network.
     """
     try:
-        if not (path.is_file() or path.is_dir() or not path.exists()):  # opening a pipe waits for ever
-            raise CheckpointError(f"{path}: expected a file, found a pipe, a socket or a device")
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(read_file(path).decode())
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         raise CheckpointError(words_on_missing(path)) from None
     except RecursionError:
         raise CheckpointError(f"{path}: cannot be read as JSON: it is nested too deeply") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except ValueError as error:
         raise CheckpointError(f"{path}: cannot be read as JSON: {error}") from None
     if not isinstance(content, dict) or not all(isinstance(content.get(k), dict) for k in ("settings", "network")):
         raise CheckpointError(f'{path}: expected an object with "settings" and "network", as a run writes it')

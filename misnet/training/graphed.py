@@ -10,10 +10,10 @@ from misnet.training.step import Told, Totals, finish, tell, train_step
 from snncore.backend import Array, array_module
 from snncore.capture import CaptureError, Recorder
 from snncore.context import context
-from snncore.kernels.choice import kernel_choice
+from snncore.kernels.choice import input_gradient_choice, kernel_choice
 from snncore.optim import Optimizer
 
-__all__ = ["GraphedSteps"]
+__all__ = ["GraphedSteps", "same_bits"]
 
 WARM_UP = 2  # steps before the recording: they compile kernels, and let cuBLAS choose
 
@@ -73,7 +73,14 @@ class GraphedSteps:
 
     def _key_of(self, batch: tuple[Array, ...]) -> tuple[Any, ...]:
         """What a recording depends on and does not read anew."""
-        modes = (kernel_choice(), context.relaxed, context.fused, self.optimizer.baked(), self.clip_norm)
+        modes = (
+            kernel_choice(),
+            input_gradient_choice(),
+            context.relaxed,
+            context.fused,
+            self.optimizer.baked(),
+            self.clip_norm,
+        )
         wanted = tuple(p.requires_grad for p in self.optimizer.parameters.values())
         return (*((x.shape, x.dtype.str) for x in batch), modes, wanted)
 
@@ -99,7 +106,7 @@ class GraphedSteps:
         expected = Totals()
         result = train_step(self.model, self.optimizer, lr, batch, expected, step, seed, self.clip_norm)
         totals.join(expected)
-        same = all(_same_bits(x, y) for x, y in zip(self._arrays(recording), after, strict=True))
+        same = all(same_bits(x, y) for x, y in zip(self._arrays(recording), after, strict=True))
         if same and result == loss and counted == expected:
             self.recording = recording
             self.say("CUDA graph: on: a recorded step leaves the same bits as one that is launched kernel by kernel")
@@ -162,6 +169,7 @@ class GraphedSteps:
         return [x.copy() for x in self._arrays(recording)]
 
 
-def _same_bits(x: Array, y: Array) -> bool:
+def same_bits(x: Array, y: Array) -> bool:
+    """Whether two arrays hold the same bits; waits for a GPU."""
     kind = f"u{x.itemsize}"
     return bool((x.view(kind) == y.view(kind)).all())

@@ -12,6 +12,7 @@ from typing import Any
 from misnet.models.contract import Model
 from misnet.training.plots import plot_curves
 from misnet.training.weights import WEIGHTS, add_weights, sizes_of
+from snncore.files import refuse_pipe
 
 __all__ = ["EVALUATED", "Journal", "duration"]
 
@@ -20,6 +21,9 @@ STEPS = 5
 
 EVALUATED = 0.4
 """What a batch of evaluation takes of a training step, as long as it is not measured: a forward without a tape."""
+
+SPARING, DRAWING = 20, 0.5
+"""Of the time that drawing took, what passes until it is drawn again; seconds that it takes as long as none was."""
 
 WORTH_SAYING = 60.0
 """Seconds: nothing is said of a run that takes less."""
@@ -38,6 +42,8 @@ class Journal:
         self._failed: set[str] = set()
         self._began: float | None = None  # of a whole epoch, None within one that was begun by another process
         self._measured = False
+        self._to_draw: tuple[Sequence[Mapping[str, Any]], Mapping[str, str]] | None = None
+        self._draws_from = clock() + SPARING * DRAWING
 
     def log(self, line: str, result: bool = False) -> None:
         """Print a line to standard output. result: it says what the run reached."""
@@ -57,11 +63,22 @@ class Journal:
             print(f"warning: {line}", file=sys.stderr, flush=True)
 
     def curves(self, rows: Sequence[Mapping[str, Any]], heads: Mapping[str, str]) -> None:
-        """Draw curves.png."""
+        """Draw curves.png, or put it off until `draw` where drawing would take more than a twentieth of the time."""
+        self._to_draw = (rows, heads)
+        if self.clock() >= self._draws_from:
+            self.draw()
+
+    def draw(self) -> None:
+        """Draw what was put off."""
+        if self._to_draw is None:
+            return
+        (rows, heads), self._to_draw = self._to_draw, None
+        began = self.clock()
         try:
             plot_curves(rows, self.folder / "curves.png", heads)
         except OSError as error:
             self._once("curves.png", f"{self.folder / 'curves.png'}: cannot be written: {error.strerror or error}")
+        self._draws_from = self.clock() + SPARING * (self.clock() - began)
 
     def weights(self, epoch: int, model: Model) -> None:
         """Add a row to weights.csv: of an epoch that is done, or 0 for the start."""
@@ -106,6 +123,8 @@ class Journal:
     def _write(self, line: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         try:
+            if (self.folder / "run.log").exists():
+                refuse_pipe(self.folder / "run.log")
             with open(self.folder / "run.log", "a", encoding="utf-8", errors="backslashreplace") as file:
                 file.write("".join(f"{stamp} {part}\n" for part in line.splitlines()))
         except OSError as error:

@@ -16,6 +16,7 @@ from misnet.models.registry import build, config_class
 from misnet.training.folder import read_config
 from misnet.training.selection import Row, best_epoch, judged_by, out_of_patience
 from snncore.checkpoint import CheckpointError
+from snncore.files import read_file
 
 __all__ = ["Result", "Spread", "count_parameters", "macro_f1", "macro_f1_of", "read_result", "spread"]
 
@@ -112,7 +113,7 @@ def macro_f1(confusion: Sequence[Sequence[int]]) -> float:
 
 def _read_metrics(path: Path) -> list[Row]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path).decode()
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; expected at least one epoch to be done") from None
     except (OSError, ValueError) as error:
@@ -144,7 +145,7 @@ def _read_energy(path: Path) -> dict[str, float]:
     if not path.exists():
         return {}
     try:
-        rules = json.loads(path.read_text(encoding="utf-8"))["rules"]
+        rules = json.loads(read_file(path).decode())["rules"]
         return {rule: float(rules[rule]["per_sample"]["energy_mj"]) for rule in RULES if rule in rules}
     except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(f"{path}: does not hold what the audit writes with --json: {error!r}") from None
@@ -161,7 +162,7 @@ def _read_macro_f1(path: Path, result: Result) -> float | None:
     if not path.exists():
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = json.loads(read_file(path).decode())
         return macro_f1_of(found, result)
     except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError) as error:
         raise CheckpointError(f"{path}: does not hold what evaluate.py writes with --json: {error!r}") from None

@@ -40,6 +40,7 @@ from misnet.training.folder import (
     write_file,
 )
 from misnet.training.graphed import GraphedSteps
+from misnet.training.graphed_passes import GraphedPasses
 from misnet.training.ranks import same_weights, share_of, sum_totals, take_from_first
 from misnet.training.recording import peak_memory_mib
 from misnet.training.selection import judged_by, out_of_patience
@@ -85,7 +86,8 @@ class Run:
     origin: the settings and switches that this run is trained with, kept in every checkpoint; a checkpoint of others is
     refused. after_epoch: called after each epoch, once all files of the folder are written.
     seed: of what layers draw while they train; the order of the batches is that of `train`.
-    cuda_graph: launch steps on a GPU as a recorded graph, where that can be (`misnet.training.graphed`): on one rank.
+    cuda_graph: launch steps and evaluation on a GPU as recorded graphs, where that can be (`misnet.training.graphed`
+    and `graphed_passes`): on one rank.
     comm: the ranks that train together; `train`, `test` and `val` give this one its samples of each batch. Rank 0 alone
     writes, logs and warns. synchronised: whether batch norms take the statistics of the batch on all ranks.
     """
@@ -126,6 +128,7 @@ class Run:
         self.saved_at = self.clock()
         self.last_is_whole = True
         self.graphed: GraphedSteps | None = None
+        self.passes: GraphedPasses | None = None
 
     def resume(self) -> None:
         """Go on from the newest checkpoint in the folder that is whole.
@@ -253,10 +256,18 @@ class Run:
                     self._stop_or_save()  # the epoch is trained; a resumed run evaluates it again
 
         with np.errstate(all="ignore"):
-            result = sum_totals(evaluate(self.model, shown(), self.device), self.comm)
+            here = evaluate(self.model, shown(), self.device, passes=self._passes())
+            result = sum_totals(here, self.comm)
         if not math.isfinite(result.loss):
             raise Diverged(f"epoch {self.epoch + 1}: the {part} loss is {result.loss}; the last checkpoint is kept")
         return result
+
+    def _passes(self) -> GraphedPasses | None:
+        """Who evaluates as a recorded graph, if that is wanted."""
+        if self.passes is None and self.cuda_graph and self.comm.size == 1:
+            shared = None if self.graphed is None else self.graphed.recorder
+            self.passes = GraphedPasses(self.model, self.log, shared)
+        return self.passes
 
     def _finish_epoch(self) -> None:
         trained = sum_totals(self.totals, self.comm)

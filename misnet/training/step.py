@@ -1,8 +1,8 @@
 """One optimizer step, and one pass over an evaluation set."""
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, NoReturn
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, NoReturn, Protocol
 
 import numpy as np
 
@@ -18,7 +18,20 @@ from snncore.optim import Optimizer
 from snncore.parallel import Share
 from snncore.rng import training_step
 
-__all__ = ["Diverged", "Told", "Totals", "evaluate", "finish", "predict", "refuse_step", "tell", "train_step"]
+__all__ = [
+    "Diverged",
+    "Passes",
+    "Seen",
+    "Told",
+    "Totals",
+    "evaluate",
+    "finish",
+    "look",
+    "predict",
+    "refuse_step",
+    "tell",
+    "train_step",
+]
 
 
 class Diverged(RuntimeError):
@@ -159,28 +172,57 @@ def predict(model: Model, *streams: Array) -> Any:
         return model(*map(Tensor, streams))
 
 
+class Seen(NamedTuple):
+    """What a device was told to do with a batch that is evaluated, and where its numbers will be."""
+
+    rates: FiringRates
+    slots: list[int]  # of the loss, and the right answers of each head
+    scores: Scores
+
+
+class Passes(Protocol):
+    """Other ways to do what `look` does: `misnet.training.graphed_passes`."""
+
+    def look(self, streams: Sequence[Array], labels: Array, keep: bool = False) -> Seen: ...
+
+
+def look(model: Model, streams: Sequence[Array], labels: Array) -> Seen:
+    """Launch a batch in evaluation mode, without waiting for a GPU."""
+    rates = FiringRates()
+    with no_grad():
+        with rates.recording():
+            scores = predict(model, *streams)
+        loss = model.loss(scores, labels).data
+    tally = rates.tally_on(array_module(loss))
+    numbers = (loss.reshape(()), *count_correct(scores, labels).values())
+    return Seen(rates, [tally.keep(x) for x in numbers], scores)
+
+
 def evaluate(
     model: Model,
     batches: Iterable[Any],
     device: str = "cpu",
     seen: Callable[[Scores, Array], None] | None = None,
     rates: FiringRates | None = None,
+    passes: Passes | None = None,
 ) -> Totals:
-    """Return the totals over `batches` in evaluation mode.
+    """Return the totals over `batches` in evaluation mode. On a GPU all numbers of a batch are read at once.
 
-    seen: called with the scores and labels of each batch. rates: firing rates to add to, layer by layer.
+    seen: called with the scores and labels of each batch. rates: firing rates to add to, layer by layer. passes: who
+    runs the batches; None: they are launched kernel by kernel.
     """
     totals = Totals()
     for batch in batches:
         *streams, labels = (to_device(x, device) for x in take(model, batch))
-        of_batch = FiringRates()
-        with of_batch.recording():
-            scores = predict(model, *streams)
-        totals.add(scores, labels, float(model.loss(scores, labels).item()), of_batch)
+        told = look(model, streams, labels) if passes is None else passes.look(streams, labels, keep=seen is not None)
+        reading = told.rates.read()  # the one place that waits for a GPU
+        assert reading is not None
+        loss, *correct = (reading.number(slot) for slot in told.slots)
+        totals.add(told.scores, labels, loss, told.rates, dict(zip(told.scores, map(int, correct), strict=True)))
         if rates is not None:
-            for path, places in of_batch.places.items():
-                rates.spikes[path] += of_batch.spikes[path]
+            for path, places in told.rates.places.items():
+                rates.spikes[path] += told.rates.spikes[path]
                 rates.places[path] += places
         if seen is not None:
-            seen(scores, labels)
+            seen(told.scores, labels)
     return totals

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from misnet.models.contract import Model
-from snncore.files import replace_file
+from snncore.files import read_file, replace_file
 
 __all__ = ["WEIGHTS", "add_weights", "read_weights", "sizes_of"]
 
@@ -44,7 +44,7 @@ def read_weights(folder: Path, model: Model) -> dict[str, dict[int, float]]:
 
 def _rows(path: Path, names: list[str]) -> list[list[str]]:
     try:
-        header, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
+        header, *rows = csv.reader(read_file(path).decode().splitlines())
         for row in rows:
             int(row[0]), [float(x) for x in row[1:]]
     except (OSError, ValueError, IndexError, csv.Error):  # none, or not whole: it is not worth an error

@@ -1,9 +1,10 @@
 """Which kernels run, and in which arithmetic: chosen in this thread, else by environment variables, read per call.
 
-| in a thread    | environment variable |
-| -------------- | -------------------- |
-| `use_kernels`  | SNNCORE_KERNELS      |
-| `arithmetic`   | SNNCORE_ARITHMETIC   |
+| in a thread      | environment variable   |
+| ---------------- | ---------------------- |
+| `use_kernels`    | SNNCORE_KERNELS        |
+| `arithmetic`     | SNNCORE_ARITHMETIC     |
+| `input_gradient` | SNNCORE_INPUT_GRADIENT |
 """
 
 import os
@@ -17,8 +18,11 @@ from snncore.nearest import one_of
 __all__ = [
     "ARITHMETICS",
     "CHOICES",
+    "INPUT_GRADIENTS",
     "arithmetic",
     "arithmetic_choice",
+    "input_gradient",
+    "input_gradient_choice",
     "kernel_choice",
     "runs_compiled",
     "use_kernels",
@@ -26,6 +30,7 @@ __all__ = [
 
 CHOICES = ("auto", "reference", "dense", "event")
 ARITHMETICS = ("float32", "exact")
+INPUT_GRADIENTS = ("auto", "tf32x3", "float32")
 _said = False
 
 
@@ -59,6 +64,24 @@ def arithmetic(choice: str | None) -> AbstractContextManager[None]:
     Raises BackendError for a value that is not known.
     """
     return changed("arithmetic", None if choice is None else _known("arithmetic", choice, ARITHMETICS))
+
+
+def input_gradient_choice() -> str:
+    """Return one of INPUT_GRADIENTS, `auto` if nothing is said; raises BackendError for a value that is not known."""
+    if context.input_gradient is not None:
+        return context.input_gradient
+    return _known("SNNCORE_INPUT_GRADIENT", os.environ.get("SNNCORE_INPUT_GRADIENT", "auto"), INPUT_GRADIENTS)
+
+
+def input_gradient(choice: str | None) -> AbstractContextManager[None]:
+    """Make one of INPUT_GRADIENTS how a GPU takes the gradient of a convolution's input, for this thread in a block.
+
+    `tf32x3`: on tensor cores, each float32 as the sum of two numbers in TF32 (`kernels.cuda.tf32`), on cards that can.
+    `float32`: columns and a product by cuBLAS. `auto`: the first on cards where it should take less time. None asks
+    the environment variable SNNCORE_INPUT_GRADIENT again. Raises BackendError for a value that is not known.
+    """
+    known = None if choice is None else _known("input_gradient", choice, INPUT_GRADIENTS)
+    return changed("input_gradient", known)
 
 
 def runs_compiled() -> bool:

@@ -167,6 +167,29 @@ def test_a_class_in_other_letters_is_named(tmp_path):
         load(tmp_path, "test")
 
 
+def test_a_class_with_a_blank_at_its_end_is_the_same_class(tmp_path):
+    pairs(tmp_path, classes=("cat", "dog"), splits=("train",))
+    pairs(tmp_path, classes=("cat ", "dog"), splits=("test",))
+    assert load(tmp_path).class_names == ("cat", "dog")
+    assert load(tmp_path, "test").labels.tolist() == load(tmp_path).labels.tolist()
+    assert load(tmp_path, "test").notes == ()
+
+
+def test_classes_that_differ_in_capitals_and_those_without_samples_are_noted(tmp_path):
+    pairs(tmp_path, classes=("Cat", "cat", "dog"), splits=("train",))
+    pairs(tmp_path, classes=("cat", "dog"), splits=("test",))
+    alike = "Cat and cat are two classes, though they differ in capitals alone"
+    assert load(tmp_path).notes == (alike,)
+    assert load(tmp_path, "test").notes == ("no sample of Cat", alike)
+
+
+def test_testing_on_the_files_of_training_is_noted(tmp_path):
+    pairs(tmp_path, splits=("train",))
+    (tmp_path / "test").symlink_to("train")
+    (note,) = load(tmp_path).notes
+    assert note.endswith("is for training and for testing: the same files are trained and tested on")
+
+
 def test_links_that_lead_back_end(tmp_path):
     pairs(tmp_path)
     (tmp_path / "train/audio/cat/again").symlink_to(tmp_path / "train")

@@ -27,7 +27,7 @@ FIXED = ("misnet", "sew-resnet18", "spikformer")  # their spikes are stored
 SAMPLES = 4
 
 
-def network(name):
+def network(name, samples=SAMPLES):
     """A small network whose normalisations let spikes through, from numbers that every machine draws alike."""
     wide = {"channels": (20, 66)}  # more channels than a block of weights, and not a multiple of a register
     model = shaken(build(name, tiny_config(**wide) if name == "misnet" else small(name)))
@@ -38,7 +38,7 @@ def network(name):
             module.running_var.data[...] = rng.uniform(0.1, 0.3, module.running_var.data.shape)
             module.weight.data[...] = 1
             module.bias.data[...] = rng.uniform(0, 1, module.bias.data.shape)
-    streams = [rng.uniform(-1, 1, x.shape).astype(np.float32) for x in batch_of(model.config, SAMPLES)[0]]
+    streams = [rng.uniform(-1, 1, x.shape).astype(np.float32) for x in batch_of(model.config, samples)[0]]
     return model.eval(), streams
 
 
@@ -107,14 +107,36 @@ def test_float32_sums_differ_between_kernels():
         assert_same(right, outputs_of(model, streams, "event", choice="float32"))
 
 
-def test_counts_are_the_same_integers():
-    model, streams = network("misnet")
-    found = []
-    for kernels in ("reference", "event", "dense"):
-        with no_grad(), use_kernels(kernels), arithmetic("exact"), count_ops(samples=SAMPLES, timesteps=3) as ops:
-            model(*map(Tensor, streams))
-        found.append(ops.totals())
-    assert found[0] == found[1] == found[2]
+def counted(model, streams, kernels):
+    """The counts of a batch."""
+    steps, samples = streams[0].shape[:2]
+    with no_grad(), use_kernels(kernels), arithmetic("exact"), count_ops(samples=samples, timesteps=steps) as ops:
+        model(*map(Tensor, streams))
+    return ops
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_counts_are_the_same_integers(name):
+    model, streams = network(name)
+    right, *others = (counted(model, streams, kernels).totals() for kernels in ("reference", "event", "dense"))
+    assert all(found == right for found in others)
+
+
+def test_each_of_64_samples_is_what_it_is_alone():
+    model, streams = network("misnet", 64)
+    ops = counted(model, streams, "auto")
+    columns = [column for column in ops.totals() if column != "weight_bytes_once"]  # read once for all samples
+    by_sample = {column: ops.by_sample(column) for column in columns}
+    with arithmetic("exact"):
+        whole = predict(model, *streams)
+    for i in (0, 17, 31, 63):
+        alone = [x[:, i : i + 1] for x in streams]
+        with arithmetic("exact"):
+            scores = predict(model, *alone)
+        assert all(scores[head].data.tobytes() == x.data[i : i + 1].tobytes() for head, x in whole.items())
+        counts = counted(model, alone, "auto").totals()
+        assert counts["ac_binary"] > 0
+        assert {column: n[i] for column, n in by_sample.items()} == {column: counts[column] for column in columns}
 
 
 def checksums(name, kernels):

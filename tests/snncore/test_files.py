@@ -7,7 +7,7 @@ import stat
 import numpy as np
 import pytest
 
-from snncore.files import is_device, json_bytes, replace_file, sha256_of
+from snncore.files import is_device, json_bytes, read_file, replace_file, sha256_of
 
 
 def test_what_is_no_number_becomes_null():
@@ -32,6 +32,19 @@ def test_no_file_takes_the_place_of_a_device(path):
     with pytest.raises(OSError, match="a device or a pipe, not a file"):
         replace_file(path, b"{}")
     assert (os.lstat(path).st_ino if before else os.path.lexists(path)) == (before.st_ino if before else False)
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(pipe := tmp_path / "pipe")
+    (tmp_path / "file").write_bytes(b"abc")
+    (tmp_path / "link").symlink_to("pipe")
+    assert (read_file(tmp_path / "file"), read_file(tmp_path / "file", 2)) == (b"abc", b"ab")
+    for path in (pipe, tmp_path / "link", "/dev/null"):
+        for read in (read_file, sha256_of):
+            with pytest.raises(OSError, match="expected a file, found a pipe, a socket or a device"):
+                read(path)
+    with pytest.raises(FileNotFoundError):
+        read_file(tmp_path / "none")
 
 
 def test_no_file_takes_the_place_of_a_pipe(tmp_path):

@@ -109,11 +109,15 @@ def bodies(ptx: str) -> dict[str, str]:
 
 # of a block; 256 elsewhere
 THREADS = {
+    "tf32_gradient_floats": 128,
+    "tf32_gradient_pieces": 128,
     "bn_merge_moments": 1024,
     "sum_partials": 1024,
     "sum_gradients": 1024,
     "sum_mlif": 1024,
     "conv_events_weight": 64,
+    "exact_pack_digits": 1024,
+    "exact_pack_whole": 1024,
 }
 WARPS, REGISTERS, SHARED = 64, 65536, 227 * 1024  # of a multiprocessor of an H100
 

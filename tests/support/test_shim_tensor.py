@@ -1,9 +1,10 @@
-"""Products of bytes and copies to shared memory on the shim: what PTX says of them; what a card would not report."""
+"""Products of tensor cores and copies to shared memory on the shim: what PTX says of them; what no card reports."""
 
 import numpy as np
 import pytest
 
 from snncore.kernels.cuda.module import source
+from tests.snncore.kernels.cuda.tf32_twin import input_gradient, one_by_one, round_tf32, split
 from tests.support.shim.build import compiler
 from tests.support.shim.kernel import LaunchError, load
 
@@ -25,6 +26,21 @@ extern "C" __global__ void product(const unsigned char* a, const signed char* b,
     for (int r = 0; r < 4; ++r) sums[r] = d[(lane / 4 + 8 * (r >> 1)) * 8 + 2 * (lane % 4) + (r & 1)];
     multiply_bytes(sums, left, right[0], right[1]);
     for (int r = 0; r < 4; ++r) d[(lane / 4 + 8 * (r >> 1)) * 8 + 2 * (lane % 4) + (r & 1)] = sums[r];
+}
+"""
+
+
+TURNED = """
+extern "C" __global__ void product(const unsigned char* a, const signed char*, int* d) {
+    __shared__ __align__(16) unsigned char rows[32 * 16];
+    const int lane = threadIdx.x;
+    copy16(shared_address(rows + 16 * lane), a + 16 * lane, true);
+    commit_copies();
+    wait_copies<0>();
+    __syncthreads();
+    unsigned found[4];
+    load_matrices_turned(found, shared_address(rows + 16 * lane));
+    for (int r = 0; r < 4; ++r) d[4 * lane + r] = (int)found[r];
 }
 """
 
@@ -54,6 +70,15 @@ def test_a_product_of_fragments_is_that_of_the_matrices(rng, order):
     np.testing.assert_array_equal(d, expected)
 
 
+def test_turned_matrices_are_the_columns_two_bytes_at_a_time(rng):
+    """As PTX has it for .trans: lane l holds rows 2 (l % 4) and the next of column l / 4, which is two bytes wide."""
+    a, d = rng.integers(0, 256, (32, 16)).astype(np.uint8), np.zeros(128, np.int32)
+    launch(TURNED, (a, np.zeros(1, np.int8), d))
+    matrices = a.view(np.uint16).reshape(4, 8, 8)  # matrix, row, pair of bytes
+    expected = matrices.transpose(2, 1, 0).reshape(8, 4, 2, 4)  # pair, two rows, which of them, matrix
+    np.testing.assert_array_equal(d.view(np.uint16).reshape(8, 4, 4, 2), expected.swapaxes(2, 3))
+
+
 @pytest.mark.parametrize(
     ("before", "after", "message"),
     [
@@ -76,6 +101,90 @@ NOTHING_LOADED = "inline void nothing(unsigned (&)[4], Shared) {}" + PRODUCT.rep
 def test_a_warp_that_is_not_whole_has_no_matrices(rng, text):
     with pytest.raises(LaunchError, match="matrices for a warp of fewer than 32 threads"):
         launch(text, operands(rng), threads=16)
+
+
+TF32 = """
+extern "C" __global__ void product(const float* a, const float* b, float* d) {
+    __shared__ __align__(16) float rows[16 * 8], columns[8 * 8];
+    const int lane = threadIdx.x, half = lane >> 3;
+    copy16(shared_address(rows + 4 * lane), a + 4 * lane, true);
+    if (lane < 16) copy16(shared_address(columns + 4 * lane), b + 4 * lane, true);
+    commit_copies();
+    wait_copies<0>();
+    __syncthreads();
+    unsigned left[4], right[4];
+    load_matrices(left, shared_address(rows + ((half & 1) * 8 + (lane & 7)) * 8 + (half >> 1) * 4));
+    load_matrices(right, shared_address(columns + (lane & 7) * 8 + (half & 1) * 4));
+    for (int r = 0; r < 4; ++r) left[r] = round_tf32(__uint_as_float(left[r]));
+    for (int r = 0; r < 2; ++r) right[r] = round_tf32(__uint_as_float(right[r]));
+    float sums[4];
+    multiply_tf32(sums, left, right[0], right[1]);
+    multiply_add_tf32(sums, left, right[0], right[1]);
+    for (int r = 0; r < 4; ++r) d[(lane / 4 + 8 * (r >> 1)) * 8 + 2 * (lane % 4) + (r & 1)] = sums[r];
+}
+"""
+
+
+@pytest.mark.parametrize("order", [0, 1, 5])
+def test_a_product_in_tf32_adds_rounded_terms_one_by_one(rng, order):
+    a, b = rng.standard_normal((16, 8)).astype(np.float32), rng.standard_normal((8, 8)).astype(np.float32)
+    d, expected = np.full((16, 8), np.nan, np.float32), np.zeros((16, 8), np.float32)
+    launch(TF32, (a, b, d), order=order)
+    for _ in range(2):
+        expected = one_by_one(expected, round_tf32(a), round_tf32(b).T)
+    np.testing.assert_array_equal(d, expected)
+
+
+def test_a_factor_that_is_not_rounded_is_refused(rng):
+    a, b = rng.standard_normal((16, 8)).astype(np.float32), rng.standard_normal((8, 8)).astype(np.float32)
+    rounding = "right[r] = round_tf32(__uint_as_float(right[r]));"
+    assert rounding in TF32
+    with pytest.raises(LaunchError, match="a factor that is not rounded to TF32"):
+        launch(TF32.replace(rounding, ";"), (a, b, np.zeros((16, 8), np.float32)))
+
+
+def gradient(text, order=0, race=False):
+    """(gx of tf32.cu, and of its twin) of a window of 3 x 3, 40 channels from 24."""
+    rng = np.random.default_rng(0)
+    gy, w = (rng.standard_normal(s).astype(np.float32) for s in ((1, 5, 5, 24), (3, 3, 40, 24)))
+    parts = np.zeros((2, 9, 1, 2, 64, 16), np.float32)
+    for k, part in enumerate(split(np.pad(w, ((0, 0), (0, 0), (0, 24), (0, 8))))):  # [3, 3, 64, 32]
+        parts[:, :, 0, k] = part.reshape(9, 64, 2, 16).transpose(2, 0, 1, 3)
+    gx = np.full((1, 5, 5, 40), np.nan, np.float32)
+    kernel = load(text, race)["tf32_gradient_pieces"]
+    kernel.order = order
+    sizes = map(np.int32, (5, 5, 40, 5, 5, 24, 3, 3, 1, 1, 1, 1))
+    kernel.launch((1, 1, 1), (128,), (gy, parts, gx, np.int32(1), *sizes))
+    return gx, input_gradient(gy, w, gx.shape, (1, 1), (1, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("", ""),
+        ("wait_copies<STAGES - 2>()", "wait_copies<STAGES - 1>()"),  # a step too early
+        ("2 * k + (lane >> 3 & 1)", "2 * k + (lane >> 4)"),  # another order of the matrices
+    ],
+)
+def test_a_broken_gradient_has_other_sums(before, after):
+    text = source("tf32")
+    assert before in text
+    try:
+        gx, expected = gradient(text.replace(before, after) if before else text, order=1)
+    except LaunchError as error:  # memory that nobody wrote is no number of TF32
+        assert before
+        assert "returned before its copies" in str(error) or "not rounded to TF32" in str(error)  # noqa: PT017
+    else:
+        assert (gx == expected).all() == (not before)
+
+
+@pytest.mark.slow
+def test_a_stage_of_the_gradient_overwritten_while_it_is_read_is_a_race():
+    text, barrier = source("tf32"), "__syncthreads();  // the copies of all threads are there"
+    assert barrier in text  # with it there is no race: test_tf32.py
+    with pytest.raises(LaunchError, match=r"tf32_gradient_pieces: race .*shared memory"):
+        gradient(text.replace(barrier, "//"), race=True)
 
 
 def convolve(text, order=0, race=False):

@@ -21,7 +21,7 @@ HAS_PEERS = all(importlib.util.find_spec(name) for name in ("torch", "spikingjel
 
 
 def figures(seconds, peak=100.0):
-    return {"median_s": seconds, "peak_mib_above_imports": peak}
+    return {"median_s": seconds, "processor_s": 2 * seconds, "peak_mib_above_imports": peak}
 
 
 def test_ratios_are_peer_over_ours_on_the_same_threads():
@@ -34,6 +34,7 @@ def test_ratios_are_peer_over_ours_on_the_same_threads():
         "peer eager train 1 contiguous_format": figures(9.0, 300.0),
         "peer eager train 1 channels_last": figures(8.0, 250.0),
         "peer compiled train 1 channels_last": figures(6.0),
+        "peer bf16 train 1 channels_last": figures(3.0),
         "peer eager train 2 channels_last": figures(5.0),
         "peer eager infer 1 channels_last": figures(2.0),
     }
@@ -46,6 +47,10 @@ def test_ratios_are_peer_over_ours_on_the_same_threads():
     assert found["threads_speedup"] == 1.6
     assert found["train_speedup_reference"] == 3.5
     assert found["infer_speedup_compiled"] is None
+    assert found["train_speedup_bf16"] == 1.5
+    runs["ours train 1"]["processor_s"] = 1.0
+    assert ratios(runs, 1, "processor_s")["train_speedup"] == 16.0
+    assert ratios(runs, 1)["train_speedup"] == 4.0
 
 
 def test_the_line_is_fitted_below_the_limit():
@@ -58,8 +63,8 @@ def test_the_line_is_fitted_below_the_limit():
 
 
 @pytest.mark.skipif(HAS_PEERS, reason="the peers are installed")
-def test_peers_that_are_not_installed_are_named_with_the_command():
-    done = shell("bench", "--peers")
+def test_peers_that_are_not_installed_are_named_with_the_command(call):
+    done = call("bench", "--peers")
     assert done.status == 2
     assert 'pip install -e ".[peers]"' in done.err
 
@@ -76,11 +81,26 @@ def test_the_peer_is_the_same_network():
     audio, video = (rng.standard_normal((3, 2, 8, 8, c)).astype(np.float32) for c in (1, 2))
     shape = (config.stage_channels, config.stage_cells)
     weights = state_dict_of(model, "misnet")
-    peer = PeerRun(config.to_dict(), shape, weights, (audio, video, np.arange(2)), "channels_last", False)
+    batch = (audio, video, np.arange(2))
+    peer = PeerRun(config.to_dict(), shape, weights, batch, "channels_last", False)
     with no_grad():
         ours = model(Tensor(audio), Tensor(video)).p.data
     np.testing.assert_allclose(peer.infer(), ours, rtol=1e-4, atol=1e-5)
     assert abs(ours).max() > 0.01
+    half = PeerRun(config.to_dict(), shape, weights, batch, "channels_last", False, half=True)
+    apart = abs(half.infer() - ours).max() / abs(ours).max()
+    assert 1e-4 < apart < 0.5  # 8 bits of every weight
+    spikes = []
+    with no_grad(), observe(lambda f, inputs, made: spikes.extend(y for y in made if f.spiking)):
+        model(Tensor(audio), Tensor(video))
+    for run in (peer, half):  # from a run in either
+        found = run.spikes_apart()
+        assert found["spikes"] == pytest.approx(sum(s.sum() for s in spikes) / sum(s.size for s in spikes), rel=1e-3)
+        assert 0 < found["apart"] < 0.1
+        assert found["verdicts"] in (0, 0.5, 1)
+    assert np.array_equal(half.infer(), half.infer())  # it is still in bfloat16
+    assert half.half
+    assert not peer.half
 
 
 @pytest.mark.parametrize(
@@ -95,8 +115,8 @@ def test_the_peer_is_the_same_network():
         (("--density", "1.5"), "--density: expected a number between 0 and 1, found 1.5"),
     ],
 )
-def test_arguments_that_cannot_be_used(arguments, message):
-    done = shell("bench", *arguments)
+def test_arguments_that_cannot_be_used(call, arguments, message):
+    done = call("bench", *arguments)
     assert done.status == (1 if arguments == ("--run", "nowhere") else 2)
     assert message in done.err
     assert "Traceback" not in done.err

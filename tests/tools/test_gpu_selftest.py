@@ -46,16 +46,17 @@ def test_on_the_double_every_check_passes_and_a_report_is_written(call, tmp_path
     report = (tmp_path / "report.txt").read_text()
     assert report.startswith("double, 1 multiprocessors")
     assert "FAIL" not in report
-    assert report.count("pass  ") == 3 * 28 + 9 + 3 + 25 + 12 + 6 + 6 + 2
+    assert report.count("pass  ") == 3 * 29 + 12 + 6 + 25 + 12 + 6 + 4 + 6 + 2
     for name in (
         "adam_step",
         "convolution forward, exact, tensor cores",
+        "convolution, gradient of weights, tensor cores",
         "mlif_backward (spikes)",
         "convolution forward, events",
         "training step of MISNet-XS",
     ):
         assert f"\n{name}" in report
-    assert "147 checks passed, 0 failed" in report
+    assert "160 checks passed, 0 failed" in report
 
 
 @pytest.fixture
@@ -112,6 +113,24 @@ def test_checks_at_real_sizes_fail_a_broken_kernel_and_go_on_after_an_error(chec
     failed = {name for name, o in outcomes.items() if not o.passed}
     assert failed == {"lif_forward, soft reset, carried", "lif_forward, hard reset, carried", "sew_add"}
     assert outcomes["sew_add"].detail == "RuntimeError: out of memory"
+
+
+@needs_compiler
+def test_a_gradient_that_is_off_by_a_bit_fails(checks):
+    from misnet.tools import gpu_real
+    from misnet.tools.roofline import Layer
+
+    class Broken:
+        def conv_backward_weight(self, *args):
+            gw = cuda.conv_backward_weight(*args)
+            gw[0, 0, 0, 0] = gw[0, 0, 0, 0] * np.float32(1 + 2.0**-23)
+            return gw
+
+    layer = Layer(2, 2, 4, 8, 8)
+    assert all(o.passed for o in gpu_real.gradient_checks(layer, "cuda"))
+    found = list(gpu_real.gradient_checks(layer, "cuda", Broken()))
+    assert len(found) == 4
+    assert not any(o.passed for o in found)
 
 
 def test_a_difference_is_infinite_for_what_cannot_be_compared():

@@ -277,6 +277,18 @@ def test_training_from_the_cache_is_training_on_the_data_set(call, tmp_path):
     assert data[0] == data[1]
     evaluated = call("evaluate", tmp_path / "direct", "--data-dir", tmp_path / "c")
     assert evaluated.status == 0, evaluated.err
+    for split in ("train", "test"):
+        labels = tmp_path / "c" / f"{split}-labels.npy"
+        content = bytearray(labels.read_bytes())
+        content[-8] ^= 1
+        labels.write_bytes(content)
+        words = f"error: {tmp_path / 'c'}: {split}-labels.npy changed since preparing"
+        result = (
+            call("train", "--resume", tmp_path / "cached")
+            if split == "train"
+            else call("evaluate", tmp_path / "cached")
+        )
+        assert (result.status, result.err.startswith(words)) == (1, True), result.err
     other = call("train", *TINY, "--seed", "1", "--data-dir", tmp_path / "c", "--output-dir", tmp_path / "other")
     assert other.status == 2
     assert other.err.startswith(f"error: seed: {tmp_path / 'c'} was prepared with 0, found 1;")

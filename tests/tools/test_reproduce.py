@@ -31,7 +31,8 @@ def test_a_dry_run_says_parameters_and_hours_and_writes_nothing(call, tmp_path):
     assert result.status == 0, result.err
     lines = result.out.splitlines()
     assert lines[0].startswith("NOT the paper's scale")
-    assert " ".join(lines[2].split()).startswith("#1: SEW off, MLIF off, CREMA-D misnet 52,950 0.0020 ")
+    assert lines[1] == "measuring a training step of misnet ..."
+    assert " ".join(lines[3].split()).startswith("#1: SEW off, MLIF off, CREMA-D misnet 52,950 0.0020 ")
     assert lines[-1].startswith("3 runs, about ")
     assert not (tmp_path / "none").exists()
 

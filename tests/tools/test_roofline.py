@@ -36,8 +36,10 @@ def test_a_step_has_the_products_of_every_convolution(roofline):
     work = roofline.step_work(config, samples=2, parameters=100)
     pixels = 4 * 2 * 64
     first = 2 * 2 * 9 * (1 + 3) * 8 * pixels  # no gradient of the input
-    inner = 4 * 3 * 2 * 9 * 8 * 8 * pixels  # two SEW blocks of two
-    assert work["product of matrices (cuBLAS)"].operations == first + inner
+    inner = 4 * 2 * 9 * 8 * 8 * pixels  # a product each of two SEW blocks of two
+    assert work["product of matrices (cuBLAS)"].operations == first + 2 * inner
+    assert work["exact_gradient"].of_bytes == 4 * inner  # four digits
+    assert work["exact_gradient_digits"].bytes == 4 * 12 * 8 * pixels
 
 
 def test_the_tables_of_the_guide_are_what_is_printed(call, roofline):

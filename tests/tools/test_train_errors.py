@@ -281,7 +281,7 @@ def test_a_config_that_is_a_pipe_or_nested_too_deeply_is_one_sentence(call, tmp_
     failed(call("train", "--resume", tmp_path), f"{path}: cannot be read as JSON: it is nested too deeply")
     path.unlink()
     os.mkfifo(path)
-    failed(call("train", "--resume", tmp_path), f"{path}: expected a file, found a pipe")
+    failed(call("train", "--resume", tmp_path), f"{path}: cannot be read: expected a file, found a pipe")
 
 
 @pytest.mark.parametrize("text", ["10", "10 min", "-5s", "min", "1d", "infh"])

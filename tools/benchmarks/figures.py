@@ -17,18 +17,20 @@ def line_of(rows: list[dict[str, Any]], key: str) -> dict[str, float]:
     return {"constant_ms": float(constant), "ns_per_spike": float(1e6 * slope), "r_squared": float(1 - rest / spread)}
 
 
-def best_peer(runs: dict[str, Any], mode: str, threads: int, compiled: bool) -> float | None:
-    """Fastest median of the peers of a kind, or None if none was run."""
-    kind = "compiled" if compiled else "eager"
-    found = [r["median_s"] for label, r in runs.items() if label.startswith(f"peer {kind} {mode} {threads} ")]
+def best_peer(runs: dict[str, Any], mode: str, threads: int, kind: str, time: str = "median_s") -> float | None:
+    """Fastest of the peers of a kind (eager, compiled or bf16), or None if none was run; time: the figure compared."""
+    found = [r[time] for label, r in runs.items() if label.startswith(f"peer {kind} {mode} {threads} ")]
     return min(found) if found else None
 
 
-def ratios(runs: dict[str, Any], threads: int) -> dict[str, float | None]:
-    """Speed-ups and memory of our network: against the peer if it ran, and against our reference kernels."""
+def ratios(runs: dict[str, Any], threads: int, time: str = "median_s") -> dict[str, float | None]:
+    """Speed-ups and memory of our network: against the peer if it ran, and against our reference kernels.
+
+    time: which figure of a program is compared, `median_s` or `processor_s`.
+    """
 
     def ours(mode: str, n: int = threads) -> float | None:
-        return runs.get(f"ours {mode} {n}", {}).get("median_s")
+        return runs.get(f"ours {mode} {n}", {}).get(time)
 
     def times(slow: float | None, fast: float | None) -> float | None:
         return None if slow is None or fast is None else slow / fast
@@ -38,33 +40,43 @@ def ratios(runs: dict[str, Any], threads: int) -> dict[str, float | None]:
     ]
     own = runs[f"ours train {threads}"]["peak_mib_above_imports"]
     result = {
-        "train_speedup": times(best_peer(runs, "train", threads, False), ours("train")),
-        "infer_speedup": times(best_peer(runs, "infer", threads, False), ours("infer")),
+        "train_speedup": times(best_peer(runs, "train", threads, "eager", time), ours("train")),
+        "infer_speedup": times(best_peer(runs, "infer", threads, "eager", time), ours("infer")),
         "memory_ratio": min(memory) / own if memory else None,
         "threads_speedup": times(ours("train", 1), ours("train", 2)),
-        "train_speedup_compiled": times(best_peer(runs, "train", threads, True), ours("train")),
-        "infer_speedup_compiled": times(best_peer(runs, "infer", threads, True), ours("infer")),
-        "train_speedup_reference": times(runs.get(f"reference train {threads}", {}).get("median_s"), ours("train")),
-        "infer_speedup_reference": times(runs.get(f"reference infer {threads}", {}).get("median_s"), ours("infer")),
+        "train_speedup_compiled": times(best_peer(runs, "train", threads, "compiled", time), ours("train")),
+        "infer_speedup_compiled": times(best_peer(runs, "infer", threads, "compiled", time), ours("infer")),
+        "train_speedup_bf16": times(best_peer(runs, "train", threads, "bf16", time), ours("train")),
+        "infer_speedup_bf16": times(best_peer(runs, "infer", threads, "bf16", time), ours("infer")),
+        "train_speedup_reference": times(runs.get(f"reference train {threads}", {}).get(time), ours("train")),
+        "infer_speedup_reference": times(runs.get(f"reference infer {threads}", {}).get(time), ours("infer")),
     }
     other = 3 - threads if threads in (1, 2) else None
     if other is not None:
         for mode in ("train", "infer"):
-            slow = best_peer(runs, mode, other, False)
+            slow = best_peer(runs, mode, other, "eager", time)
             result[f"{mode}_speedup_{other}_threads"] = times(slow, ours(mode, other))
     return result
 
 
 def text(report: dict[str, Any]) -> str:
     """Return the tables that are printed."""
-    lines = [f"{'whole network':<40} {'median s':>9} {'min':>7} {'max':>7} {'MiB above imports':>18}"]
+    lines = [
+        f"{'whole network':<40} {'median s':>9} {'min':>7} {'max':>7} {'processor s':>12} {'MiB above imports':>18}"
+    ]
     for label, r in report["runs"].items():
         lines.append(
-            f"{label:<40} {r['median_s']:>9.3f} {r['min_s']:>7.3f} {r['max_s']:>7.3f} "
+            f"{label:<40} {r['median_s']:>9.3f} {r['min_s']:>7.3f} {r['max_s']:>7.3f} {r['processor_s']:>12.3f} "
             f"{r['peak_mib_above_imports']:>18.0f}"
         )
     names = [name for name in report["ratios"] if report["ratios"][name] is not None]
     lines += [""] + [f"{name:<40} {report['ratios'][name]:>9.2f}" for name in names]
+    for label, r in report["runs"].items():
+        if "apart" in r:
+            lines.append(
+                f"{label}: {r['spikes']:.2%} of the neurons fire in float32, {r['apart']:.2%} otherwise in bfloat16; "
+                f"{r['verdicts']:.1%} of the verdicts are others"
+            )
     if "layers" not in report:
         return "\n".join(lines)
     head = f"{'layer (first of its kind), both passes':<44} {'times':>5} {'density':>8} {'ours ms':>8} {'ref. ms':>8}"

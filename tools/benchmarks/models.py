@@ -19,7 +19,7 @@ import sys
 import time
 import types
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,8 @@ from misnet.training.step import Totals, train_step
 from snncore import Tensor, nn, no_grad, observe
 from snncore.optim import SGD
 
-MODELS = ("sew-resnet18", "spiking-resnet18", "spikformer", "spike-driven-transformer", "spikingresformer-ti")
+PAIRS = ("misnet", "smmt", "emsnn", "s-cmrl")  # timed on audio and vision, the others on vision alone
+MODELS = ("sew-resnet18", "spiking-resnet18", "spikformer", "spike-driven-transformer", "spikingresformer-ti", *PAIRS)
 LR, MOMENTUM = 1e-3, 0.9
 THREADS = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
@@ -39,8 +40,8 @@ THREADS = ("NUMBA_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_
 class Ours:
     """A network with its optimizer and its batch."""
 
-    def __init__(self, model: Any, x: np.ndarray, labels: np.ndarray) -> None:
-        self.model, self.batch, self.count = model, (x, labels), 0
+    def __init__(self, model: Any, streams: Sequence[np.ndarray], labels: np.ndarray) -> None:
+        self.model, self.batch, self.count = model, (*streams, labels), 0
         self.optimizer = SGD(model.named_parameters(), LR, momentum=MOMENTUM)
 
     def step(self) -> None:
@@ -57,6 +58,9 @@ class Theirs:
         self.labels = torch.from_numpy(labels)
         self.optimizer = torch.optim.SGD(parameters, lr=LR, momentum=MOMENTUM)
 
+    def loss(self) -> Any:
+        return self.torch.nn.functional.cross_entropy(self.scores(), self.labels)
+
     def scores(self) -> Any:
         functional = importlib.import_module("spikingjelly.activation_based.functional")
         if isinstance(self.call, self.torch.nn.Module):
@@ -66,8 +70,41 @@ class Theirs:
 
     def step(self) -> None:
         self.optimizer.zero_grad(set_to_none=True)
-        self.torch.nn.functional.cross_entropy(self.scores(), self.labels).backward()
+        self.loss().backward()
         self.optimizer.step()
+
+
+class TheirsOfBoth(Theirs):
+    """The twin of a network of audio and vision: functions of weights by name, images channels last in memory."""
+
+    def __init__(self, torch: Any, model: Any, streams: Sequence[np.ndarray], labels: np.ndarray) -> None:
+        rivals, misnet = peers("multimodal_twins"), peers("misnet_twin")
+        names = {"SMMT": "smmt", "EMSNN": "emsnn", "SCMRL": "s_cmrl", "MISNet": "misnet"}
+        of, name = (misnet if type(model).__name__ == "MISNet" else rivals), names[type(model).__name__]
+        self.torch, self.config, self.forward, self.of = torch, model.config, getattr(of, name), of
+        self.net = rivals.make(model, **(misnet.PAPER if of is misnet else rivals.RIVALS))
+        self.streams, self.labels = [torch.from_numpy(x.copy()) for x in streams], torch.from_numpy(labels)
+        self.optimizer = torch.optim.SGD(list(self.net.p.values()), lr=LR, momentum=MOMENTUM)
+
+    def scores(self) -> Any:
+        return self.forward(self.net, self.config, *self.streams)["av"]
+
+    def loss(self) -> Any:
+        found = self.forward(self.net, self.config, *self.streams)
+        if hasattr(self.of, "loss"):
+            return self.of.loss(found, self.labels, self.config)
+        if "features" in found:
+            return self.of.alignment(found, self.labels, self.config)
+        return self.torch.nn.functional.cross_entropy(found["av"], self.labels)
+
+
+def peers(name: str) -> Any:
+    """Return a module of tests/peers; raises SystemExit outside a checkout."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    try:
+        return importlib.import_module(f"tests.peers.{name}")
+    except ImportError as error:
+        raise SystemExit(f"error: the twins are in tests/peers of a checkout: {error}") from None
 
 
 def spikingjelly_resnet(torch: Any, name: str, classes: int) -> Any:
@@ -117,18 +154,15 @@ def copy_weights(torch: Any, ours: Any, theirs: Any) -> None:
                 b.bias.copy_(torch.from_numpy(a.bias.data.copy()))
 
 
-def make_twin(torch: Any, name: str, model: Any, x: np.ndarray, labels: np.ndarray) -> Theirs:
+def make_twin(torch: Any, name: str, model: Any, streams: Sequence[np.ndarray], labels: np.ndarray) -> Theirs:
     """Return the same network in torch; raises SystemExit outside a checkout."""
-    config = model.config
+    if len(streams) == 2:
+        return TheirsOfBoth(torch, model, streams, labels)
+    (x,), config = streams, model.config
     if name in ("sew-resnet18", "spiking-resnet18"):
         net = spikingjelly_resnet(torch, name, config.classes)
     else:
-        sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-        try:
-            transformers = importlib.import_module("tests.peers.transformer_twins")
-            resformer = importlib.import_module("tests.peers.resformer_twin")
-        except ImportError as error:
-            raise SystemExit(f"error: the twins are in tests/peers of a checkout: {error}") from None
+        transformers, resformer = peers("transformer_twins"), peers("resformer_twin")
         if name == "spikingresformer-ti":
             twin = resformer.Twin(model)
             return Theirs(torch, twin, [*(p for layer in twin.weights for p in layer), twin.head], x, labels)
@@ -139,7 +173,7 @@ def make_twin(torch: Any, name: str, model: Any, x: np.ndarray, labels: np.ndarr
     return Theirs(torch, net.train(), list(net.parameters()), x, labels)
 
 
-def spikes_of(model: Any, x: np.ndarray) -> tuple[float, np.ndarray]:
+def spikes_of(model: Any, streams: Sequence[np.ndarray]) -> tuple[float, np.ndarray]:
     """Return the share of neurons that fire in a training pass, and the scores."""
     fired, size = [], []
 
@@ -149,25 +183,27 @@ def spikes_of(model: Any, x: np.ndarray) -> tuple[float, np.ndarray]:
             size.append(outputs[0].size)
 
     with no_grad(), observe(look):
-        scores = model.train()(Tensor(x))
+        scores = model.train()(*map(Tensor, streams))
     return sum(fired) / sum(size), next(iter(scores.values())).data
 
 
 def measure(torch: Any, name: str, given: argparse.Namespace, **switches: Any) -> dict[str, Any]:
     """Time one model and its twin in turns; switches: of the model."""
-    switches |= {"streams": "visual", "size": given.size, "timesteps": given.timesteps}
+    switches |= {"size": given.size, "timesteps": given.timesteps}
+    switches |= {"streams": "both" if name in PAIRS else "visual"}
     model = build(name, model_config(config_class(name), switches))
     for module in model.modules():
         if isinstance(module, nn.BatchNorm):
             module.weight.data *= given.gain
     rng = np.random.default_rng(0)
-    shape = (given.timesteps, given.batch, given.size, given.size, 3)
-    x, labels = rng.standard_normal(shape).astype(np.float32), rng.integers(0, 10, given.batch)
-    theirs = make_twin(torch, name, model, x, labels)
-    rate, scores = spikes_of(model, x)
+    shapes = model.config.shapes().values()
+    streams = [rng.standard_normal((s[0], given.batch, *s[1:])).astype(np.float32) for s in shapes]
+    labels = rng.integers(0, 10, given.batch)
+    theirs = make_twin(torch, name, model, streams, labels)
+    rate, scores = spikes_of(model, streams)
     with torch.no_grad():
         apart = float(abs(theirs.scores().numpy() - scores).max())
-    ours = Ours(model, x, labels)
+    ours = Ours(model, streams, labels)
     times: dict[str, list[float]] = {"ours": [], "theirs": []}
     for k in range(given.steps + 1):
         for who, run in (("ours", ours), ("theirs", theirs)):

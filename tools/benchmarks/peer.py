@@ -98,7 +98,10 @@ def load_weights(peer: Peer, arrays: dict[str, np.ndarray]) -> None:
 
 
 class PeerRun:
-    """Training steps (SGD with momentum) and inference on one batch; arrays: as `load_weights` takes them."""
+    """Training steps (SGD with momentum) and inference on one batch; arrays: as `load_weights` takes them.
+
+    half: with autocast to bfloat16, in which convolutions and what follows them then run.
+    """
 
     def __init__(
         self,
@@ -108,8 +111,10 @@ class PeerRun:
         batch: tuple[np.ndarray, np.ndarray, np.ndarray],
         memory_format: str,
         compiled: bool,
+        half: bool = False,
     ) -> None:
         layout = getattr(torch, memory_format)
+        self.half = half
         self.net = Peer(config, *shape)
         load_weights(self.net, arrays)
         self.net = self.net.to(memory_format=layout)
@@ -125,15 +130,53 @@ class PeerRun:
         self.net.train()
         functional.reset_net(self.net)
         self.optimizer.zero_grad(set_to_none=True)
-        p, o_a, o_v = self.call(*self.inputs)
-        loss = nnf.mse_loss(p, self.target)
-        loss = loss + 0.5 * nnf.mse_loss(o_a, self.target) + 0.5 * nnf.mse_loss(o_v, self.target)
+        with self.autocast():
+            p, o_a, o_v = (y.float() for y in self.call(*self.inputs))
+            loss = nnf.mse_loss(p, self.target)
+            loss = loss + 0.5 * nnf.mse_loss(o_a, self.target) + 0.5 * nnf.mse_loss(o_v, self.target)
         loss.backward()
         self.optimizer.step()
         return loss.item()
 
     def infer(self) -> np.ndarray:
         self.net.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), self.autocast():
             functional.reset_net(self.net)
-            return self.call(*self.inputs)[0].numpy()
+            return self.call(*self.inputs)[0].float().numpy()
+
+    def autocast(self) -> torch.autocast:
+        """Return what a forward pass runs under."""
+        return torch.autocast("cpu", dtype=torch.bfloat16, enabled=self.half)
+
+    def spikes_apart(self) -> dict[str, float]:
+        """Return how far the spikes of an inference in bfloat16 are from those in float32, all neurons together.
+
+        spikes: share of neurons and timesteps that fire in float32; apart: share where the two differ; verdicts: share
+        of samples with another largest score.
+        """
+        fired: dict[bool, list[torch.Tensor]] = {False: [], True: []}
+        scores, before = {}, self.half
+        for self.half, found in fired.items():
+            hooks = [
+                module.register_forward_hook(lambda _module, _inputs, s, found=found: found.extend(trains(s)))
+                for module in self.net.modules()
+                if isinstance(module, ConvBNLIF | Cell)
+            ]
+            eager, self.call = self.call, self.net  # compiled code runs no hooks
+            scores[self.half] = self.infer()
+            self.call = eager
+            for hook in hooks:
+                hook.remove()
+        self.half = before
+        total = sum(s.numel() for s in fired[False])
+        apart = sum(int((s != h).sum()) for s, h in zip(fired[False], fired[True], strict=True))
+        return {
+            "spikes": sum(int(s.sum()) for s in fired[False]) / total,
+            "apart": apart / total,
+            "verdicts": float((scores[False].argmax(1) != scores[True].argmax(1)).mean()),
+        }
+
+
+def trains(s: torch.Tensor | dict[str, torch.Tensor]) -> list[torch.Tensor]:
+    """Return what a module fired, as booleans; s: its output, of one modality or of both by name."""
+    return [x > 0.5 for x in (s.values() if isinstance(s, dict) else [s])]

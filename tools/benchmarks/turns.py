@@ -39,8 +39,11 @@ class WorkerError(RuntimeError):
 class Worker:
     """A process that runs one network; see worker.py."""
 
-    def __init__(self, label: str, spec: dict[str, Any], kernels: str = "auto") -> None:
-        self.label, self.seconds, self.result = label, [], None
+    def __init__(self, label: str, spec: dict[str, Any], kernels: str = "auto", last: str | None = None) -> None:
+        """Start it. last: a word that it is asked before it ends, and whose answer joins its figures."""
+        self.label, self.last, self.result = label, last, None
+        self.seconds: list[float] = []
+        self.processor: list[float] = []
         environment = os.environ | dict.fromkeys(THREAD_VARIABLES, str(spec["threads"]))
         environment["SNNCORE_KERNELS"] = kernels
         environment["PYTHONWARNINGS"] = "ignore"
@@ -78,9 +81,11 @@ class Worker:
         self.result = answer["result"]
         if counted:
             self.seconds.append(answer["seconds"])
+            self.processor.append(answer["processor_s"])
 
     def finish(self) -> dict[str, Any]:
         """End the worker and return its figures."""
+        answer = self.ask(self.last) if self.last else {}
         peak = self.ask("finish")["peak_mib"]
         self.process.wait()
         return {
@@ -88,9 +93,10 @@ class Worker:
             "median_s": statistics.median(self.seconds),
             "min_s": min(self.seconds),
             "max_s": max(self.seconds),
+            "processor_s": min(self.processor),
             "steps": len(self.seconds),
             "peak_mib_above_imports": peak,
-        }
+        } | answer
 
 
 def take_turns(workers: list[Worker], steps: int, warmup: int, tick: Any) -> dict[str, dict[str, Any]]:

@@ -1,8 +1,8 @@
 """One network in a process of its own, which runs a step when it is told to: `worker.py JSON`.
 
-The parent writes `step` (of the kind that JSON names), `train`, `infer` or `finish` to standard input and reads a line
-of JSON for each. So workers take turns, and what slows the machine for a while slows all of them; threads and memory
-are each one's own.
+The parent writes `step` (of the kind that JSON names), `train`, `infer`, `apart` (of a peer: `PeerRun.spikes_apart`) or
+`finish` to standard input and reads a line of JSON for each. So workers take turns, and what slows the machine for a
+while slows all of them; threads and memory are each one's own.
 """
 
 import json
@@ -35,7 +35,8 @@ def make_run(spec: dict[str, Any]) -> tuple[Any, float]:
         torch.set_num_threads(spec["threads"])
         before = memory_mib("VmRSS")
         shape = (tuple(spec["channels"]), tuple(spec["cells"]))
-        return PeerRun(spec["network"], shape, arrays, data, spec["format"], spec["compiled"]), before
+        half = spec.get("half", False)
+        return PeerRun(spec["network"], shape, arrays, data, spec["format"], spec["compiled"], half), before
     from misnet.tools.benchmarks.ours import OurRun
 
     before = memory_mib("VmRSS")
@@ -54,6 +55,9 @@ def main() -> None:
         if line.strip() == "finish":
             print(json.dumps({"peak_mib": memory_mib("VmHWM") - before}), file=channel, flush=True)
             return
+        if line.strip() == "apart":
+            print(json.dumps(run.spikes_apart()), file=channel, flush=True)
+            continue
         step = kinds[line.strip()]
         started, busy = time.perf_counter(), time.process_time()
         result = step()

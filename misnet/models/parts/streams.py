@@ -83,6 +83,16 @@ class StreamsConfig(ModelConfig):
             found[f"{name}_channels"] = channels
         return found
 
+    def check_streams(self, data: Data) -> None:
+        """As of every configuration; of data with one modality it is said how to take that alone."""
+        try:
+            super().check_streams(data)
+        except ConfigError as error:
+            alone = next(iter(data.streams)) if len(data.streams) == 1 else None
+            if self.streams != "both" or alone not in STREAMS:
+                raise
+            raise ConfigError(f"{error}; --streams {alone} takes that alone") from None
+
 
 @dataclass(frozen=True)
 class FusionConfig(StreamsConfig):

@@ -71,7 +71,7 @@ def status() -> str:
     asked = choice()
     if not on_processor():
         why = "masked or not on this processor" if _is_masked() else "not on this processor"
-        return f"{why} (SNNCORE_AMX={asked})"
+        return why if asked == "off" else f"asked for (SNNCORE_AMX=on), but {why}"
     if why := refusal():
         return f"on this processor, refused by the system: {why} (SNNCORE_AMX={asked})"
     if asked == "off":

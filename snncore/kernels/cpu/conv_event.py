@@ -16,6 +16,7 @@ from numba import prange
 from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.events import BLOCK, Spikes, list_by_channel, list_by_pixel
 from snncore.kernels.cpu.memory import aligned, round_up
+from snncore.kernels.cpu.order import step_through
 from snncore.kernels.cpu.simd import AVX512, make_gather, make_row_of_three
 from snncore.kernels.reference.conv import conv_output_size
 
@@ -67,7 +68,7 @@ def add_row(width, dst, dst_step, slab, slab_step, index, pointers, n):
 
 @compiled(parallel=True)
 def forward_rows(pointers, index, weights, kw, stride, padding, roll, y):
-    """Write y [M, Ho, Wo, co * width], rows of PIXELS pixels at a time; weights as `pack_weights` returns them."""
+    """Write y [M, Ho, Wo, co * width], channels by blocks of PIXELS pixels; weights as of `pack_weights`."""
     images, height, width_in = pointers.shape[1], pointers.shape[2], pointers.shape[3] - 1
     out_height, out_width, channels = y.shape[1:]
     blocks_out, blocks_in, kh, taps, width = weights.shape
@@ -75,30 +76,33 @@ def forward_rows(pointers, index, weights, kw, stride, padding, roll, y):
     total = images * out_height
     target, lists, ends, slabs = y.ctypes.data, index.ctypes.data, pointers.ctypes.data, weights.ctypes.data
     pixel_bytes, tap_bytes = channels * FLOAT, taps // kw * width * FLOAT
-    for group in prange((total + rows - 1) // rows):
+    # Many small images may be one group of rows: blocks of output channels are work for threads, too.
+    groups = (total + rows - 1) // rows
+    step = step_through(groups)
+    for item in prange(groups * blocks_out):
+        group, co = item // blocks_out * step % groups, item % blocks_out
         first, last = group * rows, min(total, (group + 1) * rows)
-        for co in range(blocks_out):
-            for r in range(first, last):
-                y[r // out_height, r % out_height, :, co * width : (co + 1) * width] = 0
-            for ci in range(blocks_in):
-                for ky in range(kh):
-                    slab = slabs + ((co * blocks_in + ci) * kh + ky) * taps * width * FLOAT
-                    for r in range(first, last):
-                        m = r // out_height
-                        i = (r % out_height) * stride[0] + ky - padding[0]
-                        if i < 0 or i >= height:
-                            continue
-                        place = target + r * out_width * pixel_bytes + co * width * FLOAT
-                        if roll:
-                            line = ((ci * images + m) * height + i) * (width_in + 1)
-                            add_row(width, place, pixel_bytes, slab, tap_bytes, lists, ends + line * 4, out_width)
-                            continue
-                        for j in range(out_width):
-                            left = j * stride[1] - padding[1]
-                            start = np.int64(pointers[ci, m, i, min(width_in, max(0, left))])
-                            stop = np.int64(pointers[ci, m, i, max(0, min(width_in, left + kw))])
-                            base = slab - left * tap_bytes
-                            add_events(width, place + j * pixel_bytes, base, lists + start * 4, stop - start)
+        for r in range(first, last):
+            y[r // out_height, r % out_height, :, co * width : (co + 1) * width] = 0
+        for ci in range(blocks_in):
+            for ky in range(kh):
+                slab = slabs + ((co * blocks_in + ci) * kh + ky) * taps * width * FLOAT
+                for r in range(first, last):
+                    m = r // out_height
+                    i = (r % out_height) * stride[0] + ky - padding[0]
+                    if i < 0 or i >= height:
+                        continue
+                    place = target + r * out_width * pixel_bytes + co * width * FLOAT
+                    if roll:
+                        line = ((ci * images + m) * height + i) * (width_in + 1)
+                        add_row(width, place, pixel_bytes, slab, tap_bytes, lists, ends + line * 4, out_width)
+                        continue
+                    for j in range(out_width):
+                        left = j * stride[1] - padding[1]
+                        start = np.int64(pointers[ci, m, i, min(width_in, max(0, left))])
+                        stop = np.int64(pointers[ci, m, i, max(0, min(width_in, left + kw))])
+                        base = slab - left * tap_bytes
+                        add_events(width, place + j * pixel_bytes, base, lists + start * 4, stop - start)
 
 
 @compiled(parallel=True)

@@ -12,6 +12,7 @@ from numba import prange
 from snncore.kernels.cpu.bits import bits_set, bytes_above, lowest_bit, put_int32, put_set_bits
 from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.memory import aligned
+from snncore.kernels.cpu.order import step_through
 
 BLOCK = 64  # channels in a list
 
@@ -121,7 +122,10 @@ def list_by_channel(
     """
     images, height, width, channels = x.shape
     source, target = x.ctypes.data, index.ctypes.data
-    for group in prange(pointers.shape[0]):
+    groups = pointers.shape[0]
+    step = step_through(groups)
+    for item in prange(groups):
+        group = item * step % groups
         first, last = group * stack, min(images, (group + 1) * stack)
         n = starts[first]
         room = np.empty(channels, np.int64)  # of each channel: first how many, then where the next goes

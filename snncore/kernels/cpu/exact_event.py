@@ -13,6 +13,7 @@ from snncore.kernels.cpu.conv_event import FLOAT, PIXELS, list_rows, width_of
 from snncore.kernels.cpu.events import Spikes
 from snncore.kernels.cpu.exact_weights import Packed
 from snncore.kernels.cpu.memory import aligned, round_up
+from snncore.kernels.cpu.order import step_through
 from snncore.kernels.cpu.simd import INT32, make_gather, make_row_of_three
 from snncore.kernels.reference.conv import conv_output_size
 
@@ -43,7 +44,7 @@ def add_row(width, dst, dst_step, slab, slab_step, index, pointers, n):
 
 @compiled(parallel=True, exact=True)
 def sum_rows(pointers, index, weights, scale, kw, stride, padding, roll, y):
-    """Write y [M, Ho, Wo, co * width], rows of PIXELS pixels at a time; weights int32, scale [co * width]."""
+    """Write y [M, Ho, Wo, co * width], channels by blocks of PIXELS pixels; weights int32, scale [co * width]."""
     images, height, width_in = pointers.shape[1], pointers.shape[2], pointers.shape[3] - 1
     out_height, out_width, channels = y.shape[1:]
     blocks_out, blocks_in, kh, taps, width = weights.shape
@@ -52,7 +53,10 @@ def sum_rows(pointers, index, weights, scale, kw, stride, padding, roll, y):
     lists, ends, slabs = index.ctypes.data, pointers.ctypes.data, weights.ctypes.data
     pixel_bytes, tap_bytes = width * FLOAT, taps // kw * width * FLOAT
     flat = y.reshape(total * out_width, channels)
-    for group in prange((total + rows - 1) // rows):
+    groups = (total + rows - 1) // rows
+    step = step_through(groups)
+    for item in prange(groups * blocks_out):
+        group, co = item // blocks_out * step % groups, item % blocks_out
         first, last = group * rows, min(total, (group + 1) * rows)
         size = (last - first) * out_width * width
         room = np.empty(size + 16, np.int32)
@@ -60,44 +64,43 @@ def sum_rows(pointers, index, weights, scale, kw, stride, padding, roll, y):
         part = room[skip : skip + size]
         target = part.ctypes.data
         wide = np.empty(size if blocks_in > 1 else 0, np.float64)
-        for co in range(blocks_out):
-            for ci in range(blocks_in):
-                part[:] = 0
-                for ky in range(kh):
-                    slab = slabs + ((co * blocks_in + ci) * kh + ky) * taps * width * FLOAT
-                    for r in range(first, last):
-                        m = r // out_height
-                        i = (r % out_height) * stride[0] + ky - padding[0]
-                        if i < 0 or i >= height:
-                            continue
-                        place = target + (r - first) * out_width * pixel_bytes
-                        if roll:
-                            line = ((ci * images + m) * height + i) * (width_in + 1)
-                            add_row(width, place, pixel_bytes, slab, tap_bytes, lists, ends + line * 4, out_width)
-                            continue
-                        for j in range(out_width):
-                            left = j * stride[1] - padding[1]
-                            start = np.int64(pointers[ci, m, i, min(width_in, max(0, left))])
-                            stop = np.int64(pointers[ci, m, i, max(0, min(width_in, left + kw))])
-                            base = slab - left * tap_bytes
-                            add_events(width, place + j * pixel_bytes, base, lists + start * 4, stop - start)
-                if blocks_in > 1 and ci == 0:
-                    for k in range(size):
-                        wide[k] = part[k]
-                elif blocks_in > 1:
-                    for k in range(size):
-                        wide[k] += part[k]
-            factor = scale[co * width : (co + 1) * width]
-            for pixel in range((last - first) * out_width):
-                out = flat[first * out_width + pixel, co * width : (co + 1) * width]
-                if blocks_in > 1:
-                    sums = wide[pixel * width : (pixel + 1) * width]
-                    for k in range(width):
-                        out[k] = f32(sums[k]) * factor[k]
-                else:
-                    narrow = part[pixel * width : (pixel + 1) * width]
-                    for k in range(width):
-                        out[k] = f32(narrow[k]) * factor[k]
+        for ci in range(blocks_in):
+            part[:] = 0
+            for ky in range(kh):
+                slab = slabs + ((co * blocks_in + ci) * kh + ky) * taps * width * FLOAT
+                for r in range(first, last):
+                    m = r // out_height
+                    i = (r % out_height) * stride[0] + ky - padding[0]
+                    if i < 0 or i >= height:
+                        continue
+                    place = target + (r - first) * out_width * pixel_bytes
+                    if roll:
+                        line = ((ci * images + m) * height + i) * (width_in + 1)
+                        add_row(width, place, pixel_bytes, slab, tap_bytes, lists, ends + line * 4, out_width)
+                        continue
+                    for j in range(out_width):
+                        left = j * stride[1] - padding[1]
+                        start = np.int64(pointers[ci, m, i, min(width_in, max(0, left))])
+                        stop = np.int64(pointers[ci, m, i, max(0, min(width_in, left + kw))])
+                        base = slab - left * tap_bytes
+                        add_events(width, place + j * pixel_bytes, base, lists + start * 4, stop - start)
+            if blocks_in > 1 and ci == 0:
+                for k in range(size):
+                    wide[k] = part[k]
+            elif blocks_in > 1:
+                for k in range(size):
+                    wide[k] += part[k]
+        factor = scale[co * width : (co + 1) * width]
+        for pixel in range((last - first) * out_width):
+            out = flat[first * out_width + pixel, co * width : (co + 1) * width]
+            if blocks_in > 1:
+                sums = wide[pixel * width : (pixel + 1) * width]
+                for k in range(width):
+                    out[k] = f32(sums[k]) * factor[k]
+            else:
+                narrow = part[pixel * width : (pixel + 1) * width]
+                for k in range(width):
+                    out[k] = f32(narrow[k]) * factor[k]
 
 
 def fits(spikes: Spikes, packed: Packed) -> bool:

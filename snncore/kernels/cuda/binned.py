@@ -13,11 +13,18 @@ def binned_largest(x: Array) -> Array:
     """As `reference.binned_largest`, in one pass over x."""
     if not ready(x):
         return reference.binned_largest(x)
+    return largest_bits(x).view(np.float32).astype(np.float64)
+
+
+def largest_bits(x: Array) -> Array:
+    """Return the bits of the largest magnitude of each channel of x [..., C] float32: uint32 [C], of an infinity if
+    an entry is NaN.
+    """
     xp, channels = array_module(x), x.shape[-1]
     x, rows = xp.ascontiguousarray(x), x.size // channels
     bits = xp.zeros(channels, np.uint32)
     launch("binned", "binned_largest", grid_over_rows(rows, channels), (LANES, ROWS), x, bits, np.int64(rows), channels)
-    return bits.view(np.float32).astype(np.float64)
+    return bits
 
 
 def binned_sums(x: Array, top: Array, centre: Array | None = None) -> Array:

@@ -2,11 +2,13 @@
 
 How many spikes there are is known on the device alone, and to ask would make the host wait. So the choice is not made
 by density: SNNCORE_KERNELS is `event` for lists of events, and anything else for products of dense matrices.
-docs/gpu_tables.md says below which density events should pay.
+docs/gpu_tables.md says below which density events should pay. Gradients of weights of spikes are summed in integers,
+unless it is `event` or `dense` (exact_gradient.py).
 """
 
 from snncore.backend import Array
 from snncore.kernels.choice import kernel_choice
+from snncore.kernels.cuda import exact_gradient
 from snncore.kernels.cuda.columns import dense_backward_weight, dense_forward
 from snncore.kernels.cuda.events import events_backward_weight, events_forward, takes
 
@@ -26,5 +28,7 @@ def conv_backward_weight(
     out: Array | None = None,
 ) -> Array:
     """As `reference.conv_backward_weight`; written to out, if there is one."""
+    if exact_gradient.takes(x, gy):
+        return exact_gradient.exact_backward_weight(x, gy, kernel, stride, padding, out)
     run = events_backward_weight if kernel_choice() == "event" and takes(x, gy) else dense_backward_weight
     return run(x, gy, kernel, stride, padding, out)

@@ -3,15 +3,15 @@
 // Where a weight of the layer is NaN, infinite or above 1e30, `flags` says so and the sums are in float32: the device
 // finds that out, so that the host need not wait.
 // Registers a thread, and occupancy, on an H100: exact_in_order 64 (50 %), exact_ordinary 39 (75 %),
-// exact_pack_digits 64 (50 %), exact_pack_whole 64 (50 %), exact_sums_i32 64 (50 %), exact_sums_u8 48 (62 %).
+// exact_pack_digits 62 (50 %), exact_pack_whole 62 (50 %), exact_sums_i32 64 (50 %), exact_sums_u8 48 (62 %).
 
-#define OUTS 8      // output channels of a block that packs: 32 bytes of a row of weights
+#define OUTS 4       // output channels of a block that packs: few, so that blocks are many
 #define BLOCK_IN 64  // input channels whose sums stay below LIMIT, under all taps
 #define LIMIT (1ull << 30)
 #define MOST 126     // a larger power of two has no float32 that divides by it
 #define LARGEST 1e30f
-#define AT_ONCE 8  // blocks between two barriers
-#define WARPS 8    // of a block
+#define WARPS 32  // of a block that packs
+#define PACKERS (32 * WARPS)
 
 typedef unsigned long long ull;
 
@@ -31,55 +31,54 @@ __device__ __forceinline__ long long integer(const float w, const double factor)
 }
 
 struct Room {  // shared memory of a block that packs
-    ull sums[AT_ONCE][2][WARPS][OUTS], best[OUTS];
+    ull sums[WARPS][2][OUTS], of_part[WARPS][2][OUTS], best[OUTS];
     unsigned bits[WARPS][OUTS];
 };
 
 // The largest sum, in magnitude, of the integers of one sign of output channel o in any block of input channels, each
-// o at its own power p. All threads of a block (256) call it.
+// o at its own power p. All threads of a block call it. Blocks of input channels are shared out among the warps: with
+// few of them, several warps take one.
 __device__ __forceinline__ ull largest_sum(const Weights& z, const int o, const int p, Room& room)
 {
-    const int t = threadIdx.x, blocks = (z.Ci + BLOCK_IN - 1) / BLOCK_IN;
+    const int t = threadIdx.x, lane = t & 31, warp = t >> 5, blocks = (z.Ci + BLOCK_IN - 1) / BLOCK_IN;
+    int share = WARPS;  // warps of a block of input channels
+    while (share > 1 && WARPS / share < blocks) share >>= 1;
+    const int at_once = WARPS / share;
     const double factor = two_to(p);
-    if (t < OUTS) room.best[t] = 0;
-    for (int first = 0; first < blocks; first += AT_ONCE) {
-        const int n = min(AT_ONCE, blocks - first);
-        for (int b = 0; b < n; ++b) {
-            const int c0 = (first + b) * BLOCK_IN, here = min(BLOCK_IN, z.Ci - c0);
-            ull up = 0, down = 0;
+    ull best = 0;
+    for (int first = 0; first < blocks; first += at_once) {
+        const int c0 = (first + warp / share) * BLOCK_IN, here = o < z.Co ? min(BLOCK_IN, z.Ci - c0) : 0;
+        ull up = 0, down = 0;
 #pragma unroll 4
-            for (int r = t / OUTS; r < z.taps * BLOCK_IN; r += 256 / OUTS) {
-                const int c = r & (BLOCK_IN - 1);
-                if (c >= here || o >= z.Co) continue;
-                const long long q = integer(z.w[((long long)(r / BLOCK_IN) * z.Ci + c0 + c) * z.Co + o], factor);
-                if (q > 0) up += q;
-                else down -= q;
-            }
-            for (int k = OUTS; k < 32; k += k) {
-                up += __shfl_xor_sync(0xffffffffu, up, k);
-                down += __shfl_xor_sync(0xffffffffu, down, k);
-            }
-            if ((t & 31) < OUTS) {
-                room.sums[b][0][t >> 5][t & 31] = up;
-                room.sums[b][1][t >> 5][t & 31] = down;
-            }
+        for (int r = (warp % share * 32 + lane) / OUTS; r < z.taps * BLOCK_IN; r += share * 32 / OUTS) {
+            const int c = r & (BLOCK_IN - 1);
+            if (c >= here) continue;
+            const long long q = integer(z.w[((long long)(r / BLOCK_IN) * z.Ci + c0 + c) * z.Co + o], factor);
+            if (q > 0) up += q;
+            else down -= q;
+        }
+        for (int k = OUTS; k < 32; k += k) {
+            up += __shfl_xor_sync(0xffffffffu, up, k);
+            down += __shfl_xor_sync(0xffffffffu, down, k);
+        }
+        if (lane < OUTS) {
+            room.sums[warp][0][lane] = up;
+            room.sums[warp][1][lane] = down;
         }
         __syncthreads();
-        if (t < 2 * OUTS) {
-            ull most = 0;
-            for (int b = 0; b < n; ++b) {
-                ull sum = 0;
-                for (int warp = 0; warp < WARPS; ++warp) sum += room.sums[b][t / OUTS][warp][t % OUTS];
-                most = max(most, sum);
-            }
-            most = max(most, __shfl_xor_sync(0xffffu, most, OUTS));
-            if (t < OUTS) room.best[t] = max(room.best[t], most);
+        const int block = t / (2 * OUTS), sign = t / OUTS & 1;
+        if (block < at_once) {
+            ull sum = 0;
+            for (int k = 0; k < share; ++k) sum += room.sums[block * share + k][sign][t % OUTS];
+            room.of_part[block][sign][t % OUTS] = sum;
         }
         __syncthreads();
+        if (t < OUTS)
+            for (int k = 0; k < at_once; ++k) best = max(best, max(room.of_part[k][0][t], room.of_part[k][1][t]));
     }
-    const ull found = room.best[o % OUTS];
-    __syncthreads();  // so that the room can be used again
-    return found;
+    if (t < OUTS) room.best[t] = best;
+    __syncthreads();  // the next call writes there after two more
+    return room.best[t % OUTS];
 }
 
 // Bits of the largest magnitude among the weights of channel o, which order as the numbers do; those of a NaN are above
@@ -88,12 +87,13 @@ __device__ __forceinline__ unsigned largest_bits(const Weights& z, const int o, 
 {
     const int t = threadIdx.x;
     unsigned most = 0;
-    for (long long k = t / OUTS; k < (long long)z.taps * z.Ci; k += 256 / OUTS)
+#pragma unroll 4
+    for (long long k = t / OUTS; k < (long long)z.taps * z.Ci; k += PACKERS / OUTS)
         if (o < z.Co) most = max(most, __float_as_uint(z.w[k * z.Co + o]) & 0x7fffffffu);
     for (int k = OUTS; k < 32; k += k) most = max(most, __shfl_xor_sync(0xffffffffu, most, k));
     if ((t & 31) < OUTS) room.bits[t >> 5][t & 31] = most;
     __syncthreads();
-    for (int warp = 0; warp < WARPS; ++warp) most = max(most, room.bits[warp][o % OUTS]);
+    for (int warp = 0; warp < WARPS; ++warp) most = max(most, room.bits[warp][t % OUTS]);
     return most;
 }
 
@@ -113,7 +113,7 @@ __device__ __forceinline__ int power(const Weights& z, const int o, const unsign
     return min(p, MOST);
 }
 
-// Block b: the power of each of output channels 8 b .. 8 b + 7, scale [Co] = 2^-p, and their integers, as they are (q
+// Block b: the power of each of output channels 4 b .. 4 b + 3, scale [Co] = 2^-p, and their integers, as they are (q
 // [taps, Ci, Co]) or as digits. flags [gridDim.x]: 1 where a weight is not ordinary; nothing else is then written.
 // digits [parts of 64 channels, taps, 4, channels out, 64]: q = d0 + 256 d1 + 256^2 d2 + 256^3 d3, -128 <= d < 128;
 // zeros where there is no channel.
@@ -123,21 +123,20 @@ __device__ __forceinline__ void pack(const Weights& z, Q* __restrict__ out, floa
 {
     const int t = threadIdx.x, o = blockIdx.x * OUTS + t % OUTS;
     const unsigned most = largest_bits(z, o, room);
-    int bad = 0;
-    for (int warp = 0; warp < WARPS; ++warp)
-        for (int k = 0; k < OUTS; ++k) bad |= room.bits[warp][k] > __float_as_uint(LARGEST);
+    int bad = most > __float_as_uint(LARGEST);
+    for (int k = 1; k < OUTS; k += k) bad |= __shfl_xor_sync(0xffffffffu, bad, k);
     if (t == 0) flags[blockIdx.x] = bad;
     if (bad) return;
     const int p = power(z, o, most, room);
     if (t < OUTS && o < z.Co) scale[o] = two_to_float(-p);
     const double factor = two_to(p);
     if constexpr (sizeof(Q) == 4) {
-        for (long long k = t / OUTS; k < (long long)z.taps * z.Ci; k += 256 / OUTS)
+        for (long long k = t / OUTS; k < (long long)z.taps * z.Ci; k += PACKERS / OUTS)
             if (o < z.Co) out[k * z.Co + o] = (Q)integer(z.w[k * z.Co + o], factor);
     } else {
         const long long wide = (long long)gridDim.x * OUTS;
         const int parts = (z.Ci + BLOCK_IN - 1) / BLOCK_IN, quads = BLOCK_IN / 4;
-        for (int k = t / OUTS; k < parts * z.taps * quads; k += 256 / OUTS) {  // four channels, four digits of each
+        for (int k = t / OUTS; k < parts * z.taps * quads; k += PACKERS / OUTS) {  // four channels, four digits of each
             const int quad = k % quads, tap = k / quads % z.taps, c = (k / quads / z.taps) * BLOCK_IN + 4 * quad;
             unsigned words[4] = {0, 0, 0, 0};
             for (int i = 0; i < 4; ++i) {
@@ -156,7 +155,7 @@ __device__ __forceinline__ void pack(const Weights& z, Q* __restrict__ out, floa
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256, 4)
+extern "C" __global__ void __launch_bounds__(PACKERS, 1)
 exact_pack_whole(const float* __restrict__ w, int* __restrict__ q, float* __restrict__ scale, int* __restrict__ flags,
                  const int taps, const int Ci, const int Co)
 {
@@ -164,7 +163,7 @@ exact_pack_whole(const float* __restrict__ w, int* __restrict__ q, float* __rest
     pack({w, taps, Ci, Co}, q, scale, flags, room);
 }
 
-extern "C" __global__ void __launch_bounds__(256, 4)
+extern "C" __global__ void __launch_bounds__(PACKERS, 1)
 exact_pack_digits(const float* __restrict__ w, signed char* __restrict__ digits, float* __restrict__ scale,
                   int* __restrict__ flags, const int taps, const int Ci, const int Co)
 {

@@ -26,7 +26,7 @@ from snncore.kernels.cuda.gemm import linear_forward
 from snncore.kernels.cuda.module import LANES, ROWS, THREADS, blocks_for, launch
 from snncore.kernels.reference.conv import conv_output_size
 
-OUTS, DEEP = 8, 64  # as in exact.cu
+OUTS, DEEP, PACKERS = 4, 64, 1024  # as in exact.cu
 PIXELS, TILE = 128, 32  # of a block of exact_mma.cu: pixels, output channels
 FEWEST = 16  # input channels for tensor cores, which work as long on 64
 DEEPEST = (1 << 31) // (255 * 128) - 1  # terms of bytes times digits that 32 bits hold
@@ -77,7 +77,7 @@ def pack_digits(w: Array) -> tuple[Array, Array, Array]:
 def _pack(kernel: str, w: Array, out: Array, channels: int) -> tuple[Array, Array, Array]:
     xp, (ci, co) = array_module(w), w.shape[-2:]
     scale, flags = xp.empty(co, np.float32), xp.empty(round_up(channels, OUTS) // OUTS, np.int32)
-    launch("exact", kernel, flags.shape, (THREADS,), w, out, scale, flags, math.prod(w.shape[:-2]), ci, co)
+    launch("exact", kernel, flags.shape, (PACKERS,), w, out, scale, flags, math.prod(w.shape[:-2]), ci, co)
     return out, scale, flags
 
 

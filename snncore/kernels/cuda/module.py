@@ -1,6 +1,7 @@
 """Loading the .cu files beside this one, and launching their kernels."""
 
 import functools
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,6 +31,8 @@ FILES = tuple(sorted(path.stem for path in FOLDER.glob("*.cu")))
 OPTIONS = ("--std=c++17", "--fmad=false")
 """Of the compiler. Without fused multiply-add every expression rounds as NumPy's does, so that spikes are the same."""
 
+INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.M)  # what a .cu file asks for, once
+
 THREADS = 256  # of a block, where a kernel does not ask for another number
 LANES, ROWS = 32, 8  # as in common.cuh
 MOST_LANES = 64  # of a block, where the others lie along something else
@@ -40,9 +43,16 @@ SPECIALISED = True  # neurons are compiled for the T and the surrogate that they
 
 
 def source(file: str, defines: str = "") -> str:
-    """Return the CUDA C of a .cu file, with what all of them share in front, and the definitions before that."""
-    shared = (FOLDER / "common.cuh").read_text()
-    return f'{defines}{shared}#line 1 "{file}.cu"\n' + (FOLDER / f"{file}.cu").read_text()
+    """Return the CUDA C of a .cu file, with what all of them share in front, and the definitions before that.
+
+    What it includes is put in its place, for CuPy hands the compiler one text.
+    """
+    shared, text = (FOLDER / "common.cuh").read_text(), (FOLDER / f"{file}.cu").read_text()
+    for found in INCLUDE.finditer(text):
+        line = text.count("\n", 0, found.end()) + 1
+        within = f'#line 1 "{found[1]}"\n{(FOLDER / found[1]).read_text()}#line {line} "{file}.cu"\n'
+        text = text.replace(found[0], within)
+    return f'{defines}{shared}#line 1 "{file}.cu"\n{text}'
 
 
 def defines_for(timesteps: int, surrogate: int | None = None) -> str:

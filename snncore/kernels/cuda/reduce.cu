@@ -1,17 +1,22 @@
 // The second half of every sum over many blocks: partial [rows, K] to out [K], in the order of the rows. One block
-// takes 32 columns; its 32 warps take every 32nd row each, and the first adds the 32 results. Little work: what it
-// costs is a launch.
+// takes 32 columns; its 32 warps take every 32nd row each, and the first adds the 32 results. Of fewer columns, the lanes
+// of a warp share out its rows. Little work: what it costs is a launch.
 // Registers a thread, and occupancy, on an H100: sum_chunks 32 (100 %), sum_gradients 25 (100 %), sum_mlif 30 (100 %),
 // sum_partials 24 (100 %).
 
-// Sum of column k; the threads of the first warp have it.
-__device__ __forceinline__ double column_sum(const double* __restrict__ partial, const int k, const int rows,
-                                             const int K, double (*part)[LANES])
+// Sum of column 32 blockIdx.x + threadIdx.x, of K columns in rows of `stride`; the threads of the first warp have it.
+__device__ __forceinline__ double column_sum(const double* __restrict__ partial, const int rows, const int K,
+                                             const int stride, double (*part)[LANES])
 {
+    int wide = LANES;  // columns of a block: the power of two from K on, if that is less
+    while (wide / 2 >= K && wide > 1) wide /= 2;
+    const int k = blockIdx.x * LANES + threadIdx.x % wide, together = LANES / wide;
     double v = 0.0;
     if (k < K) {
-        for (int r = threadIdx.y; r < rows; r += blockDim.y) v += partial[(long long)r * K + k];
+        for (int r = threadIdx.y * together + threadIdx.x / wide; r < rows; r += blockDim.y * together)
+            v += partial[(long long)r * stride + k];
     }
+    for (int o = wide; o < LANES; o += o) v += __shfl_xor_sync(0xffffffffu, v, o);
     part[threadIdx.y][threadIdx.x] = v;
     __syncthreads();
     if (threadIdx.y == 0) {
@@ -25,7 +30,7 @@ sum_partials(const double* __restrict__ partial, double* __restrict__ out, const
 {
     __shared__ double part[32][LANES];
     const int k = blockIdx.x * LANES + threadIdx.x;
-    const double v = column_sum(partial, k, rows, K, part);
+    const double v = column_sum(partial, rows, K, K, part);
     if (threadIdx.y == 0 && k < K) out[k] = v;
 }
 
@@ -36,7 +41,7 @@ sum_gradients(const double* __restrict__ partial, double* __restrict__ out, floa
 {
     __shared__ double part[32][LANES];
     const int k = blockIdx.x * LANES + threadIdx.x;
-    const double v = column_sum(partial, k, rows, 2 * C, part);
+    const double v = column_sum(partial, rows, 2 * C, 2 * C, part);
     if (threadIdx.y || k >= 2 * C) return;
     out[k] = v;
     if (k < C) first[k] = (float)v;
@@ -52,7 +57,7 @@ sum_mlif(const double* __restrict__ partial, float* __restrict__ gw, float* __re
     __shared__ double part[32][LANES];
     if (blockIdx.x + 1 < gridDim.x) {
         const int q = blockIdx.x * LANES + threadIdx.x;
-        const double v = column_sum(partial, q, rows, q < Q ? 2 * Q : 0, part);
+        const double v = column_sum(partial, rows, Q, 2 * Q, part);
         if (threadIdx.y == 0 && q < Q) gw[q] = (float)v;
         return;
     }

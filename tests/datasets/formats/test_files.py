@@ -5,6 +5,7 @@ import os
 import pytest
 
 from misnet.datasets import DataError
+from misnet.datasets.base import content_hash
 from misnet.datasets.formats.files import (
     check_head,
     first_folder,
@@ -14,6 +15,7 @@ from misnet.datasets.formats.files import (
     sorted_files,
     sorted_folders,
 )
+from misnet.datasets.formats.lengths import check_file
 from tests.datasets.tiny_files import LFS_POINTER
 
 
@@ -33,6 +35,17 @@ def test_the_head_of_a_file(tmp_path):
     path.write_bytes(LFS_POINTER)
     with pytest.raises(DataError, match=rf"a: this is a Git LFS pointer \({len(LFS_POINTER)} bytes of text\)"):
         check_head(path, "bytes")
+
+
+def test_a_pipe_is_named_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.csv")
+    for read in (check_head, read_lines):
+        with pytest.raises(DataError, match=r"a\.csv: cannot be read \(expected a file, found a pipe, a socket"):
+            read(tmp_path / "a.csv", "rows")
+    with pytest.raises(OSError, match="found a pipe"):
+        content_hash({}, [tmp_path / "a.csv"])
+    with pytest.raises(DataError, match=r"a\.csv: cannot be read \(expected a file, found a pipe"):
+        check_file(tmp_path / "a.csv")
 
 
 def test_listing_is_in_natural_order_without_hidden_files(tmp_path):

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.signal
 
 from misnet.datasets.media.audio import normalise_level
-from misnet.datasets.media.spectrogram import log_mel, mel_filterbank, mel_spectrogram, standardise, stft_power
+from misnet.datasets.media.spectrogram import _hann, log_mel, mel_filterbank, mel_spectrogram, standardise, stft_power
 
 # librosa_mel.npz was written by librosa 0.11.0, float64, from chirps(sample_rate, n) below:
 #   <name>            librosa.feature.melspectrogram(y=x, sr=sample_rate, **settings)[:, frames], settings as below
@@ -71,6 +72,11 @@ def test_decibels_by_hand():
     np.testing.assert_allclose(log_mel(np.array([[100.0, 1.0, 0.001, 0.0]]), floor=1e-5), [[20, 0, -30, -50]])
     with pytest.raises(ValueError, match="floor"):
         log_mel(np.ones((1, 1)), floor=0.0)
+
+
+@pytest.mark.parametrize("n", [1, 2, 3, 160, 400, 511, 2048])
+def test_the_window_is_scipys_to_the_bit(n):
+    np.testing.assert_array_equal(_hann(n), scipy.signal.get_window("hann", n))
 
 
 def test_a_tone_on_a_bin_has_the_power_that_the_window_says():

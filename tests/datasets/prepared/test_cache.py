@@ -114,6 +114,24 @@ def test_verifying_reads_every_byte(copy):
         verify_cache(copy)
 
 
+def test_a_fingerprint_is_of_the_content_and_a_stamp_of_the_files(copy):
+    train, test = load(copy), load(copy, "test")
+    fingerprint, stamp = train.fingerprint(), train.stamp()
+    assert (fingerprint, stamp) == (load(copy).fingerprint(), load(copy).stamp())
+    labels = copy / "train-labels.npy"
+    content = bytearray(labels.read_bytes())
+    content[-8] ^= 1  # another class, which is one
+    labels.write_bytes(content)
+    changed = load(copy)
+    with pytest.raises(DataError, match=r"copy: train-labels\.npy changed since preparing"):
+        changed.fingerprint()
+    assert changed.stamp() != stamp
+    assert test.fingerprint() == load(copy, "test").fingerprint()
+    content[-8] ^= 1
+    labels.write_bytes(content)
+    assert load(copy).fingerprint() == fingerprint
+
+
 @pytest.mark.parametrize("name", ["train-audio.npy", "train-visual.npy", "train-labels.npy"])
 def test_an_array_of_another_size_or_header_is_refused_on_open(copy, name):
     data = (copy / name).read_bytes()

@@ -1,11 +1,14 @@
 """The default data set: tones, determinism, what goes missing, and that both senses together are worth it."""
 
+import importlib.util
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
 from misnet.datasets import load_dataset
+from misnet.datasets.sets import dialpad
 from misnet.datasets.sets.dialpad import SAMPLE_RATE, STRETCH, Dialpad, spectrogram, tone_pair
 
 
@@ -69,6 +72,16 @@ def test_other_sizes_come_out_near_the_same_scale(size):
     for x in (audio, video):
         assert abs(x.mean()) < 0.25
         assert x.std() == pytest.approx(1, abs=0.15)
+
+
+@pytest.mark.parametrize("there", [True, False], ids=["the file itself", "by scikit-learn"])
+def test_the_digits_are_those_of_scikit_learn(monkeypatch, there):
+    if not there:
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    images, labels = dialpad._digits.__wrapped__()
+    assert (images.dtype, labels.dtype) == (np.float32, np.int64)
+    np.testing.assert_array_equal(16 * images, load_digits().images)
+    np.testing.assert_array_equal(labels, load_digits().target)
 
 
 def test_splits_share_no_image_and_cover_all(train, test):

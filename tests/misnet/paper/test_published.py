@@ -2,7 +2,8 @@
 
 import pytest
 
-from misnet.paper.published import TABLES, find, rows
+from misnet.paper.pages import later_lines
+from misnet.paper.published import LATER, TABLES, find, rows
 
 
 def test_rows_are_numbered_and_complete():
@@ -37,3 +38,18 @@ def test_what_is_not_there_is_an_error():
         rows("12")
     with pytest.raises(KeyError, match="table 5: no row"):
         find("5", method="MISNet-M")
+
+
+def test_later_rivals_stand_below_the_table_whose_columns_they_have_with_where_the_figures_are_from():
+    assert {rival.name: rival.second_hand for rival in LATER} == {"TAAF (2025)": False, "SNNergy (2026)": True}
+    for rival in LATER:
+        assert set(rival.cells) <= set(rows(rival.table)[0].cells)
+    lines = later_lines("table4")
+    assert [(line.label, line.paper) for line in lines] == [
+        ("TAAF (2025), CREMA-D", 77.55),
+        ("TAAF (2025), AVE", 70.65),
+        ("SNNergy (2026), CREMA-D", 78.38),
+        ("SNNergy (2026), AVE", 72.14),
+    ]
+    assert [("second hand" in line.note, line.results) for line in lines] == [(k > 1, ()) for k in range(4)]
+    assert later_lines("table7") == ()

@@ -55,12 +55,17 @@ def slopes(step, steps):
     for k in range(WARM):
         step(k)
     held, taken = np.zeros((2, steps // EVERY))  # not lists, whose numbers would be what grows
-    for k in range(WARM, WARM + steps):
-        step(k)
-        at, rest = divmod(k - WARM + 1, EVERY)
-        if rest == 0:
-            gc.collect()  # what refers to itself is no leak
-            held[at - 1], taken[at - 1] = sys.getallocatedblocks(), resident()
+    gc.collect()
+    gc.freeze()  # collecting among all that a suite of tests has loaded takes a second each time
+    try:
+        for k in range(WARM, WARM + steps):
+            step(k)
+            at, rest = divmod(k - WARM + 1, EVERY)
+            if rest == 0:
+                gc.collect()  # what refers to itself is no leak
+                held[at - 1], taken[at - 1] = sys.getallocatedblocks(), resident()
+    finally:
+        gc.unfreeze()
     first = len(held) // 4
     x = EVERY * np.arange(first, len(held))
     return tuple(float(np.polyfit(x, y[first:], 1)[0]) for y in (held, taken))

@@ -12,7 +12,7 @@ from tests.support.double import ledger
 from tests.support.shim.build import compiler
 
 LAYERS = {"channels": (4, 4, 4), "cells": (2, 2, 2), "timesteps": 4}  # of MISNet-S, with fewer channels
-MOST_LAUNCHES, MOST_OPERATIONS = 341, 227  # of kernels of ours; of CuPy, 97 matrix products among them
+MOST_LAUNCHES, MOST_OPERATIONS = 397, 227  # of kernels of ours; of CuPy, 69 matrix products among them
 
 
 @pytest.mark.skipif(compiler() is None, reason="the kernels run through g++, which is not installed")
@@ -26,6 +26,6 @@ def test_a_step_of_misnet_s_launches_no_more_than_it_did():
             train_step(model, optimizer, 1e-2, batch, Totals(), step)
         launches, operations = ledger.events["launch"] - launches, ledger.operations - operations
     assert 250 < launches <= MOST_LAUNCHES
-    assert operations["matmul"] == 97
+    assert operations["matmul"] == 69
     assert operations.total() <= MOST_OPERATIONS
     assert operations["assign"] < 20  # gradients are written where they stay: there are 122 parameters

@@ -25,6 +25,9 @@ def test_lines_are_printed_and_kept_with_the_time(tmp_path, capsys):
     assert re.fullmatch(f"{STAMP}epoch 1/2\n{STAMP}warning: layer x is dead\n", text)
 
 
+HEADS = {"av": "both", "a": "audio", "v": "visual"}
+
+
 def test_a_log_that_cannot_be_written_is_said_once(tmp_path, capsys):
     journal = Journal(tmp_path / "gone")
     for _ in range(3):
@@ -38,8 +41,27 @@ def test_a_picture_that_cannot_be_written_is_said_once(tmp_path, capsys):
     journal = Journal(tmp_path)
     journal.folder = tmp_path / "gone"
     for _ in range(2):
-        journal.curves(make_rows(2), {"av": "both", "a": "audio", "v": "visual"})
+        journal.curves(make_rows(2), HEADS)
+        journal.draw()
     assert capsys.readouterr().err.count("curves.png: cannot be written: No such file or directory") == 1
+
+
+def test_curves_are_drawn_where_that_takes_a_twentieth_of_the_time_and_at_the_end(tmp_path, monkeypatch):
+    clock, drawn = Clock(), []
+
+    def draws(rows, path, heads):
+        drawn.append(len(rows))
+        clock.now += 2
+
+    monkeypatch.setattr("misnet.training.journal.plot_curves", draws)
+    journal = Journal(tmp_path, clock)
+    for epochs, seconds in enumerate((9, 2, 39, 2, 1), 1):
+        clock.now += seconds
+        journal.curves(make_rows(epochs), HEADS)
+    assert drawn == [2, 4]  # half a second is expected of the first; it took 2, and 40 pass until the next
+    journal.draw()
+    journal.draw()
+    assert drawn == [2, 4, 5]
 
 
 class Closed(io.StringIO):

@@ -9,7 +9,14 @@ from snncore import BackendError
 from snncore.functions import LIF
 from snncore.kernels import choice as choice_module
 from snncore.kernels import cpu, kernels_for, reference
-from snncore.kernels.choice import arithmetic, arithmetic_choice, kernel_choice, use_kernels
+from snncore.kernels.choice import (
+    arithmetic,
+    arithmetic_choice,
+    input_gradient,
+    input_gradient_choice,
+    kernel_choice,
+    use_kernels,
+)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +88,16 @@ def test_an_arithmetic_that_is_none_is_refused(monkeypatch):
     monkeypatch.setenv("SNNCORE_ARITHMETIC", "Exact")
     with pytest.raises(BackendError, match=r"SNNCORE_ARITHMETIC: expected one of float32, exact, found 'Exact'"):
         arithmetic_choice()
+
+
+def test_the_input_gradient_is_chosen_in_a_block_else_by_the_environment(monkeypatch):
+    monkeypatch.delenv("SNNCORE_INPUT_GRADIENT", raising=False)
+    assert input_gradient_choice() == "auto"
+    monkeypatch.setenv("SNNCORE_INPUT_GRADIENT", "float32")
+    with input_gradient("tf32x3"):
+        assert input_gradient_choice() == "tf32x3"
+        with input_gradient(None):
+            assert input_gradient_choice() == "float32"
+    assert input_gradient_choice() == "float32"
+    with pytest.raises(BackendError, match="input_gradient: expected one of auto, tf32x3, float32, found 'exact'"):
+        input_gradient("exact")

@@ -1,5 +1,5 @@
 // The names of CUDA C, for kernels that g++ compiles and scheduler.h runs. Not covered: half precision, cooperative
-// groups, waiting between blocks, textures, <<<>>>. Of tensor cores: products of bytes, by the names of exact_mma.cu.
+// groups, waiting between blocks, textures, <<<>>>. Of tensor cores: products of bytes, by the names of tensor.cuh.
 #pragma once
 #include <cmath>
 #include <type_traits>
@@ -106,7 +106,7 @@ template <class... A> const char* signature(void (*)(A...)) {
 #define __any_sync(m, p) (shim::ballot(m, p, __LINE__) != 0)
 #define __all_sync(m, p) (shim::ballot(m, !(p), __LINE__) == 0)
 
-// What exact_mma.cu writes in PTX. Copies happen when they are told to, or only when somebody waits for them.
+// What tensor.cuh writes in PTX. Copies happen when they are told to, or only when somebody waits for them.
 typedef unsigned char* Shared;  // an address in shared memory
 inline Shared shared_address(void* p) { return (Shared)p; }
 inline void copy16(Shared to, const void* from, bool inside, int line = __builtin_LINE()) {
@@ -130,9 +130,36 @@ inline void load_matrices(unsigned (&r)[4], Shared row, int line = __builtin_LIN
     for (const uint64_t at : shim::S.lane->seen) shim::whole(at != 0, line);
     for (int j = 0; j < 4; ++j) r[j] = *((const unsigned*)shim::S.lane->seen[8 * j + l / 4] + l % 4);
 }
+inline void load_matrices_turned(unsigned (&r)[4], Shared row, int line = __builtin_LINE()) {  // by pairs of bytes
+    shim::aligned(row, line);
+    shim::warp_exchange(0xffffffffu, (uint64_t)row, line);
+    const int l = shim::me();
+    for (const uint64_t at : shim::S.lane->seen) shim::whole(at != 0, line);
+    for (int j = 0; j < 4; ++j) {
+        const uint64_t* const rows = &shim::S.lane->seen[8 * j + 2 * (l % 4)];
+        r[j] = *((const unsigned short*)rows[0] + l / 4) | (unsigned)*((const unsigned short*)rows[1] + l / 4) << 16;
+    }
+}
 inline void multiply_bytes(int (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1, int line = __builtin_LINE()) {
     shim::Product part{d, {a[0], a[1], a[2], a[3]}, {b0, b1}};
     shim::warp_product(part, line);
+}
+
+// What tf32.cu writes in PTX.
+inline unsigned round_tf32(float v) {  // as `cvt.rna.tf32.f32` is compiled for sm_80 and later
+    unsigned u;
+    std::memcpy(&u, &v, sizeof u);
+    return (std::fabs(v) < INFINITY ? u + 0x1000u : u) & 0xffffe000u;
+}
+inline void multiply_add_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
+                              int line = __builtin_LINE()) {
+    shim::Product part{nullptr, {a[0], a[1], a[2], a[3]}, {b0, b1}, d};
+    shim::warp_product(part, line);
+}
+inline void multiply_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
+                          int line = __builtin_LINE()) {
+    d[0] = d[1] = d[2] = d[3] = 0.0f;
+    multiply_add_tf32(d, a, b0, b1, line);
 }
 
 template <class T> using Same = std::type_identity_t<T>;

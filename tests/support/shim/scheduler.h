@@ -26,9 +26,10 @@ struct Copy {  // of 16 bytes to shared memory, or of zeros
     bool inside;
 };
 
-struct Product {  // one lane's part of m16n8k32
+struct Product {  // one lane's part of m16n8k32 on bytes, or of m16n8k8 on TF32 where f is not null
     int* d;
     unsigned a[4], b[2];
+    float* f = nullptr;
 };
 
 struct Lane {  // one CUDA thread

@@ -105,7 +105,8 @@ def test_a_value_that_is_not_known(monkeypatch):
 @pytest.mark.parametrize(
     ("there", "answer", "asked", "used", "words"),
     [
-        (False, 0, "on", False, "masked or not on this processor (SNNCORE_AMX=on)"),
+        (False, 0, "off", False, "masked or not on this processor"),
+        (False, 0, "on", False, "asked for (SNNCORE_AMX=on), but masked or not on this processor"),
         (True, -1, "on", False, f"on this processor, refused by the system: {os.strerror(1)} (SNNCORE_AMX=on)"),
         (True, 0, "off", False, "not used (SNNCORE_AMX=off)"),
         (True, 0, "on", True, "used by exact sums of spikes (SNNCORE_AMX=on)"),
@@ -117,6 +118,7 @@ def test_what_is_said_of_it(monkeypatch, system, there, answer, asked, used, wor
     system(answer, 1)
     assert amx.used() is used
     assert words in about._amx()
+    assert there or about._amx() == words
 
 
 def test_it_is_off_unless_asked_for(monkeypatch, system):

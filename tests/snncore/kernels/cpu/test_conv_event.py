@@ -9,16 +9,16 @@ from snncore.kernels import reference
 from snncore.kernels.cpu import conv_event
 from snncore.kernels.cpu.events import look_at
 from tests.snncore.kernels.agreement import assert_agrees
-from tests.snncore.kernels.cpu.layers import draw_spikes, layers
+from tests.snncore.kernels.cpu.layers import THREADS, draw_spikes, layers, on_threads
 
 BOUND = 2e-6  # float32 sums of up to 4 x 4 x 130 terms
 
 
-@given(layers())
-def test_forward_is_the_reference(layer):
+@given(layers(), THREADS)
+def test_forward_is_the_reference(layer, threads):
     x, w, stride, padding = layer
     before = x.copy()
-    found = conv_event.conv_forward(look_at(x), w, stride, padding)
+    found = on_threads(threads, conv_event.conv_forward, look_at(x), w, stride, padding)
     assert found.dtype == np.float32
     wide = w.astype(np.float64)
     terms = reference.conv_forward(x, abs(wide), stride, padding)

@@ -6,6 +6,7 @@ import pytest
 
 from snncore.firing import Firing
 from snncore.kernels import cpu
+from snncore.kernels.choice import use_kernels
 from tests.snncore.kernels.cpu.layers import draw_spikes
 from tests.snncore.kernels.cpu.test_batch_norm_lif import problem as norm_problem
 from tests.snncore.kernels.cpu.test_lif import problem as lif_problem
@@ -24,6 +25,14 @@ def conv(rng):
     yield cpu.conv_backward_input(gy, w, x.shape, ONE, ONE)
     yield cpu.conv_backward_weight(rng.standard_normal((5, 8, 9, 3), np.float32), gy, (3, 3), ONE, ONE)
     yield cpu.conv_backward_input(gy, w, (5, 16, 18, 64), (2, 2), ONE)
+
+
+def small_images(rng):
+    """Few pixels and many channels: the work is cut by blocks of output channels, too."""
+    x, w = draw_spikes(rng, (9, 2, 2, 64), 0.2), rng.standard_normal((3, 3, 64, 200)).astype(np.float32)
+    with use_kernels("event"):
+        yield cpu.conv_forward(x, w, ONE, ONE)
+        yield cpu.exact_conv_forward(x, w, ONE, ONE)
 
 
 def norm(rng):
@@ -55,7 +64,7 @@ def grouped(rng):
 
 
 @pytest.mark.skipif(numba.config.NUMBA_NUM_THREADS < 2, reason="needs two threads")
-@pytest.mark.parametrize("kernels", [conv, norm, mlif, lif, grouped])
+@pytest.mark.parametrize("kernels", [conv, small_images, norm, mlif, lif, grouped])
 def test_results_do_not_depend_on_the_number_of_threads(kernels):
     results = []
     before = numba.get_num_threads()

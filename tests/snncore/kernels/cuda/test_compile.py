@@ -11,6 +11,8 @@ from tests.support import nvrtc
 GUIDE = Path(__file__).parents[4] / "docs" / "gpu_tables.md"
 MOST_REGISTERS = 64  # so that a multiprocessor holds four blocks of 256 threads
 TENSOR_REGISTERS = {75: 128, 80: 128, 90: 128, 100: 255}  # 64 of them are sums; two blocks, or one
+TENSOR_FILES = ("exact_gradient", "exact_mma")
+TF32_REGISTERS = 168  # 64 of them are sums; three blocks of 128 threads
 BLACKWELL = 100
 
 pytestmark = pytest.mark.skipif(nvrtc.version() is None, reason=nvrtc.INSTALL)
@@ -22,17 +24,19 @@ def test_no_kernel_spills_or_takes_too_many_registers(file, architecture):
     check(file, architecture)
 
 
-def test_the_longer_code_of_blackwell_does_not_spill():
+@pytest.mark.parametrize("file", [*TENSOR_FILES, "tf32"])
+def test_the_longer_code_of_blackwell_does_not_spill(file):
     if BLACKWELL not in nvrtc.known():
         pytest.skip(f"the compiler does not know sm_{BLACKWELL}")
-    check("exact_mma", BLACKWELL)
+    check(file, BLACKWELL)
 
 
 def check(file, architecture):
     found = nvrtc.measured(file, architecture)
     assert len(found) == source(file).count("__global__")
-    most = TENSOR_REGISTERS[architecture] if file == "exact_mma" else MOST_REGISTERS
+    most = TENSOR_REGISTERS[architecture] if file in TENSOR_FILES else MOST_REGISTERS
     for name, usage in found.items():
+        most = TF32_REGISTERS if name.startswith("tf32_gradient") else most
         assert 0 < usage.registers <= most, name
         assert usage.spilled == 0, name
         assert usage.shared <= 48 * 1024, name
@@ -53,11 +57,32 @@ def test_nothing_that_decides_a_spike_is_fused(file):
 
 @pytest.mark.parametrize(("architecture", "shape"), [(75, "m8n8k16"), (80, "m16n8k32"), (90, "m16n8k32")])
 def test_products_of_bytes_run_on_tensor_cores(architecture, shape):
-    ptx = nvrtc.to_ptx(source("exact_mma"), architecture)
-    for name, body in nvrtc.bodies(ptx).items():
+    bodies = {k: v for file in TENSOR_FILES for k, v in nvrtc.bodies(nvrtc.to_ptx(source(file), architecture)).items()}
+    for name, body in bodies.items():
+        if not name.endswith(("_bytes", "_pieces")):
+            assert "mma" not in body, name
+            continue
         found = set(re.findall(r"mma\.sync\.aligned\.(\w+)\.row\.col\.s32\.(u8\.s8)\.s32", body))
         assert found == {(shape, "u8.s8")}, name
         assert ("cp.async.ca" in body) == (architecture >= 80), name
+        turned = body.count("ldmatrix.sync.aligned.m8n8.x4.trans")
+        assert turned == (4 if "gradient" in name else 0), name  # of 64 places and 32 channels: 16 of each in one
+        assert body.count("prmt.b32") >= 4 * turned, name  # an instruction a register
+
+
+@pytest.mark.parametrize("architecture", [80, 90])
+def test_input_gradients_run_on_tensor_cores_from_factors_that_are_rounded(architecture):
+    bodies = nvrtc.bodies(nvrtc.to_ptx(source("tf32"), architecture))
+    for name in ("tf32_gradient_pieces", "tf32_gradient_floats"):
+        products = re.findall(r"mma\.sync\.aligned\.(\S+)", bodies[name])
+        assert set(products) == {"m16n8k8.row.col.f32.tf32.tf32.f32"}
+        assert len(products) == 48  # of eight channels: 2 x 8 tiles, three each
+        assert bodies[name].count("cvt.rna.tf32.f32") == 16  # both parts of 8 entries of the gradient
+        assert "cp.async.ca" in bodies[name]
+
+
+def test_turing_stops_where_it_has_no_such_products():
+    assert "trap" in nvrtc.bodies(nvrtc.to_ptx(source("tf32"), 75))["tf32_gradient_pieces"]
 
 
 def test_fused_operations_are_seen():
