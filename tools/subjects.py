@@ -8,10 +8,10 @@ from typing import Any
 
 from misnet.audit.on_ranks import count_on_ranks
 from misnet.audit.provenance import training_of
-from misnet.audit.report import calibrate, count_alone, count_batches
+from misnet.audit.report import calibrate, count_batches, evenly
 from misnet.audit.subject import NoSampleError, Subject
 from misnet.audit.training_step import count_training_step
-from misnet.datasets import BatchIterator, DataError
+from misnet.datasets import BatchIterator, DataError, Subset
 from misnet.datasets.batching.in_turn import InTurn
 from misnet.models.contract import Model, Scores, sizes, take
 from misnet.models.options import option_of
@@ -101,7 +101,9 @@ def run_subject(
     )
     if args.spread and comm.rank == 0:
         with arithmetic_from(given, args.run_dir):
-            subject.alone = count_alone(model, data, args.spread, device)
+            some = Subset(data, evenly(args.spread, len(data)))
+            each = BatchIterator(some, 1, shuffle=False).epoch(0)
+            subject.alone = [count_batches(model, [batch], device) for batch in each]
     if args.training_step:  # last, since it changes the running statistics
         batch = next(iter(BatchIterator(data, args.batch_size or BATCH, shuffle=False).epoch(0)))
         subject.training = count_training_step(model, batch, make_optimizer(settings, model), device)

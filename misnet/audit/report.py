@@ -9,7 +9,6 @@ from misnet.audit.ends import widen
 from misnet.audit.provenance import SCHEMA, made_by, price_values
 from misnet.audit.spread import spread_of, unpriced
 from misnet.audit.subject import Subject
-from misnet.datasets import BatchIterator, Dataset, Subset
 from misnet.models.contract import Model, Scores, take
 from misnet.models.summary import empty_inputs
 from snncore import Ops, Tensor, count_ops, no_grad, to_device
@@ -18,7 +17,7 @@ from snncore.energy import Prices, Reading, apply_rule
 from snncore.nn import BatchNorm
 from snncore.opcount.cost import WEIGHTED, exact_sum
 
-__all__ = ["batch_by_batch", "calibrate", "count_alone", "count_batches", "dense_operations", "evenly", "report"]
+__all__ = ["batch_by_batch", "calibrate", "count_batches", "dense_operations", "evenly", "report"]
 
 
 def count_batches(
@@ -49,12 +48,6 @@ def batch_by_batch(model: Model, batches: Iterable[Any], device: str, ops: Ops) 
         *streams, labels = take(model, batch)
         ops.next_batch(samples=len(labels))
         yield model(*(Tensor(to_device(x, device)) for x in streams)), to_device(labels, device)
-
-
-def count_alone(model: Model, data: Dataset, samples: int, device: str = "cpu") -> list[Ops]:
-    """Count so many samples (all, if there are fewer), spread evenly over a data set, each by itself."""
-    some = Subset(data, evenly(samples, len(data)))
-    return [count_batches(model, [batch], device) for batch in BatchIterator(some, 1, shuffle=False).epoch(0)]
 
 
 def evenly(samples: int, of: int) -> list[int]:

@@ -8,6 +8,8 @@ import numpy as np
 from snncore import functions as F
 from snncore.foreign.axes import Axes, kept, laid
 from snncore.foreign.recorder import Recorder
+from snncore.opcount.cost import OpCount
+from snncore.opcount.events import entries
 
 __all__ = ["RULES", "adaptive_average", "dropout", "instance_norm"]
 
@@ -37,6 +39,37 @@ def layer_norm(rec: Recorder, y: Any, x: Any, shape: Any, *rest: Any) -> None:
     ours = rec.trail.laid(x, analog=True)
     outside = rec.count(F.LayerNorm(), (ours.array, None, None), (ours.array,), ours.leading, [x])
     rec.made(y, False, outside, rec.trail.axes(x))
+
+
+class GroupNorm(F.LayerNorm):
+    """Layer normalisation of rows of a group of channels with all its pixels. affine: scaled and shifted by channel.
+
+    Source: Wu and He, Group Normalization, ECCV 2018.
+    """
+
+    def __init__(self, affine: bool) -> None:
+        super().__init__()
+        self.affine = affine
+
+    def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
+        """That of a row of LayerNorm, without the products by gamma and additions of beta if there are none."""
+        cost = super().cost(inputs, outputs)
+        if not self.affine:
+            columns = cost.blocks[0][1]
+            per = entries(inputs[0].shape, cost.blocks[0][0])
+            columns |= {"elem_mul": columns["elem_mul"] - per, "elem_add": columns["elem_add"] - per}
+        return cost
+
+
+def group_norm(
+    rec: Recorder, y: Any, x: Any, w: Any, b: Any, m: int, c: int, pixels: int, groups: int, *_: Any
+) -> None:
+    """aten.native_group_norm: x [M, C, ...], each row of C / groups channels and all pixels by itself."""
+    axes = rec.batch_axes(x)
+    ours = laid(rec.trail.array(x, analog=True), axes)
+    rows = ours.array.reshape(*ours.array.shape[: 1 - x.ndim], groups, -1)  # [.., groups, C / groups * pixels]
+    outside = rec.count(GroupNorm(w is not None), (rows, None, None), (rows,), ours.leading, [x])
+    rec.made(y, False, outside, axes)
 
 
 def softmax(rec: Recorder, y: Any, x: Any, axis: int, *rest: Any) -> None:
@@ -192,6 +225,7 @@ RULES = {
     **dict.fromkeys(("_native_batch_norm_legit_no_training", "_batch_norm_no_update"), running_norm(False)),
     "_batch_norm_with_update": running_norm(True),
     "native_layer_norm": layer_norm,
+    "native_group_norm": group_norm,
     "_softmax": softmax,
     "max_pool2d_with_indices": max_pool,
     "avg_pool2d": average_pool,

@@ -291,7 +291,6 @@ def test_signed_spikes_are_named_and_multiplied():
 
 UNCOUNTED = {
     "cumsum": lambda net, x: net.linear(x.cumsum(0)),
-    "native_group_norm": lambda net, x: TF.group_norm(x, 2),
     "conv3d": lambda net, x: TF.conv3d(x[None, None], torch.ones(1, 1, 1, 1, 1)),
     "amax over several axes": lambda net, x: x.amax((1, 2)),
     "adaptive_avg_pool2d": lambda net, x: TF.adaptive_avg_pool2d(x[:, :, :, None].expand(4, 2, 6, 6), 4),
@@ -309,9 +308,24 @@ def test_what_cannot_be_counted_is_named_with_module_type_and_shape(name):
 
 
 def test_what_runs_in_a_submodule_is_named_by_its_path():
-    net = nn.Sequential(nn.Linear(6, 4), nn.GroupNorm(2, 4))
-    with pytest.raises(CostError, match=r"native_group_norm in 1 \(GroupNorm\) on \(2, 4\)"):
+    net = nn.Sequential(nn.Unflatten(1, (1, 1, 2, 3)), nn.Conv3d(1, 1, 1))
+    with pytest.raises(CostError, match=r"convolution in 1 \(Conv3d\) on \(2, 1, 1, 2, 3\)"):
         audit_torch(net, X[0])
+
+
+@pytest.mark.parametrize("affine", [True, False])
+@pytest.mark.parametrize(("pixels", "groups"), [((), 2), ((3, 2), 2), ((3, 2), 1), ((5,), 4)])
+def test_group_norm_by_hand(affine, pixels, groups):
+    """A row of n: a mean, n differences, the mean of their squares, eps, root, 1 /, n products, then gamma and beta."""
+    x = torch.rand(3, 4, *pixels)
+    ops = audit_torch(nn.Sequential(nn.Identity(), nn.GroupNorm(groups, 4, affine=affine)), x)
+    rows, n = 3 * groups, 4 // groups * max(1, int(np.prod(pixels)))
+    adds, muls = (n - 1) + n + (n - 1) + 1 + n * affine, 1 + n + 1 + n + n * affine
+    found = ops.totals("1")
+    names = ("elem_add", "elem_mul", "special", "elem_div")
+    assert [found[name] for name in names] == [rows * k for k in (adds, muls, 1, 1)]
+    assert ops.by_sample("elem_mul") == [groups * muls] * 3
+    assert [(facts.kind, facts.layer) for _, facts in ops.facts()] == [("layer_norm", "GroupNorm")]
 
 
 def test_an_attention_layer_of_torch_is_counted_through_and_through():

@@ -5,7 +5,9 @@ import pytest
 
 from misnet import MISNet
 from misnet.training.recording import FiringRates, first_nonfinite, peak_memory_mib
-from snncore import Function, Tensor, nn
+from snncore import Function, Tensor, nn, no_grad, observe
+from snncore.functions.conv_batch_norm_lif import ConvBatchNormLIF
+from snncore.kernels.choice import use_kernels
 from tests.misnet.tiny import copy_of, make_batch, tiny_config
 
 
@@ -134,3 +136,32 @@ def test_peak_memory_is_in_mib_and_never_falls():
     after = peak_memory_mib()
     assert 20 < before <= after < 2**20
     assert block.nbytes == 64 * 2**20
+
+
+class Layer(nn.Module):
+    def __init__(self, rng):
+        self.conv, self.bn, self.neuron = (
+            nn.Conv2d(8, 16, 3, padding=1, bias=False, rng=rng),
+            nn.BatchNorm(16),
+            nn.LIF(),
+        )
+
+    def forward(self, x):
+        return nn.conv_norm_neuron(x, self.conv, self.bn, self.neuron)
+
+
+def test_firing_rates_leave_layers_in_one_pass_and_count_what_they_count_without(monkeypatch):
+    rng = np.random.default_rng(0)
+    passes = []
+    forward = ConvBatchNormLIF.forward
+    monkeypatch.setattr(ConvBatchNormLIF, "forward", lambda self, *x: passes.append(1) or forward(self, *x))
+    layer, x = Layer(rng).eval(), Tensor((rng.random((3, 2, 5, 5, 8)) < 0.4).astype(np.uint8))
+    found = []
+    for one_by_one in (False, True):
+        rates = FiringRates()
+        with no_grad(), use_kernels("reference"), rates.recording(), observe(lambda *_: None, currents=one_by_one):
+            layer(x)
+        found.append((dict(rates.spikes), dict(rates.places)))
+    assert len(passes) == 1
+    assert found[0] == found[1]
+    assert found[0][0]["neuron"] > 0

@@ -5,7 +5,6 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from misnet.training.recording import FiringRates
 from snncore import Tensor, arithmetic, count_ops, monitor, nn, no_grad, observe
 from snncore import functions as F
 from snncore.context import changed, context, current_path
@@ -193,20 +192,6 @@ def test_spikes_are_monitored_in_one_pass(x, passes, rng):
         with monitor(layer, record=("spikes", "output")):
             layer(x)
     assert passes == [x.shape]
-
-
-def test_firing_rates_leave_the_pass_and_count_what_they_count_without(x, passes, rng):
-    layer = Layer(rng).eval()
-    found = []
-    with no_grad():
-        for one_by_one in (False, True):
-            rates = FiringRates()
-            with observe(lambda *_: None, currents=one_by_one), rates.recording():
-                layer(x)
-            found.append((dict(rates.spikes), dict(rates.places)))
-    assert passes == [x.shape]
-    assert found[0] == found[1]
-    assert found[0][0]["neuron"] > 0
 
 
 def test_the_operation_itself_states_what_its_parts_state(x, rng):
