@@ -137,16 +137,17 @@ def test_what_may_change_is_said_on_the_command_line_and_recorded_and_said_again
 
 def test_data_that_were_moved_are_found_by_data_dir(call, tmp_path):
     """A cache at another place, which the run then remembers; --output-dir may be no file."""
-    (tmp_path / "run").mkdir()
+    run = tmp_path / "run 1"
     (tmp_path / "file").touch()
     assert call("prepare", "dialpad", "--timesteps", "2", "--out", tmp_path / "a", "--jobs", "1").status == 0
-    assert call("train", *TINY, "--data-dir", tmp_path / "a", "--output-dir", tmp_path / "run").status == 0
+    out = call("train", *TINY, "--data-dir", tmp_path / "a", "--output-dir", run).out
+    assert out.endswith(f"look closer with: python tools/evaluate.py '{run}'\n")
     (tmp_path / "a").rename(tmp_path / "b")
-    result = call("train", "--resume", tmp_path / "run", "--epochs", "3", "--data-dir", tmp_path / "b")
+    result = call("train", "--resume", run, "--epochs", "3", "--data-dir", tmp_path / "b")
     assert (result.status, result.err) == (0, "")
     assert result.out.splitlines()[0] == f"data_dir: {tmp_path / 'b'} from here on, {tmp_path / 'a'} before"
-    assert json.loads((tmp_path / "run/config.json").read_text())["settings"]["data_dir"] == str(tmp_path / "b")
-    assert call("evaluate", tmp_path / "run", "--device", "cpu").err == ""
+    assert json.loads((run / "config.json").read_text())["settings"]["data_dir"] == str(tmp_path / "b")
+    assert call("evaluate", run, "--device", "cpu").err == ""
     for place in (tmp_path / "file", tmp_path / "file" / "run"):
         result = call("train", *TINY, "--output-dir", place)
         assert (result.status, result.err) == (
