@@ -60,7 +60,7 @@ def take_up(
         journal.warn(f"{path}{words}")
     origin = run.origin or {}
     # Switches that the data decide come from the data, not from the file: it is compared by itself.
-    compare_origin({"network": origin.get("network")}, {"network": content["network"]}, path)
+    compare_origin({"network": origin["network"]} if origin else {}, content, path)
     asked = {name: origin["settings"][name] for name in sorted(MAY_BE_SAID & set(given))}
     # What is said need not be what the checkpoint has: also where the run was killed before it was recorded in both.
     run.origin = origin | {"settings": {k: v for k, v in origin["settings"].items() if k not in asked}}

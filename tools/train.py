@@ -135,7 +135,7 @@ def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str
 
 def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:
     """Train, and return the exit status."""
-    folder = shlex.quote(str(run.folder))
+    folder = run.folder
     first = True
 
     def shown(batches: Any, total: int, initial: int, text: str) -> Any:

@@ -209,7 +209,10 @@ def make_folder(plan: Plan) -> Path:
         return make_new_folder(Path("runs") / name)
     folder = Path(given["output_dir"])
     check_is_free(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UsageError(f"--output-dir: {folder}: expected a folder, found a file of that name or above it") from None
     return folder
 
 

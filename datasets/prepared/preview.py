@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from misnet.datasets.base import DataError, Dataset, MissingPackage
+from misnet.datasets.formats.files import printable
 from misnet.pictures import format_of, picture_bytes
 from snncore.files import replace_file
 from snncore.rng import named_rng
@@ -94,7 +95,9 @@ def draw_preview(datasets: Sequence[Dataset], path: str | Path, count: int = 12,
             draw_stream(place, name, streams[name], last=k + 2 >= len(shown))
             x = streams[name].reshape(len(streams[name]), -1)
             one_colour |= x.shape[1] > 1 and bool((np.ptp(x, axis=1) == 0).any())
-        files = ", ".join(file.name for file in dataset.files(i))
+        files = printable(
+            ", ".join(file.name for file in dataset.files(i))
+        )  # Matplotlib takes no bytes that are no text
         files = files if len(files) < 50 else files[:47] + "..."
         places[0].set_title(f"{dataset.class_names[label]}  ({dataset.split} {i})", fontsize=10, loc="left")
         if panels > 1:

@@ -45,6 +45,7 @@ MAY_BE_SAID = {
     "augment",
     "clip_norm",
     "patience",
+    "data_dir",
 }
 """Settings that may change in a run, as options of the command that goes on: a run that diverged needs other rates."""
 
@@ -138,7 +139,7 @@ def compare_origin(before: Mapping[str, Any], now: Mapping[str, Any], path: Path
     before: what the checkpoint says. now: what `path`, the config.json, says. Where the data lie may change without a
     word.
     """
-    for section in ("model", "settings", "network"):
+    for section in [name for name in ("model", "settings", "network") if before.get(name) is not None]:
         old, new = before.get(section), now.get(section)
         if not (isinstance(old, dict) and isinstance(new, dict)):
             old, new = {section: old}, {section: new}
@@ -154,11 +155,17 @@ def compare_origin(before: Mapping[str, Any], now: Mapping[str, Any], path: Path
 def load_run(folder: Path, checkpoint: str = "last") -> tuple[Model, dict[str, Any]]:
     """Return the network of a run folder with the weights of a checkpoint, "last" or "best", and its config.json.
 
-    Raises CheckpointError if one of the two files is missing, damaged, or does not fit the other.
+    Raises CheckpointError if one of the two files is missing, damaged, or does not fit the other: a threshold that was
+    edited would make the weights mean something else.
     """
     content = read_config(folder / "config.json")
     model = build(content["model"], config_class(content["model"]).from_dict(content["network"]))
-    load_model(model, folder / f"{checkpoint}.safetensors")
+    origin = load_model(model, folder / f"{checkpoint}.safetensors").get("origin")
+    if isinstance(origin, dict):
+        settings = origin.get("settings")
+        if isinstance(settings, dict):  # what may be said anew is in both only once the run went on
+            settings = {name: value for name, value in settings.items() if name not in MAY_BE_SAID}
+        compare_origin(origin | {"settings": settings}, content, folder / "config.json")
     return model, content
 
 

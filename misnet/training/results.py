@@ -117,12 +117,15 @@ def _read_metrics(path: Path) -> list[Row]:
     except FileNotFoundError:
         raise CheckpointError(f"{path}: no such file; expected at least one epoch to be done") from None
     except (OSError, ValueError) as error:
-        raise CheckpointError(f"{path}: cannot be read: {error}") from None
+        reason = getattr(error, "strerror", None) or error
+        raise CheckpointError(f"{path}: cannot be read: {reason}") from None
     reader = csv.reader(io.StringIO(text))
     try:
         header, *lines = reader
         if not lines:
             raise ValueError("expected a line for at least one epoch, found none")
+        if not text.endswith("\n"):
+            raise ValueError("its last line is cut off")
         rows = [{k: float(x) for k, x in zip(header, line, strict=True)} for line in lines]
     except (ValueError, csv.Error) as error:
         raise CheckpointError(f"{path}: does not hold what a run writes: {error}") from None

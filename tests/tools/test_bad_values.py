@@ -54,6 +54,23 @@ def test_a_run_that_diverged_in_its_first_epoch_can_go_on_with_another_rate(call
     assert [row["epoch"] for row in read_metrics(folder)] == ["1", "2"]
 
 
+@pytest.mark.parametrize(
+    ("section", "change", "message"),
+    [
+        ("network", {"tau": 3.0}, "tau: the run is trained with 2.0, found 3.0; put it back, or train anew"),
+        ("network", {"classes": 2**70}, "classes: expected integers below 2147483648, found"),
+        ("network", {"channels": [True, 6, 8]}, "channels: a value of the wrong type: expected a list of integers"),
+        ("settings", {"seed": 7}, "seed: the run is trained with 0, found 7; put it back, or train anew"),
+    ],
+    ids=str,
+)
+def test_a_config_edited_after_training_is_not_evaluated(copy_of_run, call, section, change, message):
+    """The weights would mean something else, and the figures would be those of another network or other samples."""
+    folder = copy_of_run(**{section: change})
+    result = call("evaluate", folder, "--device", "cpu")
+    assert (result.status, result.err.startswith(f"error: {folder / 'config.json'}: {message}")) == (1, True)
+
+
 @pytest.mark.parametrize("name", ["dataset", "optimizer"])
 def test_a_setting_that_is_a_list_is_refused(copy_of_run, call, name):
     folder = copy_of_run(settings={name: ["dialpad"], "epochs": None})

@@ -135,6 +135,27 @@ def test_what_may_change_is_said_on_the_command_line_and_recorded_and_said_again
     ]
 
 
+def test_data_that_were_moved_are_found_by_data_dir(call, tmp_path):
+    """A cache at another place, which the run then remembers; --output-dir may be no file."""
+    run = tmp_path / "run 1"
+    (tmp_path / "file").touch()
+    assert call("prepare", "dialpad", "--timesteps", "2", "--out", tmp_path / "a", "--jobs", "1").status == 0
+    out = call("train", *TINY, "--data-dir", tmp_path / "a", "--output-dir", run).out
+    assert out.endswith(f"look closer with: python tools/evaluate.py '{run}'\n")
+    (tmp_path / "a").rename(tmp_path / "b")
+    result = call("train", "--resume", run, "--epochs", "3", "--data-dir", tmp_path / "b")
+    assert (result.status, result.err) == (0, "")
+    assert result.out.splitlines()[0] == f"data_dir: {tmp_path / 'b'} from here on, {tmp_path / 'a'} before"
+    assert json.loads((run / "config.json").read_text())["settings"]["data_dir"] == str(tmp_path / "b")
+    assert call("evaluate", run, "--device", "cpu").err == ""
+    for place in (tmp_path / "file", tmp_path / "file" / "run"):
+        result = call("train", *TINY, "--output-dir", place)
+        assert (result.status, result.err) == (
+            2,
+            f"error: --output-dir: {place}: expected a folder, found a file of that name or above it\n",
+        )
+
+
 def test_options_of_the_process_are_remembered_unless_given_again(copy_of_run, call, monkeypatch):
     folder = copy_of_run(options={"save_every": "90s", "device": "cpu", "memory_limit": None, "tf32": False})
     seen = []

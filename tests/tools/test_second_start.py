@@ -62,6 +62,11 @@ def test_a_finished_run_opens_no_file_but_those_that_changed(files, call):
     result = call("train", "--resume", folder)
     assert (result.status, "the train data changed since the run began" in result.err) == (1, True)
 
+    assert call("evaluate", folder).err == ""  # the test split is as it was
+    write_image(files / "test" / "vision" / "low" / "2.png", (200, 0, 0))
+    note = "note: the test data are not those that the run began with: some files changed since\n"
+    assert call("evaluate", folder).err == note
+
 
 def test_stamps_in_the_config_are_only_believed_with_the_files_they_are_of(files, call):
     folder = files / "run"

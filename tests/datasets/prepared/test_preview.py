@@ -1,5 +1,8 @@
 """The picture of samples: which are drawn, and that frames and spectrograms are where they belong."""
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -44,6 +47,13 @@ def test_a_picture_of_both_splits(tmp_path):
     assert colourful > 0.05  # spectrograms
     assert gray > 0.05  # digits
     assert [p.name for p in tmp_path.iterdir()] == ["p.png"]
+
+
+def test_names_that_are_no_unicode_are_drawn(tmp_path, monkeypatch):
+    """Under an ASCII locale every name in another script is such a one."""
+    data = load_dataset("dialpad", "train", timesteps=1)
+    monkeypatch.setattr(data, "files", lambda i: (Path(os.fsdecode(b"caf\xe9.wav")),))
+    assert draw_preview([data], tmp_path / "p.png", count=1) == 1
 
 
 def test_the_timesteps_have_numbers_below_the_last_sample():

@@ -118,6 +118,10 @@ def test_gestures_as_a_data_set_of_one_stream(gestures_dir):
     counts = Dvs128Gesture("train", data_dir=gestures_dir, timesteps=2, size=128, values="count")[0][0]
     np.testing.assert_array_equal(counts, clip_frames(find_gestures(gestures_dir, "train")[0], 2))
     assert train.fingerprint() != test.fingerprint()
+    before, other = train.stamp(), test.stamp()
+    path = gestures_dir / "user01_led.aedat"
+    path.write_bytes(path.read_bytes())  # written to: to be read again
+    assert (train.stamp() != before, test.stamp() == other) == (True, True)
     batch = next(iter(BatchIterator(train, 2, shuffle=False).epoch(0)))
     assert batch.streams["visual"].shape == (2, 2, 16, 16, 2)
     assert batch.labels.tolist() == [2, 10]

@@ -108,8 +108,11 @@ def test_the_fingerprint_follows_settings_and_content(folder, tmp_path):
     assert len(same | {load(folder, **o).fingerprint() for o in others} | {load(folder, "test").fingerprint()}) == 8
     copy = shutil.copytree(folder, tmp_path / "copy")
     assert {load(copy).fingerprint()} == same
+    stamp = load(copy).stamp()
+    assert stamp == load(copy).stamp() != load(copy, seed=1).stamp()
     path = load(copy).files(0)[0]
     path.write_bytes(path.read_bytes()[:-8])
+    assert load(copy).stamp() != stamp
     assert {load(copy).fingerprint()} != same
 
 

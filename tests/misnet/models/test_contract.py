@@ -141,6 +141,8 @@ class Kinds(ModelConfig):
         ({"rate": float("nan")}, "rate: expected a finite number, found nan"),
         ({"rate": 1}, "rate: expected a number below 1, found 1"),
         ({"name": "c"}, "name: expected one of a, b, found 'c'"),
+        ({"sizes": (3, True)}, "sizes: a value of the wrong type: expected a list of integers, found (3, True)"),
+        ({"classes": 2**31}, "classes: expected integers below 2147483648, found 2147483648"),
         ({"sizes": 3}, "sizes: a value of the wrong type: expected a list of integers, found 3"),
         ({"classes": 0}, "classes: expected a positive integer, found 0"),
         ({"timesteps": True}, "timesteps: a value of the wrong type: expected an integer, found True"),

@@ -53,6 +53,7 @@ def test_a_run_that_lost_patience_is_finished(tmp_path, patience, finished):
         (lambda text: text + "3,1\n", "metrics.csv: does not hold what a run writes"),
         (lambda text: text.splitlines()[0], "metrics.csv: .*expected a line for at least one epoch, found none"),
         (lambda text: "", "metrics.csv: does not hold what a run writes"),
+        (lambda text: text[:-2], "metrics.csv: does not hold what a run writes: its last line is cut off"),
     ],
 )
 def test_a_damaged_table_is_named(tmp_path, change, message):
