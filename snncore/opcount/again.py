@@ -79,6 +79,8 @@ class Plan:
         self.moving = [(x.shape, x.dtype) if of is not None else None for x, of in zip(inputs, known, strict=True)]
         self.inputs = [(x.shape, x.dtype) if x is not None else None for x in inputs]
         self.outputs = [(y.shape, y.dtype) for y in outputs]
+        arrays = inputs + outputs
+        self.twins = [(i, j) for j in range(len(arrays)) for i in range(j) if arrays[i] is arrays[j] is not None]
         self.layouts: list[Layout | None] = [of and of.layout for of in known] + [of.layout for of in made]
         self.context = state
 
@@ -96,6 +98,10 @@ class Plan:
                 return False
         for y, (shape, dtype) in zip(outputs, self.outputs, strict=True):
             if y.shape != shape or y.dtype != dtype:
+                return False
+        if self.twins:  # an array was given twice, and may have been counted in place of the other
+            arrays = inputs + outputs
+            if any(arrays[i] is not arrays[j] for i, j in self.twins):
                 return False
         values = vars(function)
         for key, x in self.settings:

@@ -291,5 +291,9 @@ def count_ops(
         if value is not None and (not isinstance(value, int) or value < 0):
             raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")
     ops = Ops(samples, timesteps, details)
-    with observe(_Recorder(ops, backward, fixed), currents=False):
-        yield ops
+    try:
+        with observe(_Recorder(ops, backward, fixed), currents=False):
+            yield ops
+    finally:
+        if any(isinstance(call.cost, Again) for call in ops.calls):
+            ops.fold()  # weights may change from here on, and what follows from them is not worked out yet

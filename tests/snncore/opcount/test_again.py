@@ -167,6 +167,52 @@ def test_weights_in_another_array_are_others(net, rng):
     check_same(run(net, batches, True, change), run(net, batches, False, change))
 
 
+@pytest.mark.parametrize("connect", ["add", "and"])
+def test_an_array_that_is_given_twice_in_one_batch_alone(rng, connect, seen):
+    class Twice(nn.Module):
+        same = True
+
+        def __init__(self):
+            self.first, self.second = (nn.Linear(6, 5, rng=rng) for _ in range(2))
+            self.neuron, self.sew, self.linear = nn.IF(), F.SEW(connect), nn.Linear(5, 2, rng=rng)
+
+        def forward(self, x):
+            a, b = self.neuron(self.first(x)), self.neuron(self.second(x))
+            return self.linear(self.sew(a, a if self.same else b))
+
+    def change(net, k):
+        net.same = k in (0, 4)
+
+    net, column = Twice().eval(), "residual_add" if connect == "add" else "residual_logic"
+    batches = [rng.normal(0, 3, (T, N, 6)).astype(np.float32) for _ in range(6)]
+    found, right = run(net, batches, True, change), run(net, batches, False, change)
+    assert found.totals() == right.totals()
+    assert found.by_sample(column) == right.by_sample(column)
+    assert (
+        run(net, batches, False, lambda net, k: setattr(net, "same", True)).totals()[column] != right.totals()[column]
+    )
+    assert seen["again"] > 0
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_weights_that_change_after_the_block_change_no_count(net, rng, broken):
+    batches = inputs(rng)
+    right = run(net, batches, False)
+    try:
+        with use_kernels("reference"), no_grad(), count_ops(timesteps=T, fixed=True) as ops:
+            for x in batches:
+                ops.next_batch(samples=N)
+                net(Tensor(x))
+            if broken:
+                raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        pass
+    for parameter in net.parameters():
+        parameter.data[...] = 1  # also alpha, which then multiplies nothing
+    ops.fold()
+    check_same(ops, right)
+
+
 def test_calls_that_nobody_promised_are_asked_each_time(net, rng, seen):
     run(net, inputs(rng, 3), False)
     with use_kernels("reference"), count_ops(timesteps=T, fixed=True) as ops:  # a tape, of which a backward may come
@@ -182,10 +228,9 @@ def test_batches_that_still_wait_can_be_asked(net, rng):
         for x in batches:
             ops.next_batch(samples=N)
             net(Tensor(x))
-    waiting = {call.batch for call in ops.calls if isinstance(call.cost, Again)}
-    assert len(waiting) == 4
-    totals, spikes = ops.totals(), ops.by_sample("spikes")
-    ops.fold()
+        waiting = {call.batch for call in ops.calls if isinstance(call.cost, Again)}
+        assert len(waiting) == 4
+        totals, spikes = ops.totals(), ops.by_sample("spikes")
     assert not any(isinstance(call.cost, Again) for call in ops.calls)
     assert (ops.totals(), ops.by_sample("spikes")) == (totals, spikes)
     check_same(ops, run(net, batches, False))
