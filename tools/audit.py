@@ -34,7 +34,7 @@ from misnet.tools.naming import Parser, called
 from misnet.tools.outputs import check_outputs, write_outputs
 from misnet.tools.parts import PARTS
 from misnet.tools.ranks import Watch, job
-from misnet.tools.subjects import subject_of, ways_of
+from misnet.tools.subjects import SPREAD, subject_of, ways_of
 from misnet.tools.toolkit import (
     UsageError,
     add_arithmetic_option,
@@ -55,8 +55,6 @@ EXAMPLES = (
     ("what the shapes of a network cost, untrained", "python tools/audit.py --model spikformer --size 32"),
     ("a table of layers from a paper", "python tools/audit.py --layers layers.csv --rate 0.1-0.3"),
 )
-
-SPREAD = 16  # samples that are counted one by one
 
 
 def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:

@@ -20,7 +20,7 @@ from misnet.tools.evaluate import class_table, confusion_matrix
 from misnet.tools.naming import called
 from misnet.tools.networks import DATA_SETTINGS, trained_network
 from misnet.tools.settings import check_settings
-from misnet.tools.subjects import BATCH, run_subject
+from misnet.tools.subjects import BATCH, SPREAD, run_subject
 from misnet.tools.toolkit import arithmetic_from, device_of, progress
 from misnet.training.folder import read_config, write_file
 from misnet.training.recording import FiringRates
@@ -197,7 +197,9 @@ def _measure(run: RunReport, args: argparse.Namespace, command: str) -> None:
     if not any(wanted):
         return
     seen, names = Predictions(), list(run.content.get("class_names", []))
-    given = argparse.Namespace(**{**vars(args), "run_dir": run.folder, "split": "test", "training_step": False})
+    given = argparse.Namespace(
+        **{**vars(args), "run_dir": run.folder, "split": "test", "training_step": False, "spread": SPREAD}
+    )
     accuracy: dict[str, float] = {}
     try:
         if wanted[0]:

@@ -29,8 +29,9 @@ from snncore.backend import Array
 from snncore.files import sha256_of
 from snncore.parallel import Comm
 
-__all__ = ["at_once", "run_subject", "subject_of", "ways_of"]
+__all__ = ["BATCH", "SPREAD", "at_once", "run_subject", "subject_of", "ways_of"]
 
+SPREAD = 16  # samples that are counted one by one
 BATCH = 32  # samples of a batch; four times as many of images up to 16x16
 SMALL = 16 * 16
 CALIBRATION = 32  # training samples whose batch statistics a network with fresh weights gets

@@ -183,7 +183,8 @@ class Seen(NamedTuple):
 class Passes(Protocol):
     """Other ways to do what `look` does: `misnet.training.graphed_passes`."""
 
-    def look(self, streams: Sequence[Array], labels: Array, keep: bool = False) -> Seen: ...
+    def look(self, streams: Sequence[Array], labels: Array, keep: bool = False) -> Seen:
+        """As `look`. keep: the scores are to be used after the next batch."""
 
 
 def look(model: Model, streams: Sequence[Array], labels: Array) -> Seen:

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from snncore.checkpoint import load_checkpoint, save_checkpoint
 from tests.tools.command_line import TINY, make_caller, shell
 
 
@@ -23,9 +24,12 @@ def trained(tmp_path_factory):
 
 @pytest.fixture
 def copy_of_run(trained, tmp_path):
-    """Return copy(**changes): a copy of the trained run with some sections of its config.json changed."""
+    """Return copy(**changes): a copy of the trained run with some sections of its config.json changed.
 
-    def copy(name="copy", **sections):
+    trained_so: its checkpoints say so too, as if it had been trained with the changes.
+    """
+
+    def copy(name="copy", trained_so=False, **sections):
         folder = tmp_path / name
         folder.mkdir()
         for path in trained[0].iterdir():
@@ -34,6 +38,11 @@ def copy_of_run(trained, tmp_path):
         for section, changes in sections.items():
             content[section] |= changes
         (folder / "config.json").write_text(json.dumps(content))
+        for path in folder.glob("*.safetensors") if trained_so else ():
+            arrays, metadata = load_checkpoint(path)
+            for section, changes in sections.items():
+                metadata["origin"][section] |= changes
+            save_checkpoint(path, arrays, metadata)
         return folder
 
     return copy

@@ -32,7 +32,7 @@ def test_a_run_keeps_its_arithmetic_and_hands_it_on(copy_of_run, call, seen):
     assert call("evaluate", folder, "--json", figures, "--device", "cpu").status == 0
     found, last = json.loads(figures.read_text()), metrics(folder)[-1]
     assert found["test_firing_rate"] == pytest.approx(last["test_firing_rate"], rel=1e-12)
-    assert call("audit", folder, "--rule", "exact", "--device", "cpu").status == 0
+    assert call("audit", folder, "--rule", "exact", "--spread", "0", "--device", "cpu").status == 0
     assert call("evaluate", folder, "--arithmetic", "float32", "--device", "cpu").status == 0
     assert seen == ["exact", "exact", "exact", "float32"]
     assert arithmetic_choice() == "float32"

@@ -183,7 +183,7 @@ def test_files_that_were_asked_for_are_there_though_nobody_reads_what_is_printed
 
 
 def test_options_of_the_data_add_to_those_of_the_run_as_they_do_in_evaluation(copy_of_run, call, tmp_path):
-    folder = copy_of_run(settings={"data_options": {"lost": 0.0}})
+    folder = copy_of_run(trained_so=True, settings={"data_options": {"lost": 0.0}})
     found = {}
     for name, options in (
         ("run", ()),
@@ -249,7 +249,7 @@ def test_a_figure_that_json_cannot_hold_is_null(call, trained, tmp_path):
 
 def test_runs_side_by_side(call, trained, copy_of_run, tmp_path):
     folder, report, shown = trained[0], tmp_path / "a.json", tmp_path / "a.html"
-    other = copy_of_run("other", settings={"seed": 1})
+    other = copy_of_run("other", trained_so=True, settings={"seed": 1, "data_seed": 0})
     arrays, metadata = load_checkpoint(other / "last.safetensors")
     weights = {
         name: 1.25 * x if name.startswith("model/") and x.dtype == np.float32 else x for name, x in arrays.items()

@@ -96,7 +96,7 @@ def test_a_run_that_was_stopped_within_an_epoch(copy_of_run, call, tmp_path):
 
 
 def test_data_that_are_gone_leave_a_page_that_says_so(copy_of_run, call, tmp_path):
-    folder = copy_of_run(settings={"dataset": "folder", "data_dir": str(tmp_path / "gone")})
+    folder = copy_of_run(trained_so=True, settings={"dataset": "folder", "data_dir": str(tmp_path / "gone")})
     file = tmp_path / "a.html"
     result = call("report", folder, "-o", file, "--device", "cpu")
     assert "Classes and operations could not be measured: " in page_of(result, file)

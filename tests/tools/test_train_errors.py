@@ -148,7 +148,9 @@ def test_mnist_fsdd_without_its_files_says_what_it_needs(call, tmp_path):
 
 def test_a_file_in_place_of_the_output_folder(call, tmp_path):
     (tmp_path / "file").write_text("mine")
-    failed(call("train", *TINY, "--output-dir", tmp_path / "file"), tmp_path / "file")
+    result = call("train", *TINY, "--output-dir", tmp_path / "file")
+    assert (result.status, result.out) == (2, "")
+    assert result.err.startswith(f"error: --output-dir: {tmp_path / 'file'}: expected a folder, found a file")
     assert (tmp_path / "file").read_text() == "mine"
 
 
