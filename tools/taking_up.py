@@ -70,6 +70,10 @@ def take_up(
         journal.warn(f"{run.folder}: nothing was saved before the run ended; it begins anew")
     run.origin = origin
     if run.finished:
+        drawn, saved = (_changed_at(run.folder / name) for name in ("curves.png", LAST))
+        if drawn < saved:  # the run was killed before it drew its last epochs
+            journal.curves(run.rows, run.model.heads)
+            journal.draw()
         folder, best = shlex.quote(str(run.folder)), describe_best(run.rows, run.verdict)
         if run.epoch >= run.epochs:
             print(f"{run.folder}: finished: all {run.epochs} epochs are done, {best}")
@@ -93,6 +97,10 @@ def take_up(
     if found := other_machine(content.get("versions", {})):
         journal.log(f"note: since the run began: {found}: its last bits may not be those of an undisturbed run")
     return True
+
+
+def _changed_at(path: Path) -> float:
+    return path.stat().st_mtime if path.exists() else 0.0
 
 
 def is_begun(folder: Path) -> bool:

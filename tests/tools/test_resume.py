@@ -84,6 +84,17 @@ def test_a_finished_run_says_so_and_what_to_do_and_changes_nothing(copy_of_run, 
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
 
 
+def test_curves_of_a_run_that_was_killed_before_it_drew_them_are_drawn(copy_of_run, call):
+    folder = copy_of_run()
+    picture = folder / "curves.png"
+    right = picture.read_bytes()
+    for spoil in (picture.unlink, lambda: (picture.write_bytes(b"older"), os.utime(picture, (1, 1)))):
+        spoil()
+        result = call("train", "--resume", folder)
+        assert (result.status, result.err) == (0, "")
+        assert picture.read_bytes() == right
+
+
 def test_a_finished_run_is_made_longer_and_its_cosine_is_over_the_new_total(copy_of_run, call):
     folder = copy_of_run()
     result = call("train", "--resume", folder, "--epochs", "4", "--device", "cpu")
