@@ -40,8 +40,8 @@ def copy_of_run(trained, tmp_path):
         (folder / "config.json").write_text(json.dumps(content))
         for path in folder.glob("*.safetensors") if trained_so else ():
             arrays, metadata = load_checkpoint(path)
-            for section, changes in sections.items():
-                metadata["origin"][section] |= changes
+            for section in sections.keys() & metadata["origin"].keys():
+                metadata["origin"][section] |= sections[section]
             save_checkpoint(path, arrays, metadata)
         return folder
 

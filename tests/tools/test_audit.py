@@ -249,7 +249,7 @@ def test_a_figure_that_json_cannot_hold_is_null(call, trained, tmp_path):
 
 def test_runs_side_by_side(call, trained, copy_of_run, tmp_path):
     folder, report, shown = trained[0], tmp_path / "a.json", tmp_path / "a.html"
-    other = copy_of_run("other", trained_so=True, settings={"seed": 1, "data_seed": 0})
+    other = copy_of_run("other", trained_so=True, settings={"seed": 1}, data={"test": None})
     arrays, metadata = load_checkpoint(other / "last.safetensors")
     weights = {
         name: 1.25 * x if name.startswith("model/") and x.dtype == np.float32 else x for name, x in arrays.items()
