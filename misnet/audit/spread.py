@@ -27,8 +27,12 @@ def spread_of(rule: str, ops: Ops, prices: Prices, alone: Sequence[Ops] = ()) ->
 
 
 def spread_note(rules: Mapping[str, Mapping[str, Any]], samples: int | None) -> str:
-    """Say of which rules the spread is that of some samples, counted by themselves; "" if of none."""
-    some = {name: of["spread"]["n"] for name, of in rules.items() if of.get("spread") and name not in BY_SAMPLE}
+    """Say of which rules the spread is that of some samples, counted by themselves; "" if of none.
+
+    Of one sample there is no spread, and none is shown.
+    """
+    spreads = {name: of.get("spread") or {} for name, of in rules.items() if name not in BY_SAMPLE}
+    some = {name: of["n"] for name, of in spreads.items() if of.get("std") is not None}
     if not some:
         return ""
     n = max(some.values())

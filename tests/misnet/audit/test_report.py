@@ -158,6 +158,8 @@ def test_the_spread_of_other_rules_is_that_of_samples_counted_by_themselves(audi
     said = f"{rule}: of 4 of 7 samples, each counted by itself"
     assert spread_note({rule: found["rules"][rule]}, 7) == f"sd, least and most of {said}"
     assert spread_note({"exact": found["rules"]["exact"]}, 7) == ""
+    alone = found["rules"][rule]["spread"] | {"n": 1, "std": None}
+    assert spread_note({rule: {"spread": alone}}, 7) == ""
     assert "of 4 of 7 samples, each counted by itself" in " ".join(" ".join(rule_table(found)).split())
     assert "of 4 of 7 samples, each counted by itself" in rules_section(found)
 
