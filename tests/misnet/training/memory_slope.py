@@ -2,7 +2,8 @@
 
 Training steps of a tiny network on ever other samples, with an evaluation and a checkpoint every hundred steps. The
 blocks that Python has given out (each array is one at least, and so is each node of a tape) and the resident memory of
-the process are read every ten steps; the slope is that of a line through them, the first quarter left out.
+the process are read every ten steps; the slope is that of a line through them, the first half left out, in which the interpreter
+still warms up.
 """
 
 import argparse
@@ -66,7 +67,7 @@ def slopes(step, steps):
                 held[at - 1], taken[at - 1] = sys.getallocatedblocks(), resident()
     finally:
         gc.unfreeze()
-    first = len(held) // 4
+    first = len(held) // 2
     x = EVERY * np.arange(first, len(held))
     return tuple(float(np.polyfit(x, y[first:], 1)[0]) for y in (held, taken))
 
