@@ -1,9 +1,9 @@
 """Memory over many steps: `python -m tests.misnet.training.memory_slope --steps 2000` prints its slope.
 
-Training steps of a tiny network on ever other samples, with an evaluation and a checkpoint every hundred steps. The
+Training steps of a tiny network on always other samples, with an evaluation and a checkpoint every hundred steps. The
 blocks that Python has given out (each array is one at least, and so is each node of a tape) and the resident memory of
-the process are read every ten steps; the slope is that of a line through them, the first half left out, in which the interpreter
-still warms up.
+the process are read every ten steps; the slope is that of a line through them, the first half left out, in which the
+interpreter still warms up.
 """
 
 import argparse
