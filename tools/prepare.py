@@ -15,6 +15,7 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
 
 import argparse
 import os
+import shlex
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -186,7 +187,7 @@ def summary(folder: Path, manifest: Manifest, decoded: int, seconds: float, jobs
         lines.append("nothing was left to decode")
     made = manifest.settings
     lines.append(
-        f"train with: {called('train')} --dataset {manifest.dataset} --data-dir {folder} "
+        f"train with: {called('train')} --dataset {manifest.dataset} --data-dir {shlex.quote(str(folder))} "
         f"--timesteps {made['timesteps']} --seed {made['seed']}"
     )
     return "\n".join(lines)

@@ -39,26 +39,26 @@ def prepare(call, source, *arguments):
 
 
 def test_prepare_prints_what_it_made_and_how_to_train_on_it(call, source, tmp_path):
-    result = prepare(call, source, "--out", tmp_path / "c", "--size", "16", "--timesteps", "2")
+    result = prepare(call, source, "--out", tmp_path / "my cache", "--size", "16", "--timesteps", "2")
     assert result.status == 0, result.err
     lines = result.out.splitlines()
-    assert lines[0].startswith(f"{tmp_path / 'c'}: 20 train, 10 test samples of {NAME}, 0.")
+    assert lines[0].startswith(f"{tmp_path / 'my cache'}: 20 train, 10 test samples of {NAME}, 0.")
     assert lines[1].startswith("decoded 30 samples in ")
     assert "samples/s, 1 processes" in lines[1]
-    assert lines[2].endswith(f"--dataset {NAME} --data-dir {tmp_path / 'c'} --timesteps 2 --seed 0")
+    assert lines[2].endswith(f"--dataset {NAME} --data-dir '{tmp_path / 'my cache'}' --timesteps 2 --seed 0")
     assert result.err == ""
-    again = prepare(call, source, "--out", tmp_path / "c", "--size", "16", "--timesteps", "2")
+    again = prepare(call, source, "--out", tmp_path / "my cache", "--size", "16", "--timesteps", "2")
     assert "nothing was left to decode" in again.out
-    verified = call("prepare", NAME, "--verify", tmp_path / "c")
-    size = sum(path.stat().st_size for path in (tmp_path / "c").glob("*.npy"))
-    assert (verified.status, verified.out) == (0, f"{tmp_path / 'c'}: {size} bytes, as they were written\n")
-    other = call("prepare", "dialpad", "--verify", tmp_path / "c")
+    verified = call("prepare", NAME, "--verify", tmp_path / "my cache")
+    size = sum(path.stat().st_size for path in (tmp_path / "my cache").glob("*.npy"))
+    assert (verified.status, verified.out) == (0, f"{tmp_path / 'my cache'}: {size} bytes, as they were written\n")
+    other = call("prepare", "dialpad", "--verify", tmp_path / "my cache")
     assert other.status == 2
-    assert other.err == f"error: {tmp_path / 'c'} is a prepared cache of {NAME}, found dialpad\n"
-    data = bytearray((tmp_path / "c/train-audio.npy").read_bytes())
+    assert other.err == f"error: {tmp_path / 'my cache'} is a prepared cache of {NAME}, found dialpad\n"
+    data = bytearray((tmp_path / "my cache/train-audio.npy").read_bytes())
     data[-1] ^= 1
-    (tmp_path / "c/train-audio.npy").write_bytes(data)
-    changed = call("prepare", NAME, "--verify", tmp_path / "c")
+    (tmp_path / "my cache/train-audio.npy").write_bytes(data)
+    changed = call("prepare", NAME, "--verify", tmp_path / "my cache")
     assert changed.status == 1
     assert "train-audio.npy changed since preparing" in changed.err
 
