@@ -11,7 +11,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["is_device", "json_bytes", "read_file", "refuse_pipe", "replace_file", "sha256_of", "sha256_of_rest"]
+__all__ = [
+    "is_device",
+    "json_bytes",
+    "read_file",
+    "refuse_pipe",
+    "replace_file",
+    "sha256_of",
+    "sha256_of_rest",
+    "text_bytes",
+]
 
 DEVICES = (Path("/dev"), Path("/dev/fd"))  # not what lies deeper: /dev/shm holds files
 
@@ -19,16 +28,28 @@ DEVICES = (Path("/dev"), Path("/dev/fd"))  # not what lies deeper: /dev/shm hold
 def json_bytes(value: Any) -> bytes:
     """Return `value` as indented JSON with a newline at its end; a float that is NaN or infinite becomes null.
 
-    RFC 8259 has no such numbers, so that a file with one could not be read by most programs.
+    RFC 8259 has no such numbers, so that a file with one could not be read by most programs; nor has it the halves of
+    letters that names of files may hold in Python (see `text_bytes`).
     """
-    return (json.dumps(_finite(value), indent=2, allow_nan=False) + "\n").encode()
+    return (json.dumps(_plain(value), indent=2, allow_nan=False) + "\n").encode()
 
 
-def _finite(value: Any) -> Any:
+def text_bytes(text: str) -> bytes:
+    r"""Return text in UTF-8, with names of files as they are on disk.
+
+    Python hands over the bytes of a name that it cannot decode, such as all above ASCII under an ASCII locale, as lone
+    surrogates. Those that are UTF-8 become the letters that they are; others are written as \xff.
+    """
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").encode()
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: _finite(of) for key, of in value.items()}
+        return {_plain(key): _plain(of) for key, of in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(of) for of in value]
+        return [_plain(of) for of in value]
+    if isinstance(value, str):
+        return text_bytes(value).decode()
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -43,7 +43,7 @@ from misnet.tools.toolkit import (
 )
 from misnet.tools.ways import WAYS
 from snncore.energy import DEFAULT_TABLE, ON_REQUEST, OWN_TABLES, RULES, TABLES, PriceError, load_prices
-from snncore.files import json_bytes
+from snncore.files import json_bytes, text_bytes
 from snncore.launcher import world
 from snncore.nearest import nearest_words
 from snncore.parallel import Comm
@@ -210,16 +210,16 @@ def audit_shared(comm: Comm) -> None:
             found = audit_runs(args, switches, comm)
             shown += run_lines(found)
             makers = (("html", runs_page), ("latex", runs_latex))
-            files |= {name: make(found).encode() for name, make in makers if vars(args)[name]}
+            files |= {name: text_bytes(make(found)) for name, make in makers if vars(args)[name]}
         elif named or args.html or args.latex or not args.paper:
             found, lines, about = audit(args, switches, comm)
             lines = brief_lines(found) if is_quiet() else lines
             shown += [*lines, *(["", *about] if about else []), *([] if is_quiet() else ["", *made_lines(found)])]
             shown += rule_lines(list(found["rules"])) if is_verbose() else []
             if args.html:
-                files["html"] = page(found["title"], found, about).encode()
+                files["html"] = text_bytes(page(found["title"], found, about))
             if args.latex:
-                files["latex"] = latex_table(found).encode()
+                files["latex"] = text_bytes(latex_table(found))
         if args.paper:
             prices = load_prices(args.prices or DEFAULT_TABLE)
             rows = printed_energies(prices, switches.get("preset", "paper"))

@@ -15,7 +15,7 @@ from misnet.tools.toolkit import UsageError
 from misnet.training.folder import write_file
 from misnet.training.overlay import plot_overlay
 from misnet.training.results import RULES, Result, Spread, count_parameters, spread
-from snncore.files import json_bytes
+from snncore.files import json_bytes, text_bytes
 
 __all__ = ["Comparison", "Group", "cells", "compare", "report", "words_on", "write_reports"]
 
@@ -221,7 +221,7 @@ def _line(group: Group, heads: Sequence[str], energies: Sequence[str], unit: str
 def write_reports(found: Comparison, table: Path | None, everything: Path | None, picture: Path | None) -> list[Path]:
     """Write a CSV with a row for each group, a JSON with every run too, a picture of the curves; return the paths."""
     if table is not None:
-        write_file(table, _csv(found).encode())
+        write_file(table, text_bytes(_csv(found)))
     if everything is not None:
         write_file(everything, json_bytes(as_values(found)))
     if picture is not None:

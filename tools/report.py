@@ -24,6 +24,7 @@ from misnet.tools.reporting import AUDIT, read_run, results_of
 from misnet.tools.seeds import SEEDS, folders_of
 from misnet.tools.toolkit import UsageError, add_arithmetic_option, add_data_options, run_tool
 from snncore.checkpoint import CheckpointError
+from snncore.files import text_bytes
 
 EXAMPLES = (
     ("a run, as report.html", "python tools/report.py runs/first"),
@@ -98,7 +99,7 @@ def main() -> None:
         page = report_page(runs, made, grouped(found, runs), cells(found), words_on(found), found.notes)
     else:
         page = report_page(runs, made)
-    write_outputs({"html": page.encode()}, vars(args))
+    write_outputs({"html": text_bytes(page)}, vars(args))
     for run in runs:
         for text in run.missing:
             print(f"note: {run.folder}: {text}")

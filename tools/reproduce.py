@@ -35,6 +35,7 @@ from misnet.tools.toolkit import DATA, StopRequest, UsageError, run_tool
 from misnet.training.folder import write_file
 from misnet.training.results import count_parameters, read_result
 from snncore.checkpoint import CheckpointError
+from snncore.files import text_bytes
 from snncore.launcher import world
 from snncore.parallel import Comm
 
@@ -282,7 +283,7 @@ def run_shared(comm: Comm) -> int:
     place.parent.mkdir(parents=True, exist_ok=True)  # with --page-only nothing has been run there
     for ending, text in ((".md", to_markdown(page)), (".html", to_html(page)), (".json", as_values(page))):
         written.append(place.with_name(place.name + ending))
-        write_file(written[-1], text.encode())
+        write_file(written[-1], text_bytes(text))
     print(to_markdown(page))
     print(f"wrote {', '.join(map(str, written))}")
     if failed:

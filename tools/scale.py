@@ -31,7 +31,7 @@ from misnet.tools.outputs import check_outputs, picture_file, write_outputs
 from misnet.tools.settings import gather, model_of
 from misnet.tools.toolkit import UsageError, add_data_options, run_tool
 from misnet.tools.train_ranks import FEW
-from snncore.files import json_bytes
+from snncore.files import json_bytes, text_bytes
 
 RANKS = tuple(2**k for k in range(9))
 NETWORKS = (10, 100)  # Gbit/s
@@ -176,7 +176,7 @@ def contents(args: argparse.Namespace, result: dict[str, Any]) -> dict[str, byte
         writer = csv.DictWriter(text, fieldnames=list(result["projection"][0]), lineterminator="\n")
         writer.writeheader()
         writer.writerows([*result["projection"], *result["sharing"]])
-        files["csv"] = text.getvalue().encode()
+        files["csv"] = text_bytes(text.getvalue())
     if args.json is not None:
         files["json"] = json_bytes(result)
     if args.picture is not None:

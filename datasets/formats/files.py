@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from misnet.datasets.base import DataError
-from snncore.files import read_file
+from snncore.files import read_file, text_bytes
 
 __all__ = [
     "check_head",
@@ -135,7 +135,7 @@ def one_form(name: str) -> str:
 
 def printable(text: str) -> str:
     """Return text with the bytes of file names that are not UTF-8 as `\\xe9`, so that it can be printed and drawn."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    return text_bytes(text).decode()
 
 
 def sorted_files(folder: Path, suffixes: Iterable[str], passed: list[Path] | None = None) -> list[Path]:

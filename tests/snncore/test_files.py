@@ -1,13 +1,14 @@
 """JSON that every reader takes."""
 
 import json
+import math
 import os
 import stat
 
 import numpy as np
 import pytest
 
-from snncore.files import is_device, json_bytes, read_file, replace_file, sha256_of
+from snncore.files import is_device, json_bytes, read_file, replace_file, sha256_of, text_bytes
 
 
 def test_what_is_no_number_becomes_null():
@@ -71,3 +72,11 @@ def test_the_hash_is_that_of_the_standard(tmp_path):
     assert sha256_of(file) == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     file.write_bytes(b"a" * 1_000_000)  # its example of a million letters, read in pieces
     assert sha256_of(file) == "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
+
+
+def test_names_of_files_are_written_as_they_are_on_disk():
+    name = "\u043b".encode().decode("ascii", "surrogateescape") + b"\xff".decode("ascii", "surrogateescape") + "e\u0301"
+    assert text_bytes(name) == "\u043b\\xffe\u0301".encode()
+    assert json.loads(json_bytes({name: [name, math.inf, 3]})) == {
+        "\u043b\\xffe\u0301": ["\u043b\\xffe\u0301", None, 3]
+    }

@@ -107,3 +107,9 @@ def test_under_an_ascii_locale_folders_have_names_in_any_script(trained, tmp_pat
         assert (done.returncode, done.stderr) == (0, b"")
         assert b"caf\\udce9 \\udce4\\udcb8\\udcad" in done.stdout
     assert {b"last.safetensors", b"curves.png", b"confusion.png"} <= set(os.listdir(folder))
+    page = folder + b"/page.html"
+    for line in (command("audit", "--rule", "exact", "--spread", "0", "--html"), command("report", "--quick", "-o")):
+        done = subprocess.run([*line, page, folder], capture_output=True, env=variables, timeout=120)
+        assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
+        with open(page, "rb") as file:
+            assert b"caf\\xe9 \xe4\xb8\xad" in file.read()
