@@ -11,6 +11,7 @@ import secrets
 
 import pytest
 from hypothesis import HealthCheck, core, settings
+from hypothesis.internal.entropy import deterministic_PRNG
 
 from snncore import manual_seed
 
@@ -39,6 +40,8 @@ def pytest_configure(config):
 
 def pytest_collection_finish(session):
     """Keep the garbage collector off what collecting made: a million objects, which tests that collect would walk."""
+    with deterministic_PRNG():
+        pass  # Hypothesis takes charge of NumPy's generator, and asks the collector who else holds it: not later
     gc.collect()
     gc.freeze()
 
