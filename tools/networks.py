@@ -60,7 +60,16 @@ def changed_since(content: dict[str, Any], part: str, data: Dataset) -> bool:
 
     False where that is not recorded, as of a part that the run does not use.
     """
-    known, stamp = content.get("data", {}).get(part), data.stamp()
-    if known is None or (stamp is not None and stamp == content.get("stamps", {}).get(part)):
-        return False
-    return data.fingerprint() != known
+    known = content.get("data", {}).get(part)
+    return known is not None and fingerprint_of(content, part, data)[0] != known
+
+
+def fingerprint_of(content: dict[str, Any], part: str, data: Dataset) -> tuple[str, str | None]:
+    """Return fingerprint and stamp of a part of the data: files that bear the stamp in `content` are not read again.
+
+    content: of a config.json, or {} for a run that begins.
+    """
+    stamp = data.stamp()
+    seen = stamp is not None and content.get("stamps", {}).get(part) == stamp
+    known = content.get("data", {}).get(part) if seen else None
+    return data.fingerprint() if known is None else known, stamp

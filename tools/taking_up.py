@@ -11,6 +11,7 @@ from typing import Any
 
 from misnet.datasets import DataError, Dataset
 from misnet.tools.naming import called
+from misnet.tools.networks import fingerprint_of
 from misnet.training.folder import MAY_BE_SAID, compare_origin, newer_version, read_config, write_file
 from misnet.training.journal import Journal
 from misnet.training.machine import other_machine
@@ -30,12 +31,9 @@ def fingerprints(given: dict[str, Any], parts: dict[str, Dataset]) -> tuple[dict
     known = read_config(Path(given["resume"]) / "config.json") if "resume" in given else {}
     data, stamps = {}, {}
     for name, dataset in parts.items():
-        stamp = dataset.stamp()
+        data[name], stamp = fingerprint_of(known, name, dataset)
         if stamp is not None:
             stamps[name] = stamp
-        seen = stamp is not None and known.get("stamps", {}).get(name) == stamp
-        before = known.get("data", {}).get(name) if seen else None
-        data[name] = dataset.fingerprint() if before is None else before
     return data, stamps
 
 
