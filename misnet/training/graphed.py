@@ -1,6 +1,6 @@
 """Training steps on a GPU as a CUDA graph: recorded once, then launched by a single call instead of a thousand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,10 +10,10 @@ from misnet.training.step import Told, Totals, finish, tell, train_step
 from snncore.backend import Array, array_module
 from snncore.capture import CaptureError, Recorder
 from snncore.context import context
-from snncore.kernels.choice import gradients_choice, kernel_choice
+from snncore.kernels.choice import arithmetic_choice, gradients_choice, kernel_choice
 from snncore.optim import Optimizer
 
-__all__ = ["GraphedSteps", "same_bits"]
+__all__ = ["GraphedSteps", "key_of", "same_bits"]
 
 WARM_UP = 2  # steps before the recording: they compile kernels, and let cuBLAS choose
 
@@ -73,16 +73,8 @@ class GraphedSteps:
 
     def _key_of(self, batch: tuple[Array, ...]) -> tuple[Any, ...]:
         """What a recording depends on and does not read anew."""
-        modes = (
-            kernel_choice(),
-            gradients_choice(),
-            context.relaxed,
-            context.fused,
-            self.optimizer.baked(),
-            self.clip_norm,
-        )
         wanted = tuple(p.requires_grad for p in self.optimizer.parameters.values())
-        return (*((x.shape, x.dtype.str) for x in batch), modes, wanted)
+        return (*key_of(batch), self.optimizer.baked(), self.clip_norm, wanted)
 
     def _in_place(self, recording: Recording) -> bool:
         """Whether the running statistics are the arrays still that the recording changes."""
@@ -167,6 +159,12 @@ class GraphedSteps:
 
     def _state(self, recording: Recording) -> list[Array]:
         return [x.copy() for x in self._arrays(recording)]
+
+
+def key_of(batch: Sequence[Array]) -> tuple[Any, ...]:
+    """What any recording depends on and does not read anew: the forms of the batch, and what chooses its kernels."""
+    choices = kernel_choice(), arithmetic_choice(), gradients_choice()
+    return (*((x.shape, x.dtype.str) for x in batch), *choices, context.relaxed, context.fused)
 
 
 def same_bits(x: Array, y: Array) -> bool:

@@ -4,13 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from misnet.models.contract import Model
-from misnet.training.graphed import same_bits
+from misnet.training.graphed import key_of, same_bits
 from misnet.training.step import Seen, look
 from snncore import Tensor
 from snncore.backend import Array
 from snncore.capture import CaptureError, Recorder
 from snncore.context import context
-from snncore.kernels.choice import arithmetic_choice, kernel_choice
 
 __all__ = ["GraphedPasses"]
 
@@ -63,8 +62,7 @@ class GraphedPasses:
             return seen
 
     def _look(self, recorder: Recorder, batch: list[Array]) -> Seen:
-        key = (tuple((x.shape, x.dtype.str) for x in batch), kernel_choice(), arithmetic_choice())
-        key = (*key, context.relaxed, context.fused)
+        key = key_of(batch)
         recording = self.recordings.get(key)
         if recording is not None and not all(x is y for x, y in zip(self._weights(), recording.weights, strict=True)):
             del self.recordings[key]
