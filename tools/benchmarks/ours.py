@@ -61,8 +61,9 @@ def shift_to_density(model: MISNet, batch: tuple[np.ndarray, ...], target: float
     For measuring a network that fires more or less than the one at hand. Found by bisection to 1e-3 of density. The
     running statistics become those of the batch, so that inference has the same spikes as training.
     """
-    norms = [module for module in model.modules() if isinstance(module, BatchNorm)]
-    biases = [norm.bias.data for norm in norms]
+    from misnet.audit.report import calibrate  # here, as the memory of a worker's imports is measured
+
+    biases = [module.bias.data for module in model.modules() if isinstance(module, BatchNorm)]
     before = [bias.copy() for bias in biases]
     low, high = -4.0, 4.0
     for _ in range(14):
@@ -73,10 +74,5 @@ def shift_to_density(model: MISNet, batch: tuple[np.ndarray, ...], target: float
         if abs(found - target) < 1e-3:
             break
         low, high = (shift, high) if found < target else (low, shift)
-    usual = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.momentum = 1.0
-    recorded_calls(model, batch)
-    for norm, momentum in zip(norms, usual, strict=True):
-        norm.momentum = momentum
+    calibrate(model, *batch[:2])
     return shift
