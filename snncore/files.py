@@ -14,6 +14,7 @@ from typing import Any
 __all__ = [
     "is_device",
     "json_bytes",
+    "printable",
     "read_file",
     "refuse_pipe",
     "replace_file",
@@ -29,18 +30,23 @@ def json_bytes(value: Any) -> bytes:
     """Return `value` as indented JSON with a newline at its end; a float that is NaN or infinite becomes null.
 
     RFC 8259 has no such numbers, so that a file with one could not be read by most programs; nor has it the halves of
-    letters that names of files may hold in Python (see `text_bytes`).
+    letters that names of files may hold in Python (see `printable`).
     """
     return (json.dumps(_plain(value), indent=2, allow_nan=False) + "\n").encode()
 
 
-def text_bytes(text: str) -> bytes:
-    r"""Return text in UTF-8, with names of files as they are on disk.
+def printable(text: str) -> str:
+    r"""Return text with names of files as they are on disk, so that it can be printed, drawn and written.
 
     Python hands over the bytes of a name that it cannot decode, such as all above ASCII under an ASCII locale, as lone
     surrogates. Those that are UTF-8 become the letters that they are; others are written as \xff.
     """
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace").encode()
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def text_bytes(text: str) -> bytes:
+    """Return what is printable of a text in UTF-8."""
+    return printable(text).encode()
 
 
 def _plain(value: Any) -> Any:
@@ -49,7 +55,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_plain(of) for of in value]
     if isinstance(value, str):
-        return text_bytes(value).decode()
+        return printable(value)
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from misnet.datasets.base import DataError
-from snncore.files import read_file, text_bytes
+from snncore.files import printable, read_file
 
 __all__ = [
     "check_head",
@@ -131,11 +131,6 @@ def refuse_text(data: bytes, where: object, expected: str) -> None:
 def one_form(name: str) -> str:
     """Return a name in the Unicode form NFC: macOS may write one letter as two, which then only look the same."""
     return name if name.isascii() else unicodedata.normalize("NFC", name)
-
-
-def printable(text: str) -> str:
-    """Return text with the bytes of file names that are not UTF-8 as `\\xe9`, so that it can be printed and drawn."""
-    return text_bytes(text).decode()
 
 
 def sorted_files(folder: Path, suffixes: Iterable[str], passed: list[Path] | None = None) -> list[Path]:

@@ -38,7 +38,7 @@ def kernel_choice() -> str:
     """Return one of CHOICES, `auto` if nothing is said; raises BackendError for a value that is not known."""
     if context.kernels is not None:
         return context.kernels
-    return _known("SNNCORE_KERNELS", os.environ.get("SNNCORE_KERNELS", "auto"), CHOICES)
+    return _said_outside("SNNCORE_KERNELS", CHOICES)
 
 
 def use_kernels(choice: str | None) -> AbstractContextManager[None]:
@@ -53,7 +53,7 @@ def arithmetic_choice() -> str:
     """Return one of ARITHMETICS, `float32` if nothing is said; raises BackendError for a value that is not known."""
     if context.arithmetic is not None:
         return context.arithmetic
-    return _known("SNNCORE_ARITHMETIC", os.environ.get("SNNCORE_ARITHMETIC", "float32"), ARITHMETICS)
+    return _said_outside("SNNCORE_ARITHMETIC", ARITHMETICS)
 
 
 def arithmetic(choice: str | None) -> AbstractContextManager[None]:
@@ -70,7 +70,7 @@ def gradients_choice() -> str:
     """Return one of GRADIENTS, `auto` if nothing is said; raises BackendError for a value that is not known."""
     if context.gradients_by is not None:
         return context.gradients_by
-    return _known("SNNCORE_GRADIENTS", os.environ.get("SNNCORE_GRADIENTS", "auto"), GRADIENTS)
+    return _said_outside("SNNCORE_GRADIENTS", GRADIENTS)
 
 
 def gradients(choice: str | None) -> AbstractContextManager[None]:
@@ -92,6 +92,11 @@ def runs_compiled() -> bool:
         _said = True
         print("snncore: NUMBA_DISABLE_JIT is set, so the reference kernels run", file=sys.stderr, flush=True)
     return not off
+
+
+def _said_outside(variable: str, choices: tuple[str, ...]) -> str:
+    """The value of an environment variable, or else the first of its choices."""
+    return _known(variable, os.environ.get(variable, choices[0]), choices)
 
 
 def _known(name: str, choice: str, choices: tuple[str, ...]) -> str:

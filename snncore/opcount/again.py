@@ -23,7 +23,6 @@ __all__ = ["Again", "Look", "Plan", "together"]
 SETTINGS = (int, float, str, bool, tuple, np.dtype, Firing, type(None))
 """Types of what an operation may be told that changes its cost. Arrays are none: the promise is that weights stay."""
 
-
 OF_A_CALL = ("saved", "needs", "homes", "modules")
 
 
@@ -76,8 +75,8 @@ class Plan:
         self.settings = [(k, x) for k, x in vars(self.function).items() if type(x) in SETTINGS and k not in OF_A_CALL]
         self.known, self.made = known, made
         self.fixed = [x if x is None or of is None else None for x, of in zip(inputs, known, strict=True)]
-        self.moving = [(x.shape, x.dtype) if of is not None else None for x, of in zip(inputs, known, strict=True)]
         self.inputs = [(x.shape, x.dtype) if x is not None else None for x in inputs]
+        self.moving = [form if of is not None else None for form, of in zip(self.inputs, known, strict=True)]
         self.outputs = [(y.shape, y.dtype) for y in outputs]
         arrays = inputs + outputs
         self.twins = [(i, j) for j in range(len(arrays)) for i in range(j) if arrays[i] is arrays[j] is not None]
@@ -93,7 +92,8 @@ class Plan:
             return False
         if len(inputs) != len(self.inputs) or len(outputs) != len(self.outputs):
             return False
-        for x, form, same in self.each(inputs):
+        # each has the form that it must have, or is the array that it must be
+        for x, form, same in zip(inputs, self.moving, self.fixed, strict=True):
             if (x is not same) if form is None else (x is None or x.shape != form[0] or x.dtype != form[1]):
                 return False
         for y, (shape, dtype) in zip(outputs, self.outputs, strict=True):
@@ -109,10 +109,6 @@ class Plan:
             if y is not x and y != x:
                 return False
         return True
-
-    def each(self, inputs: tuple) -> Any:
-        """Each input of a call, with the form that it must have, or None and the array that it must be."""
-        return zip(inputs, self.moving, self.fixed, strict=True)
 
     def find(self, inputs: tuple, outputs: tuple) -> list[np.ndarray]:
         """Count in the arrays of a call."""
