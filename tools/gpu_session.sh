@@ -5,9 +5,9 @@
 #   tools/gpu_session.sh [A|B|AB|P] [OUT]
 #
 # A (at most 8 minutes, 9 with DATA): kernels and training on the card, whole steps beside PyTorch, gradients of
-# convolutions both ways. B (at most 4): ncu and compute-sanitizer, the slow racecheck last. P (about 1): versions and the profile of
-# a step only. OUT: folder for report.txt, logs.txt and what the steps write (default: gpu_session). No step's failure
-# stops the next; the exit status is 1 if one failed, 2 if there is no card.
+# convolutions both ways. B (at most 4): ncu and compute-sanitizer, the slow racecheck last. P (about 1): versions and
+# the profile of a step only. OUT: folder for report.txt, logs.txt and what the steps write (default: gpu_session). No
+# step's failure stops the next; the exit status is 1 if one failed, 2 if there is no card.
 # PYTHON: the interpreter (default: python3). DATA: folder with mnist/ and fsdd/, for the run on files; without it that
 # run is left out. CASES: SIZExSAMPLES,... of the whole steps (default: 32x32; more need more than the step's limit).
 # BUDGET: seconds for all steps together; what does not fit is left out (default: 780).

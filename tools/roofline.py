@@ -118,7 +118,9 @@ def cached_bytes(layer: Layer, density: float = DENSITY) -> float:
     return 9 * density * layer.pixels * layer.inputs * 4 * layer.outputs
 
 
-CONV_STEP = {  # launches of a kernel for one ConvBNLIF in a training step; forward, and both gradients
+CONV_STEP = {
+    # launches of a kernel for one ConvBNLIF in a training step; forward, and both gradients: that of the weights as
+    # with SNNCORE_GRADIENTS=tensor, that of the input by cuBLAS
     "gather_columns": 1,
     "product of matrices (cuBLAS)": 2,
     "gather_gradients": 1,

@@ -95,9 +95,8 @@ def draw_preview(datasets: Sequence[Dataset], path: str | Path, count: int = 12,
             draw_stream(place, name, streams[name], last=k + 2 >= len(shown))
             x = streams[name].reshape(len(streams[name]), -1)
             one_colour |= x.shape[1] > 1 and bool((np.ptp(x, axis=1) == 0).any())
-        files = printable(
-            ", ".join(file.name for file in dataset.files(i))
-        )  # Matplotlib takes no bytes that are no text
+        # Matplotlib takes no bytes that are no text
+        files = printable(", ".join(file.name for file in dataset.files(i)))
         files = files if len(files) < 50 else files[:47] + "..."
         places[0].set_title(f"{dataset.class_names[label]}  ({dataset.split} {i})", fontsize=10, loc="left")
         if panels > 1:

@@ -2,8 +2,8 @@
 
 How many spikes there are is known on the device alone, and to ask would make the host wait. So the choice is not made
 by density: SNNCORE_KERNELS is `event` for lists of events, and anything else for products of dense matrices.
-docs/gpu_tables.md says below which density events should pay. Gradients of weights of spikes are summed in integers,
-unless it is `event` or `dense` (exact_gradient.py).
+docs/gpu_tables.md says below which density events should pay. Where SNNCORE_GRADIENTS has it, gradients
+of weights of spikes are summed in integers (exact_gradient.py).
 """
 
 from snncore.backend import Array
