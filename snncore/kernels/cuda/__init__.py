@@ -21,7 +21,7 @@ from snncore.kernels.cuda.batch_norm_lif import (
     batch_norm_lif_forward,
     batch_norm_lif_gradient_sums,
 )
-from snncore.kernels.cuda.binned import binned_largest, binned_sums
+from snncore.kernels.cuda.binned import binned_largest, binned_moments, binned_sums
 from snncore.kernels.cuda.columns import conv_backward_input
 from snncore.kernels.cuda.conv import conv_backward_weight, conv_forward
 from snncore.kernels.cuda.exact import exact_conv_forward, exact_grouped_conv_forward, exact_linear_forward
@@ -36,7 +36,7 @@ FILLS_OUT = True
 """Kernels for gradients of parameters take `out`, where these are then put; `snncore.tape.Function.into` has it."""
 
 SETTLES = Running
-"""`batch_norm_statistics` takes `settle`, one of these, and does the work of `batch_norm_settle` in the same launch."""
+"""`batch_norm_statistics` and `binned_moments` take `settle`, one of these, and do the work of `batch_norm_settle`."""
 
 DECAY_THERE = True
 """LIF takes `decay`, float64 of one entry on the device, in place of that of its settings."""

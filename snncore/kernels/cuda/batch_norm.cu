@@ -3,6 +3,8 @@
 // Registers a thread, and occupancy, on an H100: bn_backward 31 (100 %), bn_forward 32 (100 %),
 // bn_gradient_sums 32 (100 %), bn_merge_moments 32 (100 %), bn_moments 32 (100 %), bn_settle 26 (100 %).
 
+#include "settle.cuh"
+
 // One pass for mean and variance. A thread sums about its own first entry, so that a mean far from zero costs no
 // digits; the pieces are put together in double about the mean of the first. partial [gridDim.x, 3, C]: entries, their
 // mean and their sum of squared deviations.
@@ -51,20 +53,6 @@ bn_moments(const float* __restrict__ x, double* __restrict__ partial, const long
     out[0] = all.n;
     out[C] = about + all.sum / all.n;
     out[2 * C] = all.squares - all.sum * (all.sum / all.n);
-}
-
-// inv_std of a channel from its variance, and its running statistics one step further; in double, as NumPy computes it.
-struct Settle {
-    double momentum, eps, unbiased;
-};
-
-__device__ __forceinline__ double settle(const double mean, const double var, float* running_mean, float* running_var,
-                                         const Settle& k)
-{
-    const double m = *running_mean, v = *running_var;
-    *running_mean = (float)(m + k.momentum * (mean - m));
-    *running_var = (float)(v + k.momentum * (var * k.unbiased - v));
-    return 1.0 / sqrt(var + k.eps);
 }
 
 // The second half of bn_moments, 32 channels a block (32, 32). settles: go on to inv_std and the running statistics.

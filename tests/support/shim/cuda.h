@@ -166,6 +166,7 @@ template <class T> using Same = std::type_identity_t<T>;
 template <class T> T atomicAdd(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = o + v; return o; }
 template <class T> T atomicMin(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = v < o ? v : o; return o; }
 template <class T> T atomicMax(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = o < v ? v : o; return o; }
+inline void __threadfence() {}  // blocks run one after the other; who reads what another wrote must do so by atomics
 template <class T> T __ldg(const T* p) { return *p; }
 inline float __fdividef(float x, float y) { return x / y; }
 inline int __popc(unsigned v) { return __builtin_popcount(v); }
