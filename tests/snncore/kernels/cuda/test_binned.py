@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from snncore.kernels import cuda, reference
+from snncore.kernels.cuda import binned
 from tests.snncore.kernels.cuda.pairs import SIZES, both, floats, up
 from tests.support.double.ledger import events
 
@@ -62,8 +63,9 @@ def test_what_is_not_finite_is_seen_in_its_channel(gpu, rng):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
-@pytest.mark.parametrize("channels", SIZES)
-def test_moments_of_a_whole_batch(gpu, rng, channels):
+@pytest.mark.parametrize(("channels", "blocks"), [*((c, 512) for c in SIZES), (3, 2), (33, 6)])
+def test_moments_of_a_whole_batch(gpu, rng, monkeypatch, channels, blocks):
+    monkeypatch.setattr(binned, "ALL_BLOCKS", blocks)
     x = floats(rng, 5, 90, channels) * np.float32(10) ** rng.integers(-3, 4, channels).astype(np.float32)
     (_, *expected), (rows, *got) = both(gpu, "binned_moments", x)
     assert rows == 450
