@@ -1,9 +1,12 @@
 // Batch normalisation of x [P, C] over its P rows. Block (32, 8): lanes along channels, warps along rows; block (b, g)
 // takes channels 32 g .. 32 g + 31 of every (8 gridDim.x)-th row. Memory-bound.
 // Registers a thread, and occupancy, on an H100: bn_backward 31 (100 %), bn_forward 32 (100 %),
-// bn_gradient_sums 32 (100 %), bn_merge_moments 32 (100 %), bn_moments 32 (100 %), bn_settle 26 (100 %).
+// bn_gradient_sums 32 (100 %), bn_merge_moments 50 (50 %), bn_moments 34 (75 %), bn_settle 26 (100 %).
 
+#include "rows.cuh"
 #include "settle.cuh"
+
+#define AHEAD 4  // rows, or pieces, whose loads are under way together
 
 // One pass for mean and variance. A thread sums about its own first entry, so that a mean far from zero costs no
 // digits; the pieces are put together in double about the mean of the first. partial [gridDim.x, 3, C]: entries, their
@@ -26,18 +29,17 @@ bn_moments(const float* __restrict__ x, double* __restrict__ partial, const long
 {
     __shared__ double part[ROWS][3][LANES];
     const int c = blockIdx.y * LANES + threadIdx.x;
-    const long long first = (long long)blockIdx.x * ROWS + threadIdx.y, step = (long long)gridDim.x * ROWS;
+    const long long first = (long long)blockIdx.x * ROWS + threadIdx.y;
     float sum = 0.0f, squares = 0.0f, shift = 0.0f;
     int count = 0;
     if (c < C && first < P) {
         shift = x[first * C + c];
-#pragma unroll 2
-        for (long long r = first; r < P; r += step) {
-            const float d = x[r * C + c] - shift;
+        each_row(x, P, C, c, [&](const float v) {
+            const float d = v - shift;
             sum += d;
             squares += d * d;
             ++count;
-        }
+        });
     }
     const double of_sum = count ? (double)sum / count : 0.0;
     part[threadIdx.y][0][threadIdx.x] = count;
@@ -68,9 +70,18 @@ bn_merge_moments(const double* __restrict__ partial, double* __restrict__ mean_o
     Moments all = {0.0, 0.0, 0.0};
     if (c < C) {
         about = partial[C + c];  // the mean of the first block
-        for (int b = threadIdx.y; b < blocks; b += blockDim.y) {
-            const double* const in = partial + (long long)b * 3 * C + c;
-            add_moments(all, about, in[0], in[C], in[2 * C]);
+        for (int b = threadIdx.y; b < blocks; b += AHEAD * blockDim.y) {
+            double n[AHEAD], mean[AHEAD], m2[AHEAD];
+#pragma unroll
+            for (int j = 0; j < AHEAD; ++j) {  // of blocks that are none: no entries, which add zeros
+                const bool is = b + j * blockDim.y < blocks;
+                const double* const in = partial + (long long)(b + j * blockDim.y) * 3 * C + c;
+                n[j] = is ? in[0] : 0.0;
+                mean[j] = is ? in[C] : about;
+                m2[j] = is ? in[2 * C] : 0.0;
+            }
+#pragma unroll
+            for (int j = 0; j < AHEAD; ++j) add_moments(all, about, n[j], mean[j], m2[j]);
         }
     }
     part[threadIdx.y][0][threadIdx.x] = all.n;
@@ -78,6 +89,7 @@ bn_merge_moments(const double* __restrict__ partial, double* __restrict__ mean_o
     part[threadIdx.y][2][threadIdx.x] = all.squares;
     __syncthreads();
     if (threadIdx.y || c >= C) return;
+#pragma unroll 4
     for (int r = 1; r < blockDim.y; ++r) {
         all.n += part[r][0][threadIdx.x];
         all.sum += part[r][1][threadIdx.x];

@@ -4,26 +4,10 @@
 // Registers a thread, and occupancy, on an H100: binned_largest 32 (100 %), binned_mean 52 (50 %),
 // binned_moments 54 (50 %), binned_sums 54 (50 %).
 
+#include "rows.cuh"
 #include "settle.cuh"
 
 #define BINS 3
-#define AHEAD 8  // rows of a thread whose loads are under way together
-
-// f of each entry of channel c in the rows of this thread.
-template <class F>
-__device__ __forceinline__ void each_row(const float* __restrict__ x, const long long P, const int C, const int c, F f)
-{
-    const long long step = (long long)gridDim.x * ROWS;
-    long long r = (long long)blockIdx.x * ROWS + threadIdx.y;
-    for (; r + (AHEAD - 1) * step < P; r += AHEAD * step) {
-        float v[AHEAD];
-#pragma unroll
-        for (int k = 0; k < AHEAD; ++k) v[k] = x[(r + k * step) * C + c];
-#pragma unroll
-        for (int k = 0; k < AHEAD; ++k) f(v[k]);
-    }
-    for (; r < P; r += step) f(x[r * C + c]);
-}
 
 // out [C], zeros before: the bits of the largest magnitude of each channel of x [P, C], of an infinity for a NaN.
 // Bits of floats that are not negative rise with them, and a largest integer has no order.
