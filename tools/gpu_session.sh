@@ -131,9 +131,12 @@ exact() {
 }
 
 kernel_tests() {
-  # -W default: a note of another library must not fail what is tested here. test_compile.py needs no card.
+  # -W default: a note of another library must not fail what is tested here. test_compile.py needs no card. Most of the
+  # time kernels are compiled, on one core each.
+  local shared=()
+  "$PYTHON" -c "import xdist" 2>/dev/null && shared=(-n 6)
   "$PYTHON" -m pytest tests/snncore/kernels/cuda -q -W default -p no:cacheprovider --maxfail=40 --tb=short \
-    --durations=5 --ignore tests/snncore/kernels/cuda/test_compile.py
+    --durations=5 --ignore tests/snncore/kernels/cuda/test_compile.py "${shared[@]}"
 }
 
 # ncu: metrics of each kernel of a layer, once
