@@ -29,7 +29,7 @@ from snncore import Tensor, arithmetic, no_grad, observe, to_device
 from snncore.backend import array_module, asnumpy
 from snncore.firing import Firing
 from snncore.kernels import cuda, reference
-from snncore.kernels.choice import ARITHMETICS, gradients
+from snncore.kernels.choice import ARITHMETICS, tensor_cores
 from snncore.kernels.cuda import optim
 from snncore.kernels.cuda.spikes import count_spikes
 from snncore.nn import Parameter
@@ -162,7 +162,7 @@ def gradient_checks(layer: Layer, device: str, module: Any = cuda) -> Iterator[O
         def check(args: tuple = case.args, full: str = f"{name}, whole numbers") -> Outcome:
             expected, wrong = whole_gradient(*args), 0
             for choice in ARITHMETICS:
-                with arithmetic(choice), gradients("tensor"):
+                with arithmetic(choice), tensor_cores("on"):
                     wrong += int((module.conv_backward_weight(*args) != expected).sum())
             return Outcome(full, wrong == 0, f"{wrong} of {2 * expected.size} entries differ, none may")
 

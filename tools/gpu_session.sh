@@ -24,7 +24,7 @@ esac
 cd "$(dirname "$0")/.." || exit 2
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 OUT
 unset SNNCORE_KERNELS
-export SNNCORE_GRADIENTS=tensor  # what no card has run yet is what a session is for; one step times both ways
+export SNNCORE_TENSOR_CORES=on  # what no card has run yet is what a session is for; one step times both ways
 if ! nvidia-smi -L >/dev/null 2>&1; then
   echo "error: nvidia-smi finds no NVIDIA GPU here; expected a card and its driver" >&2
   exit 2

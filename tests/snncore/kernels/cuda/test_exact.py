@@ -139,11 +139,26 @@ def test_images_that_do_not_begin_at_a_multiple_of_sixteen(gpu, rng):
     assert_same(((reference.exact_conv_forward(x, w, (1, 1), (1, 1)),), (y.get(),)))
 
 
+@pytest.mark.parametrize(("choice", "channels", "there"), [("on", 16, True), ("on", 15, False), ("off", 16, False)])
+def test_in_float32_arithmetic_spikes_are_summed_exactly_where_tensor_cores_are_wanted(
+    gpu, rng, monkeypatch, choice, channels, there
+):
+    monkeypatch.setenv("SNNCORE_TENSOR_CORES", choice)
+    x, w = (rng.random((2, 6, 5, channels)) < 0.5).astype(np.uint8), floats(rng, 3, 3, channels, 33)
+    y = cuda.conv_forward(up(gpu, x), up(gpu, w), (1, 1), (1, 1)).get()
+    exactly = reference.exact_conv_forward(x, w, (1, 1), (1, 1))
+    assert (y.tobytes() == exactly.tobytes()) == there
+    np.testing.assert_allclose(y, exactly, rtol=2e-6, atol=2e-6)
+    analog = floats(rng, *x.shape)
+    assert exact.takes(up(gpu, x), up(gpu, w)) == there
+    assert not exact.takes(up(gpu, analog), up(gpu, w))
+
+
 def test_cards_without_tensor_cores_and_lists_of_events_take_the_plain_kernel(gpu, rng, monkeypatch):
     x, w = spikes(rng, 1, 4, 4, 32), floats(rng, 3, 3, 32, 8)
     with use_kernels("event"), pytest.raises(AssertionError, match="exact_mma"):
         mma(gpu, x, w, (1, 1), (1, 1))
-    monkeypatch.setattr(exact, "TENSOR_CORES", 1000)
+    monkeypatch.setattr(exact, "FIRST", 1000)
     with pytest.raises(AssertionError, match="exact_mma"):
         mma(gpu, x, w, (1, 1), (1, 1))
     assert_same(both(gpu, "exact_conv_forward", x, w, (1, 1), (1, 1)))
