@@ -10,7 +10,7 @@ Which kernel sums is a choice of speed; all give the same bits:
 | spikes, 16 channels or more, a card with integer tensor cores | exact_mma.cu: digits of the weights, dense |
 | other spikes, groups, gaps between taps, SNNCORE_KERNELS=event | exact_sums_u8: skips what did not fire |
 | other integers | exact_sums_i32 |
-| analog input | exact_in_order: float64 |
+| analog input | exact_in_order_tiles: float64; with groups exact_in_order |
 """
 
 import math
@@ -27,7 +27,7 @@ from snncore.kernels.cuda.module import LANES, ROWS, THREADS, blocks_for, launch
 from snncore.kernels.cuda.tensor_cores import capability, wanted
 from snncore.kernels.reference.conv import conv_output_size
 
-OUTS, DEEP, PACKERS = 4, 64, 1024  # as in exact.cu
+OUTS, DEEP, PACKERS, WINDOWS = 4, 64, 1024, 64  # as in exact.cu, TILE the last
 PIXELS, TILE = 128, 32  # of a block of exact_mma.cu: pixels, output channels
 FEWEST = 16  # input channels for tensor cores, which work as long on 64
 DEEPEST = (1 << 31) // (255 * 128) - 1  # terms of bytes times digits that 32 bits hold
@@ -123,7 +123,12 @@ def _sums(x: Array, w: Array, stride: Pair, padding: Pair, dilation: Pair) -> Ar
     if x.dtype.kind == "f":
         flags = xp.empty(min(LOOKS, blocks_for(w.size)[0]), np.int32)
         launch("exact", "exact_ordinary", flags.shape, (THREADS,), w, flags, np.int64(w.size))
-        launch("exact", "exact_in_order", grid, block, x, w, flags, y, np.int64(pixels), flags.size, *of_all)
+        arrays = (x, w, flags, y)
+        if groups == 1:
+            grid = *blocks_for(pixels, WINDOWS), *blocks_for(co, LANES)
+            launch("exact", "exact_in_order_tiles", grid, block, *arrays, np.int64(pixels), flags.size, *of_all[:-1])
+        else:
+            launch("exact", "exact_in_order", grid, block, *arrays, np.int64(pixels), flags.size, *of_all)
         return y
     narrow = x.dtype.kind == "b" or x.dtype == np.uint8
     x = x.astype(np.uint8 if narrow else np.int32, copy=False)

@@ -81,6 +81,24 @@ def test_convolution(gpu, rng, kind, channels, layer):
     assert_same(both(gpu, "exact_conv_forward", x, w, stride, padding))
 
 
+@pytest.mark.parametrize(("pixels", "channels"), [((9, 10), (3, 33)), ((1, 1), (40, 5)), ((8, 8), (1, 64))])
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1)])
+def test_analog_input_of_more_pixels_and_terms_than_a_tile(gpu, rng, pixels, channels, dilation):
+    x, w = floats(rng, 3, *pixels, channels[0]), floats(rng, 3, 2, *channels)
+    x[0] = 0
+    w[..., -1] = 0
+    assert_same(both(gpu, "exact_grouped_conv_forward", x, w, (1, 1), (2, 1), dilation))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+def test_analog_input_with_weights_that_are_not_ordinary_is_summed_in_float32(gpu, rng):
+    x, w = floats(rng, 3, 7, 7, 3), floats(rng, 3, 3, 3, 34)
+    w[0, 1, 2, 33] = np.inf
+    (expected,), (got,) = both(gpu, "exact_conv_forward", x, w, (1, 1), (1, 1))
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
 TENSOR_CORES = [(16, 1), (17, 33), (48, 64), (66, 20)]
 
 
