@@ -123,12 +123,12 @@ def _sums(x: Array, w: Array, stride: Pair, padding: Pair, dilation: Pair) -> Ar
     if x.dtype.kind == "f":
         flags = xp.empty(min(LOOKS, blocks_for(w.size)[0]), np.int32)
         launch("exact", "exact_ordinary", flags.shape, (THREADS,), w, flags, np.int64(w.size))
-        arrays = (x, w, flags, y)
+        analog = (x, w, flags, y, np.int64(pixels), flags.size)
         if groups == 1:
             grid = *blocks_for(pixels, WINDOWS), *blocks_for(co, LANES)
-            launch("exact", "exact_in_order_tiles", grid, block, *arrays, np.int64(pixels), flags.size, *of_all[:-1])
+            launch("exact", "exact_in_order_tiles", grid, block, *analog, *of_all[:-1])
         else:
-            launch("exact", "exact_in_order", grid, block, *arrays, np.int64(pixels), flags.size, *of_all)
+            launch("exact", "exact_in_order", grid, block, *analog, *of_all)
         return y
     narrow = x.dtype.kind == "b" or x.dtype == np.uint8
     x = x.astype(np.uint8 if narrow else np.int32, copy=False)
