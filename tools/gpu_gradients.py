@@ -18,11 +18,11 @@ from misnet.training.step import Totals, train_step
 from snncore import to_device
 from snncore.backend import Array, asnumpy, cupy_module
 from snncore.kernels import cuda, reference
-from snncore.kernels.choice import gradients
+from snncore.kernels.choice import tensor_cores
 from snncore.kernels.cuda import gemm
 from snncore.optim import OPTIMIZERS
 
-WAYS = {"cuBLAS": "cublas", "tensor cores": "tensor"}  # a column, and its choice of GRADIENTS
+WAYS = {"cuBLAS": "off", "tensor cores": "on"}  # a column, and its choice of TENSOR_CORES
 ROUNDS = 3  # in which the ways take turns
 WARM_UP = 4  # steps that are not timed: two, the one that is recorded, and one more
 SAME = ((1, 1), (1, 1))  # stride and padding
@@ -60,7 +60,7 @@ def layer_line(clock: Clock, layer: Layer, times: int, device: str) -> str:
     off = {}
     for _ in range(ROUNDS):
         for name, choice in WAYS.items():
-            with gradients(choice):
+            with tensor_cores(choice):
                 runs = [_gradient(x, weights, shape) for x in turns]
                 spans[name].append(clock.seconds(runs))
                 if name not in off:
@@ -121,7 +121,7 @@ def step_line(config: MISNetConfig, samples: int, device: str, repeats: int, gra
     losses = {}
     for k in range(WARM_UP + repeats):
         for name, choice in WAYS.items():
-            with gradients(choice):
+            with tensor_cores(choice):
                 start = time.perf_counter()
                 losses[name] = steps[name](k)
                 spans[name].append(time.perf_counter() - start)

@@ -11,22 +11,19 @@ above (2 - 2^-11) 2^127 has no TF32 beside it and is as infinite; parts below 2^
 """
 
 import math
-import os
 from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.kernels.choice import gradients_choice, kernel_choice
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch
+from snncore.kernels.cuda.tensor_cores import wanted
 
 __all__ = ["conv_backward_input", "split_weights", "takes"]
 
 PIXELS, INS, DEEP, BLOCK = 128, 64, 16, 128  # as in tf32.cu: of a block, and its threads
 FEWEST = 16  # channels on either side for which a block has work enough
 FIRST = 80  # the compute capability of which tensor cores have TF32, with a point in between
-QUICKER: tuple[int, ...] = ()
-"""Where it was seen to be right and quicker. Expected of 80 and 90; on cards for graphics float32 is as quick."""
 SPLIT_BLOCKS = 1 << 12
 MOST, LONGEST = 1 << 30, 1 << 13  # pixels of all images, and a side: the kernel counts them in 32 and 16 bits
 Pair = tuple[int, int]
@@ -34,16 +31,9 @@ Pair = tuple[int, int]
 
 def takes(gy: Array, w: Array, shape: tuple[int, ...]) -> bool:
     """Whether the input gradient is to be taken here: gy and w are float32 and not empty. shape: of the input."""
-    choice = gradients_choice()
-    if choice == "cublas" or kernel_choice() == "event":
-        return False
     if max(math.prod(shape[:3]), math.prod(gy.shape[:3])) > MOST or max(*gy.shape[1:3], *w.shape[:2]) > LONGEST:
         return False
-    capability = int(array_module(gy).cuda.Device().compute_capability)
-    if choice == "tensor":
-        return capability >= FIRST
-    one_product_is_enough = os.environ.get("CUPY_TF32", "0") == "1"
-    return capability in QUICKER and min(w.shape[2:]) >= FEWEST and not one_product_is_enough
+    return wanted(array_module(gy), FIRST, pays=min(w.shape[2:]) >= FEWEST)
 
 
 def split_weights(w: Array) -> Array:
