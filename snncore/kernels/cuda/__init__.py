@@ -21,13 +21,14 @@ from snncore.kernels.cuda.batch_norm_lif import (
     batch_norm_lif_forward,
     batch_norm_lif_gradient_sums,
 )
-from snncore.kernels.cuda.binned import binned_largest, binned_moments, binned_sums
+from snncore.kernels.cuda.binned import binned_largest, binned_sums
 from snncore.kernels.cuda.columns import conv_backward_input
 from snncore.kernels.cuda.conv import conv_backward_weight, conv_forward
 from snncore.kernels.cuda.exact import exact_conv_forward, exact_grouped_conv_forward, exact_linear_forward
 from snncore.kernels.cuda.gemm import linear_backward_weight, linear_forward
 from snncore.kernels.cuda.lif import lif_backward, lif_forward
 from snncore.kernels.cuda.mlif import mlif_backward, mlif_forward
+from snncore.kernels.cuda.moments import binned_moments
 from snncore.kernels.cuda.pool import max_pool_backward, max_pool_forward
 from snncore.kernels.cuda.spikes import sew_add
 from snncore.kernels.reference import kernel

@@ -1,6 +1,6 @@
 // Batch normalisation of x [P, C] over its P rows. Block (32, 8): lanes along channels, warps along rows; block (b, g)
 // takes channels 32 g .. 32 g + 31 of every (8 gridDim.x)-th row. Memory-bound.
-// Registers a thread, and occupancy, on an H100: bn_backward 31 (100 %), bn_forward 32 (100 %),
+// Registers a thread, and occupancy, on an H100: bn_backward 40 (75 %), bn_forward 32 (100 %),
 // bn_gradient_sums 32 (100 %), bn_merge_moments 50 (50 %), bn_moments 34 (75 %), bn_settle 26 (100 %).
 
 #include "rows.cuh"
@@ -153,19 +153,43 @@ bn_gradient_sums(const float* __restrict__ gy, const float* __restrict__ x, cons
 
 // gx = gamma * inv_std * (gy - sums[0] / count - z * sums[1] / count) in training, gamma * inv_std * gy else. sums
 // [2, C] are of all `count` entries of the batch, which may be more than the P rows that are here.
-// gx may be gy: a thread reads its entry before it writes it.
+// gx may be gy: a thread reads its entries before it writes them. With `finds`, largest [C], zeros before, becomes the
+// bits of the largest magnitude of gx in each channel as binned_largest has them.
 extern "C" __global__ void __launch_bounds__(256)
 bn_backward(const float* gy, const float* __restrict__ x, const double* __restrict__ mean,
             const double* __restrict__ inv_std, const float* __restrict__ gamma, const double* __restrict__ sums,
-            float* gx, const long long P, const int C, const long long count, const int training)
+            float* gx, const long long P, const int C, const long long count, const int training,
+            unsigned* __restrict__ largest, const int finds)
 {
+    __shared__ unsigned part[ROWS][LANES];
     const int c = blockIdx.y * LANES + threadIdx.x;
-    if (c >= C) return;
-    const float m = (float)mean[c], inv = (float)inv_std[c], a = (float)((double)gamma[c] * inv_std[c]);
-    const float by_sum = (float)(sums[c] / (double)count), by_z = (float)(sums[C + c] / (double)count);
-    for (long long r = (long long)blockIdx.x * ROWS + threadIdx.y; r < P; r += (long long)gridDim.x * ROWS) {
-        float g = gy[r * C + c];
-        if (training) g = g - (x[r * C + c] - m) * inv * by_z - by_sum;
-        gx[r * C + c] = g * a;
+    unsigned most = 0;
+    if (c < C) {
+        const float m = (float)mean[c], inv = (float)inv_std[c], a = (float)((double)gamma[c] * inv_std[c]);
+        const float by_sum = (float)(sums[c] / (double)count), by_z = (float)(sums[C + c] / (double)count);
+        const long long step = (long long)gridDim.x * ROWS;
+        for (long long r = (long long)blockIdx.x * ROWS + threadIdx.y; r < P; r += AHEAD * step) {
+            float g[AHEAD], in[AHEAD];
+#pragma unroll
+            for (int k = 0; k < AHEAD; ++k) {
+                const bool is = r + k * step < P;
+                g[k] = is ? gy[(r + k * step) * C + c] : 0.0f;
+                in[k] = is && training ? x[(r + k * step) * C + c] : 0.0f;
+            }
+#pragma unroll
+            for (int k = 0; k < AHEAD; ++k) {
+                if (r + k * step >= P) break;
+                if (training) g[k] = g[k] - (in[k] - m) * inv * by_z - by_sum;
+                g[k] *= a;
+                gx[(r + k * step) * C + c] = g[k];
+                most = max(most, __float_as_uint(g[k]) & 0x7fffffffu);
+            }
+        }
     }
+    if (!finds) return;
+    part[threadIdx.y][threadIdx.x] = most;
+    __syncthreads();
+    if (threadIdx.y > 0 || c >= C) return;
+    for (int r = 1; r < ROWS; ++r) most = max(most, part[r][threadIdx.x]);
+    atomicMax(&largest[c], min(most, 0x7f800000u));
 }

@@ -6,11 +6,13 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
-from snncore.kernels.cuda.module import LANES, ROWS, THREADS, Double, blocks_for, grid_over_rows, launch, ready
+from snncore.kernels.cuda import exact_gradient
+from snncore.kernels.cuda.binned import BLOCK, grid_of
+from snncore.kernels.cuda.largest import remember
+from snncore.kernels.cuda.module import THREADS, Double, blocks_for, grid_over_rows, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
+from snncore.kernels.cuda.tensor_cores import wanted
 from snncore.kernels.reference.batch_norm import Moments
-
-BLOCK = (LANES, ROWS)
 
 
 class Running(NamedTuple):
@@ -114,7 +116,10 @@ def apply_sums(
     count: int | None,
     gx: Array | None,
 ) -> Array:
-    """Gradient of x, written to gx, which may be gy; to an array of its own if there is none."""
+    """Gradient of x, written to gx, which may be gy; to an array of its own if there is none.
+
+    Where the gradient of the weights before it is to be taken in integers, the largest magnitudes are found on the way.
+    """
     if not ready(gy, x, gamma) or not ready(mean, inv_std, sums, dtype=np.float64):
         return reference.batch_norm_backward(gy, x, mean, inv_std, gamma, sums, count)
     xp = array_module(x)
@@ -122,6 +127,10 @@ def apply_sums(
     gx = xp.empty(x.shape, x.dtype) if gx is None else gx
     channels = x.shape[-1]
     rows = x.size // channels
+    finds = wanted(xp, exact_gradient.FIRST)
+    largest = xp.zeros(channels, np.uint32) if finds else sums.view(np.uint32)  # that is not used
     args = (gy, x, mean, inv_std, gamma, sums, gx, np.int64(rows), channels, np.int64(count or 0), count is not None)
-    launch("batch_norm", "bn_backward", grid_over_rows(rows, channels), BLOCK, *args)
+    launch("batch_norm", "bn_backward", grid_of(rows, channels), BLOCK, *args, largest, finds)
+    if finds:
+        remember(gx, largest)
     return gx
