@@ -39,6 +39,9 @@ FILLS_OUT = True
 SETTLES = Running
 """`batch_norm_statistics` and `binned_moments` take `settle`, one of these, and do the work of `batch_norm_settle`."""
 
+ADDS_GRADIENTS = True
+"""`mlif_backward` and `batch_norm_lif_gradient_sums` take `also`, a second gradient, and add it as they read both."""
+
 DECAY_THERE = True
 """LIF takes `decay`, float64 of one entry on the device, in place of that of its settings."""
 

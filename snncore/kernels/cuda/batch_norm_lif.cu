@@ -1,7 +1,7 @@
 // BatchNorm and LIF in one pass: x, s [T, P, C]. Block (32, 8) as in batch_norm.cu; a thread takes one channel at a
 // pixel through all timesteps. The normalised current is never stored. Memory-bound: 5 bytes an entry forward, 12
 // backward, then 12 more in bn_backward, which turns gradients of currents into gradients of x.
-// Registers a thread, and occupancy, on an H100: bn_lif_backward 54 (50 %), bn_lif_forward 32 (100 %).
+// Registers a thread, and occupancy, on an H100: bn_lif_backward 55 (50 %), bn_lif_forward 32 (100 %).
 
 extern "C" __global__ void __launch_bounds__(256)
 bn_lif_forward(const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,
@@ -35,10 +35,11 @@ bn_lif_forward(const float* __restrict__ x, const double* __restrict__ mean, con
 }
 
 // BPTT to gc, the gradient of the normalised currents; h[t] waits in its place as in lif.cu.
-// partial [gridDim.x, 2, C]: sums of gc and of gc * z.
+// partial [gridDim.x, 2, C]: sums of gc and of gc * z. The gradient of the spikes is gs, or gs + also.
 extern "C" __global__ void __launch_bounds__(256)
-bn_lif_backward(const float* __restrict__ gs, const float* __restrict__ x, const double* __restrict__ mean,
-                const double* __restrict__ inv_std, const float* __restrict__ gamma, const float* __restrict__ beta,
+bn_lif_backward(const float* __restrict__ gs, const float* __restrict__ also, const int has_also,
+                const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,
+                const float* __restrict__ gamma, const float* __restrict__ beta,
                 float* __restrict__ gc, double* __restrict__ partial, const int steps, const long long P, const int C,
                 const float decay, const float v_threshold, const int hard, const float v_reset, const int kind,
                 const float slope, const int detach)
@@ -48,6 +49,7 @@ bn_lif_backward(const float* __restrict__ gs, const float* __restrict__ x, const
     const Neuron k = {decay, v_threshold, v_reset, hard};
     const long long n = P * C;
     const int T = timesteps(steps);
+    const Gradient gradient = {gs, has_also ? also : nullptr};
     double sum = 0.0, with_z = 0.0;
     if (c < C) {
         const float m = (float)mean[c], inv = (float)inv_std[c];
@@ -58,7 +60,7 @@ bn_lif_backward(const float* __restrict__ gs, const float* __restrict__ x, const
             int t = 0;
             for (;; t += CHUNK) {
                 load_steps(in, x + t * n + i, n, T - t);
-                if (t + CHUNK >= T) load_steps(of_spike, gs + t * n + i, n, T - t);
+                if (t + CHUNK >= T) load_gradient(of_spike, gradient, t * n + i, n, T - t);
 #pragma unroll
                 for (int j = 0; j < CHUNK; ++j) {
                     if (t + j >= T) break;
@@ -87,7 +89,7 @@ bn_lif_backward(const float* __restrict__ gs, const float* __restrict__ x, const
                 if (t == 0) break;
                 load_steps(h, gc + (t - CHUNK) * n + i, n, CHUNK);
                 load_steps(in, x + (t - CHUNK) * n + i, n, CHUNK);
-                load_steps(of_spike, gs + (t - CHUNK) * n + i, n, CHUNK);
+                load_gradient(of_spike, gradient, (t - CHUNK) * n + i, n, CHUNK);
             }
             sum += of_sum;
             with_z += of_z;

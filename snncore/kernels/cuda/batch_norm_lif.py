@@ -49,24 +49,27 @@ def batch_norm_lif_gradient_sums(
     beta: Array,
     firing: Firing,
     out: tuple[Array, Array] | None = None,
+    also: Array | None = None,
 ) -> tuple[Array, Array]:
     """As `reference.batch_norm_lif_gradient_sums`. The kernel finds the spikes s again by the same roundings.
 
-    out: gbeta and ggamma, to be filled.
+    out: gbeta and ggamma, to be filled. also: to be added to gs.
     """
     code = code_of(firing.surrogate)
-    taken = _fits(x, mean, inv_std, gamma, beta) and ready(gs, *(out or ())) and s.dtype == np.uint8
+    taken = _fits(x, mean, inv_std, gamma, beta) and ready(gs, also, *(out or ())) and s.dtype == np.uint8
     if not taken or code is None:
+        gs = gs if also is None else gs + also
         gc, sums = reference.batch_norm_lif_gradient_sums(gs, x, s, mean, inv_std, gamma, beta, firing)
         return gc, put_both(sums, out)
     xp = array_module(x)
     gs, x, gamma, beta = (xp.ascontiguousarray(a) for a in (gs, x, gamma, beta))
+    second = gs if also is None else xp.ascontiguousarray(also)
     channels = x.shape[-1]
     pixels = x[0].size // channels
     grid = grid_over_rows(pixels, channels)
     gc, partial = xp.empty(x.shape, x.dtype), xp.empty((grid[0], 2 * channels), np.float64)
     settings = (len(x), np.int64(pixels), channels, *constants(firing))
-    arrays = (gs, x, mean, inv_std, gamma, beta, gc, partial)
+    arrays = (gs, second, also is not None, x, mean, inv_std, gamma, beta, gc, partial)
     slope, defines = (*code, firing.detach_reset), defines_for(len(x), code[0])
     launch("batch_norm_lif", "bn_lif_backward", grid, BLOCK, *arrays, *settings, *slope, defines=defines)
     return gc, sum_partials(partial, out).reshape(2, channels)

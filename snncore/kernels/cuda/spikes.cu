@@ -41,7 +41,7 @@ __device__ __forceinline__ int nonzero_bytes(const uint4& v)
 }
 
 // Adds the number of entries of s that are not zero to *count. Sums of integers have no order to depend on. A block
-// adds once: a card does additions to one place one after the other, about one a nanosecond. part: shared, of the warps.
+// adds once: a card does additions to one place one by one, about one a nanosecond. part: shared, of the warps.
 __device__ __forceinline__ void count(const unsigned char* __restrict__ s, unsigned long long* __restrict__ count,
                                       const long long n, int* part)
 {

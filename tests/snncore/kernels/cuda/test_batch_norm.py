@@ -149,6 +149,10 @@ def test_with_lif_backward(gpu, rng, channels, v_reset):
         expected, got = both(gpu, "batch_norm_lif_gradient_sums", *args)
         assert_close(expected, got, 1e-5, ("gc", "sums"))
         check_out("batch_norm_lif_gradient_sums", *(up(gpu, a) for a in args), sums=got[1])
+        first, second, *rest = (up(gpu, a) for a in (gs, floats(rng, *gs.shape), *args[1:]))
+        added = cuda.batch_norm_lif_gradient_sums(first + second, *rest)
+        for e, g in zip(added, cuda.batch_norm_lif_gradient_sums(first, *rest, also=second), strict=True):
+            np.testing.assert_array_equal(g.get(), e.get())
 
 
 def test_parameters_with_strides_and_statistics_in_float32_are_taken(gpu, rng):
