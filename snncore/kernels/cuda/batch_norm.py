@@ -79,7 +79,10 @@ def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta
 def batch_norm_gradient_sums(
     gy: Array, x: Array, mean: Array, inv_std: Array, out: tuple[Array, Array] | None = None
 ) -> Array:
-    """As `reference.batch_norm_gradient_sums`, in one pass over gy and x. out: gbeta and ggamma, to be filled."""
+    """As `reference.batch_norm_gradient_sums`, in one pass over gy and x. out: gbeta and ggamma, to be filled.
+
+    The sums [2, C] are followed by a row of zeros, in which `apply_sums` gathers the largest magnitudes.
+    """
     if not ready(gy, x, *(out or ())) or not ready(mean, inv_std, dtype=np.float64):
         return put_both(reference.batch_norm_gradient_sums(gy, x, mean, inv_std), out)
     xp = array_module(x)
@@ -89,7 +92,7 @@ def batch_norm_gradient_sums(
     grid = grid_over_rows(rows, channels)
     partial = xp.empty((grid[0], 2 * channels), np.float64)
     launch("batch_norm", "bn_gradient_sums", grid, BLOCK, gy, x, mean, inv_std, partial, np.int64(rows), channels)
-    return sum_partials(partial, out).reshape(2, channels)
+    return sum_partials(partial, out, channels).reshape(3, channels)
 
 
 def put_both(sums: Array, out: tuple[Array, Array] | None) -> Array:
@@ -118,7 +121,8 @@ def apply_sums(
 ) -> Array:
     """Gradient of x, written to gx, which may be gy; to an array of its own if there is none.
 
-    Where the gradient of the weights before it is to be taken in integers, the largest magnitudes are found on the way.
+    Where the gradient of the weights before it is to be taken in integers, the largest magnitudes are found on the way,
+    in the third row of the sums if they have one, which is then used up.
     """
     if not ready(gy, x, gamma) or not ready(mean, inv_std, sums, dtype=np.float64):
         return reference.batch_norm_backward(gy, x, mean, inv_std, gamma, sums, count)
@@ -128,7 +132,10 @@ def apply_sums(
     channels = x.shape[-1]
     rows = x.size // channels
     finds = wanted(xp, exact_gradient.FIRST)
-    largest = xp.zeros(channels, np.uint32) if finds else sums.view(np.uint32)  # that is not used
+    if len(sums) == 3 or not finds:  # or an array that is not used
+        largest = sums[-1].view(np.uint32)[:channels]
+    else:
+        largest = xp.zeros(channels, np.uint32)
     args = (gy, x, mean, inv_std, gamma, sums, gx, np.int64(rows), channels, np.int64(count or 0), count is not None)
     launch("batch_norm", "bn_backward", grid_of(rows, channels), BLOCK, *args, largest, finds)
     if finds:

@@ -53,7 +53,8 @@ def batch_norm_lif_gradient_sums(
 ) -> tuple[Array, Array]:
     """As `reference.batch_norm_lif_gradient_sums`. The kernel finds the spikes s again by the same roundings.
 
-    out: gbeta and ggamma, to be filled. also: to be added to gs.
+    The sums [2, C] are followed by a row of zeros, as those of `batch_norm_gradient_sums`. out: gbeta and ggamma, to be
+    filled. also: to be added to gs.
     """
     code = code_of(firing.surrogate)
     taken = _fits(x, mean, inv_std, gamma, beta) and ready(gs, also, *(out or ())) and s.dtype == np.uint8
@@ -72,7 +73,7 @@ def batch_norm_lif_gradient_sums(
     arrays = (gs, second, also is not None, x, mean, inv_std, gamma, beta, gc, partial)
     slope, defines = (*code, firing.detach_reset), defines_for(len(x), code[0])
     launch("batch_norm_lif", "bn_lif_backward", grid, BLOCK, *arrays, *settings, *slope, defines=defines)
-    return gc, sum_partials(partial, out).reshape(2, channels)
+    return gc, sum_partials(partial, out, channels).reshape(3, channels)
 
 
 def batch_norm_lif_backward(

@@ -36,25 +36,29 @@ __device__ __forceinline__ double column_sum(const double* __restrict__ partial,
     return v;
 }
 
+// zeros: how many entries after the sums are set to zero, at most K, for what the next kernel gathers there.
 extern "C" __global__ void __launch_bounds__(1024)
-sum_partials(const double* __restrict__ partial, double* __restrict__ out, const int rows, const int K)
+sum_partials(const double* __restrict__ partial, double* __restrict__ out, const int rows, const int K, const int zeros)
 {
     __shared__ double part[32][LANES];
     const int k = blockIdx.x * LANES + threadIdx.x;
     const double v = column_sum(partial, rows, K, K, part);
-    if (threadIdx.y == 0 && k < K) out[k] = v;
+    if (threadIdx.y || k >= K) return;
+    out[k] = v;
+    if (k < zeros) out[K + k] = 0.0;
 }
 
 // The same for K = 2 C, with the sums as floats too: those of the first C columns to `first`, the others to `second`.
 extern "C" __global__ void __launch_bounds__(1024)
 sum_gradients(const double* __restrict__ partial, double* __restrict__ out, float* __restrict__ first,
-              float* __restrict__ second, const int rows, const int C)
+              float* __restrict__ second, const int rows, const int C, const int zeros)
 {
     __shared__ double part[32][LANES];
     const int k = blockIdx.x * LANES + threadIdx.x;
     const double v = column_sum(partial, rows, 2 * C, 2 * C, part);
     if (threadIdx.y || k >= 2 * C) return;
     out[k] = v;
+    if (k < zeros) out[2 * C + k] = 0.0;
     if (k < C) first[k] = (float)v;
     else second[k - C] = (float)v;
 }

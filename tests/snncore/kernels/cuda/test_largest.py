@@ -11,13 +11,13 @@ from tests.snncore.kernels.cuda.pairs import floats, up
 from tests.support.double.ledger import events
 
 
-def backward(gpu, rng, channels, rows=20, bad=None, lif=False, training=True):
+def backward(gpu, rng, channels, rows=20, bad=None, lif=False, training=True, room=True):
     """gx [5, rows, C] of batch normalisation, by the kernel that is asked for."""
     gy, x = (up(gpu, floats(rng, 5, rows, channels)) for _ in range(2))
     if bad is not None:
         gy[2, 7, channels // 2] = bad
     mean, inv_std, gamma = rng.normal(0, 1, channels), rng.uniform(0.5, 2, channels), floats(rng, channels)
-    sums = rng.normal(0, 5, (2, channels))
+    sums = np.concatenate([rng.normal(0, 5, (2, channels)), np.zeros((1, channels))])[: 2 + room]
     run = cuda.batch_norm_lif_backward if lif else cuda.batch_norm_backward
     return run(gy, x, *(up(gpu, a) for a in (mean, inv_std, gamma, sums)), 5 * rows if training else None)
 
@@ -32,9 +32,9 @@ def found(x):
 @pytest.mark.parametrize(("channels", "bad"), [(1, None), (3, np.nan), (33, -np.inf), (70, None)])
 def test_backward_finds_them_on_its_way(gpu, rng, monkeypatch, channels, bad):
     monkeypatch.setattr(binned, "ALL_BLOCKS", 2)  # so that a thread takes more rows than it loads at once
-    for lif, training in ((False, True), (True, True), (False, False)):
+    for lif, training, room in ((False, True, True), (True, True, False), (False, False, True)):
         with tensor_cores("on"):
-            gx = backward(gpu, rng, channels, bad=bad, lif=lif, training=training)
+            gx = backward(gpu, rng, channels, bad=bad, lif=lif, training=training, room=room)
         bits, launches = found(gx.reshape(-1, 10, channels))  # as a convolution sees it
         assert launches == 0
         again, launches = found(gx.copy())
