@@ -10,7 +10,7 @@ from tests.support import nvrtc
 
 GUIDE = Path(__file__).parents[4] / "docs" / "gpu_tables.md"
 MOST_REGISTERS = 64  # so that a multiprocessor holds four blocks of 256 threads
-TENSOR_REGISTERS = {75: 128, 80: 128, 90: 128, 100: 255}  # 64 of them are sums; two blocks, or one
+TENSOR_REGISTERS = {75: 255, 80: 128, 90: 128, 100: 255}  # 64 of them are sums; two blocks, or one
 TENSOR_FILES = ("exact_gradient", "exact_mma")
 TF32_REGISTERS = 168  # 64 of them are sums; three blocks of 128 threads
 BLACKWELL = 100
