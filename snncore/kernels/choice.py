@@ -76,7 +76,7 @@ def gradients_choice() -> str:
 def gradients(choice: str | None) -> AbstractContextManager[None]:
     """Make one of GRADIENTS how a GPU takes the gradients of convolutions, for this thread in a `with` block.
 
-    `tensor`: on tensor cores where the card can, those of inputs as sums of two numbers in TF32 (`kernels.cuda.tf32`),
+    `tensor`: on tensor cores where the card can, those of inputs as sums of two halves (`kernels.cuda.halves`),
     those of the weights of spikes in integers (`kernels.cuda.exact_gradient`). `cublas`: columns and products by
     cuBLAS. `auto`: tensor cores on the cards on which they were seen to be right and quicker, which are none so far.
     None asks the environment variable SNNCORE_GRADIENTS again. Raises BackendError for a value that is not known.

@@ -56,7 +56,7 @@ def test_odd_numbers_of_channels(gpu, rng, monkeypatch, choice, channels):
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 @pytest.mark.parametrize("channels", [(3, 5), (33, 31), (12, 8)])
 def test_input_gradient(gpu, rng, monkeypatch, channels, layer):
-    monkeypatch.setenv("SNNCORE_GRADIENTS", "cublas")  # the other: test_tf32.py
+    monkeypatch.setenv("SNNCORE_GRADIENTS", "cublas")  # the other: test_halves.py
     x, w, gy = case(rng, "spikes", *channels, layer)
     assert_close(*both(gpu, "conv_backward_input", gy, w, x.shape, *layer[1:]), 1e-6, ("gx",))
 
