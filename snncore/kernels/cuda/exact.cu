@@ -113,6 +113,7 @@ __device__ __forceinline__ int power(const Weights& z, const int o, const unsign
     for (int k = 0; k < 2; ++k) {
         const ull found = largest_sum(z, o, p, room);
         if (found >= LIMIT) --p;
+        if (!__any_sync(0xffffffffu, found >= LIMIT)) break;  // every warp has all channels of the block
     }
     return min(p, MOST);
 }

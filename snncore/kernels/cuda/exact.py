@@ -32,6 +32,7 @@ PIXELS, TILE = 128, 32  # of a block of exact_mma.cu: pixels, output channels
 FEWEST = 16  # input channels for tensor cores, which work as long on 64
 DEEPEST = (1 << 31) // (255 * 128) - 1  # terms of bytes times digits that 32 bits hold
 FIRST = 75  # the compute capability of which tensor cores have products of bytes, with a point in between
+MOST = 1 << 30  # pixels of all images, and bytes of one, for tensor cores
 LOOKS = 64  # blocks that look for weights that are not ordinary, at most
 Pair = tuple[int, int]
 
@@ -88,13 +89,13 @@ def takes(x: Array, w: Array) -> bool:
     Where tensor cores are wanted for spikes: an exact sum of the weights as integers of 31 bits is nearer than a
     float32 sum, and quicker than columns and a product (docs/gpu.md).
     """
-    return x.dtype == np.uint8 and w.dtype == np.float32 and _fits(w) and wanted(array_module(x), FIRST)
+    return x.dtype == np.uint8 and w.dtype == np.float32 and _fits(x, w) and wanted(array_module(x), FIRST)
 
 
-def _fits(w: Array) -> bool:
-    """Whether the window is one of those that exact_mma.cu has."""
+def _fits(x: Array, w: Array) -> bool:
+    """Whether exact_mma.cu has such windows, and counts such images in 32 bits."""
     kh, kw, ci, _ = w.shape
-    return ci >= FEWEST and kh * kw * ci <= DEEPEST
+    return ci >= FEWEST and kh * kw * ci <= DEEPEST and max(math.prod(x.shape[:3]), x[0].size) < MOST
 
 
 def _multiplies(xp: Any) -> bool:
@@ -132,12 +133,12 @@ def _sums(x: Array, w: Array, stride: Pair, padding: Pair, dilation: Pair) -> Ar
         return y
     narrow = x.dtype.kind == "b" or x.dtype == np.uint8
     x = x.astype(np.uint8 if narrow else np.int32, copy=False)
-    if narrow and _fits(w) and (groups, *dilation) == (1, 1, 1) and _multiplies(xp):
+    if narrow and _fits(x, w) and pixels < MOST and (groups, *dilation) == (1, 1, 1) and _multiplies(xp):
         digits, scale, flags = pack_digits(w)
         name = "exact_mma_bytes" if ci % 16 or x.data.ptr % 16 else "exact_mma_pieces"
         grid = *blocks_for(pixels, PIXELS), *blocks_for(co, TILE)
         arrays = (x, digits, w, scale, flags, y)
-        launch("exact_mma", name, grid, (THREADS,), *arrays, np.int64(pixels), flags.size, *of_all[:-3])
+        launch("exact_mma", name, grid, (THREADS,), *arrays, pixels, flags.size, *of_all[:-3])
         return y
     q, scale, flags = pack_whole(w)
     name = "exact_sums_u8" if narrow else "exact_sums_i32"

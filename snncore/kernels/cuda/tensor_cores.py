@@ -4,7 +4,7 @@
 | --------------------------- | --------------------------------------------------- |
 | forward, of spikes          | sums of integers, as in exact arithmetic (exact.py) |
 | gradient of weights, spikes | sums of integers (exact_gradient.py)                |
-| gradient of the input       | sums of two numbers in TF32 (tf32.py)               |
+| gradient of the input       | three products of halves for one (halves.py)        |
 """
 
 from typing import Any
