@@ -143,6 +143,7 @@ def calls(made: dict[str, Array]) -> dict[str, Callable[[], Any]]:
         "convolution forward, exact, plain": lambda: plainly(cuda.exact_conv_forward, images, w, *same),
         "compact_events": lambda: events.compact_events(images),
         "bn_moments": lambda: cuda.batch_norm_statistics(x),
+        "statistics, exact": lambda: cuda.binned_moments(x),
         "bn_forward": lambda: cuda.batch_norm_forward(x, *norm),
         "bn_lif_forward": lambda: cuda.batch_norm_lif_forward(x, *norm, firing),
         "bn_lif_backward": lambda: cuda.batch_norm_lif_gradient_sums(gs, x, s, *norm, firing),
@@ -176,7 +177,8 @@ def plainly(run: Callable[..., Any], *args: Any) -> Any:
 SUMS = {  # rows of the roofline that run in one call
     "convolution forward, dense": ("gather_columns", "product of matrices (cuBLAS)"),
     "convolution, gradient of weights, dense": ("gather_columns", "product of matrices (cuBLAS)"),
-    "convolution, gradient of weights, tensor cores": ("exact_gradient_digits", "exact_gradient"),
+    "convolution, gradient of weights, tensor cores": ("binned_largest", "exact_gradient_digits", "exact_gradient"),
+    "statistics, exact": ("binned_largest", "binned_mean", "binned_moments"),
     "convolution, gradient of input": ("gather_gradients", "product of matrices (cuBLAS)"),
     "convolution, gradient of input, tensor cores": ("halves_split", "halves_backward_input"),
     "convolution forward, exact, tensor cores": ("exact_pack", "exact_mma"),

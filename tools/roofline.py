@@ -92,14 +92,18 @@ def kernels(layer: Layer, parameters: int, density: float = DENSITY) -> dict[str
         "exact_pack": Work(8 * weights, 15 * weights),
         "exact_mma": Work(i + 4 * weights + 4 * e, 0, 4 * product),
         "exact_sums": Work(i + 4 * weights + 4 * e, 2 * 9 * events * layer.outputs),
-        "exact_gradient_digits": Work(12 * e, 20 * e),  # looks for the largest, then reads again and writes
+        "exact_gradient_digits": Work(8 * e, 18 * e),  # of which bn_backward has found the largest
         "exact_gradient": Work(i + 4 * e + 20 * weights, 0, 4 * product),
         "bn_moments": Work(4 * e, 3 * e),
+        "binned_largest": Work(4 * e, 2 * e),
+        "binned_mean": Work(4 * e, 2 * 11 * e),  # in float64, half as many a second
+        "binned_moments": Work(4 * e, 2 * 13 * e),
         "bn_forward": Work(8 * e, 3 * e),
         "bn_gradient_sums": Work(8 * e, 5 * e),
-        "bn_backward": Work(12 * e, 6 * e),
+        "bn_backward": Work(12 * e, 8 * e),
         "bn_lif_forward": Work(5 * e, 7 * e),
         "bn_lif_backward": Work(12 * e, 30 * e),
+        "second gradient of spikes": Work(4 * e, e),  # read by the kernel of their neuron, and added
         "lif_forward": Work(5 * e + 4 * e / t, 4 * e),
         "lif_backward": Work(12 * e + 4 * e / t, 25 * e),
         "mlif_forward (spikes)": Work(2 * e + 4 * e / t, 6 * e),
@@ -158,7 +162,7 @@ def step_work(config: MISNetConfig, samples: int, parameters: int) -> dict[str, 
                 if config.sew != "off":
                     add(inner, CONV_STEP)
                     add(inner, CONV_STEP)
-                    add(inner, {"sew_add": 1})
+                    add(inner, {"sew_add": 1, "second gradient of spikes": 1})
                 add(inner, MLIF_STEP)
             add(inner, {"max_pool_forward (spikes)": 1, "max_pool_backward (spikes)": 1})
         size, before = size // 2, dict.fromkeys(before, channels)
