@@ -186,10 +186,5 @@ bn_backward(const float* gy, const float* __restrict__ x, const double* __restri
             }
         }
     }
-    if (!finds) return;
-    part[threadIdx.y][threadIdx.x] = most;
-    __syncthreads();
-    if (threadIdx.y > 0 || c >= C) return;
-    for (int r = 1; r < ROWS; ++r) most = max(most, part[r][threadIdx.x]);
-    atomicMax(&largest[c], min(most, 0x7f800000u));
+    if (finds) put_largest(most, largest, C, part);
 }

@@ -81,7 +81,7 @@ def batch_norm_gradient_sums(
 ) -> Array:
     """As `reference.batch_norm_gradient_sums`, in one pass over gy and x. out: gbeta and ggamma, to be filled.
 
-    The sums [2, C] are followed by a row of zeros, in which `apply_sums` gathers the largest magnitudes.
+    The sums [2, C] are followed by a row of zeros, for `room_for_largest`.
     """
     if not ready(gy, x, *(out or ())) or not ready(mean, inv_std, dtype=np.float64):
         return put_both(reference.batch_norm_gradient_sums(gy, x, mean, inv_std), out)
@@ -109,6 +109,19 @@ def batch_norm_backward(
     return apply_sums(gy, x, mean, inv_std, gamma, sums, count, None)
 
 
+def room_for_largest(sums: Array) -> tuple[Array, bool]:
+    """Return where the largest magnitudes of the gradient of x are gathered, uint32 [C] zeros, and whether they are.
+
+    They are where the gradient of the weights before is taken in integers: in the third row of the sums, if they have
+    one, which is then used up.
+    """
+    xp, channels = array_module(sums), sums.shape[-1]
+    finds = wanted(xp, exact_gradient.FIRST)
+    if finds and len(sums) < 3:
+        return xp.zeros(channels, np.uint32), True
+    return sums[-1].view(np.uint32)[:channels], finds  # which is not used, if not
+
+
 def apply_sums(
     gy: Array,
     x: Array,
@@ -119,11 +132,7 @@ def apply_sums(
     count: int | None,
     gx: Array | None,
 ) -> Array:
-    """Gradient of x, written to gx, which may be gy; to an array of its own if there is none.
-
-    Where the gradient of the weights before it is to be taken in integers, the largest magnitudes are found on the way,
-    in the third row of the sums if they have one, which is then used up.
-    """
+    """Gradient of x, written to gx, which may be gy; to an array of its own if there is none."""
     if not ready(gy, x, gamma) or not ready(mean, inv_std, sums, dtype=np.float64):
         return reference.batch_norm_backward(gy, x, mean, inv_std, gamma, sums, count)
     xp = array_module(x)
@@ -131,11 +140,7 @@ def apply_sums(
     gx = xp.empty(x.shape, x.dtype) if gx is None else gx
     channels = x.shape[-1]
     rows = x.size // channels
-    finds = wanted(xp, exact_gradient.FIRST)
-    if len(sums) == 3 or not finds:  # or an array that is not used
-        largest = sums[-1].view(np.uint32)[:channels]
-    else:
-        largest = xp.zeros(channels, np.uint32)
+    largest, finds = room_for_largest(sums)
     args = (gy, x, mean, inv_std, gamma, sums, gx, np.int64(rows), channels, np.int64(count or 0), count is not None)
     launch("batch_norm", "bn_backward", grid_of(rows, channels), BLOCK, *args, largest, finds)
     if finds:

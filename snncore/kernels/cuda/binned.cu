@@ -9,8 +9,7 @@
 
 #define BINS 3
 
-// out [C], zeros before: the bits of the largest magnitude of each channel of x [P, C], of an infinity for a NaN.
-// Bits of floats that are not negative rise with them, and a largest integer has no order.
+// out [C], zeros before: the bits of the largest magnitude of each channel of x [P, C].
 extern "C" __global__ void __launch_bounds__(256)
 binned_largest(const float* __restrict__ x, unsigned* __restrict__ out, const long long P, const int C)
 {
@@ -18,11 +17,7 @@ binned_largest(const float* __restrict__ x, unsigned* __restrict__ out, const lo
     const int c = blockIdx.y * LANES + threadIdx.x;
     unsigned most = 0;
     if (c < C) each_row(x, P, C, c, [&](const float v) { most = max(most, __float_as_uint(v) & 0x7fffffffu); });
-    part[threadIdx.y][threadIdx.x] = most;
-    __syncthreads();
-    if (threadIdx.y > 0 || c >= C) return;
-    for (int r = 1; r < ROWS; ++r) most = max(most, part[r][threadIdx.x]);
-    atomicMax(&out[c], min(most, 0x7f800000u));
+    put_largest(most, out, C, part);
 }
 
 // The power of two above a magnitude, from its bits: 1 above 0, infinite above what is infinite.

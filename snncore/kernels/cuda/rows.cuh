@@ -20,3 +20,17 @@ __device__ __forceinline__ void each_row(const float* __restrict__ x, const long
     }
     for (; r < P; r += step) f(from[r * pitch]);
 }
+
+// Largest [C], zeros before, becomes the bits of the largest magnitude of each channel, of an infinity for a NaN; most:
+// that of a thread's entries, without their sign. Bits of floats that are not negative rise with them, and a largest
+// integer has no order. part: shared.
+__device__ __forceinline__ void put_largest(unsigned most, unsigned* __restrict__ largest, const int C,
+                                            unsigned (*part)[LANES])
+{
+    const int c = blockIdx.y * LANES + threadIdx.x;
+    part[threadIdx.y][threadIdx.x] = most;
+    __syncthreads();
+    if (threadIdx.y > 0 || c >= C) return;
+    for (int r = 1; r < ROWS; ++r) most = max(most, part[r][threadIdx.x]);
+    atomicMax(&largest[c], min(most, 0x7f800000u));
+}

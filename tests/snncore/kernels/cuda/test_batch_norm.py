@@ -9,6 +9,7 @@ from snncore.kernels import cuda, reference
 from snncore.kernels.reference.batch_norm import Moments
 from snncore.surrogate import SURROGATES
 from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats, up
+from tests.snncore.kernels.norms import lif_gradients
 from tests.support.double.ledger import events
 
 
@@ -148,15 +149,25 @@ def test_with_lif_backward(gpu, rng, channels, v_reset):
     for detach in (False, True):
         neuron = (*norm, Firing(0.6, 1.0, v_reset, detach_reset=detach))
         args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron)
-        expected, got = both(gpu, "batch_norm_lif_gradient_sums", *args)
-        assert not got[1][2].any()
-        got = got[0], got[1][:2]
-        assert_close(expected, got, 1e-5, ("gc", "sums"))
-        check_out("batch_norm_lif_gradient_sums", *(up(gpu, a) for a in args), sums=got[1])
+        sums = check_lif_backward(gpu, args)
+        check_out("batch_norm_lif_gradient_sums", *(up(gpu, a) for a in args), sums=sums)
         first, second, *rest = (up(gpu, a) for a in (gs, floats(rng, *gs.shape), *args[1:]))
-        added = cuda.batch_norm_lif_gradient_sums(first + second, *rest)
-        for e, g in zip(added, cuda.batch_norm_lif_gradient_sums(first, *rest, also=second), strict=True):
+        added = lif_gradients(cuda, first + second, *rest, True)
+        for e, g in zip(added, lif_gradients(cuda, first, *rest, True, also=second), strict=True):
             np.testing.assert_array_equal(g.get(), e.get())
+
+
+def check_lif_backward(gpu, args):
+    """Both halves against the reference, the gradient of currents as that of x in evaluation; returns the sums."""
+    results = []
+    for module, there in ((reference, args), (cuda, [up(gpu, a) for a in args])):
+        before = events.copy()
+        found = [*lif_gradients(module, *there, False), lif_gradients(module, *there, True)[0]]
+        assert set(events - before) == ({"launch"} if module is cuda else set())
+        results.append([a if isinstance(a, np.ndarray) else a.get() for a in found])
+    assert_close(*results, 1e-5, ("gx in evaluation", "ggamma", "gbeta", "gx"))
+    _, ggamma, gbeta, _ = results[1]
+    return np.stack([gbeta, ggamma])
 
 
 def test_parameters_with_strides_and_statistics_in_float32_are_taken(gpu, rng):
@@ -178,5 +189,4 @@ def test_with_lif_backward_with_every_surrogate(gpu, rng, name):
     x, gs, norm = floats(rng, 4, 6, 5), floats(rng, 4, 6, 5), statistics(rng, 5)
     neuron = (*norm, Firing(surrogate=SURROGATES[name](1.5)))
     args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron)
-    expected, (gc, sums) = both(gpu, "batch_norm_lif_gradient_sums", *args)
-    assert_close(expected, (gc, sums[:2]), 1e-5, ("gc", "sums"))
+    check_lif_backward(gpu, args)
