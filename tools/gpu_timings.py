@@ -146,7 +146,7 @@ def calls(made: dict[str, Array]) -> dict[str, Callable[[], Any]]:
         "statistics, exact": lambda: cuda.binned_moments(x),
         "bn_forward": lambda: cuda.batch_norm_forward(x, *norm),
         "bn_lif_forward": lambda: cuda.batch_norm_lif_forward(x, *norm, firing),
-        "bn_lif_backward": lambda: cuda.batch_norm_lif_gradient_sums(gs, x, s, *norm, firing),
+        "bn_lif_backward": lambda: bn_lif_backward(gs, x, s, norm, firing),
         "bn_backward": lambda: cuda.batch_norm_backward(gs, x, *norm[:3], made["sums"], entries),
         "lif_forward": lambda: cuda.lif_forward(x, None, firing),
         "lif_backward": lambda: cuda.lif_backward(gs, None, x, s, None, firing),
@@ -168,6 +168,12 @@ def gradient_by(choice: str, *args: Any) -> Any:
         return cuda.conv_backward_input(*args)
 
 
+def bn_lif_backward(gs: Array, x: Array, s: Array, norm: tuple[Array, ...], firing: Firing) -> Array:
+    """Return the gradient of x."""
+    gc, sums = cuda.batch_norm_lif_gradient_sums(gs, x, s, *norm, firing)
+    return cuda.batch_norm_lif_backward(gc, x, *norm[:3], sums, x.size // x.shape[-1])
+
+
 def plainly(run: Callable[..., Any], *args: Any) -> Any:
     """Return run(*args) by the kernels that skip what did not fire."""
     with use_kernels("event"):
@@ -178,6 +184,7 @@ SUMS = {  # rows of the roofline that run in one call
     "convolution forward, dense": ("gather_columns", "product of matrices (cuBLAS)"),
     "convolution, gradient of weights, dense": ("gather_columns", "product of matrices (cuBLAS)"),
     "convolution, gradient of weights, tensor cores": ("binned_largest", "exact_gradient_digits", "exact_gradient"),
+    "bn_lif_backward": ("bn_lif_backward_sums", "bn_lif_backward_gx"),
     "statistics, exact": ("binned_largest", "binned_mean", "binned_moments"),
     "convolution, gradient of input": ("gather_gradients", "product of matrices (cuBLAS)"),
     "convolution, gradient of input, tensor cores": ("halves_split", "halves_backward_input"),

@@ -92,7 +92,7 @@ def kernels(layer: Layer, parameters: int, density: float = DENSITY) -> dict[str
         "exact_pack": Work(8 * weights, 15 * weights),
         "exact_mma": Work(i + 4 * weights + 4 * e, 0, 4 * product),
         "exact_sums": Work(i + 4 * weights + 4 * e, 2 * 9 * events * layer.outputs),
-        "exact_gradient_digits": Work(8 * e, 18 * e),  # of which bn_backward has found the largest
+        "exact_gradient_digits": Work(8 * e, 18 * e),  # what wrote the gradient has found the largest
         "exact_gradient": Work(i + 4 * e + 20 * weights, 0, 4 * product),
         "bn_moments": Work(4 * e, 3 * e),
         "binned_largest": Work(4 * e, 2 * e),
@@ -102,7 +102,8 @@ def kernels(layer: Layer, parameters: int, density: float = DENSITY) -> dict[str
         "bn_gradient_sums": Work(8 * e, 5 * e),
         "bn_backward": Work(12 * e, 8 * e),
         "bn_lif_forward": Work(5 * e, 7 * e),
-        "bn_lif_backward": Work(12 * e, 30 * e),
+        "bn_lif_backward_sums": Work(8 * e, 30 * e),
+        "bn_lif_backward_gx": Work(12 * e, 34 * e),
         "second gradient of spikes": Work(4 * e, e),  # read by the kernel of their neuron, and added
         "lif_forward": Work(5 * e + 4 * e / t, 4 * e),
         "lif_backward": Work(12 * e + 4 * e / t, 25 * e),
@@ -134,8 +135,8 @@ CONV_STEP = {
     "bn_moments": 1,
     "bn_lif_forward": 1,
     "count_spikes": 1,
-    "bn_lif_backward": 1,
-    "bn_backward": 1,
+    "bn_lif_backward_sums": 1,
+    "bn_lif_backward_gx": 1,
 }
 MLIF_STEP = {"mlif_forward (spikes)": 1, "count_spikes": 1, "mlif_backward (spikes)": 1}
 
