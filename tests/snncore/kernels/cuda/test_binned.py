@@ -63,12 +63,12 @@ def test_what_is_not_finite_is_seen_in_its_channel(gpu, rng):
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered")
-@pytest.mark.parametrize(("channels", "blocks"), [*((c, 512) for c in SIZES), (3, 2), (33, 6)])
+@pytest.mark.parametrize(("channels", "blocks"), [*((c, 512) for c in SIZES), (3, 1), (33, 4)])
 def test_moments_of_a_whole_batch(gpu, rng, monkeypatch, channels, blocks):
     monkeypatch.setattr(binned, "ALL_BLOCKS", blocks)
-    x = floats(rng, 5, 90, channels) * np.float32(10) ** rng.integers(-3, 4, channels).astype(np.float32)
+    x = floats(rng, 5, 30, channels) * np.float32(10) ** rng.integers(-3, 4, channels).astype(np.float32)
     (_, *expected), (rows, *got) = both(gpu, "binned_moments", x)
-    assert rows == 450
+    assert rows == 150
     for e, g in zip(expected, got, strict=True):
         np.testing.assert_array_equal(g.view(np.uint64), e.view(np.uint64))
     np.testing.assert_allclose(got[0], x.mean((0, 1), np.float64), rtol=1e-14)
