@@ -222,7 +222,7 @@ def convolve(text, order=0, race=False):
     sizes = map(np.int32, (36, 4, 8, 8, 80, 6, 6, 32, 3, 3, 1, 1, 0, 0))
     kernel = load(text, race)["exact_mma_pieces"]
     kernel.order = order
-    kernel.launch((1, 1), (256,), (x, digits, w.astype(np.float32), scale, flags, y, *sizes))
+    kernel.launch((1, 1), (128,), (x, digits, w.astype(np.float32), scale, flags, y, *sizes))
     return y, np.einsum("mijcyx,yxco->mijo", windows, w)
 
 
@@ -232,7 +232,10 @@ def convolve(text, order=0, race=False):
     [
         ("", ""),
         ("wait_copies<STAGES - 2>()", "wait_copies<STAGES - 1>()"),  # a step too early
-        ("place(row, chunk) + 64 * DEEP * i;", "row * DEEP + 16 * chunk + 64 * DEEP * i;"),  # not where it is read
+        (
+            "place(row, chunk) + ROWS_AT_ONCE * DEEP * i;",
+            "row * DEEP + 16 * chunk + ROWS_AT_ONCE * DEEP * i;",
+        ),  # not where it is read
         ("(lane >> 3 & 1)", "(lane >> 4)"),  # another order of the matrices
     ],
 )
