@@ -30,6 +30,7 @@ __all__ = ["conv_backward_input", "split_gradient", "split_weights", "takes"]
 
 INS, DEEP, BLOCK = 64, 16, 128  # as in halves.cu: channels of a block and of a step, and the threads of a block
 TALL = 2  # sixteens of pixels of a warp; compiled for 2 and 4
+REUSE = 1  # 0: each tap copies its pixels, also where blocks are whole lines of them
 FEWEST = 16  # channels on either side for which a block has work enough
 FIRST = 75  # the compute capability of which tensor cores have halves, with a point in between
 QUICKER: tuple[int, ...] = ()
@@ -109,7 +110,7 @@ def conv_backward_input(gy: Array, w: Array, shape: tuple[int, ...], stride: Pai
 
 def defines() -> str:
     """Return the definitions that the kernels are compiled with."""
-    return "" if TALL == 2 else f"#define TALL {TALL}\n"
+    return f"#define TALL {TALL}\n#define REUSE {REUSE}\n"
 
 
 @functools.cache

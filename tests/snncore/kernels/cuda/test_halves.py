@@ -20,6 +20,11 @@ CASES = [  # kernel, stride, padding, pixels, channels of x and of gy
     ((1, 1), (2, 2), (0, 0), (5, 5), (5, 3)),  # three of four pixels go nowhere
     ((5, 4), (3, 2), (2, 1), (9, 8), (16, 48)),
     ((1, 2), (3, 4), (0, 3), (2, 3), (8, 16)),  # strides longer than the image
+    ((3, 3), (1, 1), (1, 1), (17, 8), (40, 20)),  # from here on, blocks are whole lines: pixels are copied once a line
+    ((3, 5), (2, 2), (1, 2), (10, 16), (16, 20)),
+    ((4, 4), (1, 1), (0, 0), (5, 4), (8, 16)),  # one window a line
+    ((1, 7), (1, 1), (0, 3), (3, 2), (8, 16)),  # more taps than pixels of a line
+    ((2, 2), (1, 1), (1, 1), (70, 1), (8, 36)),  # a pixel a line, but two windows: copied for each tap
 ]
 
 
@@ -160,15 +165,16 @@ def test_halves_end_where_it_is_said(gpu):
         assert parts.view(np.float16)[0, :, 0, 0, 1].astype(float).sum() * scale[0, 0, 0] * 2.0**16 == kept
 
 
-def test_what_is_not_finite_stays_so_and_spreads_no_farther(gpu, rng):
-    gy, w, *layer = case(rng, (3, 3), (1, 1), (1, 1), (6, 5), (20, 8))
+@pytest.mark.parametrize("width", [5, 4])  # of a line; blocks are whole lines of 4
+def test_what_is_not_finite_stays_so_and_spreads_no_farther(gpu, rng, width):
+    gy, w, *layer = case(rng, (3, 3), (1, 1), (1, 1), (6, width), (20, 8))
     clean = halves.conv_backward_input(up(gpu, gy), up(gpu, w), *layer).get()
     for bad in (np.inf, -np.inf, np.nan, np.uint32(0x7FFFFFFF).view(f32), np.uint32(0xFF800001).view(f32)):
         spoilt = gy.copy()
         spoilt[1, 3, 2, 7] = bad
         got = halves.conv_backward_input(up(gpu, spoilt), up(gpu, w), *layer).get()
         reached = np.zeros(clean.shape, bool)
-        reached[1, 2:5, 1:4] = True
+        reached[1, 2:5, 1:4] = True  # with 4 pixels a line, to its end: the next begins clean
         assert np.isnan(got[reached]).all(), bad
         np.testing.assert_array_equal(got[~reached], clean[~reached])
     for bad in (np.inf, np.nan, f32(2.0**126)):
@@ -199,10 +205,12 @@ def test_each_pixel_and_each_channel_has_its_own_scale(gpu, rng):
     assert_is(halves.conv_backward_input(up(gpu, gy), up(gpu, w), *layer).get(), (gy, w, *layer))
 
 
-def test_blocks_of_more_pixels_have_the_same_bits(gpu, rng, monkeypatch):
-    args = case(rng, (3, 3), (1, 1), (0, 0), (12, 12), (65, 31), images=3)
+@pytest.mark.parametrize(("tall", "reuse"), [(4, 1), (2, 0), (4, 0)])
+def test_how_the_work_is_cut_changes_no_bit(gpu, rng, monkeypatch, tall, reuse):
+    args = case(rng, (3, 3), (1, 1), (1, 1), (20, 8), (65, 20))
     before = halves.conv_backward_input(up(gpu, args[0]), up(gpu, args[1]), *args[2:]).get()
-    monkeypatch.setattr(halves, "TALL", 4)
+    monkeypatch.setattr(halves, "TALL", tall)
+    monkeypatch.setattr(halves, "REUSE", reuse)
     got = halves.conv_backward_input(up(gpu, args[0]), up(gpu, args[1]), *args[2:]).get()
     np.testing.assert_array_equal(got, before)
 
