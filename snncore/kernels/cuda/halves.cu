@@ -10,23 +10,23 @@
 // the halves of gy under that tap, their pixels' powers and the halves of the weights into shared memory, three steps
 // in turn. Tensor cores add 16 channels, all three products of them, the small ones first; times the pixel's power
 // these sums are added in float32, rounded to nearest: how tensor cores round on the way matters 16 terms long, not
-// hundreds.
+// hundreds. Where a block is whole lines of pixels, one copy of gy serves a line of taps (see `reuse`).
 // With a stride, pixels are taken by what is left of (y + ph) / sy and (x + pw) / sx: those of a block then have the
 // same taps, and none is multiplied with zeros.
-// What a multiprocessor must do for a step of a block: 192 products of 2048 multiplications, at two thirds of the peak
-// 290 cycles; 48 KB into, through and out of shared memory and the cache before it, 380 cycles at 128 B each; 4 warps x
-// 250 instructions (machine code for sm_90: 48 products, 64 additions, 16 loads, some 70 to copy), 250 cycles. Adding in
-// float32 after every step is not what it waits for. Blocks of 256 pixels (TALL 4) move 36 KB for as many products, but
-// two fit where four of these do. 512 blocks, which 16 x 16 pixels of 128 channels have, go at once if four fit (528 on
-// 132 multiprocessors); with three, the last 116 would run alone.
-// Registers a thread, and occupancy, on an H100: halves_backward_input 127 (25 %), halves_split_gradient 34 (75 %),
+// What a multiprocessor must do for a step of a block, on an H100: 192 products of 2048 multiplications, 290 cycles at
+// two thirds of the peak; bytes into, through and out of shared memory and the cache before it, 128 a cycle: 37 KB and
+// 300 cycles where copies are used again for three taps, else 48 KB; 4 warps x 280 instructions (in the machine code: 48
+// products, 64 additions, 18 loads), 280 cycles. So additions are not what it waits for, and a chain of more than 16
+// channels on tensor cores would gain little. 512 blocks, which 16 x 16 pixels of 128 channels have, go at once where
+// four fit in a multiprocessor (528 on 132 of them); with three, the last 116 would run alone.
+// Registers a thread, and occupancy, on an H100: halves_backward_input 128 (25 %), halves_split_gradient 34 (75 %),
 // halves_split_weights 32 (100 %).
 
 #ifndef TALL
-#define TALL 2  // sixteens of pixels of a warp; 2 or 4
+#define TALL 2  // sixteens of pixels of a warp; 2, or 4 for blocks of 256
 #endif
 #ifndef REUSE
-#define REUSE 1  // of pixels that are there, for all taps of a line; 0 or 1
+#define REUSE 1  // of copies of pixels, for a line of taps; 0 or 1
 #endif
 #define PIXELS (64 * TALL)
 #define INS 64
@@ -38,7 +38,9 @@
 #define ZEROS (STAGES * (TILE + WEIGHTS))  // where eight rows of zeros lie, and a power: after all tiles and weights
 #define BYTES (ZEROS + 8 * ROW + 16)
 #define THREADS 128
+#ifndef BLOCKS
 #define BLOCKS (TALL == 2 ? 4 : 2)  // of a multiprocessor
+#endif
 #define NOWHERE 0x7fff  // a row that no image has
 #define INFINITE 0x7f800000u
 #define TOP 14  // the largest magnitude is from 2^TOP on

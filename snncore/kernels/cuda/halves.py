@@ -29,8 +29,7 @@ from snncore.kernels.cuda.module import THREADS, blocks_for, launch
 __all__ = ["conv_backward_input", "split_gradient", "split_weights", "takes"]
 
 INS, DEEP, BLOCK = 64, 16, 128  # as in halves.cu: channels of a block and of a step, and the threads of a block
-TALL = 2  # sixteens of pixels of a warp; compiled for 2 and 4
-REUSE = 1  # 0: each tap copies its pixels, also where blocks are whole lines of them
+PIXELS, DEFINES = 128, ""  # of a block, and what halves.cu is compiled with: others can be timed
 FEWEST = 16  # channels on either side for which a block has work enough
 FIRST = 75  # the compute capability of which tensor cores have halves, with a point in between
 QUICKER: tuple[int, ...] = ()
@@ -68,7 +67,7 @@ def split_gradient(gy: Array) -> tuple[Array, Array]:
     lanes = lanes_of_pixel(co)
     grid, whole = blocks_for(scale.size, THREADS // lanes), co % 4 == 0 and gy.data.ptr % 16 == 0
     block = (lanes, THREADS // lanes)
-    launch("halves", "halves_split_gradient", grid, block, gy, parts, scale, scale.size, co, whole, defines=defines())
+    launch("halves", "halves_split_gradient", grid, block, gy, parts, scale, scale.size, co, whole, defines=DEFINES)
     return parts, scale
 
 
@@ -83,7 +82,7 @@ def split_weights(w: Array) -> tuple[Array, Array]:
     parts = array_module(w).empty((-(-co // DEEP), kh * kw, tiles, INS, 2, DEEP), np.uint16)
     scale = array_module(w).empty((tiles, INS), np.float32)
     sizes = (kh * kw, ci, co)
-    launch("halves", "halves_split_weights", (scale.size,), (THREADS,), w, parts, scale, *sizes, defines=defines())
+    launch("halves", "halves_split_weights", (scale.size,), (THREADS,), w, parts, scale, *sizes, defines=DEFINES)
     return parts, scale
 
 
@@ -102,15 +101,10 @@ def conv_backward_input(gy: Array, w: Array, shape: tuple[int, ...], stride: Pai
     if not pixels:
         return gx
     arrays = *split_gradient(xp.ascontiguousarray(gy)), *split_weights(xp.ascontiguousarray(w)), gx
-    grid = (*blocks_for(pixels, 64 * TALL), -(-ci // INS), sy * sx)
+    grid = (*blocks_for(pixels, PIXELS), -(-ci // INS), sy * sx)
     sizes = (height, width, ci, *gy.shape[1:], kh, kw, sy, sx, *padding)
-    launch("halves", "halves_backward_input", grid, (BLOCK,), *arrays, images, *sizes, defines=defines())
+    launch("halves", "halves_backward_input", grid, (BLOCK,), *arrays, images, *sizes, defines=DEFINES)
     return gx
-
-
-def defines() -> str:
-    """Return the definitions that the kernels are compiled with."""
-    return f"#define TALL {TALL}\n#define REUSE {REUSE}\n"
 
 
 @functools.cache

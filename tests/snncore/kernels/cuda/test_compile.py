@@ -86,8 +86,9 @@ def test_input_gradients_run_on_tensor_cores(architecture, deep):
 
 
 @pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
-def test_blocks_of_more_pixels_do_not_spill_either(architecture):
-    usage = nvrtc.usage(nvrtc.to_ptx(source("halves", "#define TALL 4\n"), architecture), architecture)
+@pytest.mark.parametrize("defines", ["#define TALL 4\n", "#define REUSE 0\n", "#define BLOCKS 3\n"])
+def test_other_ways_to_cut_input_gradients_do_not_spill_either(architecture, defines):
+    usage = nvrtc.usage(nvrtc.to_ptx(source("halves", defines), architecture), architecture)
     found = usage["halves_backward_input"]
     assert found.spilled == 0
     assert found.shared <= 48 * 1024

@@ -205,12 +205,12 @@ def test_each_pixel_and_each_channel_has_its_own_scale(gpu, rng):
     assert_is(halves.conv_backward_input(up(gpu, gy), up(gpu, w), *layer).get(), (gy, w, *layer))
 
 
-@pytest.mark.parametrize(("tall", "reuse"), [(4, 1), (2, 0), (4, 0)])
+@pytest.mark.parametrize(("tall", "reuse"), [(4, 1), (2, 0)])
 def test_how_the_work_is_cut_changes_no_bit(gpu, rng, monkeypatch, tall, reuse):
     args = case(rng, (3, 3), (1, 1), (1, 1), (20, 8), (65, 20))
     before = halves.conv_backward_input(up(gpu, args[0]), up(gpu, args[1]), *args[2:]).get()
-    monkeypatch.setattr(halves, "TALL", tall)
-    monkeypatch.setattr(halves, "REUSE", reuse)
+    monkeypatch.setattr(halves, "PIXELS", 64 * tall)
+    monkeypatch.setattr(halves, "DEFINES", f"#define TALL {tall}\n#define REUSE {reuse}\n")
     got = halves.conv_backward_input(up(gpu, args[0]), up(gpu, args[1]), *args[2:]).get()
     np.testing.assert_array_equal(got, before)
 
