@@ -15,8 +15,8 @@
 // same taps, and none is multiplied with zeros.
 // What a multiprocessor must do for a step of a block, on an H100: 192 products of 2048 multiplications, 290 cycles at
 // two thirds of the peak; bytes into, through and out of shared memory and the cache before it, 128 a cycle: 37 KB and
-// 300 cycles where copies are used again for three taps, else 48 KB; 4 warps x 280 instructions (in the machine code: 48
-// products, 64 additions, 18 loads), 280 cycles. So additions are not what it waits for, and a chain of more than 16
+// 300 cycles where copies are used again for three taps, else 48 KB; 4 warps x 280 instructions (in the machine code:
+// 48 products, 64 additions, 18 loads), 280 cycles. So additions are not what it waits for, and a chain of more than 16
 // channels on tensor cores would gain little. 512 blocks, which 16 x 16 pixels of 128 channels have, go at once where
 // four fit in a multiprocessor (528 on 132 of them); with three, the last 116 would run alone.
 // Registers a thread, and occupancy, on an H100: halves_backward_input 128 (25 %), halves_split_gradient 34 (75 %),
@@ -79,8 +79,8 @@ __device__ __forceinline__ void copy4(const Shared to, const void* from, const b
 #endif
 }
 
-// d [16, 8] += a [16, 16] times b [16, 8], of halves, in fragments as PTX has them for m16n8k16. In which order products
-// are added, and how that rounds, is not said.
+// d [16, 8] += a [16, 16] times b [16, 8], of halves, in fragments as PTX has them for m16n8k16. In which order the
+// products are added, and how that rounds, is not said.
 __device__ __forceinline__ void multiply_halves(float (&d)[4], const unsigned (&a)[4], const unsigned b0,
                                                 const unsigned b1)
 {
@@ -143,8 +143,8 @@ __device__ __forceinline__ void load_eight(float (&v)[8], const float* from, con
 }
 
 // gy [places, Co] to parts [sixteens of channels, 2, 2, places, 8], high then low, first eight then last, zeros where
-// there is no channel, and scale [places], 2^-(p + SHARE). Block (lanes, 256 / lanes), lanes a power of two up to 32: those of a place, eight
-// channels each.
+// there is no channel, and scale [places], 2^-(p + SHARE). Block (lanes, 256 / lanes), lanes a power of two up to 32:
+// those of a place, eight channels each.
 extern "C" __global__ void __launch_bounds__(256)
 halves_split_gradient(const float* __restrict__ gy, unsigned short* __restrict__ parts, float* __restrict__ scale,
                       const int places, const int Co, const int whole)
@@ -310,7 +310,7 @@ halves_backward_input(const unsigned short* __restrict__ gy, const float* __rest
             }
 #pragma unroll
             for (int n = 0; n < 8; ++n) {
-                if (n % 2 == 0 && n && first_in + 8 * n >= z.Ci) break;  // and no loads come so early that registers spill
+                if (n % 2 == 0 && n && first_in + 8 * n >= z.Ci) break;  // nor do loads come so early that it spills
                 unsigned b[4];  // of 8 channels: high halves of the first and last eight of 16, then low ones
                 load_matrices(b, base + now + of_channels + 8 * ROW * n);
                 float sixteen[TALL][4] = {};  // sums over 16 channels

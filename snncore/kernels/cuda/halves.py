@@ -11,8 +11,8 @@ which its largest magnitude lies below 2^15. With `most` this magnitude, both pa
 
 halves.cu multiplies where the columns of a matrix product would else be gathered in memory.
 
-Where a pixel of gy, or an input channel of w, holds a number that is not finite, what it reaches is NaN; a weight of
-2^126 and more is as infinite.
+What a pixel of gy reaches that holds a number that is not finite is NaN, and so is all of an input channel of which w
+holds one; a weight of 2^126 and more is as infinite.
 """
 
 import functools
