@@ -143,7 +143,7 @@ __device__ __forceinline__ void load_eight(float (&v)[8], const float* from, con
 }
 
 // gy [places, Co] to parts [sixteens of channels, 2, 2, places, 8], high then low, first eight then last, zeros where
-// there is no channel, and scale [places], 2^-(p + SHARE). Block (lanes, 256 / lanes), lanes a power of two up to 32:
+// there is no channel, and scale [places], 2^-(p + SHARE). Block (lanes, 256 / lanes), lanes a power of two up to 16:
 // those of a place, eight channels each.
 extern "C" __global__ void __launch_bounds__(256)
 halves_split_gradient(const float* __restrict__ gy, unsigned short* __restrict__ parts, float* __restrict__ scale,
@@ -239,6 +239,7 @@ halves_backward_input(const unsigned short* __restrict__ gy, const float* __rest
         window[i] = (q / columns / rows * z.Ho + y) * z.Wo + x;
         place0[i] = (p < pixels ? y : NOWHERE) << 16 | x;
     }
+    const int end = reuse ? z.Wo : 1;
     int column[TALL];  // of the pixels whose fragments this thread loads
 #pragma unroll
     for (int i = 0; i < TALL; ++i) column[i] = reuse ? (pixel_of_warp + 16 * i + (lane & 15)) % columns : 0;
@@ -296,12 +297,12 @@ halves_backward_input(const unsigned short* __restrict__ gy, const float* __rest
         if (works) {
             unsigned high[TALL][4], low[TALL][4];
             float scale[TALL][2];  // of rows lane / 4 and 8 + lane / 4
+            const int row = pixel_of_warp + (lane & 15) + shift, in_tile = place(row, lane >> 4);
 #pragma unroll
             for (int i = 0; i < TALL; ++i) {
-                const int row = pixel_of_warp + 16 * i + (lane & 15) + shift, in_tile = place(row, lane >> 4);
-                const bool there = !reuse || (unsigned)(column[i] + shift) < (unsigned)z.Wo;
-                const int at = there ? tile + in_tile : ZEROS + (in_tile & (8 * ROW - 1));
-                const int power_at = there ? tile + PIXELS * ROW + 4 * row : ZEROS + 8 * ROW;
+                const bool there = (unsigned)(column[i] + shift) < (unsigned)end;
+                const int at = there ? tile + in_tile + 16 * ROW * i : ZEROS + (in_tile & (8 * ROW - 1));
+                const int power_at = there ? tile + PIXELS * ROW + 4 * row + 64 * i : ZEROS + 8 * ROW;
                 load_matrices(high[i], base + at);
                 load_matrices(low[i], base + (at ^ 32));
                 const float of_row = *(const float*)(memory + power_at);

@@ -109,5 +109,8 @@ def conv_backward_input(gy: Array, w: Array, shape: tuple[int, ...], stride: Pai
 
 @functools.cache
 def lanes_of_pixel(channels: int) -> int:
-    """Return the threads that split a pixel: a power of two up to 32, of eight channels each."""
-    return min(32, 1 << (-(-channels // 8) - 1).bit_length())
+    """Return the threads that split a pixel: a power of two, of eight channels each.
+
+    At most 16, so that a warp has two pixels side by side and writes whole sectors of 32 bytes.
+    """
+    return min(16, 1 << (-(-channels // 8) - 1).bit_length())

@@ -136,7 +136,7 @@ def test_both_parts_of_weights_make_them(gpu, rng):
     np.testing.assert_array_equal((high, low), parts)
 
 
-@pytest.mark.parametrize("channels", [1, 6, 20, 64, 272])  # one lane a pixel; two and eight; 34 eights for 32 lanes
+@pytest.mark.parametrize("channels", [1, 6, 20, 64, 272])  # one lane a pixel; two and eight; 34 eights for 16 lanes
 def test_both_parts_of_a_gradient_make_it(gpu, rng, channels):
     gy = spread(rng, 2, 3, 3, channels)
     gy[1, 1] = 0
