@@ -90,7 +90,7 @@ def _gradient(gy: Array, w: Array, shape: tuple[int, ...]) -> Callable[[], Any]:
 
 
 def _split(gy: Array, w: Array) -> Callable[[], Any]:
-    return lambda: (halves.split_gradient(gy), halves.split_weights(w))
+    return lambda: halves.split(gy, w)
 
 
 @contextmanager

@@ -19,8 +19,7 @@
 // 48 products, 64 additions, 18 loads), 280 cycles. So additions are not what it waits for, and a chain of more than 16
 // channels on tensor cores would gain little. 512 blocks, which 16 x 16 pixels of 128 channels have, go at once where
 // four fit in a multiprocessor (528 on 132 of them); with three, the last 116 would run alone.
-// Registers a thread, and occupancy, on an H100: halves_backward_input 128 (25 %), halves_split_gradient 34 (75 %),
-// halves_split_weights 32 (100 %).
+// Registers a thread, and occupancy, on an H100: halves_backward_input 128 (25 %), halves_split 40 (75 %).
 
 #ifndef TALL
 #define TALL 2  // sixteens of pixels of a warp; 2, or 4 for blocks of 256
@@ -143,17 +142,17 @@ __device__ __forceinline__ void load_eight(float (&v)[8], const float* from, con
 }
 
 // gy [places, Co] to parts [sixteens of channels, 2, 2, places, 8], high then low, first eight then last, zeros where
-// there is no channel, and scale [places], 2^-(p + SHARE). Block (lanes, 256 / lanes), lanes a power of two up to 16:
-// those of a place, eight channels each.
-extern "C" __global__ void __launch_bounds__(256)
-halves_split_gradient(const float* __restrict__ gy, unsigned short* __restrict__ parts, float* __restrict__ scale,
-                      const int places, const int Co, const int whole)
+// there is no channel, and scale [places], 2^-(p + SHARE). lanes: those of a place, a power of two up to 16, which take
+// eight channels each.
+__device__ __forceinline__ void split_gradient(const float* gy, unsigned short* parts, float* scale, const int block,
+                                               const int lanes, const int places, const int Co, const bool whole)
 {
-    const int at = blockIdx.x * blockDim.y + threadIdx.y, eights = 2 * ((Co + DEEP - 1) / DEEP), lanes = blockDim.x;
+    const int lane = threadIdx.x & (lanes - 1), at = block * (256 / lanes) + threadIdx.x / lanes;
+    const int eights = 2 * ((Co + DEEP - 1) / DEEP);
     const float* const from = gy + (long long)at * Co;
     float v[8];
     unsigned most = 0;
-    for (int j = threadIdx.x; at < places && j < eights; j += lanes) {
+    for (int j = lane; at < places && j < eights; j += lanes) {
         load_eight(v, from + 8 * j, Co - 8 * j, whole);
 #pragma unroll
         for (int k = 0; k < 8; ++k) most = max(most, magnitude(v[k]));
@@ -161,8 +160,8 @@ halves_split_gradient(const float* __restrict__ gy, unsigned short* __restrict__
     for (int o = lanes >> 1; o; o >>= 1) most = max(most, __shfl_xor_sync(0xffffffffu, most, o));
     if (at >= places) return;
     const int p = power(most, MOST_OF_PIXEL);
-    if (threadIdx.x == 0) scale[at] = most >= INFINITE ? __uint_as_float(NOT_A_NUMBER) : two_to(-p - SHARE);
-    for (int j = threadIdx.x; j < eights; j += lanes) {
+    if (lane == 0) scale[at] = most >= INFINITE ? __uint_as_float(NOT_A_NUMBER) : two_to(-p - SHARE);
+    for (int j = lane; j < eights; j += lanes) {
         if (eights > lanes) load_eight(v, from + 8 * j, Co - 8 * j, whole);  // else v has them still
         unsigned high[8], low[8];
 #pragma unroll
@@ -174,13 +173,12 @@ halves_split_gradient(const float* __restrict__ gy, unsigned short* __restrict__
 }
 
 // w [taps, Ci, Co] to parts [sixteens of output channels, taps, tiles of 64 input channels, 64, 2, 16], high then low,
-// zeros where there is no channel, and scale [tiles, 64], 2^(SHARE - q). A block an input channel.
-extern "C" __global__ void __launch_bounds__(256)
-halves_split_weights(const float* __restrict__ w, unsigned short* __restrict__ parts, float* __restrict__ scale,
-                     const int taps, const int Ci, const int Co)
+// zeros where there is no channel, and scale [tiles, 64], 2^(SHARE - q): input channel ci of them. found: shared, 8.
+__device__ __forceinline__ void split_weights(const float* w, unsigned short* parts, float* scale, const int ci,
+                                              const int wide, const int taps, const int Ci, const int Co,
+                                              unsigned* const found)
 {
-    __shared__ unsigned found[8];
-    const int t = threadIdx.x, ci = blockIdx.x, deep = (Co + DEEP - 1) / DEEP * DEEP, tiles = gridDim.x / INS;
+    const int t = threadIdx.x, deep = (Co + DEEP - 1) / DEEP * DEEP;
     unsigned most = 0;
     for (int k = t; ci < Ci && k < taps * Co; k += 256)
         most = max(most, magnitude(w[((long long)(k / Co) * Ci + ci) * Co + k % Co]));
@@ -194,11 +192,23 @@ halves_split_weights(const float* __restrict__ w, unsigned short* __restrict__ p
         const int tap = k / deep, co = k % deep;
         unsigned high = 0, low = 0;
         if (ci < Ci && co < Co) split(w[((long long)tap * Ci + ci) * Co + co], q, high, low);
-        const long long row = ((long long)(co / DEEP) * taps + tap) * tiles * INS + ci;
-        unsigned short* const to = parts + 2 * DEEP * row + co % DEEP;
+        unsigned short* const to = parts + (((long long)(co / DEEP) * taps + tap) * wide + ci) * (2 * DEEP) + co % DEEP;
         to[0] = (unsigned short)high;
         to[DEEP] = (unsigned short)low;
     }
+}
+
+// Both: the first `wide` blocks, 64 for each tile, an input channel of w each; the others pixels of gy.
+extern "C" __global__ void __launch_bounds__(256)
+halves_split(const float* __restrict__ gy, unsigned short* __restrict__ gy_parts, float* __restrict__ gy_scale,
+             const float* __restrict__ w, unsigned short* __restrict__ w_parts, float* __restrict__ w_scale,
+             const int wide, const int lanes, const int places, const int taps, const int Ci, const int Co,
+             const int whole)
+{
+    __shared__ unsigned found[8];
+    const int block = blockIdx.x - wide;
+    if (block < 0) split_weights(w, w_parts, w_scale, blockIdx.x, wide, taps, Ci, Co, found);
+    else split_gradient(gy, gy_parts, gy_scale, block, lanes, places, Co, whole);
 }
 
 // Where the 16 bytes `chunk` of a row of a stage lie: eight rows that are read together meet eight groups of banks.
