@@ -19,17 +19,17 @@ from misnet.training.step import Totals, train_step
 from snncore import to_device
 from snncore.backend import Array, asnumpy, cupy_module
 from snncore.kernels import cuda, reference
-from snncore.kernels.choice import gradients
+from snncore.kernels.choice import tensor_cores
 from snncore.kernels.cuda import halves
 from snncore.optim import OPTIMIZERS
 
-WAYS = {"cuBLAS": "cublas", "tensor cores": "tensor"}  # a column, and its choice of GRADIENTS
+WAYS = {"cuBLAS": "off", "tensor cores": "on"}  # a column, and its choice of TENSOR_CORES
 LAYER_WAYS = {  # a column, its choice, pixels of a block, and what halves.cu is compiled with
-    "cuBLAS": ("cublas", 128, ""),
-    "halves": ("tensor", 128, ""),
-    "copied for each tap": ("tensor", 128, "#define REUSE 0\n"),
-    "3 blocks": ("tensor", 128, "#define BLOCKS 3\n"),  # of a multiprocessor, instead of 4
-    "256 pixels": ("tensor", 256, "#define TALL 4\n"),
+    "cuBLAS": ("off", 128, ""),
+    "halves": ("on", 128, ""),
+    "copied for each tap": ("on", 128, "#define REUSE 0\n"),
+    "3 blocks": ("on", 128, "#define BLOCKS 3\n"),  # of a multiprocessor, instead of 4
+    "256 pixels": ("on", 256, "#define TALL 4\n"),
 }
 ROUNDS = 3  # in which the ways take turns
 WARM_UP = 4  # steps that are not timed: two, the one that is recorded, and one more
@@ -68,7 +68,7 @@ def layer_line(clock: Clock, layer: Layer, times: int, device: str) -> str:
     off = {}
     for _ in range(ROUNDS):
         for name, (choice, pixels, defines) in LAYER_WAYS.items():
-            with gradients(choice), compiled_with(pixels, defines):
+            with tensor_cores(choice), compiled_with(pixels, defines):
                 runs = [_gradient(x, weights, shape) for x in turns]
                 spans[name].append(clock.seconds(runs))
                 if name not in off:
@@ -78,7 +78,7 @@ def layer_line(clock: Clock, layer: Layer, times: int, device: str) -> str:
     split = 1e6 * clock.seconds([_split(x, weights) for x in turns])
     size = f"{layer.size}x{layer.size} {layer.outputs} to {layer.inputs}"
     found = "  ".join(f"{name} {us[name]:8.1f} us, off {off[name]}" for name in LAYER_WAYS)
-    best = min(us[name] for name, (choice, *_) in LAYER_WAYS.items() if choice == "tensor")
+    best = min(us[name] for name, (choice, *_) in LAYER_WAYS.items() if choice == "on")
     return (
         f"{size:<18} {times:>2} times  {found}  of this splitting {split:8.1f} us  "
         f"{us['cuBLAS'] / best:5.2f} times as fast"
@@ -130,7 +130,7 @@ def step_line(config: MISNetConfig, samples: int, device: str, repeats: int, gra
     losses = {}
     for k in range(WARM_UP + repeats):
         for name, choice in WAYS.items():
-            with gradients(choice):
+            with tensor_cores(choice):
                 start = time.perf_counter()
                 losses[name] = steps[name](k)
                 spans[name].append(time.perf_counter() - start)

@@ -121,7 +121,7 @@ def cached_bytes(layer: Layer, density: float = DENSITY) -> float:
 
 CONV_STEP = {
     # launches of a kernel for one ConvBNLIF in a training step; forward, and both gradients: that of the weights as
-    # with SNNCORE_GRADIENTS=tensor, that of the input by cuBLAS
+    # with SNNCORE_TENSOR_CORES=on, that of the input by cuBLAS
     "gather_columns": 1,
     "product of matrices (cuBLAS)": 2,
     "gather_gradients": 1,

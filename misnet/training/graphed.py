@@ -10,7 +10,7 @@ from misnet.training.step import Told, Totals, finish, tell, train_step
 from snncore.backend import Array, array_module
 from snncore.capture import CaptureError, Recorder
 from snncore.context import context
-from snncore.kernels.choice import arithmetic_choice, gradients_choice, kernel_choice
+from snncore.kernels.choice import arithmetic_choice, kernel_choice, tensor_cores_choice
 from snncore.optim import Optimizer
 
 __all__ = ["GraphedSteps", "key_of", "same_bits"]
@@ -163,7 +163,7 @@ class GraphedSteps:
 
 def key_of(batch: Sequence[Array]) -> tuple[Any, ...]:
     """What any recording depends on and does not read anew: the forms of the batch, and what chooses its kernels."""
-    choices = kernel_choice(), arithmetic_choice(), gradients_choice()
+    choices = kernel_choice(), arithmetic_choice(), tensor_cores_choice()
     return (*((x.shape, x.dtype.str) for x in batch), *choices, context.relaxed, context.fused)
 
 

@@ -220,7 +220,7 @@ def convolve(text, order=0, race=False):
     windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.int64), (3, 3), (1, 2))  # [1, 6, 6, 80, 3, 3]
     y = np.full((1, 6, 6, 32), np.nan, np.float32)
     scale, flags = np.ones(32, np.float32), np.zeros(4, np.int32)
-    sizes = np.int64(36), *map(np.int32, (4, 8, 8, 80, 6, 6, 32, 3, 3, 1, 1, 0, 0))
+    sizes = map(np.int32, (36, 4, 8, 8, 80, 6, 6, 32, 3, 3, 1, 1, 0, 0))
     kernel = load(text, race)["exact_mma_pieces"]
     kernel.order = order
     kernel.launch((1, 1), (256,), (x, digits, w.astype(np.float32), scale, flags, y, *sizes))

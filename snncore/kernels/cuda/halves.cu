@@ -110,7 +110,6 @@ __device__ __forceinline__ int power(const unsigned bits, const int most)
     return min(TOP + 127 - (int)(bits >> 23), most);
 }
 
-
 __device__ __forceinline__ unsigned magnitude(const float v) { return __float_as_uint(v) & 0x7fffffffu; }
 
 // v * 2^power in two steps, since 2^power may lie beyond float32; neither rounds what a half can tell from zero.

@@ -17,14 +17,13 @@ holds one; a weight of 2^126 and more is as infinite.
 
 import functools
 import math
-import os
 from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.kernels.choice import gradients_choice, kernel_choice
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch
+from snncore.kernels.cuda.tensor_cores import wanted
 
 __all__ = ["conv_backward_input", "split", "takes"]
 
@@ -32,26 +31,17 @@ INS, DEEP, BLOCK = 64, 16, 128  # as in halves.cu: channels of a block and of a 
 PIXELS, DEFINES = 128, ""  # of a block, and what halves.cu is compiled with: others can be timed
 FEWEST = 16  # channels on either side for which a block has work enough
 FIRST = 75  # the compute capability of which tensor cores have halves, with a point in between
-QUICKER: tuple[int, ...] = ()
-"""Where it was seen to be right and quicker. Expected of all; on cards for graphics, by less."""
 MOST, LONGEST = 1 << 30, 1 << 13  # pixels of all images, or weights, and a side: counted in 32 and 16 bits
 Pair = tuple[int, int]
 
 
 def takes(gy: Array, w: Array, shape: tuple[int, ...]) -> bool:
     """Whether the input gradient is to be taken here: gy and w are float32 and not empty. shape: of the input."""
-    choice = gradients_choice()
-    if choice == "cublas" or kernel_choice() == "event":
-        return False
     if max(math.prod(shape[:3]), math.prod(gy.shape[:3]), w.size) > MOST:
         return False
     if max(*gy.shape[1:3], *w.shape[:2]) > LONGEST:
         return False
-    capability = int(array_module(gy).cuda.Device().compute_capability)
-    if choice == "tensor":
-        return capability >= FIRST
-    one_product_is_enough = os.environ.get("CUPY_TF32", "0") == "1"
-    return capability in QUICKER and min(w.shape[2:]) >= FEWEST and not one_product_is_enough
+    return wanted(array_module(gy), FIRST, pays=min(w.shape[2:]) >= FEWEST)
 
 
 def split(gy: Array, w: Array) -> tuple[Array, Array, Array, Array]:

@@ -8,6 +8,7 @@ how cuBLAS rounds.
 """
 
 import contextlib
+import os
 import sys
 import types
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from typing import Any
 from unittest import mock
 
 from tests.support.double import array, blas, device, functions, kernels, ledger
+from tests.support.shim.build import CACHE
 
 
 class _Cupy(types.ModuleType):
@@ -61,6 +63,7 @@ def make_modules() -> dict[str, types.ModuleType]:
         using_allocator=device.using_allocator,
         get_current_stream=device.get_current_stream,
         get_elapsed_time=device.get_elapsed_time,
+        compiler=types.SimpleNamespace(compile_using_nvrtc=kernels.compile_using_nvrtc),
         is_available=lambda: True,
         set_allocator=lambda allocator: None,  # every array is allocated by itself as it is
     )
@@ -105,6 +108,7 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
         mock.patch.object(gemm, "load_library", blas.Library),
         mock.patch.dict(gemm._handles, clear=True),  # each holds a workspace of 32 MiB
         mock.patch.object(module, "SPECIALISED", specialised),
+        mock.patch.dict(os.environ, CUPY_CACHE_DIR=str(CACHE / "sources")),  # not where a card's kernels are kept
     ):
         backend.cupy_module.cache_clear()
         try:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from snncore.backend import BackendError
 from snncore.kernels import cuda, reference
 from snncore.kernels.choice import use_kernels
 from snncore.kernels.cuda import halves, module
@@ -30,7 +29,7 @@ CASES = [  # kernel, stride, padding, pixels, channels of x and of gy
 
 @pytest.fixture(autouse=True)
 def asked(monkeypatch):
-    monkeypatch.setenv("SNNCORE_GRADIENTS", "tensor")
+    monkeypatch.setenv("SNNCORE_TENSOR_CORES", "on")
 
 
 def case(rng, kernel, stride, padding, pixels, channels, images=2):
@@ -264,42 +263,29 @@ def launched(monkeypatch, gpu, args):
     ("choice", "card", "channels", "there"),
     [
         ("auto", "90", (16, 16), True),
-        ("auto", "80", (64, 16), True),
-        ("auto", "86", (16, 16), False),  # not known
-        ("auto", "100", (16, 16), False),  # not known
+        ("auto", "80", (64, 16), False),  # not seen
         ("auto", "90", (15, 64), False),
         ("auto", "90", (64, 15), False),
-        ("tensor", "86", (3, 2), True),
-        ("tensor", "75", (16, 16), True),
-        ("tensor", "70", (16, 16), False),  # has other products
-        ("cublas", "90", (64, 64), False),
+        ("on", "86", (3, 2), True),
+        ("on", "75", (16, 16), True),
+        ("on", "70", (16, 16), False),  # has other products
+        ("off", "90", (64, 64), False),
     ],
 )
 def test_who_takes_it(gpu, rng, monkeypatch, choice, card, channels, there):
-    monkeypatch.setattr(halves, "QUICKER", (80, 90))
-    monkeypatch.setenv("SNNCORE_GRADIENTS", choice)
+    monkeypatch.setenv("SNNCORE_TENSOR_CORES", choice)
     monkeypatch.setattr(gpu.cuda.Device, "compute_capability", card)
     names = launched(monkeypatch, gpu, case(rng, (1, 1), (1, 1), (0, 0), (2, 2), channels))
     assert any(name.startswith("halves_") for name in names) == there
 
 
 @pytest.mark.skipif(ON_CARD, reason="the double says what card it is")
-def test_who_asks_for_less_or_for_events_has_cublas(gpu, rng, monkeypatch):
+def test_who_asks_for_events_has_cublas(gpu, rng, monkeypatch):
     args = case(rng, (1, 1), (1, 1), (0, 0), (2, 2), (16, 16))
-    monkeypatch.setenv("SNNCORE_GRADIENTS", "auto")
-    assert not any("halves" in name for name in launched(monkeypatch, gpu, args))  # no card has run it yet
-    monkeypatch.setattr(halves, "QUICKER", (80, 90))
+    monkeypatch.setenv("SNNCORE_TENSOR_CORES", "auto")
     assert any("halves" in name for name in launched(monkeypatch, gpu, args))
     with use_kernels("event"):
         assert not any("halves" in name for name in launched(monkeypatch, gpu, args))
-    monkeypatch.setenv("CUPY_TF32", "1")  # --tf32: one product is enough
-    assert not any("halves" in name for name in launched(monkeypatch, gpu, args))
-
-
-def test_a_choice_that_is_not_known(monkeypatch):
-    monkeypatch.setenv("SNNCORE_GRADIENTS", "halves")
-    with pytest.raises(BackendError, match="SNNCORE_GRADIENTS: expected one of auto, tensor, cublas, found 'halves'"):
-        halves.takes(None, None, ())
 
 
 def test_images_that_are_too_large_to_be_counted_have_cublas():
