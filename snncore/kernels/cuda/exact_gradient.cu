@@ -8,8 +8,9 @@
 // places (pixels of the output). A block of 4 warps takes 2 slots x 64 input channels by 32 output channels x 4
 // digits, and some of the steps of 64 places; a warp a slot by 16 channels x 4 digits: 128 sums a thread, or half as
 // many in twice as many warps (TALL 2), as in exact_mma.cu. A slot is a tap of 64 input channels; taps turn faster than
-// parts of channels, so that the two slots of a block mostly read the same spikes. Sums of 32 bits cannot overflow over 1024 steps (255 * 128 * 65536 < 2^31); joined in 64 bits, those of
-// different blocks are added by atomics on integers: no order changes a bit. The spikes lie channel by channel, but
+// parts of channels, so that the two slots of a block mostly read the same spikes. Sums of 32 bits
+// cannot overflow over 1024 steps (255 * 128 * 65536 < 2^31); joined in 64 bits, those of different blocks are added by
+// atomics on integers: no order changes a bit. The spikes lie channel by channel, but
 // `mma` wants the places of a channel side by side. ldmatrix turns pairs of bytes, of two channels at two places; two
 // such pairs and two byte permutations make four places of either channel, so that turning costs one instruction a
 // register. Which rows ldmatrix takes is free: they are chosen so that the places end up in their order, and the

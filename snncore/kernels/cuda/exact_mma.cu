@@ -77,7 +77,7 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
         }
         return;
     }
-    const int row = t >> 2, chunk = t & 3;  // what this thread copies: 16 bytes of rows row + ROWS_AT_ONCE * i of a stage
+    const int row = t >> 2, chunk = t & 3;  // this thread copies 16 bytes of rows row + ROWS_AT_ONCE * i
     long long window[COPIES];  // where windows begin in x, be it outside
     int x0[COPIES], y0[COPIES];
 #pragma unroll
