@@ -58,6 +58,8 @@ def make_modules() -> dict[str, types.ModuleType]:
         runtime=runtime,
         memory=types.SimpleNamespace(OutOfMemoryError=ledger.OutOfMemoryError, alloc=device.alloc),
         MemoryPool=device.MemoryPool,
+        Memory=device.Memory,
+        MemoryPointer=lambda memory, offset: memory,
         using_allocator=device.using_allocator,
         get_current_stream=device.get_current_stream,
         get_elapsed_time=device.get_elapsed_time,
