@@ -1,9 +1,12 @@
 """Work on a GPU recorded once, as a CUDA graph, and launched again by a single call."""
 
+import functools
 import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
+
+import numpy as np
 
 from snncore.backend import cupy_module
 from snncore.context import changed, context
@@ -33,11 +36,12 @@ class Recorder:
 
     def __init__(self) -> None:
         self.cupy = cupy_module()
-        self.stream = self.cupy.cuda.Stream(non_blocking=True)
+        self.stream = _stream(self.cupy, self.cupy.cuda.runtime.getDevice())
         self.blocks = Blocks()
         self.pool = self.cupy.cuda.MemoryPool(self.blocks)
         self.kept: dict[Any, Any] = {}  # what was recorded, by keys of those who share the memory
         self.held: int | None = None  # bytes that recordings keep to be read; None before the first
+        self.room = 0  # bytes that a recording must leave to CuPy's own pool, beside what that has
         self.released = self.short = False
 
     @contextmanager
@@ -64,7 +68,7 @@ class Recorder:
         """Return (what `work` returned, its graph) without running anything on the device; call inside `working`.
 
         `work` must have run before as it is, so that everything is compiled. Raises CaptureError, in one line, if it
-        waits for the device or copies from the host, and MemoryError as `Blocks`.
+        waits for the device or copies from the host, and MemoryError as `Blocks` or if there is no `room` left.
         """
         free_shared()
         self.stream.begin_capture()
@@ -82,6 +86,9 @@ class Recorder:
         except Exception as error:
             raise CaptureError(_line(error)) from error
         self.held = self.pool.used_bytes()
+        if self.room:
+            self.cupy.empty(self.room, np.uint8)
+            free_shared()
         return result, graph
 
     def disturbed(self) -> bool:
@@ -112,6 +119,12 @@ class Recorder:
         free_shared()
         self.pool.free_all_blocks()
         self.blocks.gave_back(self.pool.total_bytes())
+
+
+@functools.cache
+def _stream(cupy: Any, device: int) -> Any:
+    """The stream of all recorders on a device: cuBLAS has a handle and 32 MiB for each stream that it ever met."""
+    return cupy.cuda.Stream(non_blocking=True)
 
 
 def _line(error: Exception) -> str:

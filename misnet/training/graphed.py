@@ -110,7 +110,7 @@ class GraphedSteps:
         return all(b.data is view for b, view in zip(held.buffers, held.views, strict=True))
 
     def _launched(self, lr: float, batch: tuple[Array, ...], totals: Totals, step: int, seed: int) -> float | None:
-        """Do a step kernel by kernel, in memory of the recordings; None, with nothing done, if that does not suffice."""
+        """Do a step kernel by kernel, in memory of the recordings; None, with nothing done, if there is too little."""
         from snncore.kernels.cuda.gemm import can_record
 
         assert self.recorder is not None
@@ -158,6 +158,8 @@ class GraphedSteps:
         """Record a step that has been launched, and run it; returns why that is of no use, or keeps it."""
         assert self.recorder is not None
         counted = Totals()
+        # Checkpoints copy the averages, and the next batches arrive while this one is computed.
+        self.recorder.room = sum(x.nbytes for x in (*self.optimizer.averages(), *batch, *batch))
         try:
             recording = self._record(batch)
             self._fill(launched.arrays, launched.before)

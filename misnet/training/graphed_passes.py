@@ -120,7 +120,9 @@ class GraphedPasses:
         expected = self._launched(recorder, batch)
         if expected is not None and not (why := self._try(recorder, key, batch, expected)):
             if not self.said:
-                self.say("CUDA graph of the evaluation: on: a recorded batch gives the same bits as one that is launched")
+                self.say(
+                    "CUDA graph of the evaluation: on: a recorded batch gives the same bits as one that is launched"
+                )
             self.said = True
         elif expected is not None:
             self._give_up(why)

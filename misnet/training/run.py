@@ -86,8 +86,8 @@ class Run:
     origin: the settings and switches that this run is trained with, kept in every checkpoint; a checkpoint of others is
     refused. after_epoch: called after each epoch, once all files of the folder are written.
     seed: of what layers draw while they train; the order of the batches is that of `train`.
-    cuda_graph: launch steps and evaluation on a GPU as recorded graphs, where that can be (`misnet.training.graphed`
-    and `graphed_passes`): on one rank.
+    cuda_graph: launch steps and evaluation on a GPU as recorded graphs, where that can be and memory suffices
+    (`misnet.training.graphed` and `graphed_passes`): on one rank. A line on each is logged.
     comm: the ranks that train together; `train`, `test` and `val` give this one its samples of each batch. Rank 0 alone
     writes, logs and warns. synchronised: whether batch norms take the statistics of the batch on all ranks.
     """

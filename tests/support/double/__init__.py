@@ -10,6 +10,7 @@ how cuBLAS rounds.
 import contextlib
 import sys
 import types
+import weakref
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
@@ -96,7 +97,7 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
     race: watch every access of the kernels. order: of threads and blocks, see the shim. specialised: compile neurons
     for each number of timesteps and each surrogate, which takes long; else the same code runs for all.
     """
-    from snncore import backend
+    from snncore import backend, recorded_memory
     from snncore.kernels.cuda import gemm, module
 
     modules = make_modules()
@@ -107,6 +108,7 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
         mock.patch.object(gemm, "load_library", blas.Library),
         mock.patch.dict(gemm._handles, clear=True),  # each holds a workspace of 32 MiB
         mock.patch.object(module, "SPECIALISED", specialised),
+        mock.patch.multiple(recorded_memory, _taking=weakref.WeakSet(), _most=0, _lowered=(0, 0)),
     ):
         backend.cupy_module.cache_clear()
         try:

@@ -100,7 +100,6 @@ class Graph:
             for do in self.recorded:
                 do()
 
-
     def _in_the_way(self) -> int:
         """How many arrays that live lie in blocks that were free when the work was recorded."""
         assert self.pool is not None

@@ -148,8 +148,8 @@ def begin(stream: Any) -> None:
 
 def end() -> tuple[list[Callable[[], object]], OwnPool | None]:
     """End the recording; returns what ran, and the pool that the last memory for it is of."""
-    global capturing
-    capturing = None
+    global capturing, _recorded_in
+    capturing, pool_of_it, _recorded_in = None, _recorded_in, None
     held = {id(x) for x, _ in _before}
     for x, kept in _before:
         np.copyto(x, kept)
@@ -159,7 +159,7 @@ def end() -> tuple[list[Callable[[], object]], OwnPool | None]:
     _before.clear()
     done = list(recorded)
     recorded.clear()
-    return done, _recorded_in
+    return done, pool_of_it
 
 
 def track(buffer: np.ndarray) -> None:
