@@ -2,6 +2,7 @@
 
 import functools
 import gc
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -12,7 +13,7 @@ from snncore.backend import cupy_module
 from snncore.context import changed, context
 from snncore.recorded_memory import OUT_OF_MEMORY, Blocks, free_shared
 
-__all__ = ["CaptureError", "Recorder", "refuse_while_capturing"]
+__all__ = ["CaptureError", "Recorder", "recorders", "refuse_while_capturing", "release_all", "usable"]
 
 
 class CaptureError(RuntimeError):
@@ -23,6 +24,9 @@ def refuse_while_capturing(why: str) -> None:
     """Raise CaptureError while work is recorded: called where something is made on the host that differs each time."""
     if context.capturing:
         raise CaptureError(why)
+
+
+_recorders: "weakref.WeakSet[Recorder]" = weakref.WeakSet()
 
 
 class Recorder:
@@ -39,10 +43,11 @@ class Recorder:
         self.stream = _stream(self.cupy, self.cupy.cuda.runtime.getDevice())
         self.blocks = Blocks()
         self.pool = self.cupy.cuda.MemoryPool(self.blocks)
-        self.kept: dict[Any, Any] = {}  # what was recorded, by keys of those who share the memory
+        self.kept: dict[tuple[Any, ...], Any] = {}  # what was recorded, by keys of those who share the memory
         self.held: int | None = None  # bytes that recordings keep to be read; None before the first
         self.room = 0  # bytes that a recording must leave to CuPy's own pool, beside what that has
         self.released = self.short = False
+        _recorders.add(self)
 
     @contextmanager
     def working(self) -> Iterator[None]:
@@ -111,8 +116,18 @@ class Recorder:
                 raise
             raise MemoryError("out of memory in launching a graph") from None
 
+    def leave(self, kind: str, short: bool = False) -> None:
+        """Forget what is in `kept` under keys that begin with `kind`; give the memory back if that is all, or if short.
+
+        short: memory did not suffice.
+        """
+        for key in [key for key in self.kept if key[0] == kind]:
+            del self.kept[key]
+        if short or not self.kept:
+            self.release(short)
+
     def release(self, short: bool = False) -> None:
-        """Forget all that is in `kept`, and give the memory back. short: it did not suffice."""
+        """Forget all that is in `kept`, and give the memory back: nothing may be launched or recorded here any more."""
         self.released, self.short = True, self.short or short
         self.kept.clear()
         gc.collect()  # an error may have left arrays in the frames that it passed
@@ -125,6 +140,24 @@ class Recorder:
 def _stream(cupy: Any, device: int) -> Any:
     """The stream of all recorders on a device: cuBLAS has a handle and 32 MiB for each stream that it ever met."""
     return cupy.cuda.Stream(non_blocking=True)
+
+
+def usable(recorder: Recorder | None) -> Recorder:
+    """Return the recorder, or another if there is none or its memory was given back."""
+    return Recorder() if recorder is None or recorder.released else recorder
+
+
+def recorders() -> list[Recorder]:
+    """Return all that have memory."""
+    return [recorder for recorder in _recorders if not recorder.released]
+
+
+def release_all() -> bool:
+    """Give back the memory of all recordings, for what cannot do without; returns whether there were any."""
+    found = recorders()
+    for recorder in found:
+        recorder.release(short=True)
+    return bool(found)
 
 
 def _line(error: Exception) -> str:

@@ -1,6 +1,7 @@
 """Training steps on a GPU as a CUDA graph: recorded once, then launched by a single call instead of a thousand."""
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +10,7 @@ from misnet.models.contract import Model, take
 from misnet.training.recording import statistics_of
 from misnet.training.step import Diverged, Told, Totals, finish, tell, train_step
 from snncore.backend import Array, array_module
-from snncore.capture import CaptureError, Recorder
+from snncore.capture import CaptureError, Recorder, recorders, release_all, usable
 from snncore.context import context
 from snncore.kernels.choice import arithmetic_choice, gradients_choice, kernel_choice
 from snncore.optim import Optimizer
@@ -19,7 +20,7 @@ __all__ = ["DISTURBED", "SHORT", "GraphedSteps", "key_of", "same_bits"]
 SHORT = "memory does not suffice for recorded work and all else"
 DISTURBED = "an array was left in the memory that a recorded step writes to"
 OTHER_BITS = "a recorded step does not leave the same bits as one that is launched kernel by kernel"
-STEP = "step", None  # the key of the recording
+STEP = ("step",)  # the key of the recording
 WARM_UP = 2  # steps before the recording: they compile kernels, and let cuBLAS choose
 
 
@@ -51,12 +52,17 @@ class GraphedSteps:
     so does everything where a step cannot be recorded: on a CPU, with parameters that are not all float32, in a network
     that waits for the device or draws on the host, as dropout does, and where memory does not suffice. All steps take
     their memory from the pool of the recording, so that it takes as much as they take without one.
-    say: called once with a line on what is done, or why not.
+    say: called once with a line on what is done, or why not. recorder: one to share, so that its memory is used again.
     """
 
-    def __init__(self, model: Model, optimizer: Optimizer, say: Callable[[str], None] = lambda line: None) -> None:
-        self.model, self.optimizer, self.say = model, optimizer, say
-        self.recorder: Recorder | None = None
+    def __init__(
+        self,
+        model: Model,
+        optimizer: Optimizer,
+        say: Callable[[str], None] = lambda line: None,
+        recorder: Recorder | None = None,
+    ) -> None:
+        self.model, self.optimizer, self.say, self.recorder = model, optimizer, say, recorder
         self.key: Any = None  # of the recording, or of the step before
         self.alike = 0  # steps of one key that ran so far
         self.clip_norm: float | None = None
@@ -71,21 +77,24 @@ class GraphedSteps:
     ) -> float:
         """Do a step; arguments, result and errors as those of `train_step`."""
         self.clip_norm = clip_norm
+        if self.recorder is not None and self.recorder.short and not self.refused:
+            self._give_up(SHORT)
         if not self.refused:
-            if self.recorder is None:
-                self.recorder = Recorder()
+            self.recorder = usable(self.recorder)
             with self.recorder.working():
                 result = self._step(lr, take(self.model, batch), totals, step, seed)
             if result is not None:
                 return result
+        if self.optimizer.can_be_recorded and recorders():  # others have recordings
+            result = self._with_room(nullcontext(), lr, batch, totals, step, seed)
+            if result is not None:
+                return result
+            release_all()
         return train_step(self.model, self.optimizer, lr, batch, totals, step, seed, self.clip_norm)
 
     def _step(self, lr: float, batch: tuple[Array, ...], totals: Totals, step: int, seed: int) -> float | None:
         """Do a step; None: nothing was done, and recording is given up."""
         assert self.recorder is not None
-        if self.recorder.released:
-            self._give_up(SHORT)
-            return None
         if self.recorder.disturbed():
             self._give_up(DISTURBED)
             return None
@@ -117,16 +126,24 @@ class GraphedSteps:
         if not can_record():  # before memory is lent, of which a handle of cuBLAS would keep some
             self._give_up("the cuBLAS that CuPy uses was not found, and CuPy's own calls cannot be recorded")
             return None
+        result = self._with_room(self.recorder.lent(), lr, batch, totals, step, seed)
+        if result is None:
+            self._give_up(SHORT)
+        return result
+
+    def _with_room(
+        self, memory: AbstractContextManager[None], lr: float, batch: Any, totals: Totals, step: int, seed: int
+    ) -> float | None:
+        """Do a step kernel by kernel; None, with nothing done, if memory does not suffice."""
         statistics, done = statistics_of(self.model), self.optimizer.steps
         kept = statistics.keep()
         try:
-            with self.recorder.lent():
+            with memory:
                 return train_step(self.model, self.optimizer, lr, batch, totals, step, seed, self.clip_norm)
         except MemoryError:
             if self.optimizer.steps != done:
                 raise  # the weights have changed: the step cannot be done anew
         statistics.put_back(kept)
-        self._give_up(SHORT)
         return None
 
     def _first(self, lr: float, batch: tuple[Array, ...], totals: Totals, step: int, seed: int) -> float | None:
@@ -172,7 +189,7 @@ class GraphedSteps:
             return str(error)
         except MemoryError:
             return SHORT
-        if any(x.get().tobytes() != y.tobytes() for x, y in zip(launched.arrays, launched.after, strict=True)):
+        if not all(same_bits(x.get(), y) for x, y in zip(launched.arrays, launched.after, strict=True)):
             return OTHER_BITS
         self.recorder.kept[STEP] = recording
         return ""
@@ -180,7 +197,7 @@ class GraphedSteps:
     def _give_up(self, why: str) -> None:
         recorder, self.refused, self.recorder = self.recorder, True, None
         if recorder is not None:
-            recorder.release(short=why == SHORT)
+            recorder.leave(*STEP, short=why == SHORT)
         self.say(f"CUDA graph: off: {why}")
 
     def _record(self, batch: tuple[Array, ...]) -> Recording:

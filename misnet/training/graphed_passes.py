@@ -8,7 +8,7 @@ from misnet.training.graphed import DISTURBED, SHORT, key_of, same_bits
 from misnet.training.step import Seen, look
 from snncore import Tensor
 from snncore.backend import Array
-from snncore.capture import CaptureError, Recorder
+from snncore.capture import CaptureError, Recorder, recorders, release_all, usable
 from snncore.context import context
 from snncore.nn import Buffer, Module, Parameter
 
@@ -67,7 +67,6 @@ class GraphedPasses:
         self, model: Model, say: Callable[[str], None] = lambda line: None, recorder: Recorder | None = None
     ) -> None:
         self.model, self.say, self.recorder = model, say, recorder
-        self.shares = recorder is not None
         self.met: dict[Any, int] = {}  # batches of each kind that ran as ever
         self.refused = self.said = False
 
@@ -75,20 +74,18 @@ class GraphedPasses:
         """As `look`. keep: the scores are copied, to be used after the next batch; else that may overwrite them."""
         if not self.refused and not hasattr(labels, "get"):
             self._give_up("the arrays are not on a GPU")
+        if not self.refused and self.recorder is not None and self.recorder.short:
+            self._give_up(SHORT)
         if not self.refused and not context.observers:
-            recorder = self._usable()
+            recorder = usable(self.recorder)
+            if recorder is not self.recorder:
+                self.recorder = recorder
+                self.met.clear()
             with recorder.working():
                 seen = self._look(recorder, [*streams, labels])
                 if seen is not None:
                     return _apart(seen) if keep else seen
         return self._plain([*streams, labels])
-
-    def _usable(self) -> Recorder:
-        """The recorder, another if its memory was given back."""
-        if self.recorder is None or self.recorder.released:
-            self.recorder, self.shares = Recorder(), False
-            self.met.clear()
-        return self.recorder
 
     def _look(self, recorder: Recorder, batch: list[Array]) -> Seen | None:
         """Run a batch; None: nothing was done, and recording is given up."""
@@ -103,19 +100,19 @@ class GraphedPasses:
         if recording is not None:
             return self._again(recorder, recording, batch)
         self.met[key] = self.met.get(key, 0) + 1
-        if self.met[key] > WARM_UP and sum(kind == PASS for kind, _ in recorder.kept) < MOST:
+        if self.met[key] > WARM_UP and sum(kind == PASS for kind, *_ in recorder.kept) < MOST:
             return self._first(recorder, key, batch)
         return self._launched(recorder, batch)
 
     def _plain(self, batch: list[Array]) -> Seen:
-        """Run a batch as ever, in the memory that there is when recordings are forgotten, if need be."""
+        """Run a batch as ever; where memory does not suffice, all recordings are forgotten for it."""
         *streams, labels = batch
         try:
             return look(self.model, streams, labels)
         except MemoryError:
-            if self.recorder is None or self.recorder.released:
+            if not recorders():
                 raise
-        self._run_short()
+        release_all()
         return look(self.model, streams, labels)
 
     def _launched(self, recorder: Recorder, batch: list[Array]) -> Seen | None:
@@ -132,7 +129,7 @@ class GraphedPasses:
         except MemoryError:
             seen = None
         if seen is None:
-            self._run_short()
+            self._give_up(SHORT)
             return None
         assert seen.rates.tally is not None
         seen.rates.tally.chunks = [x.copy() for x in seen.rates.tally.chunks]
@@ -176,19 +173,10 @@ class GraphedPasses:
         recorder.launch(recording.graph)
         return recording.seen._replace(rates=recording.seen.rates.again())
 
-    def _run_short(self) -> None:
-        if self.refused and self.recorder is not None:
-            self.recorder.release(short=True)  # those who share it say so
-        else:
-            self._give_up(SHORT)
-
     def _give_up(self, why: str) -> None:
-        self.refused = True
-        if self.recorder is not None:
-            for key in [key for key in self.recorder.kept if key[0] == PASS]:
-                del self.recorder.kept[key]
-            if why == SHORT or not self.shares:
-                self.recorder.release(short=why == SHORT)
+        recorder, self.refused, self.recorder = self.recorder, True, None
+        if recorder is not None:
+            recorder.leave(PASS, short=why == SHORT)
         self.say(f"CUDA graph of the evaluation: off: {why}")
 
 

@@ -6,7 +6,6 @@ import re
 import pytest
 
 from misnet.tools.toolkit import wants_graph
-
 from tests.support import double
 from tests.support.shim.build import compiler
 from tests.tools.command_line import TINY

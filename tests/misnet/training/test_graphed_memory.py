@@ -166,6 +166,27 @@ def test_an_evaluation_that_finds_no_memory_has_all_recordings_forgotten(gpu, mo
     assert both.lines == [ON, f"CUDA graph of the evaluation: off: {SHORT}", *off(SHORT)]
 
 
+def test_steps_that_cannot_be_recorded_find_no_less_memory_for_recorded_evaluation(gpu):
+    both = Both(small())
+    both.graphed._give_up("for the test")
+    passes = GraphedPasses(both.models[1], both.lines.append)
+    batch = on_device(make_batch(both.config), "cuda")
+    evaluate(both.models[1], [batch] * 3, "cuda", passes=passes)
+    assert ledger.events["graph"] == 2
+    assert (ledger.pool["held"], pool_bytes()) > (ledger.pool["used"], 0)
+    ledger.clear()
+    used = ledger.pool["used"]
+    expected = train_step(both.models[0], both.optimizers[0], 1e-2, batch, both.totals[0], 0)
+    gpu.get_default_memory_pool().free_all_blocks()
+    needed = ledger.pool["peak"] - used
+    ledger.pool["device"] = ledger.pool["used"] + needed + pool_bytes() // 2
+    assert both.graphed.step(1e-2, batch, both.totals[1], 0) == expected
+    ledger.pool["device"] = 0
+    both.compare()
+    evaluate(both.models[1], [batch], "cuda", passes=passes)
+    assert both.lines[2:] == [f"CUDA graph of the evaluation: off: {SHORT}"]
+
+
 def test_an_array_that_a_launched_step_leaves_is_not_written_over(gpu, monkeypatch):
     both, left = Both(small()), []
     steps(both, [3] * (WARM_UP + 1))
