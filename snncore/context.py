@@ -55,8 +55,8 @@ class Context(threading.local):
     """Which kernels run (`kernels.choice.use_kernels`); None: what the environment variable SNNCORE_KERNELS says."""
     arithmetic: str | None = None
     """How layers with weights sum (`kernels.choice.arithmetic`); None: what the variable SNNCORE_ARITHMETIC says."""
-    gradients_by: str | None = None
-    """How a GPU takes gradients of convolutions (`kernels.choice.gradients`); None: what SNNCORE_GRADIENTS says."""
+    tensor_cores: str | None = None
+    """Whether a GPU convolves on tensor cores (`kernels.choice.tensor_cores`); None: what SNNCORE_TENSOR_CORES says."""
 
     capturing = False
     """True while what runs is recorded, to be run again by the device alone (`snncore.capture`)."""

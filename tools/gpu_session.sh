@@ -24,7 +24,7 @@ esac
 cd "$(dirname "$0")/.." || exit 2
 export PYTHONPATH=$PWD${PYTHONPATH:+:$PYTHONPATH} PYTHONUNBUFFERED=1 OUT
 unset SNNCORE_KERNELS
-export SNNCORE_GRADIENTS=tensor  # what no card has run yet is what a session is for; one step times both ways
+export SNNCORE_TENSOR_CORES=on  # what no card has run yet is what a session is for; one step times both ways
 if ! nvidia-smi -L >/dev/null 2>&1; then
   echo "error: nvidia-smi finds no NVIDIA GPU here; expected a card and its driver" >&2
   exit 2
@@ -131,9 +131,12 @@ exact() {
 }
 
 kernel_tests() {
-  # -W default: a note of another library must not fail what is tested here. test_compile.py needs no card.
+  # -W default: a note of another library must not fail what is tested here. test_compile.py needs no card. Most of the
+  # time kernels are compiled, on one core each.
+  local shared=()
+  "$PYTHON" -c "import xdist" 2>/dev/null && shared=(-n 6)
   "$PYTHON" -m pytest tests/snncore/kernels/cuda -q -W default -p no:cacheprovider --maxfail=40 --tb=short \
-    --durations=5 --ignore tests/snncore/kernels/cuda/test_compile.py
+    --durations=5 --ignore tests/snncore/kernels/cuda/test_compile.py "${shared[@]}"
 }
 
 # ncu: metrics of each kernel of a layer, once

@@ -1,11 +1,11 @@
 """Time whole training steps and inference on a card: this engine's, the host's share of them, and PyTorch's.
 
 Both sides take the same network, batch size, soft reset and optimizer (Adam), have their inputs on the card, and read
-the loss once a step; the time is the median of the steps on the host's clock. PyTorch runs in four ways: with and
-without TF32, each in both layouts of memory. With --cuda-graph on, steps and evaluation of this engine alone are timed,
-launched kernel by kernel and as a recorded graph, and what they leave is compared to the bit. With --gradients,
-convolutions' gradients by cuBLAS and on tensor cores: those of inputs by layer, and whole steps in turns, launched or
-(--cuda-graph on) as graphs.
+the loss once a step; the time is the median of the steps on the host's clock. PyTorch runs with and without TF32, each
+in both layouts of memory, launched kernel by kernel and as a CUDA graph. With --cuda-graph on, steps and evaluation of
+this engine alone are timed, launched kernel by kernel and as a recorded graph, and what they leave is compared to the
+bit. With --gradients, convolutions' gradients by cuBLAS and on tensor cores: those of inputs by layer, and whole steps
+in turns, launched or (--cuda-graph on) as graphs.
 """
 
 if not __package__:  # run as a script, perhaps from a checkout that was never installed
@@ -130,48 +130,6 @@ def evaluation_lines(config: MISNetConfig, samples: int, device: str, repeats: i
     return [*said, line + ("the same loss and counts" if same else "they differ in loss or counts")], same
 
 
-def peer_run(config: MISNetConfig, samples: int, tf32: bool, channels_last: bool) -> Run:
-    """Return PyTorch's step: the network of tools/benchmarks/peer.py; ImportError without its packages."""
-    import torch
-    import torch.nn.functional as nnf
-    from spikingjelly.activation_based import functional
-
-    from misnet.tools.benchmarks.peer import Peer
-
-    torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
-    torch.backends.cudnn.benchmark = True
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    net = Peer(config.to_dict(), config.stage_channels, config.stage_cells).cuda().to(memory_format=layout)
-    optimizer = torch.optim.Adam(net.parameters(), 1e-3, fused=True)
-    data = []
-    for *streams, labels in batches(config, samples, 2):
-        turned = [torch.from_numpy(x.reshape(-1, *x.shape[2:])).permute(0, 3, 1, 2).cuda() for x in streams]
-        target = nnf.one_hot(torch.from_numpy(labels), config.classes).float().cuda()
-        data.append(([x.contiguous(memory_format=layout) for x in turned], target))
-    done = [0]
-
-    def train() -> float:
-        done[0] += 1
-        inputs, target = data[done[0] % 2]
-        net.train()
-        functional.reset_net(net)
-        optimizer.zero_grad(set_to_none=True)
-        p, a, v = net(*inputs)
-        loss = nnf.mse_loss(p, target) + 0.5 * nnf.mse_loss(a, target) + 0.5 * nnf.mse_loss(v, target)
-        loss.backward()
-        optimizer.step()
-        return loss.item()
-
-    def infer() -> Any:
-        done[0] += 1
-        net.eval()
-        with torch.inference_mode():
-            functional.reset_net(net)
-            return net(*data[done[0] % 2][0])[0].cpu()
-
-    return Run(train, infer)
-
-
 def median_ms(run: Callable[[], Any], repeats: int) -> float:
     """Return the median milliseconds of a call that ends when the host has read its result."""
     for _ in range(WARM_UP):
@@ -212,31 +170,6 @@ def our_line(cupy: Any, config: MISNetConfig, samples: int, device: str, repeats
     gc.collect()
     pool.free_all_blocks()
     return line
-
-
-def peer_lines(config: MISNetConfig, samples: int, repeats: int) -> list[str]:
-    """Time one case of PyTorch in its four ways; one line says why where it cannot."""
-    lines = []
-    for tf32 in (False, True):
-        for channels_last in (False, True):
-            name = f"PyTorch {'TF32' if tf32 else 'float32'} {'NHWC' if channels_last else 'NCHW'}"
-            try:
-                import torch
-
-                torch.cuda.reset_peak_memory_stats()
-                run = peer_run(config, samples, tf32, channels_last)
-                train, infer = (median_ms(f, repeats) for f in run)
-                memory = f"memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
-                lines.append(row(name, config, samples, train, infer, memory))
-                del run
-                gc.collect()
-                torch.cuda.empty_cache()
-            except Exception as error:  # not installed, or whatever another library raises: it must not end the report
-                said = str(error).strip().splitlines()[:1]
-                lines.append(f"{name}: not compared: {type(error).__name__}: {' '.join(said)}")
-                if isinstance(error, ImportError):
-                    return lines
-    return lines
 
 
 def row(name: str, config: MISNetConfig, samples: int, train: float, infer: float, more: str) -> str:
@@ -305,6 +238,8 @@ def main() -> int:
         config = MISNetConfig(variant=options["variant"], size=size)
         print(our_line(cupy_module(), config, samples, device, options["repeats"]), flush=True)
     if not options["no_peer"]:
+        from misnet.tools.gpu_peer import peer_lines  # which takes clocks from here
+
         for size, samples in cases:
             config = MISNetConfig(variant=options["variant"], size=size)
             print("\n".join(peer_lines(config, samples, options["repeats"])), flush=True)

@@ -14,7 +14,7 @@ from snncore import to_device
 from snncore.backend import Array
 from snncore.firing import Firing
 from snncore.kernels import cuda
-from snncore.kernels.choice import gradients, use_kernels
+from snncore.kernels.choice import tensor_cores, use_kernels
 from snncore.kernels.cuda import events, optim
 from snncore.kernels.cuda.columns import dense_backward_weight
 from snncore.kernels.cuda.exact_gradient import exact_backward_weight
@@ -135,8 +135,8 @@ def calls(made: dict[str, Array]) -> dict[str, Callable[[], Any]]:
         "convolution forward, dense": lambda: cuda.conv_forward(images, w, *same),
         "convolution, gradient of weights, dense": lambda: dense_backward_weight(images, gy, (3, 3), *same),
         "convolution, gradient of weights, tensor cores": lambda: exact_backward_weight(images, gy, (3, 3), *same),
-        "convolution, gradient of input": lambda: gradient_by("cublas", gy, w, images.shape, *same),
-        "convolution, gradient of input, 3xTF32": lambda: gradient_by("tensor", gy, w, images.shape, *same),
+        "convolution, gradient of input": lambda: gradient_by("off", gy, w, images.shape, *same),
+        "convolution, gradient of input, tensor cores": lambda: gradient_by("on", gy, w, images.shape, *same),
         "convolution forward, events": lambda: events.events_forward(images, w, *same),
         "convolution, gradient of weights, events": lambda: events.events_backward_weight(images, gy, (3, 3), *same),
         "convolution forward, exact, tensor cores": lambda: cuda.exact_conv_forward(images, w, *same),
@@ -163,7 +163,7 @@ def calls(made: dict[str, Array]) -> dict[str, Callable[[], Any]]:
 
 def gradient_by(choice: str, *args: Any) -> Any:
     """Return the input gradient, taken in one of its ways."""
-    with gradients(choice):
+    with tensor_cores(choice):
         return cuda.conv_backward_input(*args)
 
 
@@ -178,7 +178,7 @@ SUMS = {  # rows of the roofline that run in one call
     "convolution, gradient of weights, dense": ("gather_columns", "product of matrices (cuBLAS)"),
     "convolution, gradient of weights, tensor cores": ("exact_gradient_digits", "exact_gradient"),
     "convolution, gradient of input": ("gather_gradients", "product of matrices (cuBLAS)"),
-    "convolution, gradient of input, 3xTF32": ("tf32_gradient",),
+    "convolution, gradient of input, tensor cores": ("halves_split", "halves_backward_input"),
     "convolution forward, exact, tensor cores": ("exact_pack", "exact_mma"),
     "convolution forward, exact, plain": ("exact_pack", "exact_sums"),
     "convolution forward, events": ("compact_events", "conv_events"),

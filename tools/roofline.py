@@ -23,35 +23,35 @@ DENSITY = 0.15  # of spikes, where the work depends on it
 class Card(NamedTuple):
     """Bytes a second of its memory, and operations a second, as printed by its maker.
 
-    peak: float32, without tensor cores. byte_peak, tf32_peak: of bytes and of TF32, dense, on tensor cores; infinite
-    where it is not known.
+    peak: float32, without tensor cores. byte_peak, half_peak: of bytes and of float16 with sums in float32, dense, on
+    tensor cores; infinite where it is not known.
     """
 
     bandwidth: float
     peak: float
     byte_peak: float = math.inf
-    tf32_peak: float = math.inf
+    half_peak: float = math.inf
 
 
 CARDS = {
-    "h100": Card(3.35e12, 66.9e12, 1.979e15, 0.4947e15),  # SXM, 80 GB HBM3
-    "a100": Card(2.039e12, 19.5e12, 0.624e15, 0.156e15),  # SXM, 80 GB
-    "rtx4090": Card(1.008e12, 82.6e12, 0.66e15, 0.0826e15),
-    "t4": Card(0.32e12, 8.1e12, 0.13e15),
+    "h100": Card(3.35e12, 66.9e12, 1.979e15, 0.9895e15),  # SXM, 80 GB HBM3
+    "a100": Card(2.039e12, 19.5e12, 0.624e15, 0.312e15),  # SXM, 80 GB
+    "rtx4090": Card(1.008e12, 82.6e12, 0.66e15, 0.1652e15),
+    "t4": Card(0.32e12, 8.1e12, 0.13e15, 0.065e15),
 }
 
 
 class Work(NamedTuple):
-    """Bytes to and from memory, operations, and operations of tensor cores: on bytes, in TF32."""
+    """Bytes to and from memory, operations, and operations of tensor cores: on bytes, on halves."""
 
     bytes: float
     operations: float
     of_bytes: float = 0
-    of_tf32: float = 0
+    of_halves: float = 0
 
     def seconds(self, card: Card) -> float:
         """The longest of the four, as if they overlapped and nothing else cost time."""
-        on_tensor_cores = max(self.of_bytes / card.byte_peak, self.of_tf32 / card.tf32_peak)
+        on_tensor_cores = max(self.of_bytes / card.byte_peak, self.of_halves / card.half_peak)
         return max(self.bytes / card.bandwidth, self.operations / card.peak, on_tensor_cores)
 
 
@@ -84,7 +84,8 @@ def kernels(layer: Layer, parameters: int, density: float = DENSITY) -> dict[str
         "gather_columns": Work(byte * i + 4 * 9 * i, 9 * i),
         "product of matrices (cuBLAS)": Work(4 * 9 * i + 4 * e, product),
         "gather_gradients": Work(4 * e + 4 * 9 * e, 9 * e),
-        "tf32_gradient": Work(4 * e + 12 * weights + 4 * i, 0, 0, 3 * product),
+        "halves_split": Work(8 * e + 8 * weights, 10 * e),
+        "halves_backward_input": Work(4 * e + 4 * weights + 4 * i, 0, 0, 3 * product),
         "compact_events": Work(i + 4 * events + 4 * layer.pixels, 2 * i),
         "conv_events": Work(4 * events + 4 * e, 2 * 9 * events * layer.outputs),
         "conv_events_weight": Work(4 * events + 4 * e, 2 * 9 * events * layer.outputs),
@@ -120,7 +121,7 @@ def cached_bytes(layer: Layer, density: float = DENSITY) -> float:
 
 CONV_STEP = {
     # launches of a kernel for one ConvBNLIF in a training step; forward, and both gradients: that of the weights as
-    # with SNNCORE_GRADIENTS=tensor, that of the input by cuBLAS
+    # with SNNCORE_TENSOR_CORES=on, that of the input by cuBLAS
     "gather_columns": 1,
     "product of matrices (cuBLAS)": 2,
     "gather_gradients": 1,
@@ -171,7 +172,7 @@ def table(work: dict[str, Work], card: Card) -> str:
     rows.append("| --- | ---: | ---: | ---: | ---: | --- |")
     for name, w in work.items():
         bound = "memory" if w.bytes / card.bandwidth >= w.seconds(card) else "arithmetic"
-        operations = w.operations + w.of_bytes + w.of_tf32
+        operations = w.operations + w.of_bytes + w.of_halves
         rows.append(
             f"| {name} | {w.bytes / 1e6:,.1f} | {operations / 1e6:,.1f} | {operations / w.bytes:.2f} | "
             f"{1e6 * w.seconds(card):,.1f} | {bound} |"
@@ -217,7 +218,7 @@ def main() -> None:
         card.bandwidth if args.bandwidth is None else 1e12 * args.bandwidth,
         card.peak if args.peak is None else 1e12 * args.peak,
         card.byte_peak,
-        card.tf32_peak,
+        card.half_peak,
     )
     config = MISNetConfig(variant=args.variant, size=args.size)
     layer = Layer(samples=args.batch_size, size=args.size)

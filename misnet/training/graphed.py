@@ -12,7 +12,7 @@ from misnet.training.step import Diverged, Told, Totals, finish, tell, train_ste
 from snncore.backend import Array, array_module
 from snncore.capture import CaptureError, Recorder, recorders, release_all, usable
 from snncore.context import context
-from snncore.kernels.choice import arithmetic_choice, gradients_choice, kernel_choice
+from snncore.kernels.choice import arithmetic_choice, kernel_choice, tensor_cores_choice
 from snncore.optim import Optimizer
 
 __all__ = ["DISTURBED", "SHORT", "GraphedSteps", "key_of", "same_bits"]
@@ -250,7 +250,7 @@ class GraphedSteps:
 
 def key_of(batch: Sequence[Array]) -> tuple[Any, ...]:
     """What any recording depends on and does not read anew: the forms of the batch, and what chooses its kernels."""
-    choices = kernel_choice(), arithmetic_choice(), gradients_choice()
+    choices = kernel_choice(), arithmetic_choice(), tensor_cores_choice()
     return (*((x.shape, x.dtype.str) for x in batch), *choices, context.relaxed, context.fused)
 
 

@@ -1,10 +1,10 @@
 """Which kernels run, and in which arithmetic: chosen in this thread, else by environment variables, read per call.
 
-| in a thread   | environment variable |
-| ------------- | -------------------- |
-| `use_kernels` | SNNCORE_KERNELS      |
-| `arithmetic`  | SNNCORE_ARITHMETIC   |
-| `gradients`   | SNNCORE_GRADIENTS    |
+| in a thread    | environment variable |
+| -------------- | -------------------- |
+| `use_kernels`  | SNNCORE_KERNELS      |
+| `arithmetic`   | SNNCORE_ARITHMETIC   |
+| `tensor_cores` | SNNCORE_TENSOR_CORES |
 """
 
 import os
@@ -18,19 +18,19 @@ from snncore.nearest import one_of
 __all__ = [
     "ARITHMETICS",
     "CHOICES",
-    "GRADIENTS",
+    "TENSOR_CORES",
     "arithmetic",
     "arithmetic_choice",
-    "gradients",
-    "gradients_choice",
     "kernel_choice",
     "runs_compiled",
+    "tensor_cores",
+    "tensor_cores_choice",
     "use_kernels",
 ]
 
 CHOICES = ("auto", "reference", "dense", "event")
 ARITHMETICS = ("float32", "exact")
-GRADIENTS = ("auto", "tensor", "cublas")
+TENSOR_CORES = ("auto", "on", "off")
 _said = False
 
 
@@ -66,22 +66,22 @@ def arithmetic(choice: str | None) -> AbstractContextManager[None]:
     return changed("arithmetic", None if choice is None else _known("arithmetic", choice, ARITHMETICS))
 
 
-def gradients_choice() -> str:
-    """Return one of GRADIENTS, `auto` if nothing is said; raises BackendError for a value that is not known."""
-    if context.gradients_by is not None:
-        return context.gradients_by
-    return _said_outside("SNNCORE_GRADIENTS", GRADIENTS)
+def tensor_cores_choice() -> str:
+    """Return one of TENSOR_CORES, `auto` if nothing is said; raises BackendError for a value that is not known."""
+    if context.tensor_cores is not None:
+        return context.tensor_cores
+    return _said_outside("SNNCORE_TENSOR_CORES", TENSOR_CORES)
 
 
-def gradients(choice: str | None) -> AbstractContextManager[None]:
-    """Make one of GRADIENTS how a GPU takes the gradients of convolutions, for this thread in a `with` block.
+def tensor_cores(choice: str | None) -> AbstractContextManager[None]:
+    """Make one of TENSOR_CORES whether a GPU takes convolutions on tensor cores, for this thread in a `with` block.
 
-    `tensor`: on tensor cores where the card can, those of inputs as sums of two numbers in TF32 (`kernels.cuda.tf32`),
-    those of the weights of spikes in integers (`kernels.cuda.exact_gradient`). `cublas`: columns and products by
-    cuBLAS. `auto`: tensor cores on the cards on which they were seen to be right and quicker, which are none so far.
-    None asks the environment variable SNNCORE_GRADIENTS again. Raises BackendError for a value that is not known.
+    `on`: where the card can, to the accuracy of float32 or better, in both arithmetics (`kernels.cuda.tensor_cores`).
+    `off`: in float32, columns and products by cuBLAS; exact sums of spikes are on tensor cores all the same. `auto`: on
+    the cards on which they were seen to be right and quicker. None asks the environment variable SNNCORE_TENSOR_CORES
+    again. Raises BackendError for a value that is not known.
     """
-    return changed("gradients_by", None if choice is None else _known("gradients", choice, GRADIENTS))
+    return changed("tensor_cores", None if choice is None else _known("tensor_cores", choice, TENSOR_CORES))
 
 
 def runs_compiled() -> bool:

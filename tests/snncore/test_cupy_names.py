@@ -1,6 +1,7 @@
 """Every name of CuPy that the product uses exists in the installed CuPy."""
 
 import ast
+import inspect
 from pathlib import Path
 
 import pytest
@@ -71,5 +72,6 @@ def test_methods_of_streams_events_and_devices_exist():
         truth.real.RawModule: ("get_function",),
     }
     assert [(kind, name) for kind, names in wanted.items() for name in names if not hasattr(kind, name)] == []
+    inspect.signature(cuda.compiler.compile_using_nvrtc).bind("source", ("--std=c++17",))
     assert issubclass(cuda.memory.OutOfMemoryError, MemoryError)
     assert issubclass(cuda.runtime.CUDARuntimeError, RuntimeError)

@@ -109,8 +109,7 @@ def bodies(ptx: str) -> dict[str, str]:
 
 # of a block; 256 elsewhere
 THREADS = {
-    "tf32_gradient_floats": 128,
-    "tf32_gradient_pieces": 128,
+    "halves_backward_input": 128,
     "bn_merge_moments": 1024,
     "sum_partials": 1024,
     "sum_gradients": 1024,

@@ -2,8 +2,9 @@
 // add them. Every sum here is one of integers, or in float64 in one stated order: no order of threads changes a bit.
 // Where a weight of the layer is NaN, infinite or above 1e30, `flags` says so and the sums are in float32: the device
 // finds that out, so that the host need not wait.
-// Registers a thread, and occupancy, on an H100: exact_in_order 64 (50 %), exact_ordinary 39 (75 %),
-// exact_pack_digits 62 (50 %), exact_pack_whole 62 (50 %), exact_sums_i32 64 (50 %), exact_sums_u8 48 (62 %).
+// Registers a thread, and occupancy, on an H100: exact_in_order 64 (50 %), exact_in_order_tiles 64 (50 %),
+// exact_ordinary 39 (75 %), exact_pack_digits 62 (50 %), exact_pack_whole 62 (50 %), exact_sums_i32 64 (50 %),
+// exact_sums_u8 48 (62 %).
 
 #define OUTS 4       // output channels of a block that packs: few, so that blocks are many
 #define BLOCK_IN 64  // input channels whose sums stay below LIMIT, under all taps
@@ -12,6 +13,9 @@
 #define LARGEST 1e30f
 #define WARPS 32  // of a block that packs
 #define PACKERS (32 * WARPS)
+#define EACH 8  // pixels of a thread that sums analog input in order
+#define TILE (EACH * ROWS)
+#define TERMS 32  // of a window, in shared memory at once
 
 typedef unsigned long long ull;
 
@@ -109,6 +113,7 @@ __device__ __forceinline__ int power(const Weights& z, const int o, const unsign
     for (int k = 0; k < 2; ++k) {
         const ull found = largest_sum(z, o, p, room);
         if (found >= LIMIT) --p;
+        if (!__any_sync(0xffffffffu, found >= LIMIT)) break;  // every warp has all channels of the block
     }
     return min(p, MOST);
 }
@@ -264,7 +269,8 @@ exact_sums_i32(const int* __restrict__ x, const int* __restrict__ q, const float
                     {H, W, Ci, Ho, Wo, Co, kh, kw, sy, sx, ph, pw, dy, dx, groups});
 }
 
-// Analog input: products of float32 numbers have no rounding in double, and the order is the stated one.
+// Analog input of several groups: products of float32 numbers have no rounding in double, and the order is the stated
+// one.
 extern "C" __global__ void __launch_bounds__(256, 4)
 exact_in_order(const float* __restrict__ x, const float* __restrict__ w, const int* __restrict__ flags,
                float* __restrict__ y, const long long pixels, const int checks, const int H, const int W, const int Ci,
@@ -273,4 +279,46 @@ exact_in_order(const float* __restrict__ x, const float* __restrict__ w, const i
 {
     sums<double>(x, w, w, (const float*)nullptr, flags, y, pixels, checks,
                  {H, W, Ci, Ho, Wo, Co, kh, kw, sy, sx, ph, pw, dy, dx, groups});
+}
+
+// The same for one group. A block (32, 8) takes 64 pixels x 32 output channels, a warp 8 of these pixels: 8 sums a
+// thread. Windows become double once, in shared memory; a fused multiply-add rounds as the sum does, the product not.
+extern "C" __global__ void __launch_bounds__(256, 4)
+exact_in_order_tiles(const float* __restrict__ x, const float* __restrict__ w, const int* __restrict__ flags,
+                     float* __restrict__ y, const long long pixels, const int checks, const int H, const int W,
+                     const int Ci, const int Ho, const int Wo, const int Co, const int kh, const int kw, const int sy,
+                     const int sx, const int ph, const int pw, const int dy, const int dx)
+{
+    __shared__ __align__(16) double room[TERMS][TILE];  // entries of the windows, by their number in the order
+    const int lane = threadIdx.x, warp = threadIdx.y, o = blockIdx.y * LANES + lane, column = (warp & 1) * LANES + lane;
+    const long long first = (long long)blockIdx.x * TILE, p = first + column;  // p: whose window this thread fetches
+    double sum[EACH] = {};
+    int bad = 0;
+    for (int i = 0; i < checks; ++i) bad |= flags[i];
+    const int x0 = (int)(p % Wo) * sx - pw, y0 = (int)(p / Wo % Ho) * sy - ph, terms = bad ? 0 : kh * kw * Ci;
+    const float* const image = x + p / Wo / Ho * H * W * Ci;
+    for (int begin = 0; begin < terms; begin += TERMS) {
+        const int here = min(TERMS, terms - begin);
+        __syncthreads();
+        for (int k = warp >> 1; k < here; k += ROWS / 2) {
+            const int tap = (begin + k) / Ci, c = begin + k - tap * Ci;
+            const int iy = y0 + tap / kw * dy, ix = x0 + tap % kw * dx;
+            const bool inside = p < pixels && iy >= 0 && iy < H && ix >= 0 && ix < W;
+            room[k][column] = inside ? (double)image[((long long)iy * W + ix) * Ci + c] : 0.0;
+        }
+        __syncthreads();
+        if (o >= Co) continue;
+#pragma unroll 2
+        for (int k = 0; k < here; ++k) {
+            const double v = (double)w[(long long)(begin + k) * Co + o];
+#pragma unroll
+            for (int i = 0; i < EACH; ++i) sum[i] = fma(room[k][EACH * warp + i], v, sum[i]);
+        }
+    }
+    if (o >= Co) return;
+    const Sizes z = {H, W, Ci, Ho, Wo, Co, kh, kw, sy, sx, ph, pw, dy, dx, 1};
+    for (int i = 0; i < EACH; ++i) {
+        const long long at = first + EACH * warp + i;
+        if (at < pixels) y[at * Co + o] = bad ? window_sum<float, true>(x, w, at, o, z) : (float)sum[i];
+    }
 }

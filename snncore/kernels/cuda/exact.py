@@ -10,7 +10,7 @@ Which kernel sums is a choice of speed; all give the same bits:
 | spikes, 16 channels or more, a card with integer tensor cores | exact_mma.cu: digits of the weights, dense |
 | other spikes, groups, gaps between taps, SNNCORE_KERNELS=event | exact_sums_u8: skips what did not fire |
 | other integers | exact_sums_i32 |
-| analog input | exact_in_order: float64 |
+| analog input | exact_in_order_tiles: float64; with groups exact_in_order |
 """
 
 import math
@@ -24,13 +24,15 @@ from snncore.kernels.choice import kernel_choice
 from snncore.kernels.cuda.columns import dense_forward
 from snncore.kernels.cuda.gemm import linear_forward
 from snncore.kernels.cuda.module import LANES, ROWS, THREADS, blocks_for, launch
+from snncore.kernels.cuda.tensor_cores import capability, wanted
 from snncore.kernels.reference.conv import conv_output_size
 
-OUTS, DEEP, PACKERS = 4, 64, 1024  # as in exact.cu
+OUTS, DEEP, PACKERS, WINDOWS = 4, 64, 1024, 64  # as in exact.cu, TILE the last
 PIXELS, TILE = 128, 32  # of a block of exact_mma.cu: pixels, output channels
 FEWEST = 16  # input channels for tensor cores, which work as long on 64
 DEEPEST = (1 << 31) // (255 * 128) - 1  # terms of bytes times digits that 32 bits hold
-TENSOR_CORES = 75  # the compute capability of which they have products of bytes, with a point in between
+FIRST = 75  # the compute capability of which tensor cores have products of bytes, with a point in between
+MOST = 1 << 30  # pixels of all images, and bytes of one, for tensor cores
 LOOKS = 64  # blocks that look for weights that are not ordinary, at most
 Pair = tuple[int, int]
 
@@ -81,9 +83,24 @@ def _pack(kernel: str, w: Array, out: Array, channels: int) -> tuple[Array, Arra
     return out, scale, flags
 
 
+def takes(x: Array, w: Array) -> bool:
+    """Whether a convolution of x with w, neither empty, is to be summed here in float32 arithmetic too.
+
+    Where tensor cores are wanted for spikes: an exact sum of the weights as integers of 31 bits is nearer than a
+    float32 sum, and quicker than columns and a product (docs/gpu.md).
+    """
+    return x.dtype == np.uint8 and w.dtype == np.float32 and _fits(x, w) and wanted(array_module(x), FIRST)
+
+
+def _fits(x: Array, w: Array) -> bool:
+    """Whether exact_mma.cu has such windows, and counts such images in 32 bits."""
+    kh, kw, ci, _ = w.shape
+    return ci >= FEWEST and kh * kw * ci <= DEEPEST and max(math.prod(x.shape[:3]), x[0].size) < MOST
+
+
 def _multiplies(xp: Any) -> bool:
     """Whether dense products are wanted and the card has them for bytes."""
-    return kernel_choice() != "event" and int(xp.cuda.Device().compute_capability) >= TENSOR_CORES
+    return kernel_choice() != "event" and capability(xp) >= FIRST
 
 
 def round_up(n: int, to: int) -> int:
@@ -107,16 +124,21 @@ def _sums(x: Array, w: Array, stride: Pair, padding: Pair, dilation: Pair) -> Ar
     if x.dtype.kind == "f":
         flags = xp.empty(min(LOOKS, blocks_for(w.size)[0]), np.int32)
         launch("exact", "exact_ordinary", flags.shape, (THREADS,), w, flags, np.int64(w.size))
-        launch("exact", "exact_in_order", grid, block, x, w, flags, y, np.int64(pixels), flags.size, *of_all)
+        analog = (x, w, flags, y, np.int64(pixels), flags.size)
+        if groups == 1:
+            grid = *blocks_for(pixels, WINDOWS), *blocks_for(co, LANES)
+            launch("exact", "exact_in_order_tiles", grid, block, *analog, *of_all[:-1])
+        else:
+            launch("exact", "exact_in_order", grid, block, *analog, *of_all)
         return y
     narrow = x.dtype.kind == "b" or x.dtype == np.uint8
     x = x.astype(np.uint8 if narrow else np.int32, copy=False)
-    if narrow and ci >= FEWEST and kh * kw * ci <= DEEPEST and (groups, *dilation) == (1, 1, 1) and _multiplies(xp):
+    if narrow and _fits(x, w) and pixels < MOST and (groups, *dilation) == (1, 1, 1) and _multiplies(xp):
         digits, scale, flags = pack_digits(w)
         name = "exact_mma_bytes" if ci % 16 or x.data.ptr % 16 else "exact_mma_pieces"
         grid = *blocks_for(pixels, PIXELS), *blocks_for(co, TILE)
         arrays = (x, digits, w, scale, flags, y)
-        launch("exact_mma", name, grid, (THREADS,), *arrays, np.int64(pixels), flags.size, *of_all[:-3])
+        launch("exact_mma", name, grid, (THREADS,), *arrays, pixels, flags.size, *of_all[:-3])
         return y
     q, scale, flags = pack_whole(w)
     name = "exact_sums_u8" if narrow else "exact_sums_i32"

@@ -25,7 +25,7 @@
 #define INFINITE 0x7f800000u
 #define STAGES 3
 #define STAGE ((2 * PLACES + DIGITS * OUTS) * SLOT)  // spikes, slot by slot, then digits of a channel, digit by digit
-#if __CUDA_ARCH__ >= 1000  // of a multiprocessor, as in exact_mma.cu
+#if __CUDA_ARCH__ >= 1000 || __CUDA_ARCH__ < 800  // of a multiprocessor, as in exact_mma.cu
 #define BLOCKS 1
 #else
 #define BLOCKS 2

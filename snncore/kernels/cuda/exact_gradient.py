@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.kernels.choice import gradients_choice, kernel_choice
 from snncore.kernels.cuda.binned import largest_bits
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch
+from snncore.kernels.cuda.tensor_cores import wanted
 
 SLOT, PLACES, OUTS, DIGITS = 64, 64, 32, 4  # as in exact_gradient.cu
 LONGEST = 1024  # steps of a block: 255 * 128 * 64 * 1024 < 2^31
@@ -28,8 +28,6 @@ MOST_PLACES = 1 << 24  # 2^31 * 255 * 2^24 < 2^63
 LARGEST_IMAGE = 1 << 30  # bytes
 DIGIT_BYTES = 1 << 28  # of the digits that are there at once, as of columns
 FIRST = 75  # the compute capability of which tensor cores have products of bytes, with a point in between
-QUICKER: tuple[int, ...] = ()
-"""Where it was seen to be right and quicker; expected of all."""
 BLOCKS = 2  # of a multiprocessor
 AROUND = 8  # steps: what a block costs besides
 Pair = tuple[int, int]
@@ -38,17 +36,13 @@ Pair = tuple[int, int]
 def takes(x: Array, gy: Array) -> bool:
     """Whether the gradient of the weights is to be taken here, of spikes x [M, H, W, Ci] and gy [M, Ho, Wo, Co].
 
-    In both arithmetics, since its error is below that of float32 sums; SNNCORE_KERNELS=event asks for lists of events.
+    In both arithmetics, since its error is below that of float32 sums.
     """
-    choice = gradients_choice()
-    if choice == "cublas" or kernel_choice() == "event":
-        return False
     if x.dtype != np.uint8 or gy.dtype != np.float32 or not (x.size and gy.size):
         return False
     if gy.size // gy.shape[-1] > MOST_PLACES or x[0].size >= LARGEST_IMAGE:
         return False
-    capability = int(array_module(x).cuda.Device().compute_capability)
-    return capability >= FIRST if choice == "tensor" else capability in QUICKER
+    return wanted(array_module(x), FIRST)
 
 
 def exact_backward_weight(

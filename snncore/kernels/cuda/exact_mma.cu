@@ -11,8 +11,8 @@
 #define DEEP 64  // bytes of a row: input channels of a step
 #define STAGES 3
 #define STAGE ((PIXELS + 4 * OUTS) * DEEP)  // rows of pixels, then of channels, digit by digit
-#if __CUDA_ARCH__ >= 1000  // of a multiprocessor: on Blackwell these products are longer code, which else spills
-#define BLOCKS 1
+#if __CUDA_ARCH__ >= 1000 || __CUDA_ARCH__ < 800  // of a multiprocessor: on Blackwell these products are longer code,
+#define BLOCKS 1                                  // which else spills; Turing has shared memory for no more
 #else
 #define BLOCKS 2
 #endif
@@ -32,10 +32,10 @@ __device__ __forceinline__ int place(const int row, const int chunk)
 
 // The sum in float32, in the order of the window: for a layer with weights that are not ordinary.
 __device__ __forceinline__ float float32_sum(const unsigned char* __restrict__ x, const float* __restrict__ w,
-                                             const long long p, const int o, const Layer& z)
+                                             const int p, const int o, const Layer& z)
 {
-    const int x0 = (int)(p % z.Wo) * z.sx - z.pw, y0 = (int)(p / z.Wo % z.Ho) * z.sy - z.ph;
-    const unsigned char* const image = x + p / z.Wo / z.Ho * z.H * z.W * z.Ci;
+    const int x0 = p % z.Wo * z.sx - z.pw, y0 = p / z.Wo % z.Ho * z.sy - z.ph;
+    const unsigned char* const image = x + (long long)(p / z.Wo / z.Ho) * z.H * z.W * z.Ci;
     float sum = 0.0f;
 #pragma unroll 1
     for (int tap = 0; tap < z.kh * z.kw; ++tap) {
@@ -53,45 +53,44 @@ __device__ __forceinline__ float float32_sum(const unsigned char* __restrict__ x
 template <bool WHOLE>
 __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, const signed char* __restrict__ digits,
                                          const float* __restrict__ w, const float* __restrict__ scale,
-                                         const int* __restrict__ flags, float* __restrict__ y, const long long pixels,
+                                         const int* __restrict__ flags, float* __restrict__ y, const int pixels,
                                          const int checks, const Layer& z, unsigned char* const memory)
 {
     const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
     const int pixel_of_warp = (warp & 3) * 32, out_of_warp = (warp >> 2) * 16;
-    const long long first = (long long)blockIdx.x * PIXELS;
-    const int first_out = blockIdx.y * OUTS;
+    const int first = blockIdx.x * PIXELS, first_out = blockIdx.y * OUTS;
     int bad = 0;
     for (int i = lane; i < checks; i += 32) bad |= flags[i];
     if (__any_sync(0xffffffffu, bad)) {
 #pragma unroll 1
         for (int k = t; k < PIXELS * OUTS; k += 256) {
-            const long long p = first + k / OUTS;
-            const int o = first_out + k % OUTS;
-            if (p < pixels && o < z.Co) y[p * z.Co + o] = float32_sum(x, w, p, o, z);
+            const int p = first + k / OUTS, o = first_out + k % OUTS;
+            if (p < pixels && o < z.Co) y[(long long)p * z.Co + o] = float32_sum(x, w, p, o, z);
         }
         return;
     }
     const int row = t >> 2, chunk = t & 3;  // what this thread copies: 16 bytes of rows row + 64 i of a stage
-    const unsigned char* image[2];
+    long long window[2];  // where windows begin in x, be it outside
     int x0[2], y0[2];
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-        const long long p = first + row + 64 * i, q = p < pixels ? p : 0;
-        image[i] = x + q / z.Wo / z.Ho * z.H * z.W * z.Ci + 16 * chunk;
-        x0[i] = (int)(q % z.Wo) * z.sx - z.pw;
-        y0[i] = p < pixels ? (int)(q / z.Wo % z.Ho) * z.sy - z.ph : -(1 << 30);
+        const int p = first + row + 64 * i, q = p < pixels ? p : 0, line = q / z.Wo, image = line / z.Ho;
+        x0[i] = (q - line * z.Wo) * z.sx - z.pw;
+        y0[i] = (line - image * z.Ho) * z.sy - z.ph;
+        window[i] = (((long long)image * z.H + y0[i]) * z.W + x0[i]) * z.Ci + 16 * chunk;
+        if (p >= pixels) y0[i] = -(1 << 30);
     }
     const long long wide = (long long)gridDim.y * OUTS * DEEP;  // bytes of a digit of a step
     const signed char* from = digits + (row >> 5) * wide + (first_out + (row & 31)) * DEEP + 16 * chunk;
     const int steps = z.kh * z.kw * ((z.Ci + DEEP - 1) / DEEP);
-    int ky = 0, kx = 0, c0 = 0;  // of the step that is copied next
+    int ky = 0, kx = 0, c0 = 0, within = 0;  // of the step that is copied next; its place in a window
     const Shared base = shared_address(memory);
     auto copy = [&](const int stage) {
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
             const int iy = y0[i] + ky, ix = x0[i] + kx, left = z.Ci - c0 - 16 * chunk;
             const bool inside = (unsigned)iy < (unsigned)z.H && (unsigned)ix < (unsigned)z.W && left > 0;
-            const unsigned char* const at = image[i] + (inside ? ((long long)iy * z.W + ix) * z.Ci + c0 : -16 * chunk);
+            const unsigned char* const at = x + (inside ? window[i] + within : 0);
             const int to = stage + place(row, chunk) + 64 * DEEP * i;
             if (WHOLE) copy16(base + to, at, inside);
             else copy_bytes(memory + to, at, inside ? left : 0);
@@ -100,11 +99,14 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
         for (int i = 0; i < 2; ++i)
             copy16(base + stage + place(row, chunk) + (PIXELS + 64 * i) * DEEP, from + 2 * i * wide, true);
         from += 4 * wide;
+        within += z.Ci;
         if (++kx == z.kw) {
             kx = 0;
+            within += (z.W - z.kw) * z.Ci;
             if (++ky == z.kh) {
                 ky = 0;
                 c0 += DEEP;
+                within = c0;
             }
         }
     };
@@ -150,8 +152,9 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
     for (int i = 0; i < 2; ++i) {
 #pragma unroll
         for (int h = 0; h < 2; ++h) {
-            const long long p = first + pixel_of_warp + 16 * i + 8 * h + (lane >> 2);
+            const int p = first + pixel_of_warp + 16 * i + 8 * h + (lane >> 2);
             if (p >= pixels) continue;
+            float* const to = y + (long long)p * z.Co;
 #pragma unroll
             for (int n = 0; n < 2; ++n) {
                 const int o = first_out + out_of_warp + 8 * n + 2 * (lane & 3);
@@ -163,10 +166,10 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
                     const long long low = (long long)sums[1][i][n][r] * 256 + sums[0][i][n][r];
                     out[e] = (float)(high * 65536 + low) * (o + e < z.Co ? scale[o + e] : 0.0f);
                 }
-                if (o + 1 < z.Co && z.Co % 2 == 0) *(float2*)(y + p * z.Co + o) = {out[0], out[1]};
+                if (o + 1 < z.Co && z.Co % 2 == 0) *(float2*)(to + o) = {out[0], out[1]};
                 else
                     for (int e = 0; e < 2; ++e)
-                        if (o + e < z.Co) y[p * z.Co + o + e] = out[e];
+                        if (o + e < z.Co) to[o + e] = out[e];
             }
         }
     }
@@ -175,7 +178,7 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
 extern "C" __global__ void __launch_bounds__(256, BLOCKS)
 exact_mma_pieces(const unsigned char* __restrict__ x, const signed char* __restrict__ digits,
                  const float* __restrict__ w, const float* __restrict__ scale, const int* __restrict__ flags,
-                 float* __restrict__ y, const long long pixels, const int checks, const int H, const int W,
+                 float* __restrict__ y, const int pixels, const int checks, const int H, const int W,
                  const int Ci, const int Ho, const int Wo, const int Co, const int kh, const int kw, const int sy,
                  const int sx, const int ph, const int pw)
 {
@@ -187,7 +190,7 @@ exact_mma_pieces(const unsigned char* __restrict__ x, const signed char* __restr
 extern "C" __global__ void __launch_bounds__(256, BLOCKS)
 exact_mma_bytes(const unsigned char* __restrict__ x, const signed char* __restrict__ digits,
                 const float* __restrict__ w, const float* __restrict__ scale, const int* __restrict__ flags,
-                float* __restrict__ y, const long long pixels, const int checks, const int H, const int W,
+                float* __restrict__ y, const int pixels, const int checks, const int H, const int W,
                 const int Ci, const int Ho, const int Wo, const int Co, const int kh, const int kw, const int sy,
                 const int sx, const int ph, const int pw)
 {

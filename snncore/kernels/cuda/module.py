@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.kernels.cuda.compiling import load
 
 __all__ = [
     "FILES",
@@ -28,8 +29,9 @@ FOLDER = Path(__file__).parent
 FILES = tuple(sorted(path.stem for path in FOLDER.glob("*.cu")))
 """Names of the .cu files, without their ending."""
 
-OPTIONS = ("--std=c++17", "--fmad=false")
-"""Of the compiler. Without fused multiply-add every expression rounds as NumPy's does, so that spikes are the same."""
+OPTIONS = ("--std=c++17", "--fmad=false", "--ftz=false")
+"""Of the compiler. Without fused multiply-add, and with numbers below 2^-126 as they are, every expression rounds as
+NumPy's does, so that spikes are the same."""
 
 INCLUDE = re.compile(r'^#include "(\w+\.cuh)"\n', re.M)  # what a .cu file asks for, once
 
@@ -69,8 +71,7 @@ def _kernel(xp: Any, file: str, name: str, defines: str) -> Any:
 
 @functools.cache
 def _module(xp: Any, file: str, defines: str) -> Any:
-    # compiled at the first launch, then kept on disk by CuPy
-    return xp.RawModule(code=source(file, defines), options=OPTIONS)
+    return load(xp, source(file, defines), OPTIONS)  # compiled at the first launch
 
 
 def launch(file: str, name: str, grid: tuple[int, ...], block: tuple[int, ...], *args: Any, defines: str = "") -> None:

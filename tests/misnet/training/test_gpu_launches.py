@@ -16,10 +16,10 @@ MOST_OPERATIONS = 227  # of CuPy
 
 
 @pytest.mark.skipif(compiler() is None, reason="the kernels run through g++, which is not installed")
-@pytest.mark.parametrize(("gradients", "most", "products"), [("auto", 341, 97), ("tensor", 425, 41)])
-def test_a_step_of_misnet_s_launches_no_more_than_it_did(monkeypatch, gradients, most, products):
+@pytest.mark.parametrize(("tensor_cores", "most", "products"), [("off", 341, 97), ("on", 453, 41)])
+def test_a_step_of_misnet_s_launches_no_more_than_it_did(monkeypatch, tensor_cores, most, products):
     """most: launches of kernels of ours; products: of matrices, by CuPy."""
-    monkeypatch.setenv("SNNCORE_GRADIENTS", gradients)
+    monkeypatch.setenv("SNNCORE_TENSOR_CORES", tensor_cores)
     config = tiny_config(**LAYERS)
     with double.installed():
         model = MISNet(config, seed=1).to("cuda")

@@ -12,9 +12,9 @@ from snncore.kernels import cpu, kernels_for, reference
 from snncore.kernels.choice import (
     arithmetic,
     arithmetic_choice,
-    gradients,
-    gradients_choice,
     kernel_choice,
+    tensor_cores,
+    tensor_cores_choice,
     use_kernels,
 )
 
@@ -90,14 +90,14 @@ def test_an_arithmetic_that_is_none_is_refused(monkeypatch):
         arithmetic_choice()
 
 
-def test_the_gradients_on_a_gpu_are_chosen_in_a_block_else_by_the_environment(monkeypatch):
-    monkeypatch.delenv("SNNCORE_GRADIENTS", raising=False)
-    assert gradients_choice() == "auto"
-    monkeypatch.setenv("SNNCORE_GRADIENTS", "cublas")
-    with gradients("tensor"):
-        assert gradients_choice() == "tensor"
-        with gradients(None):
-            assert gradients_choice() == "cublas"
-    assert gradients_choice() == "cublas"
-    with pytest.raises(BackendError, match="gradients: expected one of auto, tensor, cublas, found 'exact'"):
-        gradients("exact")
+def test_tensor_cores_are_chosen_in_a_block_else_by_the_environment(monkeypatch):
+    monkeypatch.delenv("SNNCORE_TENSOR_CORES", raising=False)
+    assert tensor_cores_choice() == "auto"
+    monkeypatch.setenv("SNNCORE_TENSOR_CORES", "off")
+    with tensor_cores("on"):
+        assert tensor_cores_choice() == "on"
+        with tensor_cores(None):
+            assert tensor_cores_choice() == "off"
+    assert tensor_cores_choice() == "off"
+    with pytest.raises(BackendError, match="tensor_cores: expected one of auto, on, off, found 'exact'"):
+        tensor_cores("exact")

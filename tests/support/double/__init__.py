@@ -8,6 +8,7 @@ how cuBLAS rounds.
 """
 
 import contextlib
+import os
 import sys
 import types
 import weakref
@@ -16,6 +17,7 @@ from typing import Any
 from unittest import mock
 
 from tests.support.double import array, blas, device, functions, kernels, ledger
+from tests.support.shim.build import CACHE
 
 
 class _Cupy(types.ModuleType):
@@ -64,6 +66,7 @@ def make_modules() -> dict[str, types.ModuleType]:
         using_allocator=device.using_allocator,
         get_current_stream=device.get_current_stream,
         get_elapsed_time=device.get_elapsed_time,
+        compiler=types.SimpleNamespace(compile_using_nvrtc=kernels.compile_using_nvrtc),
         is_available=lambda: True,
         set_allocator=lambda allocator: None,  # every array is allocated by itself as it is
     )
@@ -97,7 +100,7 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
     race: watch every access of the kernels. order: of threads and blocks, see the shim. specialised: compile neurons
     for each number of timesteps and each surrogate, which takes long; else the same code runs for all.
     """
-    from snncore import backend, recorded_memory
+    from snncore import backend, capture, recorded_memory
     from snncore.kernels.cuda import gemm, module
 
     modules = make_modules()
@@ -108,7 +111,9 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
         mock.patch.object(gemm, "load_library", blas.Library),
         mock.patch.dict(gemm._handles, clear=True),  # each holds a workspace of 32 MiB
         mock.patch.object(module, "SPECIALISED", specialised),
+        mock.patch.object(capture, "_recorders", weakref.WeakSet()),
         mock.patch.multiple(recorded_memory, _taking=weakref.WeakSet(), _most=0, _lowered=(0, 0)),
+        mock.patch.dict(os.environ, CUPY_CACHE_DIR=str(CACHE / "sources")),  # not where a card's kernels are kept
     ):
         backend.cupy_module.cache_clear()
         try:

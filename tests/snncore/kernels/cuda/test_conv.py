@@ -18,6 +18,13 @@ LAYERS = [  # kernel, stride, padding
 RUNS = [("dense", "spikes"), ("auto", "floats"), ("event", "spikes")]
 
 
+@pytest.fixture(autouse=True)
+def without_tensor_cores(monkeypatch):
+    monkeypatch.setenv(
+        "SNNCORE_TENSOR_CORES", "off"
+    )  # with them: test_exact.py, test_exact_gradient.py, test_halves.py
+
+
 def case(rng, kind, ci, co, layer):
     """x [2, 6, 5, Ci] with images that fire and one that does not, w, gy."""
     kernel, stride, padding = layer
@@ -56,7 +63,6 @@ def test_odd_numbers_of_channels(gpu, rng, monkeypatch, choice, channels):
 @pytest.mark.parametrize("layer", LAYERS, ids=str)
 @pytest.mark.parametrize("channels", [(3, 5), (33, 31), (12, 8)])
 def test_input_gradient(gpu, rng, monkeypatch, channels, layer):
-    monkeypatch.setenv("SNNCORE_GRADIENTS", "cublas")  # the other: test_tf32.py
     x, w, gy = case(rng, "spikes", *channels, layer)
     assert_close(*both(gpu, "conv_backward_input", gy, w, x.shape, *layer[1:]), 1e-6, ("gx",))
 

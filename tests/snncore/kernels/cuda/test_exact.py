@@ -81,6 +81,24 @@ def test_convolution(gpu, rng, kind, channels, layer):
     assert_same(both(gpu, "exact_conv_forward", x, w, stride, padding))
 
 
+@pytest.mark.parametrize(("pixels", "channels"), [((9, 10), (3, 33)), ((1, 1), (40, 5)), ((8, 8), (1, 64))])
+@pytest.mark.parametrize("dilation", [(1, 1), (2, 1)])
+def test_analog_input_of_more_pixels_and_terms_than_a_tile(gpu, rng, pixels, channels, dilation):
+    x, w = floats(rng, 3, *pixels, channels[0]), floats(rng, 3, 2, *channels)
+    x[0] = 0
+    w[..., -1] = 0
+    assert_same(both(gpu, "exact_grouped_conv_forward", x, w, (1, 1), (2, 1), dilation))
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered")
+def test_analog_input_with_weights_that_are_not_ordinary_is_summed_in_float32(gpu, rng):
+    x, w = floats(rng, 3, 7, 7, 3), floats(rng, 3, 3, 3, 34)
+    w[0, 1, 2, 33] = np.inf
+    (expected,), (got,) = both(gpu, "exact_conv_forward", x, w, (1, 1), (1, 1))
+    np.testing.assert_array_equal(np.isnan(got), np.isnan(expected))
+    np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-5)
+
+
 TENSOR_CORES = [(16, 1), (17, 33), (48, 64), (66, 20)]
 
 
@@ -139,11 +157,26 @@ def test_images_that_do_not_begin_at_a_multiple_of_sixteen(gpu, rng):
     assert_same(((reference.exact_conv_forward(x, w, (1, 1), (1, 1)),), (y.get(),)))
 
 
+@pytest.mark.parametrize(("choice", "channels", "there"), [("on", 16, True), ("on", 15, False), ("off", 16, False)])
+def test_in_float32_arithmetic_spikes_are_summed_exactly_where_tensor_cores_are_wanted(
+    gpu, rng, monkeypatch, choice, channels, there
+):
+    monkeypatch.setenv("SNNCORE_TENSOR_CORES", choice)
+    x, w = (rng.random((2, 6, 5, channels)) < 0.5).astype(np.uint8), floats(rng, 3, 3, channels, 33)
+    y = cuda.conv_forward(up(gpu, x), up(gpu, w), (1, 1), (1, 1)).get()
+    exactly = reference.exact_conv_forward(x, w, (1, 1), (1, 1))
+    assert (y.tobytes() == exactly.tobytes()) == there
+    np.testing.assert_allclose(y, exactly, rtol=2e-6, atol=2e-6)
+    analog = floats(rng, *x.shape)
+    assert exact.takes(up(gpu, x), up(gpu, w)) == there
+    assert not exact.takes(up(gpu, analog), up(gpu, w))
+
+
 def test_cards_without_tensor_cores_and_lists_of_events_take_the_plain_kernel(gpu, rng, monkeypatch):
     x, w = spikes(rng, 1, 4, 4, 32), floats(rng, 3, 3, 32, 8)
     with use_kernels("event"), pytest.raises(AssertionError, match="exact_mma"):
         mma(gpu, x, w, (1, 1), (1, 1))
-    monkeypatch.setattr(exact, "TENSOR_CORES", 1000)
+    monkeypatch.setattr(exact, "FIRST", 1000)
     with pytest.raises(AssertionError, match="exact_mma"):
         mma(gpu, x, w, (1, 1), (1, 1))
     assert_same(both(gpu, "exact_conv_forward", x, w, (1, 1), (1, 1)))

@@ -8,6 +8,7 @@ import pytest
 from snncore.kernels import choice, cuda, reference
 from snncore.kernels.choice import arithmetic, use_kernels
 from snncore.kernels.cuda import exact_gradient as module
+from snncore.kernels.cuda import tensor_cores
 from snncore.kernels.cuda.module import THREADS, launch
 from tests.snncore.kernels.cuda.pairs import floats, up
 from tests.support.double.ledger import events
@@ -25,7 +26,7 @@ KINDS = ("normal", "heavy", "sparse", "equal", "subnormal", "large", "tiny besid
 
 @pytest.fixture(autouse=True)
 def on_tensor_cores(monkeypatch):
-    monkeypatch.setenv("SNNCORE_GRADIENTS", "tensor")
+    monkeypatch.setenv("SNNCORE_TENSOR_CORES", "on")
 
 
 def gradients(rng, kind, *shape):
@@ -221,11 +222,12 @@ def test_what_the_kernels_do_not_take(gpu, rng, monkeypatch):
     assert not module.takes(gpu.zeros((0, 7, 6, 20), np.uint8), gpu.zeros((0, 7, 6, 9), np.float32))
     with use_kernels("event"), arithmetic("exact"):
         assert not module.takes(*on_device)
-    with choice.gradients("cublas"), arithmetic("exact"):
+    with choice.tensor_cores("off"), arithmetic("exact"):
         assert not module.takes(*on_device)
-    with choice.gradients("auto"):
-        assert not module.takes(*on_device)  # no card has run it yet
-        monkeypatch.setattr(module, "QUICKER", (int(gpu.cuda.Device().compute_capability),))
+    with choice.tensor_cores("auto"):
+        monkeypatch.setattr(tensor_cores, "SEEN", ())
+        assert not module.takes(*on_device)  # no card of that kind has run it
+        monkeypatch.setattr(tensor_cores, "SEEN", (tensor_cores.capability(gpu),))
         assert module.takes(*on_device)
     for name, value in (("FIRST", 1000), ("MOST_PLACES", 125), ("LARGEST_IMAGE", 840)):
         with monkeypatch.context() as patch:
