@@ -148,13 +148,14 @@ class GraphedSteps:
 
     def _first(self, lr: float, batch: tuple[Array, ...], totals: Totals, step: int, seed: int) -> float | None:
         """Do a step as ever, record it, and do it once more from the same state; None as of `_launched`."""
-        arrays, expected = self._arrays(), Totals()
-        before = [x.get() for x in arrays]  # on the host: memory of the device may be scarce
+        assert self.recorder is not None
+        arrays, expected, stream = self._arrays(), Totals(), self.recorder.stream
+        before = [x.get(stream=stream) for x in arrays]  # on the host: memory of the device may be scarce
         loss = self._launched(lr, batch, expected, step, seed)
         if loss is None:
             return None
         totals.join(expected)
-        after = [x.get() for x in arrays]
+        after = [x.get(stream=stream) for x in arrays]
         statistics, gradients = statistics_of(self.model), [(p, p.grad) for p in self.optimizer.parameters.values()]
         count = self.optimizer.steps
         why = self._try(Launched(arrays, before, after, loss, expected), lr, batch, step, seed)
@@ -174,7 +175,7 @@ class GraphedSteps:
     def _try(self, launched: Launched, lr: float, batch: tuple[Array, ...], step: int, seed: int) -> str:
         """Record a step that has been launched, and run it; returns why that is of no use, or keeps it."""
         assert self.recorder is not None
-        counted = Totals()
+        counted, stream = Totals(), self.recorder.stream
         # Checkpoints copy the averages, and the next batches arrive while this one is computed.
         self.recorder.room = sum(x.nbytes for x in (*self.optimizer.averages(), *batch, *batch))
         try:
@@ -189,7 +190,7 @@ class GraphedSteps:
             return str(error)
         except MemoryError:
             return SHORT
-        if not all(same_bits(x.get(), y) for x, y in zip(launched.arrays, launched.after, strict=True)):
+        if not all(same_bits(x.get(stream=stream), y) for x, y in zip(launched.arrays, launched.after, strict=True)):
             return OTHER_BITS
         self.recorder.kept[STEP] = recording
         return ""

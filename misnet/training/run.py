@@ -180,6 +180,9 @@ class Run:
         while not self.finished:
             self._train_epoch()
             self._finish_epoch()
+        for recorded in (self.graphed, self.passes):
+            if recorded is not None and recorded.recorder is not None:
+                recorded.recorder.release()  # to whatever this process does next
 
     @property
     def finished(self) -> bool:
