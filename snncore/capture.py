@@ -122,9 +122,14 @@ class Recorder:
         short: memory did not suffice.
         """
         for key in [key for key in self.kept if key[0] == kind]:
-            del self.kept[key]
+            self.forget(key)
         if short or not self.kept:
             self.release(short)
+
+    def forget(self, key: tuple[Any, ...]) -> None:
+        """Forget one of what is in `kept`; what it held is for work to come."""
+        del self.kept[key]
+        self.disturbed()
 
     def release(self, short: bool = False) -> None:
         """Forget all that is in `kept`, and give the memory back: nothing may be launched or recorded here any more."""

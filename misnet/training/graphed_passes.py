@@ -95,8 +95,8 @@ class GraphedPasses:
         key = PASS, key_of(batch)
         recording = recorder.kept.get(key)
         if recording is not None and not recording.network.is_same():
-            del recorder.kept[key]
             self.met[key], recording = 0, None
+            recorder.forget(key)
         if recording is not None:
             return self._again(recorder, recording, batch)
         self.met[key] = self.met.get(key, 0) + 1
