@@ -24,10 +24,12 @@ from snncore.kernels.cuda import halves
 from snncore.optim import OPTIMIZERS
 
 WAYS = {"cuBLAS": "off", "tensor cores": "on"}  # a column, and its choice of TENSOR_CORES
-LAYER_WAYS = {  # a column, its choice, and sixteens of pixels of a warp
-    "cuBLAS": ("off", halves.TALL),
-    "halves, blocks of 128 pixels": ("on", 2),
-    "of 256": ("on", 4),
+LAYER_WAYS = {  # a column, its choice, pixels of a block, and what halves.cu is compiled with
+    "cuBLAS": ("off", 128, ""),
+    "halves": ("on", 128, ""),
+    "copied for each tap": ("on", 128, "#define REUSE 0\n"),
+    "3 blocks": ("on", 128, "#define BLOCKS 3\n"),  # of a multiprocessor, instead of 4
+    "256 pixels": ("on", 256, "#define TALL 4\n"),
 }
 ROUNDS = 3  # in which the ways take turns
 WARM_UP = 4  # steps that are not timed: two, the one that is recorded, and one more
@@ -65,8 +67,8 @@ def layer_line(clock: Clock, layer: Layer, times: int, device: str) -> str:
     spans: dict[str, list[float]] = {name: [] for name in LAYER_WAYS}
     off = {}
     for _ in range(ROUNDS):
-        for name, (choice, tall) in LAYER_WAYS.items():
-            with tensor_cores(choice), blocks_of(tall):
+        for name, (choice, pixels, defines) in LAYER_WAYS.items():
+            with tensor_cores(choice), compiled_with(pixels, defines):
                 runs = [_gradient(x, weights, shape) for x in turns]
                 spans[name].append(clock.seconds(runs))
                 if name not in off:
@@ -76,7 +78,7 @@ def layer_line(clock: Clock, layer: Layer, times: int, device: str) -> str:
     split = 1e6 * clock.seconds([_split(x, weights) for x in turns])
     size = f"{layer.size}x{layer.size} {layer.outputs} to {layer.inputs}"
     found = "  ".join(f"{name} {us[name]:8.1f} us, off {off[name]}" for name in LAYER_WAYS)
-    best = min(us[name] for name, (choice, _) in LAYER_WAYS.items() if choice == "on")
+    best = min(us[name] for name, (choice, *_) in LAYER_WAYS.items() if choice == "on")
     return (
         f"{size:<18} {times:>2} times  {found}  of this splitting {split:8.1f} us  "
         f"{us['cuBLAS'] / best:5.2f} times as fast"
@@ -88,17 +90,18 @@ def _gradient(gy: Array, w: Array, shape: tuple[int, ...]) -> Callable[[], Any]:
 
 
 def _split(gy: Array, w: Array) -> Callable[[], Any]:
-    return lambda: (halves.split_gradient(gy), halves.split_weights(w))
+    return lambda: halves.split(gy, w)
 
 
 @contextmanager
-def blocks_of(tall: int) -> Iterator[None]:
-    """Let the blocks of halves.cu have 64 * tall pixels in a `with` block."""
-    before, halves.TALL = halves.TALL, tall
+def compiled_with(pixels: int, defines: str) -> Iterator[None]:
+    """Let halves.cu have these definitions in a `with` block, and blocks so many pixels."""
+    before = halves.PIXELS, halves.DEFINES
+    halves.PIXELS, halves.DEFINES = pixels, defines
     try:
         yield
     finally:
-        halves.TALL = before
+        halves.PIXELS, halves.DEFINES = before
 
 
 def layer_lines(config: MISNetConfig, samples: int, device: str, clock: Clock | None = None) -> Iterator[str]:

@@ -11,8 +11,8 @@ which its largest magnitude lies below 2^15. With `most` this magnitude, both pa
 
 halves.cu multiplies where the columns of a matrix product would else be gathered in memory.
 
-Where a pixel of gy, or an input channel of w, holds a number that is not finite, what it reaches is NaN; a weight of
-2^126 and more is as infinite.
+What a pixel of gy reaches that holds a number that is not finite is NaN, and so is all of an input channel of which w
+holds one; a weight of 2^126 and more is as infinite.
 """
 
 import functools
@@ -25,10 +25,10 @@ from snncore.backend import Array, array_module
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch
 from snncore.kernels.cuda.tensor_cores import wanted
 
-__all__ = ["conv_backward_input", "split_gradient", "split_weights", "takes"]
+__all__ = ["conv_backward_input", "split", "takes"]
 
 INS, DEEP, BLOCK = 64, 16, 128  # as in halves.cu: channels of a block and of a step, and the threads of a block
-TALL = 2  # sixteens of pixels of a warp; compiled for 2 and 4
+PIXELS, DEFINES = 128, ""  # of a block, and what halves.cu is compiled with: others can be timed
 FEWEST = 16  # channels on either side for which a block has work enough
 FIRST = 75  # the compute capability of which tensor cores have halves, with a point in between
 MOST, LONGEST = 1 << 30, 1 << 13  # pixels of all images, or weights, and a side: counted in 32 and 16 bits
@@ -44,36 +44,26 @@ def takes(gy: Array, w: Array, shape: tuple[int, ...]) -> bool:
     return wanted(array_module(gy), FIRST, pays=min(w.shape[2:]) >= FEWEST)
 
 
-def split_gradient(gy: Array) -> tuple[Array, Array]:
-    """Return both parts of gy [M, Ho, Wo, Co], contiguous, and what takes the power of each pixel off again.
+def split(gy: Array, w: Array) -> tuple[Array, Array, Array, Array]:
+    """Return both parts of gy [M, Ho, Wo, Co] and what takes the power of each pixel off, then those of w.
 
-    parts: the bits of halves, uint16 [sixteens of channels, 2, 2, M * Ho * Wo, 8], high ones and low ones, of the first
-    eight channels and of the last, zeros where there is no channel: so that neighbouring pixels are read together.
-    scale: float32 [M, Ho, Wo], 2^-(p + 16), NaN for a pixel that is not finite.
+    Both are contiguous. Parts are the bits of halves, high ones and low ones, zeros where there is no channel:
+    of gy: uint16 [sixteens of Co, 2, 2, M * Ho * Wo, 8], the third of first and last eight channels, so that
+    neighbouring pixels are read together; of w [kh, kw, Ci, Co]: [sixteens of Co, kh * kw, tiles of 64 of Ci, 64, 2,
+    16]. Scales are float32: 2^-(p + 16) [M, Ho, Wo], and 2^(16 - q) [tiles of 64 of Ci, 64]; NaN for what is not
+    finite.
     """
-    xp, co = array_module(gy), gy.shape[-1]
-    scale = xp.empty(gy.shape[:3], np.float32)
-    parts = xp.empty((-(-co // DEEP), 2, 2, scale.size, DEEP // 2), np.uint16)
-    lanes = lanes_of_pixel(co)
-    grid, whole = blocks_for(scale.size, THREADS // lanes), co % 4 == 0 and gy.data.ptr % 16 == 0
-    block = (lanes, THREADS // lanes)
-    launch("halves", "halves_split_gradient", grid, block, gy, parts, scale, scale.size, co, whole, defines=defines())
-    return parts, scale
-
-
-def split_weights(w: Array) -> tuple[Array, Array]:
-    """Return both parts of w [kh, kw, Ci, Co], contiguous, and what takes the power of each input channel off again.
-
-    parts: uint16 [sixteens of output channels, taps, tiles of 64 input channels, 64, 2, 16], high ones and low ones.
-    scale: float32 [tiles of 64 input channels, 64], 2^(16 - q).
-    """
+    xp = array_module(gy)
     kh, kw, ci, co = w.shape
-    tiles = -(-ci // INS)
-    parts = array_module(w).empty((-(-co // DEEP), kh * kw, tiles, INS, 2, DEEP), np.uint16)
-    scale = array_module(w).empty((tiles, INS), np.float32)
-    sizes = (kh * kw, ci, co)
-    launch("halves", "halves_split_weights", (scale.size,), (THREADS,), w, parts, scale, *sizes, defines=defines())
-    return parts, scale
+    deep, tiles = -(-co // DEEP), -(-ci // INS)
+    scale, w_scale = xp.empty(gy.shape[:3], np.float32), xp.empty((tiles, INS), np.float32)
+    parts = xp.empty((deep, 2, 2, scale.size, DEEP // 2), np.uint16)
+    w_parts = xp.empty((deep, kh * kw, tiles, INS, 2, DEEP), np.uint16)
+    lanes, whole = lanes_of_pixel(co), co % 4 == 0 and gy.data.ptr % 16 == 0
+    grid = (w_scale.size + blocks_for(scale.size, THREADS // lanes)[0],)
+    arrays, sizes = (gy, parts, scale, w, w_parts, w_scale), (w_scale.size, lanes, scale.size, kh * kw, ci, co, whole)
+    launch("halves", "halves_split", grid, (THREADS,), *arrays, *sizes, defines=DEFINES)
+    return parts, scale, w_parts, w_scale
 
 
 def conv_backward_input(gy: Array, w: Array, shape: tuple[int, ...], stride: Pair, padding: Pair) -> Array:
@@ -90,19 +80,17 @@ def conv_backward_input(gy: Array, w: Array, shape: tuple[int, ...], stride: Pai
     pixels = images * -(-height // sy) * -(-width // sx)  # of the most that have the same taps
     if not pixels:
         return gx
-    arrays = *split_gradient(xp.ascontiguousarray(gy)), *split_weights(xp.ascontiguousarray(w)), gx
-    grid = (*blocks_for(pixels, 64 * TALL), -(-ci // INS), sy * sx)
+    arrays = *split(xp.ascontiguousarray(gy), xp.ascontiguousarray(w)), gx
+    grid = (*blocks_for(pixels, PIXELS), -(-ci // INS), sy * sx)
     sizes = (height, width, ci, *gy.shape[1:], kh, kw, sy, sx, *padding)
-    launch("halves", "halves_backward_input", grid, (BLOCK,), *arrays, images, *sizes, defines=defines())
+    launch("halves", "halves_backward_input", grid, (BLOCK,), *arrays, images, *sizes, defines=DEFINES)
     return gx
-
-
-def defines() -> str:
-    """Return the definitions that the kernels are compiled with."""
-    return "" if TALL == 2 else f"#define TALL {TALL}\n"
 
 
 @functools.cache
 def lanes_of_pixel(channels: int) -> int:
-    """Return the threads that split a pixel: a power of two up to 32, of eight channels each."""
-    return min(32, 1 << (-(-channels // 8) - 1).bit_length())
+    """Return the threads that split a pixel: a power of two, of eight channels each.
+
+    At most 16, so that a warp has two pixels side by side and writes whole sectors of 32 bytes.
+    """
+    return min(16, 1 << (-(-channels // 8) - 1).bit_length())

@@ -19,6 +19,11 @@ CASES = [  # kernel, stride, padding, pixels, channels of x and of gy
     ((1, 1), (2, 2), (0, 0), (5, 5), (5, 3)),  # three of four pixels go nowhere
     ((5, 4), (3, 2), (2, 1), (9, 8), (16, 48)),
     ((1, 2), (3, 4), (0, 3), (2, 3), (8, 16)),  # strides longer than the image
+    ((3, 3), (1, 1), (1, 1), (17, 8), (40, 20)),  # from here on, blocks are whole lines: pixels are copied once a line
+    ((3, 5), (2, 2), (1, 2), (10, 16), (16, 20)),
+    ((4, 4), (1, 1), (0, 0), (5, 4), (8, 16)),  # one window a line
+    ((1, 7), (1, 1), (0, 3), (3, 2), (8, 16)),  # more taps than pixels of a line
+    ((2, 2), (1, 1), (1, 1), (70, 1), (8, 36)),  # a pixel a line, but two windows: copied for each tap
 ]
 
 
@@ -116,7 +121,7 @@ def assert_both_make_it(high, low, scale, x, most):
 def test_both_parts_of_weights_make_them(gpu, rng):
     w = spread(rng, 3, 2, 70, 18)
     w[..., 4, :] = 0
-    parts, scale = (x.get() for x in halves.split_weights(up(gpu, w)))
+    _, _, parts, scale = (x.get() for x in halves.split(up(gpu, np.zeros((1, 1, 1, 18), f32)), up(gpu, w)))
     assert (parts.shape, scale.shape) == ((2, 6, 2, 64, 2, 16), (2, 64))
     whole = parts.view(np.float16).astype(float).transpose(4, 1, 2, 3, 0, 5).reshape(2, 3, 2, 128, 32)
     assert not whole[:, :, :, 70:].any()
@@ -130,12 +135,12 @@ def test_both_parts_of_weights_make_them(gpu, rng):
     np.testing.assert_array_equal((high, low), parts)
 
 
-@pytest.mark.parametrize("channels", [1, 6, 20, 64, 272])  # one lane a pixel; two and eight; 34 eights for 32 lanes
+@pytest.mark.parametrize("channels", [1, 6, 20, 64, 272])  # one lane a pixel; two and eight; 34 eights for 16 lanes
 def test_both_parts_of_a_gradient_make_it(gpu, rng, channels):
     gy = spread(rng, 2, 3, 3, channels)
     gy[1, 1] = 0
     gy[0, 2] *= f32(1e-20)
-    parts, scale = (x.get() for x in halves.split_gradient(up(gpu, gy)))
+    parts, scale, *_ = (x.get() for x in halves.split(up(gpu, gy), up(gpu, np.zeros((1, 1, 1, gy.shape[3]), f32))))
     deep = -(-channels // 16)
     assert (parts.shape, scale.shape) == ((deep, 2, 2, 18, 8), (2, 3, 3))
     whole = parts.view(np.float16).astype(float).transpose(1, 3, 0, 2, 4).reshape(2, 2, 3, 3, 16 * deep)
@@ -155,19 +160,20 @@ def test_halves_end_where_it_is_said(gpu):
     gy[..., 0], gy[..., 1] = 1, 2.0**-20 * (1 + 2.0**-18 + 2.0**-20)
     for first, kept in ((1, 2.0**-20 * (1 + 2.0**-18)), (0, gy[0, 0, 0, 1])):
         gy[..., 0] = first
-        parts, scale = (x.get() for x in halves.split_gradient(up(gpu, gy)))
+        parts, scale, *_ = (x.get() for x in halves.split(up(gpu, gy), up(gpu, np.zeros((1, 1, 1, gy.shape[3]), f32))))
         assert parts.view(np.float16)[0, :, 0, 0, 1].astype(float).sum() * scale[0, 0, 0] * 2.0**16 == kept
 
 
-def test_what_is_not_finite_stays_so_and_spreads_no_farther(gpu, rng):
-    gy, w, *layer = case(rng, (3, 3), (1, 1), (1, 1), (6, 5), (20, 8))
+@pytest.mark.parametrize("width", [5, 4])  # of a line; blocks are whole lines of 4
+def test_what_is_not_finite_stays_so_and_spreads_no_farther(gpu, rng, width):
+    gy, w, *layer = case(rng, (3, 3), (1, 1), (1, 1), (6, width), (20, 8))
     clean = halves.conv_backward_input(up(gpu, gy), up(gpu, w), *layer).get()
     for bad in (np.inf, -np.inf, np.nan, np.uint32(0x7FFFFFFF).view(f32), np.uint32(0xFF800001).view(f32)):
         spoilt = gy.copy()
         spoilt[1, 3, 2, 7] = bad
         got = halves.conv_backward_input(up(gpu, spoilt), up(gpu, w), *layer).get()
         reached = np.zeros(clean.shape, bool)
-        reached[1, 2:5, 1:4] = True
+        reached[1, 2:5, 1:4] = True  # with 4 pixels a line, to its end: the next begins clean
         assert np.isnan(got[reached]).all(), bad
         np.testing.assert_array_equal(got[~reached], clean[~reached])
     for bad in (np.inf, np.nan, f32(2.0**126)):
@@ -198,10 +204,12 @@ def test_each_pixel_and_each_channel_has_its_own_scale(gpu, rng):
     assert_is(halves.conv_backward_input(up(gpu, gy), up(gpu, w), *layer).get(), (gy, w, *layer))
 
 
-def test_blocks_of_more_pixels_have_the_same_bits(gpu, rng, monkeypatch):
-    args = case(rng, (3, 3), (1, 1), (0, 0), (12, 12), (65, 31), images=3)
+@pytest.mark.parametrize(("tall", "reuse"), [(4, 1), (2, 0)])
+def test_how_the_work_is_cut_changes_no_bit(gpu, rng, monkeypatch, tall, reuse):
+    args = case(rng, (3, 3), (1, 1), (1, 1), (20, 8), (65, 20))
     before = halves.conv_backward_input(up(gpu, args[0]), up(gpu, args[1]), *args[2:]).get()
-    monkeypatch.setattr(halves, "TALL", 4)
+    monkeypatch.setattr(halves, "PIXELS", 64 * tall)
+    monkeypatch.setattr(halves, "DEFINES", f"#define TALL {tall}\n#define REUSE {reuse}\n")
     got = halves.conv_backward_input(up(gpu, args[0]), up(gpu, args[1]), *args[2:]).get()
     np.testing.assert_array_equal(got, before)
 
