@@ -242,7 +242,8 @@ def main() -> int:
 
         for size, samples in cases:
             config = MISNetConfig(variant=options["variant"], size=size)
-            print("\n".join(peer_lines(config, samples, options["repeats"])), flush=True)
+            for line in peer_lines(config, samples, options["repeats"]):
+                print(line, flush=True)
     return 0
 
 
