@@ -144,14 +144,14 @@ bn_lif_backward(const float* __restrict__ gs, const float* __restrict__ also, co
     put_sums(sum, with_z, partial, C, part);
 }
 
-// The same sums where all T timesteps fit into one CHUNK. gc is kept nowhere: bn_lif_backward_gx computes it again, which
-// costs less than to write it and to read it.
+// The same sums where all T timesteps fit into one CHUNK. gc is kept nowhere: bn_lif_backward_gx computes it again,
+// which costs less than to write it and to read it.
 extern "C" __global__ void __launch_bounds__(256)
 bn_lif_backward_sums(const float* __restrict__ gs, const float* __restrict__ also, const int has_also,
-            const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,
-            const float* __restrict__ gamma, const float* __restrict__ beta, double* __restrict__ partial,
-            const int steps, const long long P, const int C, const float decay, const float v_threshold, const int hard,
-            const float v_reset, const int kind, const float slope, const int detach)
+                     const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,
+                     const float* __restrict__ gamma, const float* __restrict__ beta, double* __restrict__ partial,
+                     const int steps, const long long P, const int C, const float decay, const float v_threshold,
+                     const int hard, const float v_reset, const int kind, const float slope, const int detach)
 {
     __shared__ double part[ROWS][2][LANES];
     const int c = blockIdx.y * LANES + threadIdx.x, T = timesteps(steps);
@@ -184,12 +184,12 @@ bn_lif_backward_sums(const float* __restrict__ gs, const float* __restrict__ als
 // gx from those sums, and the bits of its largest magnitudes, as bn_backward has both.
 extern "C" __global__ void __launch_bounds__(256)
 bn_lif_backward_gx(const float* __restrict__ gs, const float* __restrict__ also, const int has_also,
-                const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,
-                const float* __restrict__ gamma, const float* __restrict__ beta, const double* __restrict__ sums,
-                float* __restrict__ gx, const int steps, const long long P, const int C, const float decay,
-                const float v_threshold, const int hard, const float v_reset, const int kind, const float slope,
-                const int detach, const long long count, const int training, unsigned* __restrict__ largest,
-                const int finds)
+                   const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,
+                   const float* __restrict__ gamma, const float* __restrict__ beta, const double* __restrict__ sums,
+                   float* __restrict__ gx, const int steps, const long long P, const int C, const float decay,
+                   const float v_threshold, const int hard, const float v_reset, const int kind, const float slope,
+                   const int detach, const long long count, const int training, unsigned* __restrict__ largest,
+                   const int finds)
 {
     __shared__ unsigned part[ROWS][LANES];
     const int c = blockIdx.y * LANES + threadIdx.x, T = timesteps(steps);
