@@ -24,12 +24,11 @@ from snncore.kernels.cuda import halves
 from snncore.optim import OPTIMIZERS
 
 WAYS = {"cuBLAS": "off", "tensor cores": "on"}  # a column, and its choice of TENSOR_CORES
-LAYER_WAYS = {  # a column, its choice, pixels of a block, and what halves.cu is compiled with
-    "cuBLAS": ("off", 128, ""),
-    "halves": ("on", 128, ""),
-    "copied for each tap": ("on", 128, "#define REUSE 0\n"),
-    "3 blocks": ("on", 128, "#define BLOCKS 3\n"),  # of a multiprocessor, instead of 4
-    "256 pixels": ("on", 256, "#define TALL 4\n"),
+LAYER_WAYS = {  # a column, its choice, and FEW_BLOCKS and MOST_BLOCKS of halves.py
+    "cuBLAS": ("off", 3, 4),
+    "halves": ("on", 3, 4),
+    "3 blocks": ("on", 3, 3),
+    "4 blocks": ("on", 4, 4),
 }
 ROUNDS = 3  # in which the ways take turns
 WARM_UP = 4  # steps that are not timed: two, the one that is recorded, and one more
@@ -67,8 +66,8 @@ def layer_line(clock: Clock, layer: Layer, times: int, device: str) -> str:
     spans: dict[str, list[float]] = {name: [] for name in LAYER_WAYS}
     off = {}
     for _ in range(ROUNDS):
-        for name, (choice, pixels, defines) in LAYER_WAYS.items():
-            with tensor_cores(choice), compiled_with(pixels, defines):
+        for name, (choice, few, most) in LAYER_WAYS.items():
+            with tensor_cores(choice), with_blocks(few, most):
                 runs = [_gradient(x, weights, shape) for x in turns]
                 spans[name].append(clock.seconds(runs))
                 if name not in off:
@@ -94,14 +93,14 @@ def _split(gy: Array, w: Array) -> Callable[[], Any]:
 
 
 @contextmanager
-def compiled_with(pixels: int, defines: str) -> Iterator[None]:
-    """Let halves.cu have these definitions in a `with` block, and blocks so many pixels."""
-    before = halves.PIXELS, halves.DEFINES
-    halves.PIXELS, halves.DEFINES = pixels, defines
+def with_blocks(few: int, most: int) -> Iterator[None]:
+    """Let a multiprocessor have so many blocks of halves.cu at once in a `with` block."""
+    before = halves.FEW_BLOCKS, halves.MOST_BLOCKS
+    halves.FEW_BLOCKS, halves.MOST_BLOCKS = few, most
     try:
         yield
     finally:
-        halves.PIXELS, halves.DEFINES = before
+        halves.FEW_BLOCKS, halves.MOST_BLOCKS = before
 
 
 def layer_lines(config: MISNetConfig, samples: int, device: str, clock: Clock | None = None) -> Iterator[str]:

@@ -13,14 +13,13 @@ on gradients of training. Where gy holds a NaN or an infinity, gw of that channe
 
 import functools
 import math
-from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels.cuda.binned import largest_bits
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch
-from snncore.kernels.cuda.tensor_cores import tall_warps, wanted
+from snncore.kernels.cuda.tensor_cores import multiprocessors, tall_warps, wanted
 
 SLOT, PLACES, OUTS, DIGITS = 64, 64, 32, 4  # as in exact_gradient.cu
 LONGEST = 1024  # steps of a block: 255 * 128 * 64 * 1024 < 2^31
@@ -91,9 +90,3 @@ def splits_for(tiles: int, steps: int, room: int) -> int:
     least = -(-steps // LONGEST)
     most = max(least, min(steps, 4 * room // tiles + 1))
     return min(range(least, most + 1), key=lambda n: (math.ceil(tiles * n / room) * (-(-steps // n) + AROUND), n))
-
-
-@functools.cache
-def multiprocessors(xp: Any, device: int) -> int:
-    """Return how many the device has."""
-    return int(xp.cuda.runtime.getDeviceProperties(device)["multiProcessorCount"])

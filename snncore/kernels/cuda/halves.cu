@@ -10,35 +10,28 @@
 // the halves of gy under that tap, their pixels' powers and the halves of the weights into shared memory, three steps
 // in turn. Tensor cores add 16 channels, all three products of them, the small ones first; times the pixel's power
 // these sums are added in float32, rounded to nearest: how tensor cores round on the way matters 16 terms long, not
-// hundreds. Where a block is whole lines of pixels, one copy of gy serves a line of taps (see `reuse`).
+// hundreds.
 // With a stride, pixels are taken by what is left of (y + ph) / sy and (x + pw) / sx: those of a block then have the
 // same taps, and none is multiplied with zeros.
 // What a multiprocessor must do for a step of a block, on an H100: 192 products of 2048 multiplications, 290 cycles at
-// two thirds of the peak; bytes into, through and out of shared memory and the cache before it, 128 a cycle: 37 KB and
-// 300 cycles where copies are used again for three taps, else 48 KB; 4 warps x 280 instructions (in the machine code:
-// 48 products, 64 additions, 18 loads), 280 cycles. So additions are not what it waits for, and a chain of more than 16
-// channels on tensor cores would gain little. 512 blocks, which 16 x 16 pixels of 128 channels have, go at once where
-// four fit in a multiprocessor (528 on 132 of them); with three, the last 116 would run alone.
-// Registers a thread, and occupancy, on an H100: halves_backward_input 128 (25 %), halves_split 40 (75 %).
+// two thirds of the peak; 48 KB into, through and out of shared memory and the cache before it, 380 cycles at 128 B;
+// 4 warps x 250 instructions, 250 cycles. 512 blocks, which 16 x 16 pixels of 128 channels have, go at once where four
+// fit in a multiprocessor (528 on 132 of them); with three, the last 116 would run alone. Fewer blocks than three for
+// each are quicker with the registers of three: 1.1 times on an H100. Tried there, too: one copy of gy for a line of
+// taps, and blocks of 256 pixels; they were no quicker.
+// Registers a thread, and occupancy, on an H100: halves_backward_input 127 (25 %), halves_split 40 (75 %).
 
-#ifndef TALL
-#define TALL 2  // sixteens of pixels of a warp; 2, or 4 for blocks of 256
-#endif
-#ifndef REUSE
-#define REUSE 1  // of copies of pixels, for a line of taps; 0 or 1
-#endif
+#define TALL 2  // sixteens of pixels of a warp
 #define PIXELS (64 * TALL)
 #define INS 64
 #define DEEP 16  // output channels of a step
 #define ROW (4 * DEEP)  // bytes: as many high halves, then low ones
-#define STAGES (TALL == 2 ? 3 : 2)
-#define TILE (PIXELS * ROW + 4 * PIXELS)  // of pixels: their rows, then their powers
-#define WEIGHTS (INS * ROW)  // of a step
-#define ZEROS (STAGES * (TILE + WEIGHTS))  // where eight rows of zeros lie, and a power: after all tiles and weights
-#define BYTES (ZEROS + 8 * ROW + 16)
+#define SCALES ((PIXELS + INS) * ROW)  // where the powers lie in a stage: after rows of pixels, then of channels
+#define STAGE (SCALES + 4 * PIXELS)
+#define STAGES 3
 #define THREADS 128
 #ifndef BLOCKS
-#define BLOCKS (TALL == 2 ? 4 : 2)  // of a multiprocessor
+#define BLOCKS 4  // of a multiprocessor; or 3, with more registers
 #endif
 #define NOWHERE 0x7fff  // a row that no image has
 #define INFINITE 0x7f800000u
@@ -224,7 +217,7 @@ halves_backward_input(const unsigned short* __restrict__ gy, const float* __rest
                       const int images, const int H, const int W, const int Ci, const int Ho, const int Wo,
                       const int Co, const int kh, const int kw, const int sy, const int sx, const int ph, const int pw)
 {
-    __shared__ __align__(128) unsigned char memory[BYTES];
+    __shared__ __align__(128) unsigned char memory[STAGES * STAGE];
     const Layer z = {H, W, Ci, Ho, Wo, Co, kh, kw, sy, sx, ph, pw};
     // the pixels of this block are (ay + sy * i, ax + sx * j): tap (ry + sy * s, rx + sx * t) of them lies in the
     // windows at (dy + i - s, dx + j - t), and no other tap in any
@@ -236,47 +229,34 @@ halves_backward_input(const unsigned short* __restrict__ gy, const float* __rest
     const int taps_y = (z.kh - ry + z.sy - 1) / z.sy, taps_x = (z.kw - rx + z.sx - 1) / z.sx;
     const int parts = (z.Co + DEEP - 1) / DEEP, steps = ry < z.kh && rx < z.kw ? taps_y * taps_x * parts : 0;
     const int t = threadIdx.x, lane = t & 31, pixel_of_warp = 16 * TALL * (t >> 5), first_in = blockIdx.y * INS;
-    // Where blocks are whole lines of pixels, those of a line of taps are the same ones: they are copied for its first
-    // tap, in their order, and read `shift` rows on, or from the zeros beyond the ends of their line.
-    const bool reuse = REUSE && PIXELS % columns == 0 && z.Wo <= columns;
     // This thread copies rows t + 128 i of pixels, all four chunks of them, and 32 bytes of the weights.
     int window[TALL / 2], place0[TALL / 2];  // the window that step 0 reads, of all images; its y and x, 16 bits each
 #pragma unroll
     for (int i = 0; i < TALL / 2; ++i) {
         const int p = first + t + THREADS * i, q = p < pixels ? p : 0;
-        const int y = dy + q / columns % rows, x = (reuse ? 0 : dx) + q % columns;
+        const int y = dy + q / columns % rows, x = dx + q % columns;
         window[i] = (q / columns / rows * z.Ho + y) * z.Wo + x;
         place0[i] = (p < pixels ? y : NOWHERE) << 16 | x;
     }
-    const int end = reuse ? z.Wo : 1;
-    int column[TALL];  // of the pixels whose fragments this thread loads
-#pragma unroll
-    for (int i = 0; i < TALL; ++i) column[i] = reuse ? (pixel_of_warp + 16 * i + (lane & 15)) % columns : 0;
-    if (t < 8 * ROW / 16) ((uint4*)(memory + ZEROS))[t] = {0, 0, 0, 0};
-    if (t == 0) *(float*)(memory + ZEROS + 8 * ROW) = 0.0f;
     const long long plane = 8LL * images * z.Ho * z.Wo;  // eight channels of all places
     int s = 0, r = 0, tap = ry * z.kw + rx;  // of the step that is copied next
-    int next = 0;  // where the tile of pixels goes that is copied next
     const Shared base = shared_address(memory);
     auto copy = [&](const int stage) {  // chunks 0 and 1 of a row are high halves, 2 and 3 low ones
-        if (!reuse || r == 0) {
 #pragma unroll
-            for (int i = 0; i < TALL / 2; ++i) {
-                const int oy = (place0[i] >> 16) - s, ox = (place0[i] & 0xffff) - r;
-                const bool inside = (unsigned)oy < (unsigned)z.Ho && (unsigned)ox < (unsigned)z.Wo;
-                const unsigned at = inside ? window[i] - s * z.Wo - r : 0;
+        for (int i = 0; i < TALL / 2; ++i) {
+            const int oy = (place0[i] >> 16) - s, ox = (place0[i] & 0xffff) - r;
+            const bool inside = (unsigned)oy < (unsigned)z.Ho && (unsigned)ox < (unsigned)z.Wo;
+            const unsigned at = inside ? window[i] - s * z.Wo - r : 0;
 #pragma unroll
-                for (int k = 0; k < 4; ++k)
-                    copy16(base + next + place(t, k) + THREADS * ROW * i, gy + k * plane + 8ULL * at, inside);
-                copy4(base + next + PIXELS * ROW + 4 * (t + THREADS * i), gy_scale + at, inside);
-            }
-            next = next == (STAGES - 1) * TILE ? 0 : next + TILE;
+            for (int k = 0; k < 4; ++k)
+                copy16(base + stage + place(t, k) + THREADS * ROW * i, gy + k * plane + 8ULL * at, inside);
+            copy4(base + stage + SCALES + 4 * (t + THREADS * i), gy_scale + at, inside);
         }
         const unsigned short* const from =
             w + (tap * (long long)gridDim.y + blockIdx.y) * (2 * DEEP * INS) + 8 * t;  // four threads a row
 #pragma unroll
         for (int i = 0; i < INS / 32; ++i)
-            copy16(base + stage + place(t >> 2, t & 3) + 32 * ROW * i, from + 32 * 2 * DEEP * i, true);
+            copy16(base + stage + place(t >> 2, t & 3) + (PIXELS + 32 * i) * ROW, from + 32 * 2 * DEEP * i, true);
         tap += z.sx;
         if (++r == taps_x) {
             r = 0;
@@ -290,57 +270,50 @@ halves_backward_input(const unsigned short* __restrict__ gy, const float* __rest
     };
     float sums[TALL][8][4] = {};  // 16 pixels, 8 channels, entries of a thread
     const bool works = first + pixel_of_warp < pixels;
-    const int of_channels = place(lane & 7, lane >> 3);
+    const int of_pixels = place(pixel_of_warp + (lane & 15), lane >> 4);
+    const int of_channels = PIXELS * ROW + place(lane & 7, lane >> 3);
 #pragma unroll
     for (int k = 0; k < STAGES - 1; ++k) {
-        if (k < steps) copy(STAGES * TILE + k * WEIGHTS);
+        if (k < steps) copy(k * STAGE);
         commit_copies();
     }
-    int now = STAGES * TILE, tile = 0, shift = reuse ? dx : 0;  // where weights and pixels of this step lie
+    int now = 0;  // where this step lies
 #pragma unroll 1
     for (int still = steps; still > 0; --still) {  // steps to go
         wait_copies<STAGES - 2>();
         __syncthreads();  // the copies of all threads are there, and nobody reads the stage before this one any more
-        if (still >= STAGES) copy(now == STAGES * TILE ? ZEROS - WEIGHTS : now - WEIGHTS);  // the stage before it
+        if (still >= STAGES) copy(now == 0 ? (STAGES - 1) * STAGE : now - STAGE);  // the stage before it
         commit_copies();
-        if (works) {
-            unsigned high[TALL][4], low[TALL][4];
-            float scale[TALL][2];  // of rows lane / 4 and 8 + lane / 4
-            const int row = pixel_of_warp + (lane & 15) + shift, in_tile = place(row, lane >> 4);
+        const Shared stage = base + now;
+        const float* const scales = (const float*)(memory + now + SCALES) + pixel_of_warp + (lane >> 2);
+        now = now == (STAGES - 1) * STAGE ? 0 : now + STAGE;
+        if (!works) continue;
+        unsigned high[TALL][4], low[TALL][4];
+        float scale[TALL][2];  // of rows lane / 4 and 8 + lane / 4
 #pragma unroll
-            for (int i = 0; i < TALL; ++i) {
-                const bool there = (unsigned)(column[i] + shift) < (unsigned)end;
-                const int at = there ? tile + in_tile + 16 * ROW * i : ZEROS + (in_tile & (8 * ROW - 1));
-                const int power_at = there ? tile + PIXELS * ROW + 4 * row + 64 * i : ZEROS + 8 * ROW;
-                load_matrices(high[i], base + at);
-                load_matrices(low[i], base + (at ^ 32));
-                const float of_row = *(const float*)(memory + power_at);
-                scale[i][0] = __shfl_sync(0xffffffffu, of_row, lane >> 2);
-                scale[i][1] = __shfl_sync(0xffffffffu, of_row, 8 + (lane >> 2));
-            }
-#pragma unroll
-            for (int n = 0; n < 8; ++n) {
-                if (n % 2 == 0 && n && first_in + 8 * n >= z.Ci) break;  // nor do loads come so early that it spills
-                unsigned b[4];  // of 8 channels: high halves of the first and last eight of 16, then low ones
-                load_matrices(b, base + now + of_channels + 8 * ROW * n);
-                float sixteen[TALL][4] = {};  // sums over 16 channels
-#pragma unroll
-                for (int i = 0; i < TALL; ++i) multiply_halves(sixteen[i], low[i], b[0], b[1]);
-#pragma unroll
-                for (int i = 0; i < TALL; ++i) multiply_halves(sixteen[i], high[i], b[2], b[3]);
-#pragma unroll
-                for (int i = 0; i < TALL; ++i) multiply_halves(sixteen[i], high[i], b[0], b[1]);
-#pragma unroll
-                for (int i = 0; i < TALL; ++i)
-#pragma unroll
-                    for (int e = 0; e < 4; ++e)  // times a power of two: fused, it rounds as a sum does
-                        sums[i][n][e] = fmaf(sixteen[i][e], scale[i][e >> 1], sums[i][n][e]);
-            }
+        for (int i = 0; i < TALL; ++i) {
+            load_matrices(high[i], stage + of_pixels + 16 * ROW * i);
+            load_matrices(low[i], stage + (of_pixels ^ 32) + 16 * ROW * i);
+            scale[i][0] = scales[16 * i];
+            scale[i][1] = scales[16 * i + 8];
         }
-        now = now == ZEROS - WEIGHTS ? STAGES * TILE : now + WEIGHTS;
-        if (!reuse || --shift == dx - taps_x) {
-            shift = reuse ? dx : 0;
-            tile = tile == (STAGES - 1) * TILE ? 0 : tile + TILE;
+#pragma unroll
+        for (int n = 0; n < 8; ++n) {
+            if (n % 2 == 0 && n && first_in + 8 * n >= z.Ci) break;  // and no loads come so early that registers spill
+            unsigned b[4];  // of 8 channels: high halves of the first and last eight of 16, then low ones
+            load_matrices(b, stage + of_channels + 8 * ROW * n);
+            float sixteen[TALL][4] = {};  // sums over 16 channels
+#pragma unroll
+            for (int i = 0; i < TALL; ++i) multiply_halves(sixteen[i], low[i], b[0], b[1]);
+#pragma unroll
+            for (int i = 0; i < TALL; ++i) multiply_halves(sixteen[i], high[i], b[2], b[3]);
+#pragma unroll
+            for (int i = 0; i < TALL; ++i) multiply_halves(sixteen[i], high[i], b[0], b[1]);
+#pragma unroll
+            for (int i = 0; i < TALL; ++i)
+#pragma unroll
+                for (int e = 0; e < 4; ++e)  // times a power of two: fused, it rounds as a sum does
+                    sums[i][n][e] = fmaf(sixteen[i][e], scale[i][e >> 1], sums[i][n][e]);
         }
     }
     if (!works) return;

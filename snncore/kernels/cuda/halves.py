@@ -23,12 +23,13 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch
-from snncore.kernels.cuda.tensor_cores import wanted
+from snncore.kernels.cuda.tensor_cores import multiprocessors, wanted
 
 __all__ = ["conv_backward_input", "split", "takes"]
 
 INS, DEEP, BLOCK = 64, 16, 128  # as in halves.cu: channels of a block and of a step, and the threads of a block
-PIXELS, DEFINES = 128, ""  # of a block, and what halves.cu is compiled with: others can be timed
+PIXELS = 128  # of a block
+MOST_BLOCKS, FEW_BLOCKS = 4, 3  # of a multiprocessor; the second where there are no more, for more registers
 FEWEST = 16  # channels on either side for which a block has work enough
 FIRST = 75  # the compute capability of which tensor cores have halves, with a point in between
 MOST, LONGEST = 1 << 30, 1 << 13  # pixels of all images, or weights, and a side: counted in 32 and 16 bits
@@ -62,7 +63,7 @@ def split(gy: Array, w: Array) -> tuple[Array, Array, Array, Array]:
     lanes, whole = lanes_of_pixel(co), co % 4 == 0 and gy.data.ptr % 16 == 0
     grid = (w_scale.size + blocks_for(scale.size, THREADS // lanes)[0],)
     arrays, sizes = (gy, parts, scale, w, w_parts, w_scale), (w_scale.size, lanes, scale.size, kh * kw, ci, co, whole)
-    launch("halves", "halves_split", grid, (THREADS,), *arrays, *sizes, defines=DEFINES)
+    launch("halves", "halves_split", grid, (THREADS,), *arrays, *sizes)
     return parts, scale, w_parts, w_scale
 
 
@@ -83,8 +84,15 @@ def conv_backward_input(gy: Array, w: Array, shape: tuple[int, ...], stride: Pai
     arrays = *split(xp.ascontiguousarray(gy), xp.ascontiguousarray(w)), gx
     grid = (*blocks_for(pixels, PIXELS), -(-ci // INS), sy * sx)
     sizes = (height, width, ci, *gy.shape[1:], kh, kw, sy, sx, *padding)
-    launch("halves", "halves_backward_input", grid, (BLOCK,), *arrays, images, *sizes, defines=DEFINES)
+    defines = defines_for(math.prod(grid), multiprocessors(xp, xp.cuda.runtime.getDevice()))
+    launch("halves", "halves_backward_input", grid, (BLOCK,), *arrays, images, *sizes, defines=defines)
     return gx
+
+
+def defines_for(blocks: int, multiprocessors: int) -> str:
+    """Return what halves.cu is compiled with, for so many blocks."""
+    at_once = FEW_BLOCKS if blocks <= FEW_BLOCKS * multiprocessors else MOST_BLOCKS
+    return "" if at_once == 4 else f"#define BLOCKS {at_once}\n"
 
 
 @functools.cache

@@ -7,6 +7,7 @@
 | gradient of the input       | three products of halves for one (halves.py)        |
 """
 
+import functools
 from typing import Any
 
 from snncore.kernels.choice import kernel_choice, tensor_cores_choice
@@ -50,3 +51,9 @@ def defines_tall(tall: int) -> str:
 def capability(xp: Any) -> int:
     """Return the compute capability of the current card, with a point in between: 90 of 9.0."""
     return int(xp.cuda.Device().compute_capability)
+
+
+@functools.cache
+def multiprocessors(xp: Any, device: int) -> int:
+    """Return how many the device has."""
+    return int(xp.cuda.runtime.getDeviceProperties(device)["multiProcessorCount"])

@@ -19,11 +19,11 @@ CASES = [  # kernel, stride, padding, pixels, channels of x and of gy
     ((1, 1), (2, 2), (0, 0), (5, 5), (5, 3)),  # three of four pixels go nowhere
     ((5, 4), (3, 2), (2, 1), (9, 8), (16, 48)),
     ((1, 2), (3, 4), (0, 3), (2, 3), (8, 16)),  # strides longer than the image
-    ((3, 3), (1, 1), (1, 1), (17, 8), (40, 20)),  # from here on, blocks are whole lines: pixels are copied once a line
+    ((3, 3), (1, 1), (1, 1), (17, 8), (40, 20)),
     ((3, 5), (2, 2), (1, 2), (10, 16), (16, 20)),
     ((4, 4), (1, 1), (0, 0), (5, 4), (8, 16)),  # one window a line
     ((1, 7), (1, 1), (0, 3), (3, 2), (8, 16)),  # more taps than pixels of a line
-    ((2, 2), (1, 1), (1, 1), (70, 1), (8, 36)),  # a pixel a line, but two windows: copied for each tap
+    ((2, 2), (1, 1), (1, 1), (70, 1), (8, 36)),  # a pixel a line, but two windows
 ]
 
 
@@ -164,7 +164,7 @@ def test_halves_end_where_it_is_said(gpu):
         assert parts.view(np.float16)[0, :, 0, 0, 1].astype(float).sum() * scale[0, 0, 0] * 2.0**16 == kept
 
 
-@pytest.mark.parametrize("width", [5, 4])  # of a line; blocks are whole lines of 4
+@pytest.mark.parametrize("width", [5, 4])
 def test_what_is_not_finite_stays_so_and_spreads_no_farther(gpu, rng, width):
     gy, w, *layer = case(rng, (3, 3), (1, 1), (1, 1), (6, width), (20, 8))
     clean = halves.conv_backward_input(up(gpu, gy), up(gpu, w), *layer).get()
@@ -173,7 +173,7 @@ def test_what_is_not_finite_stays_so_and_spreads_no_farther(gpu, rng, width):
         spoilt[1, 3, 2, 7] = bad
         got = halves.conv_backward_input(up(gpu, spoilt), up(gpu, w), *layer).get()
         reached = np.zeros(clean.shape, bool)
-        reached[1, 2:5, 1:4] = True  # with 4 pixels a line, to its end: the next begins clean
+        reached[1, 2:5, 1:4] = True  # of 4 pixels a line, to its end: the next begins clean
         assert np.isnan(got[reached]).all(), bad
         np.testing.assert_array_equal(got[~reached], clean[~reached])
     for bad in (np.inf, np.nan, f32(2.0**126)):
@@ -204,14 +204,18 @@ def test_each_pixel_and_each_channel_has_its_own_scale(gpu, rng):
     assert_is(halves.conv_backward_input(up(gpu, gy), up(gpu, w), *layer).get(), (gy, w, *layer))
 
 
-@pytest.mark.parametrize(("tall", "reuse"), [(4, 1), (2, 0)])
-def test_how_the_work_is_cut_changes_no_bit(gpu, rng, monkeypatch, tall, reuse):
+def test_how_many_blocks_run_at_once_changes_no_bit(gpu, rng, monkeypatch):
     args = case(rng, (3, 3), (1, 1), (1, 1), (20, 8), (65, 20))
     before = halves.conv_backward_input(up(gpu, args[0]), up(gpu, args[1]), *args[2:]).get()
-    monkeypatch.setattr(halves, "PIXELS", 64 * tall)
-    monkeypatch.setattr(halves, "DEFINES", f"#define TALL {tall}\n#define REUSE {reuse}\n")
+    monkeypatch.setattr(halves, "FEW_BLOCKS", 0)
+    monkeypatch.setattr(halves, "MOST_BLOCKS", 3)
     got = halves.conv_backward_input(up(gpu, args[0]), up(gpu, args[1]), *args[2:]).get()
     np.testing.assert_array_equal(got, before)
+
+
+def test_few_blocks_have_more_registers():
+    assert halves.defines_for(3 * 132, 132) == "#define BLOCKS 3\n"
+    assert halves.defines_for(3 * 132 + 1, 132) == ""
 
 
 @pytest.mark.parametrize("kind", ["normal", "heavy tails", "one sign"])
