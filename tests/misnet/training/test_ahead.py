@@ -3,14 +3,15 @@
 import json
 import subprocess
 import sys
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from misnet import MISNet
+from misnet.tools.train import helpers
 from misnet.training import ahead
-from misnet.training.ahead import PROGRAM, free_cores, helped, rehearsal
+from misnet.training.ahead import free_cores, helped, rehearsal
 from misnet.training.memory import noise
 from misnet.training.step import Totals, look, train_step
 from snncore.kernels.choice import arithmetic, use_kernels
@@ -54,32 +55,36 @@ def test_a_rehearsal_finds_what_a_run_calls(sums, monkeypatch):
     assert set(found) == set(really)
 
 
-def job(config):
-    network = {"model": "misnet", "module": "misnet.models.misnet", "network": config.to_dict(), "optimizer": "adam"}
-    return network | {"arithmetic": "float32", "path": [str(ROOT), *sys.path], "turn": [0, 1]}
-
-
-def start():
-    return subprocess.Popen([sys.executable, "-c", PROGRAM], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-
-
-def test_a_helper_whose_kernels_are_all_kept_ends_without_a_word():
+def a_job():
     config = tiny_config(size=8, channels=(16, 32))
-    with start() as helper:
-        helper.stdin.write(f"{json.dumps(job(config))}\n".encode())
-        helper.stdin.flush()
+    network = {"model": "misnet", "module": "misnet.models.misnet", "network": config.to_dict(), "optimizer": "adam"}
+    return network | {"arithmetic": "float32", "path": [str(ROOT), *sys.path]}
+
+
+def start(monkeypatch, folder, turn):
+    """A helper with a cache of its own that compiles every `turn[1]`-th kernel from the end, `turn[0]` first."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", str(folder))
+    monkeypatch.setattr(ahead.json, "dumps", lambda job, dumps=json.dumps: dumps({**job, "turn": turn}))
+    return next(ahead._start(a_job(), 1))
+
+
+def compiled(folder):
+    return sorted(path.name.split("-")[0] for path in folder.rglob("*.nbc"))
+
+
+def test_a_helper_compiles_its_share_into_the_cache_and_ends(tmp_path, monkeypatch):
+    with start(monkeypatch, tmp_path, [1, 1000]) as helper:
         assert helper.wait(timeout=300) == 0
-        assert helper.stderr.read() == b""
+    assert compiled(tmp_path) == [
+        "exact_weights.mix_words"
+    ]  # the last but one: the hash by which packed weights are kept
 
 
 def test_a_helper_ends_when_its_input_does(tmp_path, monkeypatch):
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))  # there is half a minute to compile
-    begun = time.monotonic()
-    with start() as helper:
-        helper.communicate(f"{json.dumps(job(tiny_config(size=8, channels=(16, 32))))}\n".encode(), timeout=300)
+    with start(monkeypatch, tmp_path, [0, 1]) as helper:  # for half a minute of compiling
+        helper.communicate(timeout=60)
     assert helper.returncode == 0
-    assert time.monotonic() - begun < 60
-    assert not list(tmp_path.rglob("mlif.backward*.nbc"))
+    assert len(compiled(tmp_path)) < 5
 
 
 class Process:
@@ -157,3 +162,17 @@ def test_a_helper_that_dies_costs_nothing(monkeypatch):
     for helper in ahead._start({"x": np.zeros(2).tolist()}, 2):
         helper.communicate()
         assert helper.returncode == 1
+
+
+@pytest.mark.parametrize(("device", "size", "count"), [("cpu", 1, 1), ("cpu", 2, 0), ("cuda:0", 1, 0)])
+def test_a_run_on_a_gpu_or_of_several_ranks_has_no_helper(started, device, size, count):
+    plan = SimpleNamespace(
+        device=device,
+        comm=SimpleNamespace(size=size),
+        choice=SimpleNamespace(model="misnet"),
+        config=tiny_config(),
+        settings={"optimizer": "adam"},
+    )
+    with helpers(plan):
+        miss()
+    assert len(started) == count
