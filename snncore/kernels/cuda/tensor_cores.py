@@ -4,7 +4,7 @@
 | --------------------------- | --------------------------------------------------- |
 | forward, of spikes          | sums of integers, as in exact arithmetic (exact.py) |
 | gradient of weights, spikes | sums of integers (exact_gradient.py)                |
-| gradient of the input       | sums of two numbers in TF32 (tf32.py)               |
+| gradient of the input       | three products of halves for one (halves.py)        |
 """
 
 from typing import Any
@@ -13,6 +13,9 @@ from snncore.kernels.choice import kernel_choice, tensor_cores_choice
 
 SEEN = (90,)
 """Compute capabilities of the cards, with a point in between, on which all of them were seen right and quicker."""
+
+TALL, BLACKWELL = 4, 100
+"""Sixteens of rows of a warp, where bytes are multiplied, on the cards before this one: 4 or 2 (exact_mma.cu)."""
 
 
 def wanted(xp: Any, first: int, pays: bool = True) -> bool:
@@ -26,6 +29,22 @@ def wanted(xp: Any, first: int, pays: bool = True) -> bool:
         return False
     found = capability(xp)
     return found >= first and (choice == "on" or (pays and found in SEEN))
+
+
+def tall_warps(xp: Any) -> tuple[tuple[int], str]:
+    """Return (block, definitions) for the kernels that multiply bytes on the current card."""
+    tall = tall_for(capability(xp))
+    return (512 // tall,), defines_tall(tall)
+
+
+def tall_for(card: int) -> int:
+    """Return the sixteens of rows of a warp of a card of that compute capability."""
+    return TALL if card < BLACKWELL else 2
+
+
+def defines_tall(tall: int) -> str:
+    """Return the definition of it; 4 is what the kernels have by themselves."""
+    return "" if tall == 4 else f"#define TALL {tall}\n"
 
 
 def capability(xp: Any) -> int:
