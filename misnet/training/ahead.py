@@ -16,8 +16,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from misnet.models import registry
 from misnet.models.config import ModelConfig
-from misnet.models.registry import MODELS, build, config_class
+from misnet.models.registry import build, config_class
 from misnet.training.memory import noise, step_over_noise
 from misnet.training.step import look
 from snncore.kernels.choice import arithmetic, arithmetic_choice, kernel_choice
@@ -51,7 +52,7 @@ def helped(model: str, config: ModelConfig, optimizer: str) -> Iterator[None]:
         return
     from snncore.kernels.cpu.ahead import at_first_miss
 
-    job = {"model": model, "module": MODELS[model].module, "network": config.to_dict(), "optimizer": optimizer}
+    job = {"model": model, "module": registry.MODELS[model].module, "network": config.to_dict(), "optimizer": optimizer}
     job |= {"arithmetic": arithmetic_choice(), "path": sys.path}
     helpers: list[subprocess.Popen] = []
     with at_first_miss(lambda: helpers.extend(_start(job, min(free_cores(), MOST)))):
@@ -98,7 +99,6 @@ def rehearsal(model: str, config: ModelConfig, optimizer: str) -> list[Any]:
 def work(job: Mapping[str, Any]) -> None:
     """Be a helper: compile this one's share of the kernels of a run, and end if the run does."""
     threading.Thread(target=_end_with_input, daemon=True).start()
-    from misnet.models import registry
     from snncore.kernels.cpu.ahead import compile_backwards
 
     name = job["model"]
