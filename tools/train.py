@@ -6,7 +6,7 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
 import math
 import shlex
 import sys
-from contextlib import closing, nullcontext, suppress
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from typing import Any
 
 from misnet.datasets.batching.hang import in_time
@@ -23,6 +23,7 @@ from misnet.tools.toolkit import STOPPED, StopRequest, progress, run_tool
 from misnet.tools.train_options import make_parser
 from misnet.tools.train_plan import Plan, check_is_free, network_of, plan_of, run_of
 from misnet.tools.train_ranks import describe_sharing
+from misnet.training.ahead import helped
 from misnet.training.journal import EVALUATED, Journal
 from misnet.training.lock import FolderLock
 from misnet.training.loggers import Loggers
@@ -67,7 +68,7 @@ def train(
         journal.epoch_done(run.epochs - run.epoch)
 
     run.after_epoch = after_epoch
-    with FolderLock(run.folder) if plan.first else nullcontext(), plan.summing, closing(loggers):
+    with FolderLock(run.folder) if plan.first else nullcontext(), plan.summing, closing(loggers), helpers(plan):
         if not run.comm.exchange(begin(run, journal, plan) if plan.first else None)[0]:
             return 0
         run.join()
@@ -79,6 +80,13 @@ def train(
             journal.log(begun)
         with watch:
             return train_to_the_end(run, journal, stop or StopRequest())
+
+
+def helpers(plan: Plan) -> AbstractContextManager[None]:
+    """Return the block in which other processes compile kernels: on the CPU, for a run of one rank."""
+    if plan.device != "cpu" or plan.comm.size > 1:
+        return nullcontext()
+    return helped(plan.choice.model, plan.config, plan.settings["optimizer"])
 
 
 def begin(run: Run, journal: Journal, plan: Plan) -> bool:

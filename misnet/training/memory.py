@@ -12,7 +12,7 @@ from misnet.models.contract import Model
 from misnet.training.recording import peak_memory_mib, statistics_of
 from snncore import Tensor
 
-__all__ = ["Probe", "available_mib", "parts_that_fit", "probe", "warning"]
+__all__ = ["Probe", "available_mib", "noise", "parts_that_fit", "probe", "step_over_noise", "warning"]
 
 ROOM = 0.8
 """Share of the free memory that a batch may take before parts are proposed."""
@@ -46,8 +46,8 @@ def probe(model: Model) -> Probe:
     try:
         for samples in (1, 2):  # a batch norm over one sample of one timestep has no variance
             with suppress(ValueError):
-                _step(model, samples)
-                _step(model, samples + 1)
+                step_over_noise(model, samples)
+                step_over_noise(model, samples + 1)
                 less, more = _peak(model, samples), _peak(model, samples + 1)
                 per_sample = max(0.0, more - less)
                 return Probe(per_sample, max(0.0, less - samples * per_sample), more)
@@ -59,14 +59,19 @@ def probe(model: Model) -> Probe:
     return Probe(math.nan, math.nan, math.nan)
 
 
-def _step(model: Model, samples: int) -> None:
+def noise(model: Model, samples: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return streams of random numbers as a model takes them, and labels."""
     rng = np.random.default_rng(0)
-    streams = []
-    for timesteps, *rest in model.config.shapes().values():
-        streams.append(rng.random((timesteps, samples, *rest), np.float32))
+    shapes = model.config.shapes().values()
+    return [rng.random((t, samples, *rest), np.float32) for t, *rest in shapes], np.zeros(samples, np.int64)
+
+
+def step_over_noise(model: Model, samples: int) -> None:
+    """Run a model in training mode over random numbers, forward and backward."""
+    streams, labels = noise(model, samples)
     with np.errstate(all="ignore"):
         model.train()
-        model.loss(model(*map(Tensor, streams)), np.zeros(samples, np.int64)).backward()
+        model.loss(model(*map(Tensor, streams)), labels).backward()
 
 
 def _peak(model: Model, samples: int) -> float:
@@ -78,7 +83,7 @@ def _peak(model: Model, samples: int) -> float:
     try:
         tracemalloc.reset_peak()
         before = tracemalloc.get_traced_memory()[0]
-        _step(model, samples)
+        step_over_noise(model, samples)
         peak = tracemalloc.get_traced_memory()[1] - before
     finally:
         if not tracing:

@@ -15,7 +15,12 @@ from typing import Any
 
 from numba.core.caching import FunctionCache, NullCache
 
+from snncore.kernels.cpu.claims import Claims, claims_of
+
 __all__ = ["KernelCache", "cache_for", "cache_key", "remove_stale", "say_once"]
+
+missed: Callable[[], Any] | None = None
+"""Called once, and forgotten, when a kernel is not in the cache; set by `ahead.at_first_miss`."""
 
 _said: set[str] = set()
 _looked_at: set[str] = set()
@@ -32,7 +37,27 @@ class KernelCache(FunctionCache):
     """The cache of one kernel; a file that cannot be read or written costs a compilation, never the run."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the compiled kernel for a signature, None if there is none that can be read."""
+        """Return the compiled kernel for a signature, None if there is none that can be read.
+
+        None is a claim: until `save_overload` other processes wait for what this one makes. Raises claims.Taken.
+        """
+        global missed
+        found = self._load(sig, target_context)
+        if found is None:
+            start, missed = missed, None
+            if start is not None:
+                start()
+            if self._claims.take(self._impl.filename_base):
+                found = self._load(sig, target_context)
+                if found is not None:
+                    self._claims.give_up(self._impl.filename_base)
+        return found
+
+    @property
+    def _claims(self) -> Claims:
+        return claims_of(Path(self.cache_path))
+
+    def _load(self, sig: Any, target_context: Any) -> Any:
         try:
             return super().load_overload(sig, target_context)
         except Exception as error:  # whatever unpickling half a file raises
@@ -48,6 +73,8 @@ class KernelCache(FunctionCache):
             super().save_overload(sig, data)
         except OSError as error:
             say_once(f"{self.cache_path}: compiled kernels cannot be kept ({error}); every process compiles them anew")
+        finally:
+            self._claims.give_up(self._impl.filename_base)
 
 
 def cache_for(function: Callable) -> Any:
