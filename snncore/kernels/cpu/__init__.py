@@ -29,6 +29,9 @@ from snncore.kernels.cpu.mlif import mlif_backward, mlif_forward
 from snncore.kernels.cpu.pool import max_pool_backward, max_pool_forward
 from snncore.kernels.reference import kernel
 
+FINDS_SPIKES = True
+"""Whether batch_norm_lif_gradient_sums takes None for the spikes and finds them again: they need not be kept."""
+
 
 def __getattr__(name: str) -> Any:
     return kernel(name)
