@@ -6,6 +6,7 @@ from snncore.backend import Array
 from snncore.firing import Firing, firing_of
 from snncore.functions.batch_norm import BatchNorm
 from snncore.functions.checks import check_currents
+from snncore.functions.keeping import finds_spikes
 from snncore.functions.lif import neuron_backward, neuron_cost
 from snncore.functions.trace import Trace, lif_trace
 from snncore.graph import apart
@@ -25,7 +26,8 @@ class BatchNormLIF(BatchNorm):
 
     Settings of the neuron one by one, or `firing=Firing(...)` with all of them.
     x: float [T, ..., C]. gamma, beta: [C]. running_mean, running_var: arrays [C], changed in place in training.
-    Returns s: uint8, shape of x. Kept for backward: x, s, gamma and beta; c and the membrane are recomputed.
+    Returns s: uint8, shape of x. Kept for backward: x, gamma and beta; c and the membrane are recomputed, and so is s
+    by kernels that say so (`FINDS_SPIKES`); for others it is kept.
     Raises what BatchNorm and LIF raise.
     """
 
@@ -57,7 +59,7 @@ class BatchNormLIF(BatchNorm):
         check_currents(self.name, x)
         self.choose_statistics(x, gamma, beta)
         s: Array = self.kernels.batch_norm_lif_forward(x, self.mean, self.inv_std, gamma, beta, self.firing)
-        self.save(x, s, gamma, beta)
+        self.save(x, None if finds_spikes(self, s) else s, gamma, beta)
         return s
 
     def backward(self, gs: Array) -> Any:

@@ -4,6 +4,7 @@ from typing import Any
 
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape, check_window, pair
+from snncore.functions.keeping import kept_spikes
 from snncore.functions.summing import summing
 from snncore.opcount.cost import OpCount
 from snncore.opcount.events import conv_taps
@@ -24,7 +25,7 @@ class Conv2d(Function):
 
     x: [..., H, W, Ci], uint8 spikes (accumulated) or float (multiplied). w: float [kh, kw, Ci, Co]. b: [Co] or None.
     Returns y: type of w, [..., Ho, Wo, Co] with Ho = (H + 2 ph - dy (kh - 1) - 1) // sy + 1.
-    Kept for backward: x (uint8 if spikes) and w. A dilation above 1 runs on plain array code everywhere.
+    Kept for backward: x (uint8 if spikes, on the CPU as bits) and w. A dilation above 1 runs on plain array code.
     Raises ValueError if the channels of x, w and b do not fit or the window does not fit; TypeError if w is not float.
     """
 
@@ -48,7 +49,7 @@ class Conv2d(Function):
         check_window(self.name, x, w.shape[:2], self.padding, self.dilation)
         check_float(self.name, w=w)
         check_shape(self.name, w.shape[3:], b=b)
-        self.save(x, w)
+        self.save(kept_spikes(self, x), w)
         images = x.reshape(-1, *x.shape[-3:])  # [M, H, W, Ci]
         if self.dilation == (1, 1):
             y = summing(self.kernels, "conv_forward", x, w)(images, w, self.stride, self.padding)  # [M, Ho, Wo, Co]
@@ -60,7 +61,8 @@ class Conv2d(Function):
         return y.reshape(*x.shape[:-3], *y.shape[1:])  # [..., Ho, Wo, Co]
 
     def backward(self, gy: Array) -> Any:
-        x, w = self.saved
+        kept, w = self.saved
+        x = self.kernels.unpacked_spikes(kept)
         images = x.reshape(-1, *x.shape[-3:])  # [M, H, W, Ci]
         gy = gy.reshape(-1, *gy.shape[-3:])  # [M, Ho, Wo, Co]
         gx = gw = gb = None

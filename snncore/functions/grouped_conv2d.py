@@ -4,6 +4,7 @@ from typing import Any
 
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape, check_window, pair
+from snncore.functions.keeping import kept_spikes
 from snncore.functions.summing import summing
 from snncore.opcount.cost import OpCount
 from snncore.opcount.events import conv_taps
@@ -51,7 +52,7 @@ class GroupedConv2d(Function):
         check_window("GroupedConv2d", x, w.shape[:2], self.padding, self.dilation)
         check_float("GroupedConv2d", w=w)
         check_shape("GroupedConv2d", w.shape[3:], b=b)
-        self.save(x, w)
+        self.save(kept_spikes(self, x), w)
         images = x.reshape(-1, *x.shape[-3:])  # [M, H, W, Ci]
         forward = summing(self.kernels, "grouped_conv_forward", x, w)
         y = forward(images, w, self.stride, self.padding, self.dilation)
@@ -60,7 +61,8 @@ class GroupedConv2d(Function):
         return y.reshape(*x.shape[:-3], *y.shape[1:])  # [..., Ho, Wo, Co]
 
     def backward(self, gy: Array) -> Any:
-        x, w = self.saved
+        kept, w = self.saved
+        x = self.kernels.unpacked_spikes(kept)
         images = x.reshape(-1, *x.shape[-3:])  # [M, H, W, Ci]
         gy = gy.reshape(-1, *gy.shape[-3:])  # [M, Ho, Wo, Co]
         layer = self.stride, self.padding, self.dilation

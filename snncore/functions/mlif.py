@@ -9,6 +9,7 @@ import numpy as np
 from snncore.backend import Array
 from snncore.firing import Firing, firing_of
 from snncore.functions.checks import check_shape
+from snncore.functions.keeping import finds_spikes, kept_spikes
 from snncore.functions.lif import charged_entries, neuron_backward, neuron_lead, state_neuron
 from snncore.functions.trace import Trace
 from snncore.graph import apart
@@ -47,7 +48,8 @@ class MLIF(Function):
     o_a, o_v: [T, N, H, W, C], uint8 spikes or float. alpha_a, alpha_v: float, one entry each.
     w_a, w_v: float, [H, W, 1], [C] or None for none (all ones). u_a, u_v: membranes left by an earlier call, or None.
     Returns (s_a, s_v): uint8, shape of o; with `return_state=True` (s_a, s_v, u_a[T], u_v[T]).
-    Kept for backward: o_m (uint8 if spikes), s_m, w_m, alpha_m; the membranes are recomputed.
+    Kept for backward: o_m (uint8 if spikes, on the CPU as bits), w_m, alpha_m, and s_m for kernels that do not find it
+    again (`FINDS_SPIKES`); the membranes are recomputed.
     """
 
     looks = True
@@ -87,18 +89,21 @@ class MLIF(Function):
         alpha_a, alpha_v = alpha_a.reshape(()), alpha_v.reshape(())
         s_a, after_a = self.kernels.mlif_forward(o_a, w_a, alpha_a, u_a, self.firing)
         s_v, after_v = self.kernels.mlif_forward(o_v, w_v, alpha_v, u_v, self.firing)
-        self.save(o_a, o_v, s_a, s_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v)
+        spikes = (None if finds_spikes(self, s) else s for s in (s_a, s_v))
+        self.save(kept_spikes(self, o_a), kept_spikes(self, o_v), *spikes, alpha_a, alpha_v, w_a, w_v, u_a, u_v)
         return (s_a, s_v, after_a, after_v) if self.return_state else (s_a, s_v)
 
     def backward(self, gs_a: Array, gs_v: Array, gu_a: Array | None = None, gu_v: Array | None = None) -> Any:
         o_a, o_v, s_a, s_v, alpha_a, alpha_v, w_a, w_v, u_a, u_v = self.saved
-        backward = self.kernels.mlif_backward
+        backward, unpacked = self.kernels.mlif_backward, self.kernels.unpacked_spikes
         into_a, into_v = (
             self.into(alpha, *(() if w is None else (w_at,))) for alpha, w, w_at in ((2, w_a, 4), (3, w_v, 5))
         )
         (gs_a, also_a), (gs_v, also_v) = apart(gs_a), apart(gs_v)
-        go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, o_a, s_a, w_a, alpha_a, u_a, self.firing, **into_a, **also_a)
-        go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, o_v, s_v, w_v, alpha_v, u_v, self.firing, **into_v, **also_v)
+        more_a, more_v = {**into_a, **also_a}, {**into_v, **also_v}
+        o_a, o_v = unpacked(o_a), unpacked(o_v)
+        go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, o_a, s_a, w_a, alpha_a, u_a, self.firing, **more_a)
+        go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, o_v, s_v, w_v, alpha_v, u_v, self.firing, **more_v)
         of_alpha = [
             g if g.shape == shape else g.reshape(shape)
             for g, shape in zip((galpha_a, galpha_v), self.alpha_shapes, strict=True)

@@ -7,6 +7,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.functions.checks import pair
+from snncore.functions.keeping import kept_spikes
 from snncore.opcount.cost import Facts, OpCount, Value, lead_of
 from snncore.opcount.events import conv_taps, entries, events, facts_of, mapped_events, traffic
 from snncore.opcount.origin import known_origin
@@ -57,11 +58,11 @@ class MaxPool2d(_Pool):
     def forward(self, x: Array) -> Array:
         padded = _surrounded(self.images(x), self.padding)
         y = self.kernels.max_pool_forward(padded, self.kernel, self.stride)  # [M, Ho, Wo, C]
-        self.save(x, y)
+        self.save(kept_spikes(self, x), kept_spikes(self, y))
         return y.reshape(*x.shape[:-3], *y.shape[1:])
 
     def backward(self, gy: Array) -> Array:
-        x, y = self.saved
+        x, y = (self.kernels.unpacked_spikes(kept) for kept in self.saved)
         images = self.images(x)
         if self.padding != (0, 0):  # among floats the padding is below every spike, so that no zero of it takes part
             images, y = (a if a.dtype.kind == "f" else a.astype(gy.dtype) for a in (images, y))

@@ -26,8 +26,12 @@ from snncore.kernels.cpu.exact_fire import exact_conv_batch_norm_lif_forward
 from snncore.kernels.cpu.lif import lif_backward, lif_forward
 from snncore.kernels.cpu.linear import linear_backward_weight, linear_forward
 from snncore.kernels.cpu.mlif import mlif_backward, mlif_forward
+from snncore.kernels.cpu.packed import packed_spikes, unpacked_spikes
 from snncore.kernels.cpu.pool import max_pool_backward, max_pool_forward
 from snncore.kernels.reference import kernel
+
+FINDS_SPIKES = True
+"""Whether batch_norm_lif_gradient_sums and mlif_backward take None for spikes and find them again."""
 
 
 def __getattr__(name: str) -> Any:

@@ -7,8 +7,8 @@ over groups of blocks whose size does not depend on the number of threads, and s
 the same bits with any number of threads.
 
 The forward pass is compiled without fused multiply-add: from the same x, its spikes are those of the reference kernels.
-The backward pass takes what fired from the forward pass and recomputes the membranes in the same way (`charge`): on
-the edge of a rectangle, one rounding decides whether there is a derivative.
+The backward pass recomputes the membranes in the same way (`charge`), and with them what fired: spikes need not be kept
+for it. On the edge of a rectangle, one rounding decides whether there is a derivative.
 """
 
 import numpy as np
@@ -123,19 +123,20 @@ def batch_norm_lif_forward(
 
 
 @compiled(exact=True)
-def charge(x, s, mean, scale, shift, decay, v_threshold, hard, v_reset, v, above):
-    """Charged membranes minus v_threshold, and v after the reset where s fired, of one timestep: all [size]."""
+def charge(x, mean, scale, shift, decay, v_threshold, hard, v_reset, v, above):
+    """Charged membranes minus v_threshold, and v after the reset where they fired, of one timestep: all [size]."""
     for i in range(len(x)):
         h = decay * v[i] + ((x[i] - mean[i]) * scale[i] + shift[i])
+        fired = h >= v_threshold
         above[i] = h - v_threshold
         if hard:
-            v[i] = v_reset if s[i] else h
+            v[i] = v_reset if fired else h
         else:
-            v[i] = h - (v_threshold if s[i] else f32(0))
+            v[i] = h - (v_threshold if fired else f32(0))
 
 
 @compiled(parallel=True)
-def backward(gs, x, s, mean, scale, shift, decay, v_threshold, hard, v_reset, detach_reset, code, slope, gc, parts):
+def backward(gs, x, mean, scale, shift, decay, v_threshold, hard, v_reset, detach_reset, code, slope, gc, parts):
     """BPTT: gc [T, n]; by group of blocks, sums of gc and of gc * (x - mean), parts [2, groups, length]."""
     steps, n = x.shape
     length = len(mean)
@@ -152,8 +153,8 @@ def backward(gs, x, s, mean, scale, shift, decay, v_threshold, hard, v_reset, de
             v[:] = 0
             gv[:] = 0
             for t in range(steps):
-                xt, st, ht = x[t, first:last], s[t, first:last], slopes[t]
-                charge(xt, st, mean, scale, shift, decay, v_threshold, hard, v_reset, v, ht)
+                xt, ht = x[t, first:last], slopes[t]
+                charge(xt, mean, scale, shift, decay, v_threshold, hard, v_reset, v, ht)
                 if hard:
                     charged[t, :size] = ht[:size]
                 derivative(code, slope, ht[:size])
@@ -161,10 +162,10 @@ def backward(gs, x, s, mean, scale, shift, decay, v_threshold, hard, v_reset, de
                 t = steps - 1 - back
                 g, dt, out, xt = gs[t, first:last], slopes[t], gc[t, first:last], x[t, first:last]
                 if hard:
-                    ct, st = charged[t], s[t, first:last]
+                    ct = charged[t]
                     for i in range(size):
                         by_s = f32(0) if detach_reset else v_reset - (ct[i] + v_threshold)
-                        through = f32(0) if st[i] else gv[i]
+                        through = f32(0) if ct[i] >= f32(0) else gv[i]  # h - v_threshold is 0 only where they are equal
                         value = (g[i] + gv[i] * by_s) * dt[i] + through
                         gv[i] = decay * value
                         out[i] = value
@@ -193,24 +194,26 @@ def through_norm(gc, x, mean, a, b, d):
 def batch_norm_lif_gradient_sums(
     gs: np.ndarray,
     x: np.ndarray,
-    s: np.ndarray,
+    s: np.ndarray | None,
     mean: np.ndarray,
     inv_std: np.ndarray,
     gamma: np.ndarray,
     beta: np.ndarray,
     firing: Firing,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(gc, sums) as `reference.batch_norm_lif_gradient_sums`, in one pass."""
+    """(gc, sums) as `reference.batch_norm_lif_gradient_sums`, in one pass. The spikes s are found again if None."""
     coded = code_of(firing.surrogate)
-    if coded is None or not runs_here(x, gamma, beta, gs) or s.dtype != np.uint8:
+    if coded is None or not runs_here(x, gamma, beta, gs) or (s is not None and s.dtype != np.uint8):
+        if s is None:
+            s = batch_norm_lif_forward(x, mean, inv_std, gamma, beta, firing)
         return reference.batch_norm_lif_gradient_sums(gs, x, s, mean, inv_std, gamma, beta, firing)
     channels = x.shape[-1]
-    flat, gs, s = (np.ascontiguousarray(a).reshape(len(x), -1) for a in (x, gs, s))  # [T, P * C]
+    flat, gs = (np.ascontiguousarray(a).reshape(len(x), -1) for a in (x, gs))  # [T, P * C]
     length = block_length(channels, flat.shape[1])
     gc = aligned(flat.shape, np.float32)
     parts = np.empty((2, -(-flat.shape[1] // (length * GROUP)), length), np.float32)
     channelwise = repeated(length, mean, gamma * inv_std, beta)
-    backward(gs, flat, s, *channelwise, *constants(firing), firing.detach_reset, *coded, gc, parts)
+    backward(gs, flat, *channelwise, *constants(firing), firing.detach_reset, *coded, gc, parts)
     sums = by_channel(parts, channels)
     sums[1] *= inv_std
     return gc.reshape(x.shape), sums

@@ -10,12 +10,14 @@ weights under one kernel row (3 * 64 * 64 * 4 = 48 KiB for 3 columns) stay in th
 The first takes any kernel, stride and padding; the second any kernel and padding with stride 1.
 """
 
+import math
+
 import numpy as np
 from numba import prange
 
 from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.events import BLOCK, Spikes, list_by_channel, list_by_pixel
-from snncore.kernels.cpu.memory import aligned, round_up
+from snncore.kernels.cpu.memory import aligned, round_up, scratch
 from snncore.kernels.cpu.order import step_through
 from snncore.kernels.cpu.simd import AVX512, make_gather, make_row_of_three
 from snncore.kernels.reference.conv import conv_output_size
@@ -243,7 +245,8 @@ def conv_backward_weight(
     list_by_channel(spikes.x, starts, band, stack, pitch, width * FLOAT, pointers, index)
     blocks = -(-channels_out // width)
     chunks = max(1, min(len(pointers), CHUNKS // blocks))
-    gw = aligned((blocks, chunks, channels_in, *kernel, width), np.float32)
+    shape = (blocks, chunks, channels_in, *kernel, width)
+    gw = scratch(math.prod(shape))[0].reshape(shape)
     weight_sums(pointers, index, np.ascontiguousarray(gy), kernel, padding, band, stack, pitch, width, chunks, gw)
     total = aligned((*kernel, channels_in, channels_out), np.float32)
     add_chunks(gw, total)

@@ -1,6 +1,7 @@
 """Arrays that start on a cache line, and memory that is not given back to the system between two of them."""
 
 import ctypes
+import itertools
 import math
 import sys
 import threading
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 
 LINE = 64  # bytes
+FLOAT = 4
 KEPT = 1 << 30  # bytes that are free but not given back
 LARGEST = 1 << 25  # bytes of an allocation that may come from them, the most that glibc takes
 _kept = False
@@ -52,20 +54,22 @@ def round_up(n: int, multiple: int) -> int:
 
 class _Scratch(threading.local):
     def __init__(self) -> None:
-        self.rooms: dict[str, np.ndarray] = {}
+        self.room = np.empty(0, np.float32)
 
 
 _scratch = _Scratch()
 
 
-def scratch(name: str, size: int) -> np.ndarray:
-    """Return `size` floats that the next call with this name (on this thread) will overwrite.
+def scratch(*sizes: int) -> list[np.ndarray]:
+    """Return arrays of so many floats, each on a cache line, that the next call (on this thread) will overwrite.
 
     For what lives only inside one kernel call: fresh memory would have to be mapped and zeroed by the system each time.
-    It begins as zeros: a kernel may compute on rows that it then ignores, and bytes of old spikes read as floats are
-    subnormal numbers, on which a multiplication takes a hundred times as long.
+    All kernels share one room, as large as the most that a call has asked for. It begins as zeros and only floats are
+    put there: a kernel may compute on rows that it then ignores, and bytes of old spikes read as floats are subnormal
+    numbers, on which a multiplication takes a hundred times as long.
     """
-    room = _scratch.rooms.get(name)
-    if room is None or room.size < size:
-        room = _scratch.rooms[name] = aligned((size,), np.float32, zero=True)
-    return room[:size]
+    ends = list(itertools.accumulate(round_up(size, LINE // FLOAT) for size in sizes))
+    if _scratch.room.size < ends[-1]:
+        _scratch.room = np.empty(0, np.float32)  # the old room goes first
+        _scratch.room = aligned((ends[-1],), np.float32, zero=True)
+    return [_scratch.room[start : start + size] for start, size in zip([0, *ends], sizes, strict=False)]

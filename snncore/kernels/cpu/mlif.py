@@ -79,21 +79,22 @@ def mlif_forward(
 
 
 @compiled(exact=True)
-def charge(o, s, weight, alpha, decay, v_threshold, hard, v_reset, v, h, x):
-    """Charged membranes h, x = alpha * h - v_threshold, and v after the reset where s fired, of one timestep [size]."""
+def charge(o, weight, alpha, decay, v_threshold, hard, v_reset, v, h, x):
+    """Charged membranes h, x = alpha * h - v_threshold, and v after the reset where they fired, of one timestep."""
     for i in range(len(v)):
         charged = decay * v[i] + f32(o[i]) * weight[i]
         h[i] = charged
+        fired = alpha * charged >= v_threshold
         x[i] = alpha * charged - v_threshold
         if hard:
-            v[i] = v_reset if s[i] else charged
+            v[i] = v_reset if fired else charged
         else:
-            v[i] = charged - (v_threshold if s[i] else f32(0))
+            v[i] = charged - (v_threshold if fired else f32(0))
 
 
 @compiled(parallel=True)
 def backward(
-    gs, gu, o, s, w, alpha, decay, v_threshold, hard, v_reset, detach_reset, code, slope, go, gw, galpha
+    gs, gu, o, w, alpha, decay, v_threshold, hard, v_reset, detach_reset, code, slope, go, gw, galpha
 ):  # fmt: skip
     """go like o, gw like w, and galpha [items] in parts; gu [N, H, W * C] is that of the last membranes."""
     steps, samples, height, length = o.shape
@@ -112,16 +113,16 @@ def backward(
             v[:] = 0
             gv[:] = gu[n, row, first:last]
             for t in range(steps):
-                ot, st = o[t, n, row, first:last], s[t, n, row, first:last]
-                charge(ot, st, weight, alpha, decay, v_threshold, hard, v_reset, v, charged[t], slopes[t])
+                ot = o[t, n, row, first:last]
+                charge(ot, weight, alpha, decay, v_threshold, hard, v_reset, v, charged[t], slopes[t])
             for back in range(steps):
                 t = steps - 1 - back
                 g, ht, dt = gs[t, n, row, first:last], charged[t], slopes[t]
-                out, ot, st = go[t, n, row, first:last], o[t, n, row, first:last], s[t, n, row, first:last]
+                out, ot = go[t, n, row, first:last], o[t, n, row, first:last]
                 derivative(code, slope, dt)  # here alone: each place where it stands takes seconds to compile
                 if hard:
                     for i in range(size):  # what passes the reset: all of gv where it did not fire
-                        v[i] = f32(0) if st[i] else gv[i]
+                        v[i] = f32(0) if alpha * ht[i] >= v_threshold else gv[i]
                     for i in range(size):
                         by_s = f32(0) if detach_reset else v_reset - ht[i]
                         dt[i] *= g[i] + gv[i] * by_s
@@ -149,25 +150,31 @@ def mlif_backward(
     gs: np.ndarray,
     gu: np.ndarray | None,
     o: np.ndarray,
-    s: np.ndarray,
+    s: np.ndarray | None,
     w: np.ndarray | None,
     alpha: np.ndarray,
     u0: np.ndarray | None,
     firing: Firing,
 ) -> tuple[np.ndarray, np.ndarray | None, np.ndarray, np.ndarray | None]:
-    """Gradients (go, gw, galpha, gu0) as `reference.mlif_backward`; gu0, which nothing takes from rest, is None."""
+    """Gradients (go, gw, galpha, gu0) as `reference.mlif_backward`; gu0, which nothing takes from rest, is None.
+
+    The spikes s are found again if None.
+    """
     coded = code_of(firing.surrogate)
-    if coded is None or not runs_here(o, w, alpha, u0) or gs.dtype != np.float32 or s.dtype != np.uint8:
+    compiled_for = runs_here(o, w, alpha, u0) and gs.dtype == np.float32 and (s is None or s.dtype == np.uint8)
+    if coded is None or not compiled_for:
+        if s is None:
+            s = mlif_forward(o, w, alpha, u0, firing)[0]
         return reference.mlif_backward(gs, gu, o, s, w, alpha, u0, firing)
     rows, weights = rows_of(o, w)
-    gs, s = (np.ascontiguousarray(a).reshape(rows.shape) for a in (gs, s))
+    gs = np.ascontiguousarray(gs).reshape(rows.shape)
     last = np.zeros(rows.shape[1:], np.float32)  # always an array of one kind, or Numba would compile for each
     if gu is not None:
         last[...] = gu.reshape(last.shape)
     go, gw = aligned(rows.shape, np.float32), aligned(weights.shape, np.float32)
     galpha = np.empty(len(weights) * -(-weights.shape[1] // BLOCK))
     neuron = (*constants(firing), firing.detach_reset)
-    backward(gs, last, rows, s, weights, f32(alpha), *neuron, *coded, go, gw, galpha)
+    backward(gs, last, rows, weights, f32(alpha), *neuron, *coded, go, gw, galpha)
     if w is not None:
         gw = sum_to(gw.reshape(o.shape[2:]).astype(np.float64), w.shape).astype(np.float32)
     return go.reshape(o.shape), None if w is None else gw, np.asarray(galpha.sum(), np.float32), None

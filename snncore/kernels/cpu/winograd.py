@@ -182,9 +182,8 @@ def transform_output(products, step, m, a, tiles_y, tiles_x, y):
                                 y[image, ty * m + i, tx * m + j, c + d] = tile[i, j, d]
 
 
-def as_matrices(name: str, count: int, step: int, shape: tuple[int, ...]) -> np.ndarray:
+def as_matrices(room: np.ndarray, count: int, step: int, shape: tuple[int, ...]) -> np.ndarray:
     """Return scratch memory as `count` arrays of a shape, `step` floats apart."""
-    room = scratch(name, count * step)
     strides = [FLOAT * math.prod(shape[i + 1 :]) for i in range(len(shape))]
     return np.lib.stride_tricks.as_strided(room, (count, *shape), (step * FLOAT, *strides))
 
@@ -207,8 +206,6 @@ def conv3x3(x: np.ndarray, w: np.ndarray, padding: tuple[int, int], m: int, turn
         w = np.pad(w, ((0, 0), (0, 0), *(reversed(more) if turned else more)))
     positions = a**2
     u_step = k * n + SKEW
-    u = as_matrices("filter", positions, u_step, (n // COLUMNS, k, COLUMNS))
-    (transform_turned if turned else transform_filter)(np.ascontiguousarray(w), a, u, u_step)
     y = aligned((images, *out, channels_out), np.float32)
     x = np.ascontiguousarray(x)
     # Each group reads the whole filter, and what it holds is to stay in the cache: as much of one as of the other.
@@ -217,8 +214,11 @@ def conv3x3(x: np.ndarray, w: np.ndarray, padding: tuple[int, int], m: int, turn
     group = -(-images // -(-images // most))  # of one size
     rows = round_up(group * tiles_y * tiles_x, ROWS)
     v_step, step = rows * k + SKEW, rows * n + SKEW
-    v = as_matrices("input", positions, v_step, (rows, k))
-    products = as_matrices("products", positions, step, (rows, n))
+    rooms = scratch(*(positions * each for each in (u_step, v_step, step)))
+    shapes = (n // COLUMNS, k, COLUMNS), (rows, k), (rows, n)
+    matrices = zip(rooms, (u_step, v_step, step), shapes, strict=True)
+    u, v, products = (as_matrices(room, positions, each, shape) for room, each, shape in matrices)
+    (transform_turned if turned else transform_filter)(np.ascontiguousarray(w), a, u, u_step)
     for first in range(0, images, group):
         part = slice(first, min(images, first + group))
         tiles = (part.stop - first) * tiles_y * tiles_x

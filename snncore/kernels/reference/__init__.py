@@ -42,6 +42,7 @@ from snncore.kernels.reference.grouped_conv import (
 from snncore.kernels.reference.lif import lif_backward, lif_forward
 from snncore.kernels.reference.linear import linear_backward_weight, linear_forward
 from snncore.kernels.reference.mlif import mlif_backward, mlif_forward
+from snncore.kernels.reference.packed import packed_spikes, unpacked_spikes
 from snncore.kernels.reference.pool import avg_pool_backward, avg_pool_forward, max_pool_backward, max_pool_forward
 from snncore.kernels.reference.sew import sew_add
 
@@ -82,9 +83,11 @@ __all__ = [
     "max_pool_forward",
     "mlif_backward",
     "mlif_forward",
+    "packed_spikes",
     "pair_events",
     "sew_add",
     "sum_to",
+    "unpacked_spikes",
     "weighted_events",
 ]
 

@@ -19,12 +19,18 @@ def test_arrays_start_on_a_line(shape, dtype):
         assert x.flags.c_contiguous
 
 
-def test_scratch_memory_grows_and_is_used_again():
-    small = scratch("test of scratch", 10)
-    small[:] = 7
-    assert scratch("test of scratch", 4).tolist() == [7] * 4
-    assert scratch("test of scratch", 100).size == 100
-    assert scratch("another test of scratch", 4) is not small
+def test_scratch_memory_is_one_room_that_grows():
+    first, second = scratch(10, 5)
+    first[:], second[:] = 7, 8
+    assert first.ctypes.data % LINE == second.ctypes.data % LINE == 0
+    assert first.tolist() == [7] * 10  # they do not overlap
+    assert scratch(4)[0].tolist() == [7] * 4
+    room = first.base
+    assert scratch(3)[0].base is room
+    large, small = scratch(room.size + 1, 3)
+    assert (large.size, small.size) == (room.size + 1, 3)
+    assert not large.any()
+    assert scratch(room.size)[0].base is large.base
 
 
 def test_multiples():
