@@ -101,9 +101,8 @@ class MLIF(Function):
         )
         (gs_a, also_a), (gs_v, also_v) = apart(gs_a), apart(gs_v)
         more_a, more_v = {**into_a, **also_a}, {**into_v, **also_v}
-        o_a, o_v = unpacked(o_a), unpacked(o_v)
-        go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, o_a, s_a, w_a, alpha_a, u_a, self.firing, **more_a)
-        go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, o_v, s_v, w_v, alpha_v, u_v, self.firing, **more_v)
+        go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, unpacked(o_a), s_a, w_a, alpha_a, u_a, self.firing, **more_a)
+        go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, unpacked(o_v), s_v, w_v, alpha_v, u_v, self.firing, **more_v)
         of_alpha = [
             g if g.shape == shape else g.reshape(shape)
             for g, shape in zip((galpha_a, galpha_v), self.alpha_shapes, strict=True)
