@@ -5,7 +5,7 @@ import itertools
 import weakref
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from snncore.context import changed, context
 if TYPE_CHECKING:  # the tape imports this module
     from snncore.tape import Function, Tensor
 
-__all__ = ["GraphError", "Node", "Version", "add_to_leaf", "as_gradient", "share_versions", "walk"]
+__all__ = ["GraphError", "Node", "Parts", "Version", "add_to_leaf", "as_gradient", "share_versions", "walk"]
 
 
 class GraphError(RuntimeError):
@@ -51,6 +51,25 @@ def share_versions(made: Sequence["Tensor"], inputs: Sequence["Tensor | None"]) 
                 break
 
 
+class Parts(NamedTuple):
+    """A gradient that is the sum of two arrays and was not added up: the kernels of the next operation read both.
+
+    Where two operations take what a layer of neurons made, a pass over memory is spared, which would write their sum.
+    """
+
+    first: Array
+    second: Array
+
+    def total(self) -> Array:
+        """Add them up."""
+        return self.first + self.second
+
+
+def apart(g: "Array | Parts") -> tuple[Array, dict[str, Array]]:
+    """Return (the first part, {"also": the second}) for a kernel, or (the gradient, {})."""
+    return (g.first, {"also": g.second}) if isinstance(g, Parts) else (g, {})
+
+
 def _saved(function: "Function") -> tuple[Array | None, ...]:
     """What forward kept, also where it was assigned to `self.saved` and is one array."""
     return function.saved if isinstance(function.saved, tuple) else (function.saved,)
@@ -72,6 +91,7 @@ class Node:
         ]
         self.input_specs = [None if x is None else (x.shape, x.dtype) for x in inputs]
         self.output_shapes = [y.shape for y in outputs]
+        self.output_dtypes = [y.dtype for y in outputs]
         self.retained: dict[int, weakref.ref[Tensor]] = {}
         # what was saved, and how often it had been changed by then: (what it is called, version, count)
         self.watched: list[tuple[str, Version, int]] = []
@@ -109,10 +129,20 @@ class Node:
             None if x is None or x.grad is not None or sum(x is y for y in leaves) > 1 else x.grad_home for x in leaves
         )
 
-    def run_backward(self, grads: list[Array | None], retain_graph: bool) -> list[Array | None]:
+    def adds(self, i: int, first: Array, second: Array) -> bool:
+        """Whether the kernels of this call add up gradients of its output i, spikes, as they read them."""
+        function = self.function
+        return (
+            function.adds
+            and getattr(function.kernels, "ADDS_GRADIENTS", False)
+            and self.output_dtypes[i] == np.uint8
+            and first.dtype == second.dtype == np.float32
+        )
+
+    def run_backward(self, grads: "list[Array | Parts | None]", retain_graph: bool) -> list[Array | None]:
         """Return the checked gradient of every input, in the mode in which forward ran."""
         function = self.function
-        known = next(g for g in grads if g is not None)
+        known = next(apart(g)[0] for g in grads if g is not None)
         xp = array_module(known)
         function.homes = self.homes()
         full = [
@@ -202,7 +232,7 @@ def walk(root: Node, index: int, grad: Array, retain_graph: bool) -> None:
     """
     nodes = _check_all(root)
     final = None if context.gradients is None else _Final(context.gradients, nodes)
-    grads: dict[Node, list[Array | None]] = {root: [None] * len(root.output_shapes)}
+    grads: dict[Node, list[Array | Parts | None]] = {root: [None] * len(root.output_shapes)}
     owned: set[tuple[int, int]] = set()  # sums made here, which may be added to in place
     grads[root][index] = grad
     queue = [(-root.order, root)]
@@ -211,6 +241,7 @@ def walk(root: Node, index: int, grad: Array, retain_graph: bool) -> None:
         arrived = grads.pop(node)
         for i, ref in node.retained.items():
             g = arrived[i]
+            g = g.total() if isinstance(g, Parts) else g
             if (tensor := ref()) is not None and g is not None:
                 # a copy: what is on its way is shared, and some of it cannot be written to
                 tensor.grad = array_module(g).array(g) if tensor.grad is None else tensor.grad + g
@@ -224,14 +255,19 @@ def walk(root: Node, index: int, grad: Array, retain_graph: bool) -> None:
             if below not in grads:
                 grads[below] = [None] * len(below.output_shapes)
                 heapq.heappush(queue, (-below.order, below))
-            slots = grads[below]
+            slots, place = grads[below], (below.order, i)
             waiting = slots[i]
+            if isinstance(waiting, Parts):  # this is a third
+                waiting = slots[i] = waiting.total()
+                owned.add(place)
             if waiting is None:
                 slots[i] = g
-            elif (below.order, i) in owned:
+            elif place in owned:
                 slots[i] += g
+            elif below.adds(i, waiting, g):
+                slots[i] = Parts(waiting, g)
             else:
                 slots[i] = waiting + g
-                owned.add((below.order, i))
+                owned.add(place)
         if final is not None:
             final.after(node)

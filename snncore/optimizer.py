@@ -2,7 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 
 import numpy as np
 
@@ -96,7 +96,7 @@ class Optimizer(ABC):
             self.flat.gather()
         self._counted = list(ready)
         self.steps += 1
-        return ready, {name: self._count(name) for name in ready}
+        return ready, self._count(self._counted)
 
     def _ready(self) -> dict[str, Tensor]:
         return {name: p for name, p in self.parameters.items() if p.grad is not None}
@@ -118,14 +118,14 @@ class Optimizer(ABC):
     def recorded_parts(self) -> int:
         """Return how many rows of factors a step takes now, for the gradients that there are."""
         assert self.flat is not None
-        return sum(1 for _ in self.flat.spans({name: self._count(name, 0) for name in self._ready()}))
+        return sum(1 for _ in self.flat.spans(self._count(self._ready(), 0)))
 
     def record_step(self, finite: Array, factors: Array) -> None:
         """Launch a step, to be recorded: factors [parts, ...] float32, on the device, are read when it runs.
 
         It is counted only by `count_step`, each time before it runs.
         """
-        self._launch_all({name: self._count(name, 0) for name in self._ready()}, finite, factors)
+        self._launch_all(self._count(self._ready(), 0), finite, factors)
 
     def count_step(self, lr: float) -> np.ndarray:
         """Count a step that is run again, at the learning rate `lr`; returns the factors that it is to read."""
@@ -174,13 +174,12 @@ class Optimizer(ABC):
     def take_back(self) -> None:
         """Undo the count of the last step, which changed nothing because something was not finite."""
         self.steps -= 1
-        for name in self._counted:
-            self._count(name, -1)
+        self._count(self._counted, -1)
         self._counted = []
 
-    def _count(self, name: str, by: int = 1) -> int:
-        """Count an update of a parameter, where that matters, and return how many there were."""
-        return 0
+    def _count(self, names: Collection[str], by: int = 1) -> dict[str, int]:
+        """Count an update of some parameters, where that matters, and return how many there were of each."""
+        return dict.fromkeys(names, 0)
 
     def cost(self) -> OpCount:
         """Operations of one step, over all parameters that have a gradient; what is done once a step is free."""

@@ -280,6 +280,9 @@ class Function(ABC):
     looks = False
     """True if `cost` reads entries of inputs and outputs only to count events, by `snncore.opcount.cost.look`."""
 
+    adds = False
+    """True if backward may be given, for an output that spikes, a `snncore.graph.Parts` that its kernels add up."""
+
     takes_half = False
     """True for an operation that takes float16, which no kernel does."""
 

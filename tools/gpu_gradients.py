@@ -4,6 +4,7 @@ import gc
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,16 @@ from snncore import to_device
 from snncore.backend import Array, asnumpy, cupy_module
 from snncore.kernels import cuda, reference
 from snncore.kernels.choice import tensor_cores
-from snncore.kernels.cuda import gemm
+from snncore.kernels.cuda import halves
 from snncore.optim import OPTIMIZERS
 
 WAYS = {"cuBLAS": "off", "tensor cores": "on"}  # a column, and its choice of TENSOR_CORES
+LAYER_WAYS = {  # a column, its choice, and FEW_BLOCKS and MOST_BLOCKS of halves.py
+    "cuBLAS": ("off", 3, 4),
+    "halves": ("on", 3, 4),
+    "3 blocks": ("on", 3, 3),
+    "4 blocks": ("on", 4, 4),
+}
 ROUNDS = 3  # in which the ways take turns
 WARM_UP = 4  # steps that are not timed: two, the one that is recorded, and one more
 SAME = ((1, 1), (1, 1))  # stride and padding
@@ -47,7 +54,7 @@ def gradient_like(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarra
 
 
 def layer_line(clock: Clock, layer: Layer, times: int, device: str) -> str:
-    """Time both ways on one layer, and the least of a third; how far both are from float64, in the first image."""
+    """Time the ways on one layer, and splitting alone; how far they are from float64, in the first image."""
     rng, images = np.random.default_rng(0), layer.timesteps * layer.samples
     gy = gradient_like(rng, (images, layer.size, layer.size, layer.outputs))
     w = rng.normal(0, 0.05, (3, 3, layer.inputs, layer.outputs)).astype(np.float32)
@@ -56,23 +63,24 @@ def layer_line(clock: Clock, layer: Layer, times: int, device: str) -> str:
     turns = [here, here.copy()]
     right = reference.conv_backward_input(gy[:1].astype(float), w.astype(float), (1, *shape[1:]), *SAME)
     unit = reference.conv_backward_input(abs(gy[:1]).astype(float), abs(w).astype(float), (1, *shape[1:]), *SAME)
-    spans: dict[str, list[float]] = {name: [] for name in WAYS}
+    spans: dict[str, list[float]] = {name: [] for name in LAYER_WAYS}
     off = {}
     for _ in range(ROUNDS):
-        for name, choice in WAYS.items():
-            with tensor_cores(choice):
+        for name, (choice, few, most) in LAYER_WAYS.items():
+            with tensor_cores(choice), with_blocks(few, most):
                 runs = [_gradient(x, weights, shape) for x in turns]
                 spans[name].append(clock.seconds(runs))
                 if name not in off:
                     error = (asnumpy(runs[0]()[:1]) - right) / (2.0**-24 * unit + 1e-45)
                     off[name] = f"{np.sqrt((error**2).mean()):.2f} {abs(error).max():.1f}"
     us = {name: 1e6 * float(np.median(found)) for name, found in spans.items()}
-    third = 1e6 * clock.seconds([three_products(clock.cupy, rng, int(np.prod(shape[:3])), 9 * layer.outputs, w)])
+    split = 1e6 * clock.seconds([_split(x, weights) for x in turns])
     size = f"{layer.size}x{layer.size} {layer.outputs} to {layer.inputs}"
+    found = "  ".join(f"{name} {us[name]:8.1f} us, off {off[name]}" for name in LAYER_WAYS)
+    best = min(us[name] for name, (choice, *_) in LAYER_WAYS.items() if choice == "on")
     return (
-        f"{size:<18} {times:>2} times  cuBLAS {us['cuBLAS']:8.1f} us  3xTF32 {us['tensor cores']:8.1f} us  "
-        f"{us['cuBLAS'] / us['tensor cores']:5.2f} times as fast  three products in TF32 alone {third:8.1f} us  "
-        f"off, rms and most: {off['cuBLAS']}, {off['tensor cores']}"
+        f"{size:<18} {times:>2} times  {found}  of this splitting {split:8.1f} us  "
+        f"{us['cuBLAS'] / best:5.2f} times as fast"
     )
 
 
@@ -80,26 +88,26 @@ def _gradient(gy: Array, w: Array, shape: tuple[int, ...]) -> Callable[[], Any]:
     return lambda: cuda.conv_backward_input(gy, w, shape, *SAME)
 
 
-def three_products(cupy: Any, rng: np.random.Generator, rows: int, deep: int, w: np.ndarray) -> Callable[[], None]:
-    """Return what cuBLAS needs for three products in TF32, once somebody has split both factors and kept columns."""
-    columns = cupy.asarray(gradient_like(rng, (rows, deep)))
-    across = cupy.asarray(np.ascontiguousarray(w.transpose(0, 1, 3, 2)).reshape(deep, -1))
-    out = cupy.empty((rows, across.shape[1]), np.float32)
-    handle = gemm._handle(cupy)
+def _split(gy: Array, w: Array) -> Callable[[], Any]:
+    return lambda: halves.split(gy, w)
 
-    def run() -> None:
-        if handle is not None:
-            handle.compute = gemm.COMPUTE_TF32
-        for _ in range(3):
-            gemm.matmul(columns, across, out=out)
-        if handle is not None:
-            handle.compute = gemm.COMPUTE_FLOAT32
 
-    return run
+@contextmanager
+def with_blocks(few: int, most: int) -> Iterator[None]:
+    """Let a multiprocessor have so many blocks of halves.cu at once in a `with` block."""
+    before = halves.FEW_BLOCKS, halves.MOST_BLOCKS
+    halves.FEW_BLOCKS, halves.MOST_BLOCKS = few, most
+    try:
+        yield
+    finally:
+        halves.FEW_BLOCKS, halves.MOST_BLOCKS = before
 
 
 def layer_lines(config: MISNetConfig, samples: int, device: str, clock: Clock | None = None) -> Iterator[str]:
-    """Yield a line a layer; off: in units of 2^-24 of the sum of the magnitudes of the terms of an entry."""
+    """Yield a line a layer.
+
+    off: the root mean square and the largest, in units of 2^-24 of the sum of the magnitudes of the terms of an entry.
+    """
     cupy = cupy_module()
     clock = Clock(cupy, 4096, 3, 8) if clock is None else clock
     for layer, times in layers_of(config, samples).items():

@@ -2,7 +2,7 @@
 
 import gc
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from misnet.models.misnet.config import MISNetConfig
@@ -118,9 +118,8 @@ def _record(work: Callable[..., Any], batch: list[Any]) -> Callable[..., Any]:
     return launch
 
 
-def peer_lines(config: MISNetConfig, samples: int, repeats: int) -> list[str]:
-    """Time one case of PyTorch in its ways; a line says why where it cannot."""
-    lines = []
+def peer_lines(config: MISNetConfig, samples: int, repeats: int) -> Iterator[str]:
+    """Time one case of PyTorch in its ways, a line each; the line says why where it cannot."""
     for tf32, channels_last, graph in itertools.product((False, True), (False, True), (False, True)):
         name = (
             f"PyTorch {'TF32' if tf32 else 'float32'} {'NHWC' if channels_last else 'NCHW'}{' graph' if graph else ''}"
@@ -132,13 +131,12 @@ def peer_lines(config: MISNetConfig, samples: int, repeats: int) -> list[str]:
             run = (recorded if graph else launched)(Peer(config, samples, tf32, channels_last, graph))
             train, infer = (median_ms(f, repeats) for f in run)
             memory = f"memory {torch.cuda.max_memory_allocated() / 2**30:.1f} GiB"
-            lines.append(row(name, config, samples, train, infer, memory))
+            yield row(name, config, samples, train, infer, memory)
             del run
             gc.collect()
             torch.cuda.empty_cache()
         except Exception as error:  # not installed, or whatever another library raises: it must not end the report
             said = str(error).strip().splitlines()[:1]
-            lines.append(f"{name}: not compared: {type(error).__name__}: {' '.join(said)}")
+            yield f"{name}: not compared: {type(error).__name__}: {' '.join(said)}"
             if isinstance(error, ImportError):
-                return lines
-    return lines
+                return

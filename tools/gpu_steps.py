@@ -29,8 +29,8 @@ from misnet.training.graphed_passes import GraphedPasses
 from misnet.training.step import Totals, evaluate, predict, train_step
 from snncore import tally, to_device
 from snncore.backend import BackendError, asnumpy, cupy_module
-from snncore.capture import pool_bytes
 from snncore.optim import OPTIMIZERS
+from snncore.recorded_memory import free_shared, peak_bytes, pool_bytes
 
 WARM_UP = 3
 CASES = "32x32,32x128,128x32"
@@ -73,6 +73,8 @@ def graph_lines(config: MISNetConfig, samples: int, device: str, repeats: int) -
     data = [tuple(to_device(x, device) for x in batch) for batch in batches(config, samples, 2)]
     lines, ends, times = [], [], {}
     for name in ("launched", "graph"):
+        free_shared()
+        peak_bytes(anew=True)
         model, said = MISNet(config, seed=1).to(device), []
         optimizer, totals = OPTIMIZERS["adam"](model.named_parameters(), 1e-3), Totals()
         step = GraphedSteps(model, optimizer, said.append).step if name == "graph" else None
@@ -90,16 +92,16 @@ def graph_lines(config: MISNetConfig, samples: int, device: str, repeats: int) -
         state |= {f"optimizer/{key}": asnumpy(x) for key, x in optimizer.state_dict().items()}
         ends.append((state, totals))
         lines += said
-        pools = cupy_module().get_default_memory_pool().total_bytes() + pool_bytes()
+        after = cupy_module().get_default_memory_pool().total_bytes() + pool_bytes()
+        peak = peak_bytes(anew=True)
         case = f"{config.variant} {config.size}x{config.size} N={samples}"
         first = " ".join(f"{1e3 * x:.0f}" for x in spans[: WARM_UP + 1])
         lines.append(
             f"{name:<22} {case:<18} train {times[name]:9.2f} ms ({1e3 * samples / times[name]:8,.0f} samples/s)  "
-            f"first steps {first} ms, pools {pools / 2**30:.1f} GiB"
+            f"first steps {first} ms, pools at most {peak / 2**30:.2f} GiB, at the end {after / 2**30:.2f}"
         )
         del model, optimizer, step
         gc.collect()
-        cupy_module().get_default_memory_pool().free_all_blocks()
     (one, counted), (other, counted_again) = ends
     wrong = [key for key, x in one.items() if x.tobytes() != other[key].tobytes()]
     if counted != counted_again:
@@ -240,7 +242,8 @@ def main() -> int:
 
         for size, samples in cases:
             config = MISNetConfig(variant=options["variant"], size=size)
-            print("\n".join(peer_lines(config, samples, options["repeats"])), flush=True)
+            for line in peer_lines(config, samples, options["repeats"]):
+                print(line, flush=True)
     return 0
 
 

@@ -136,16 +136,17 @@ def calls(made: dict[str, Array]) -> dict[str, Callable[[], Any]]:
         "convolution, gradient of weights, dense": lambda: dense_backward_weight(images, gy, (3, 3), *same),
         "convolution, gradient of weights, tensor cores": lambda: exact_backward_weight(images, gy, (3, 3), *same),
         "convolution, gradient of input": lambda: gradient_by("off", gy, w, images.shape, *same),
-        "convolution, gradient of input, 3xTF32": lambda: gradient_by("on", gy, w, images.shape, *same),
+        "convolution, gradient of input, tensor cores": lambda: gradient_by("on", gy, w, images.shape, *same),
         "convolution forward, events": lambda: events.events_forward(images, w, *same),
         "convolution, gradient of weights, events": lambda: events.events_backward_weight(images, gy, (3, 3), *same),
         "convolution forward, exact, tensor cores": lambda: cuda.exact_conv_forward(images, w, *same),
         "convolution forward, exact, plain": lambda: plainly(cuda.exact_conv_forward, images, w, *same),
         "compact_events": lambda: events.compact_events(images),
         "bn_moments": lambda: cuda.batch_norm_statistics(x),
+        "statistics, exact": lambda: cuda.binned_moments(x),
         "bn_forward": lambda: cuda.batch_norm_forward(x, *norm),
         "bn_lif_forward": lambda: cuda.batch_norm_lif_forward(x, *norm, firing),
-        "bn_lif_backward": lambda: cuda.batch_norm_lif_gradient_sums(gs, x, s, *norm, firing),
+        "bn_lif_backward": lambda: bn_lif_backward(gs, x, s, norm, firing),
         "bn_backward": lambda: cuda.batch_norm_backward(gs, x, *norm[:3], made["sums"], entries),
         "lif_forward": lambda: cuda.lif_forward(x, None, firing),
         "lif_backward": lambda: cuda.lif_backward(gs, None, x, s, None, firing),
@@ -167,6 +168,12 @@ def gradient_by(choice: str, *args: Any) -> Any:
         return cuda.conv_backward_input(*args)
 
 
+def bn_lif_backward(gs: Array, x: Array, s: Array, norm: tuple[Array, ...], firing: Firing) -> Array:
+    """Return the gradient of x."""
+    gc, sums = cuda.batch_norm_lif_gradient_sums(gs, x, s, *norm, firing)
+    return cuda.batch_norm_lif_backward(gc, x, *norm[:3], sums, x.size // x.shape[-1])
+
+
 def plainly(run: Callable[..., Any], *args: Any) -> Any:
     """Return run(*args) by the kernels that skip what did not fire."""
     with use_kernels("event"):
@@ -176,9 +183,11 @@ def plainly(run: Callable[..., Any], *args: Any) -> Any:
 SUMS = {  # rows of the roofline that run in one call
     "convolution forward, dense": ("gather_columns", "product of matrices (cuBLAS)"),
     "convolution, gradient of weights, dense": ("gather_columns", "product of matrices (cuBLAS)"),
-    "convolution, gradient of weights, tensor cores": ("exact_gradient_digits", "exact_gradient"),
+    "convolution, gradient of weights, tensor cores": ("binned_largest", "exact_gradient_digits", "exact_gradient"),
+    "bn_lif_backward": ("bn_lif_backward_sums", "bn_lif_backward_gx"),
+    "statistics, exact": ("binned_largest", "binned_mean", "binned_moments"),
     "convolution, gradient of input": ("gather_gradients", "product of matrices (cuBLAS)"),
-    "convolution, gradient of input, 3xTF32": ("tf32_gradient",),
+    "convolution, gradient of input, tensor cores": ("halves_split", "halves_backward_input"),
     "convolution forward, exact, tensor cores": ("exact_pack", "exact_mma"),
     "convolution forward, exact, plain": ("exact_pack", "exact_sums"),
     "convolution forward, events": ("compact_events", "conv_events"),

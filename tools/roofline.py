@@ -23,35 +23,35 @@ DENSITY = 0.15  # of spikes, where the work depends on it
 class Card(NamedTuple):
     """Bytes a second of its memory, and operations a second, as printed by its maker.
 
-    peak: float32, without tensor cores. byte_peak, tf32_peak: of bytes and of TF32, dense, on tensor cores; infinite
-    where it is not known.
+    peak: float32, without tensor cores. byte_peak, half_peak: of bytes and of float16 with sums in float32, dense, on
+    tensor cores; infinite where it is not known.
     """
 
     bandwidth: float
     peak: float
     byte_peak: float = math.inf
-    tf32_peak: float = math.inf
+    half_peak: float = math.inf
 
 
 CARDS = {
-    "h100": Card(3.35e12, 66.9e12, 1.979e15, 0.4947e15),  # SXM, 80 GB HBM3
-    "a100": Card(2.039e12, 19.5e12, 0.624e15, 0.156e15),  # SXM, 80 GB
-    "rtx4090": Card(1.008e12, 82.6e12, 0.66e15, 0.0826e15),
-    "t4": Card(0.32e12, 8.1e12, 0.13e15),
+    "h100": Card(3.35e12, 66.9e12, 1.979e15, 0.9895e15),  # SXM, 80 GB HBM3
+    "a100": Card(2.039e12, 19.5e12, 0.624e15, 0.312e15),  # SXM, 80 GB
+    "rtx4090": Card(1.008e12, 82.6e12, 0.66e15, 0.1652e15),
+    "t4": Card(0.32e12, 8.1e12, 0.13e15, 0.065e15),
 }
 
 
 class Work(NamedTuple):
-    """Bytes to and from memory, operations, and operations of tensor cores: on bytes, in TF32."""
+    """Bytes to and from memory, operations, and operations of tensor cores: on bytes, on halves."""
 
     bytes: float
     operations: float
     of_bytes: float = 0
-    of_tf32: float = 0
+    of_halves: float = 0
 
     def seconds(self, card: Card) -> float:
         """The longest of the four, as if they overlapped and nothing else cost time."""
-        on_tensor_cores = max(self.of_bytes / card.byte_peak, self.of_tf32 / card.tf32_peak)
+        on_tensor_cores = max(self.of_bytes / card.byte_peak, self.of_halves / card.half_peak)
         return max(self.bytes / card.bandwidth, self.operations / card.peak, on_tensor_cores)
 
 
@@ -84,21 +84,27 @@ def kernels(layer: Layer, parameters: int, density: float = DENSITY) -> dict[str
         "gather_columns": Work(byte * i + 4 * 9 * i, 9 * i),
         "product of matrices (cuBLAS)": Work(4 * 9 * i + 4 * e, product),
         "gather_gradients": Work(4 * e + 4 * 9 * e, 9 * e),
-        "tf32_gradient": Work(4 * e + 12 * weights + 4 * i, 0, 0, 3 * product),
+        "halves_split": Work(8 * e + 8 * weights, 10 * e),
+        "halves_backward_input": Work(4 * e + 4 * weights + 4 * i, 0, 0, 3 * product),
         "compact_events": Work(i + 4 * events + 4 * layer.pixels, 2 * i),
         "conv_events": Work(4 * events + 4 * e, 2 * 9 * events * layer.outputs),
         "conv_events_weight": Work(4 * events + 4 * e, 2 * 9 * events * layer.outputs),
         "exact_pack": Work(8 * weights, 15 * weights),
         "exact_mma": Work(i + 4 * weights + 4 * e, 0, 4 * product),
         "exact_sums": Work(i + 4 * weights + 4 * e, 2 * 9 * events * layer.outputs),
-        "exact_gradient_digits": Work(12 * e, 20 * e),  # looks for the largest, then reads again and writes
+        "exact_gradient_digits": Work(8 * e, 18 * e),  # what wrote the gradient has found the largest
         "exact_gradient": Work(i + 4 * e + 20 * weights, 0, 4 * product),
         "bn_moments": Work(4 * e, 3 * e),
+        "binned_largest": Work(4 * e, 2 * e),
+        "binned_mean": Work(4 * e, 2 * 11 * e),  # in float64, half as many a second
+        "binned_moments": Work(4 * e, 2 * 13 * e),
         "bn_forward": Work(8 * e, 3 * e),
         "bn_gradient_sums": Work(8 * e, 5 * e),
-        "bn_backward": Work(12 * e, 6 * e),
+        "bn_backward": Work(12 * e, 8 * e),
         "bn_lif_forward": Work(5 * e, 7 * e),
-        "bn_lif_backward": Work(12 * e, 30 * e),
+        "bn_lif_backward_sums": Work(8 * e, 30 * e),
+        "bn_lif_backward_gx": Work(12 * e, 34 * e),
+        "second gradient of spikes": Work(4 * e, e),  # read by the kernel of their neuron, and added
         "lif_forward": Work(5 * e + 4 * e / t, 4 * e),
         "lif_backward": Work(12 * e + 4 * e / t, 25 * e),
         "mlif_forward (spikes)": Work(2 * e + 4 * e / t, 6 * e),
@@ -129,8 +135,8 @@ CONV_STEP = {
     "bn_moments": 1,
     "bn_lif_forward": 1,
     "count_spikes": 1,
-    "bn_lif_backward": 1,
-    "bn_backward": 1,
+    "bn_lif_backward_sums": 1,
+    "bn_lif_backward_gx": 1,
 }
 MLIF_STEP = {"mlif_forward (spikes)": 1, "count_spikes": 1, "mlif_backward (spikes)": 1}
 
@@ -157,7 +163,7 @@ def step_work(config: MISNetConfig, samples: int, parameters: int) -> dict[str, 
                 if config.sew != "off":
                     add(inner, CONV_STEP)
                     add(inner, CONV_STEP)
-                    add(inner, {"sew_add": 1})
+                    add(inner, {"sew_add": 1, "second gradient of spikes": 1})
                 add(inner, MLIF_STEP)
             add(inner, {"max_pool_forward (spikes)": 1, "max_pool_backward (spikes)": 1})
         size, before = size // 2, dict.fromkeys(before, channels)
@@ -171,7 +177,7 @@ def table(work: dict[str, Work], card: Card) -> str:
     rows.append("| --- | ---: | ---: | ---: | ---: | --- |")
     for name, w in work.items():
         bound = "memory" if w.bytes / card.bandwidth >= w.seconds(card) else "arithmetic"
-        operations = w.operations + w.of_bytes + w.of_tf32
+        operations = w.operations + w.of_bytes + w.of_halves
         rows.append(
             f"| {name} | {w.bytes / 1e6:,.1f} | {operations / 1e6:,.1f} | {operations / w.bytes:.2f} | "
             f"{1e6 * w.seconds(card):,.1f} | {bound} |"
@@ -217,7 +223,7 @@ def main() -> None:
         card.bandwidth if args.bandwidth is None else 1e12 * args.bandwidth,
         card.peak if args.peak is None else 1e12 * args.peak,
         card.byte_peak,
-        card.tf32_peak,
+        card.half_peak,
     )
     config = MISNetConfig(variant=args.variant, size=args.size)
     layer = Layer(samples=args.batch_size, size=args.size)

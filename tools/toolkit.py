@@ -124,8 +124,14 @@ def add_graph_option(parser: Any) -> None:
         choices=CUDA_GRAPH,
         default=argparse.SUPPRESS,
         help="on a GPU, record the work of a batch (a training step, an evaluation) and launch it by one call, with "
-        "the same bits: on, off, or auto, which is off, since a graph may take twice the memory (default: auto)",
+        "the same bits: auto, where that can be and memory suffices; on, the same, and a line where it cannot be even "
+        "on a CPU or with several ranks; or off (default: auto)",
     )
+
+
+def wants_graph(choice: str, device: str, ranks: int) -> bool:
+    """Whether recording is to be tried for a value of --cuda-graph: auto is silent where there is nothing to try."""
+    return choice == "on" or (choice == "auto" and device != "cpu" and ranks == 1)
 
 
 def device_of(text: str, memory_limit: float | None = None, tf32: bool = False) -> str:

@@ -19,7 +19,7 @@ from misnet.tools.process_options import process_options, seconds_of
 from misnet.tools.ranks import device_of_rank, over_nccl, refuse_strangers, share_cores
 from misnet.tools.settings import Choice, gather
 from misnet.tools.taking_up import fingerprints, is_begun
-from misnet.tools.toolkit import UsageError, arithmetic_from, device_from
+from misnet.tools.toolkit import UsageError, arithmetic_from, device_from, wants_graph
 from misnet.tools.train_ranks import Silent, synchronises
 from misnet.training.journal import Journal
 from misnet.training.lock import make_new_folder
@@ -174,7 +174,7 @@ def run_of(plan: Plan, model: Model) -> tuple[Run, Journal]:
             "arithmetic": plan.options["arithmetic"],
         },
         seed=settings["seed"],
-        cuda_graph=plan.options["cuda_graph"] == "on",
+        cuda_graph=wants_graph(plan.options["cuda_graph"], plan.device, comm.size),
         comm=comm,
         synchronised=plan.synchronised,
     )

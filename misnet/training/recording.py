@@ -11,11 +11,11 @@ import numpy as np
 
 from misnet.models.contract import Model
 from snncore import Tensor, no_grad, observe
-from snncore.backend import Array, array_module, cupy_module
-from snncore.capture import pool_bytes
+from snncore.backend import Array, array_module
 from snncore.context import current_path
 from snncore.flat import FlatBuffers, is_finite
 from snncore.nn import Module, unfused
+from snncore.recorded_memory import peak_bytes
 from snncore.tally import Reading, Tally
 from snncore.tape import Function
 
@@ -148,13 +148,12 @@ def first_nonfinite(model: Model, *streams: Array) -> str | None:
 
 
 def peak_memory_mib(device: str = "cpu") -> float:
-    """Most memory so far in MiB: resident memory of this process, or what CuPy's pool took on a GPU.
+    """Most memory so far in MiB: resident memory of this process, or what all pools on a GPU had together.
 
     NaN where the system does not tell.
     """
     if device != "cpu":
-        shared = cupy_module().get_default_memory_pool().total_bytes()
-        return (shared + pool_bytes()) / 2**20  # a pool gives nothing back
+        return peak_bytes() / 2**20
     try:
         import resource
     except ImportError:  # Windows

@@ -86,8 +86,8 @@ class Run:
     origin: the settings and switches that this run is trained with, kept in every checkpoint; a checkpoint of others is
     refused. after_epoch: called after each epoch, once all files of the folder are written.
     seed: of what layers draw while they train; the order of the batches is that of `train`.
-    cuda_graph: launch steps and evaluation on a GPU as recorded graphs, where that can be (`misnet.training.graphed`
-    and `graphed_passes`): on one rank.
+    cuda_graph: launch steps and evaluation on a GPU as recorded graphs, where that can be and memory suffices
+    (`misnet.training.graphed` and `graphed_passes`): on one rank, and not with `accumulate`. A line on each is logged.
     comm: the ranks that train together; `train`, `test` and `val` give this one its samples of each batch. Rank 0 alone
     writes, logs and warns. synchronised: whether batch norms take the statistics of the batch on all ranks.
     """
@@ -180,6 +180,9 @@ class Run:
         while not self.finished:
             self._train_epoch()
             self._finish_epoch()
+        for recorded in (self.graphed, self.passes):
+            if recorded is not None and recorded.recorder is not None:
+                recorded.recorder.release()  # to whatever this process does next
 
     @property
     def finished(self) -> bool:
@@ -223,7 +226,8 @@ class Run:
                 accumulated_step(*what, self.accumulate, self.seed, self.clip_norm, share)
             elif self.cuda_graph and self.comm.size == 1:
                 if self.graphed is None:
-                    self.graphed = GraphedSteps(self.model, self.optimizer, self.log)
+                    shared = None if self.passes is None else self.passes.recorder
+                    self.graphed = GraphedSteps(self.model, self.optimizer, self.log, shared)
                 self.graphed.step(*what[2:], self.seed, self.clip_norm)
             else:
                 train_step(*what, self.seed, self.clip_norm, share)
@@ -263,8 +267,8 @@ class Run:
         return result
 
     def _passes(self) -> GraphedPasses | None:
-        """Who evaluates as a recorded graph, if that is wanted."""
-        if self.passes is None and self.cuda_graph and self.comm.size == 1:
+        """Who evaluates as a recorded graph, if that is wanted; not where batches are cut for want of memory."""
+        if self.passes is None and self.cuda_graph and self.comm.size == 1 and self.accumulate == 1:
             shared = None if self.graphed is None else self.graphed.recorder
             self.passes = GraphedPasses(self.model, self.log, shared)
         return self.passes

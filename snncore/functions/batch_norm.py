@@ -66,8 +66,9 @@ class BatchNorm(Function):
         if self.training:
             settings = (self.running_mean, self.running_var, self.momentum, self.eps)
             at_once = getattr(self.kernels, "SETTLES", None)  # the kernel goes on, if this batch is the whole one
-            if at_once and x.size >= 2 * x.shape[-1] > 0 and not self.has_no_order(x):
-                moments, self.inv_std = self.kernels.batch_norm_statistics(x, settle=at_once(*settings))
+            if at_once and x.size >= 2 * x.shape[-1] > 0 and not self.is_synchronised():
+                name = "binned_moments" if self.has_no_order(x) else "batch_norm_statistics"
+                moments, self.inv_std = getattr(self.kernels, name)(x, settle=at_once(*settings))
             else:
                 moments = self.all_moments(x)
                 if moments.entries < 2:

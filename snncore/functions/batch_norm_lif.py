@@ -9,6 +9,7 @@ from snncore.functions.checks import check_currents
 from snncore.functions.keeping import finds_spikes
 from snncore.functions.lif import neuron_backward, neuron_cost
 from snncore.functions.trace import Trace, lif_trace
+from snncore.graph import apart
 from snncore.kernels.reference import batch_norm_forward
 from snncore.opcount.cost import OpCount
 from snncore.surrogate import Surrogate
@@ -33,6 +34,8 @@ class BatchNormLIF(BatchNorm):
     looks = True
 
     spiking = True
+
+    adds = True
 
     def __init__(
         self,
@@ -63,7 +66,8 @@ class BatchNormLIF(BatchNorm):
         x, s, gamma, beta = self.saved
         norm = (self.mean, self.inv_std, gamma)
         into = self.into(2, 1)
-        gc, sums = self.kernels.batch_norm_lif_gradient_sums(gs, x, s, *norm, beta, self.firing, **into)
+        gs, also = apart(gs)
+        gc, sums = self.kernels.batch_norm_lif_gradient_sums(gs, x, s, *norm, beta, self.firing, **into, **also)
         whole = self.all_sums(sums) if self.training else sums
         gx = self.kernels.batch_norm_lif_backward(gc, x, *norm, whole, self.count)
         return gx, *self.parameter_gradients(sums, gamma, into)

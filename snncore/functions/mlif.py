@@ -12,6 +12,7 @@ from snncore.functions.checks import check_shape
 from snncore.functions.keeping import finds_spikes, kept_spikes
 from snncore.functions.lif import charged_entries, neuron_backward, neuron_lead, state_neuron
 from snncore.functions.trace import Trace
+from snncore.graph import apart
 from snncore.kernels.reference import mlif_forward
 from snncore.opcount.cost import OpCount, Value, later, times
 from snncore.opcount.events import Form, as_events, count, entries, form_of
@@ -54,6 +55,7 @@ class MLIF(Function):
     looks = True
 
     spiking = True
+    adds = True
     output_names = ("a", "v")
 
     def __init__(
@@ -97,8 +99,10 @@ class MLIF(Function):
         into_a, into_v = (
             self.into(alpha, *(() if w is None else (w_at,))) for alpha, w, w_at in ((2, w_a, 4), (3, w_v, 5))
         )
-        go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, unpacked(o_a), s_a, w_a, alpha_a, u_a, self.firing, **into_a)
-        go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, unpacked(o_v), s_v, w_v, alpha_v, u_v, self.firing, **into_v)
+        (gs_a, also_a), (gs_v, also_v) = apart(gs_a), apart(gs_v)
+        o_a, o_v = unpacked(o_a), unpacked(o_v)
+        go_a, gw_a, galpha_a, gu_a = backward(gs_a, gu_a, o_a, s_a, w_a, alpha_a, u_a, self.firing, **into_a, **also_a)
+        go_v, gw_v, galpha_v, gu_v = backward(gs_v, gu_v, o_v, s_v, w_v, alpha_v, u_v, self.firing, **into_v, **also_v)
         of_alpha = [
             g if g.shape == shape else g.reshape(shape)
             for g, shape in zip((galpha_a, galpha_v), self.alpha_shapes, strict=True)

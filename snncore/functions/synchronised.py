@@ -3,9 +3,9 @@
 import math
 from types import ModuleType
 
-from snncore.backend import Array, array_module
+from snncore.backend import Array
 from snncore.kernels.reference.batch_norm import Moments
-from snncore.kernels.reference.binned import ENTRIES
+from snncore.kernels.reference.binned import check_entries, mean_of, power_above
 from snncore.parallel import Share
 
 __all__ = ["whole_moments"]
@@ -21,18 +21,15 @@ def whole_moments(kernels: ModuleType, x: Array, share: Share) -> Moments:
     Raises ValueError for more than 2^30 entries a channel.
     Source: synchronised statistics as in Peng et al. 2018, "MegDet", Section 3.3.
     """
-    xp, comm = array_module(x), share.comm
+    comm = share.comm
     entries = math.prod(x.shape[:-1]) * share.total // max(1, share.here)
-    if entries > ENTRIES:
-        raise ValueError(f"synchronised batch norm: expected at most {ENTRIES} entries a channel, found {entries}")
+    check_entries(entries)
     largest = kernels.binned_largest(x)
     comm.max(largest)
-    top = xp.ldexp(xp.ones_like(largest), xp.frexp(largest)[1])
-    top = xp.where(xp.isfinite(largest), top, largest)  # what is not finite ends in a NaN, on every rank
-
-    def whole(sums: Array) -> Array:
-        comm.sum(sums)
-        return (sums[2] + sums[1] + sums[0]) / max(1, entries)
-
-    mean = whole(kernels.binned_sums(x, top))
-    return Moments(entries, mean, whole(kernels.binned_sums(x, 4 * top * top, mean)))
+    top = power_above(largest)  # what is not finite ends in a NaN, on every rank
+    sums = kernels.binned_sums(x, top)
+    comm.sum(sums)
+    mean = mean_of(sums, entries)
+    squares = kernels.binned_sums(x, 4 * top * top, mean)
+    comm.sum(squares)
+    return Moments(entries, mean, mean_of(squares, entries))

@@ -25,7 +25,7 @@ def test_a_step_of_the_peer_trains(monkeypatch):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
 def test_without_a_card_every_way_says_why():
-    lines = gpu_peer.peer_lines(CONFIG, 4, repeats=1)
+    lines = list(gpu_peer.peer_lines(CONFIG, 4, repeats=1))
     assert len(lines) == 8
     assert all(": not compared: " in line for line in lines)
     assert lines[3].startswith("PyTorch float32 NHWC graph: not compared:")

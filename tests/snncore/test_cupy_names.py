@@ -68,10 +68,12 @@ def test_methods_of_streams_events_and_devices_exist():
         cuda.Stream: ("record", "wait_event", "synchronize"),
         cuda.Event: ("done", "synchronize"),
         cuda.Device: ("use",),
-        cuda.MemoryPool: ("set_limit", "total_bytes", "used_bytes"),
+        cuda.MemoryPool: ("free_all_blocks", "total_bytes", "used_bytes", "malloc"),
         truth.real.RawModule: ("get_function",),
     }
     assert [(kind, name) for kind, names in wanted.items() for name in names if not hasattr(kind, name)] == []
     inspect.signature(cuda.compiler.compile_using_nvrtc).bind("source", ("--std=c++17",))
     assert issubclass(cuda.memory.OutOfMemoryError, MemoryError)
+    assert issubclass(cuda.Memory, cuda.memory.BaseMemory)
+    assert callable(cuda.MemoryPointer)
     assert issubclass(cuda.runtime.CUDARuntimeError, RuntimeError)

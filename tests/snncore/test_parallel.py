@@ -9,6 +9,7 @@ import pytest
 from snncore import BackendError
 from snncore.functions.synchronised import whole_moments
 from snncore.kernels import cpu, reference
+from snncore.kernels.reference import binned
 from snncore.kernels.reference.binned import binned_largest, binned_sums
 from snncore.launcher import launched, world
 from snncore.mpi import timeout_of_ranks
@@ -85,10 +86,19 @@ def test_moments_are_the_same_bits_on_any_number_of_ranks(rng, kernels):
         return whole_moments(sums, x[:, place], Share(comm, place.start, place.stop, 7, True))
 
     for ranks in (2, 3):
-        for found in on_ranks(ranks, part):
+        for found in (*on_ranks(ranks, part), kernels.binned_moments(x)):
             assert found.entries == alone.entries == 42
             np.testing.assert_array_equal(found.mean, alone.mean)
             np.testing.assert_array_equal(found.var, alone.var)
+
+
+def test_moments_of_more_entries_than_can_be_summed_exactly_are_refused(monkeypatch):
+    monkeypatch.setattr(binned, "ENTRIES", 5)
+    x = np.ones((3, 2, 4), np.float32)
+    for run in (reference.binned_moments, lambda x: whole_moments(reference, x, Share())):
+        with pytest.raises(ValueError, match="expected at most 5 entries a channel, found 6"):
+            run(x)
+    assert reference.binned_moments(x[:2]).entries == 4
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from snncore.kernels.cuda.module import FILES, OPTIONS, source
+from snncore.kernels.cuda.tensor_cores import defines_tall, tall_for
 
 ARCHITECTURES = (75, 80, 90)  # Turing (T4, RTX 20), Ampere (A100), Hopper (H100)
 INSTALL = 'NVRTC and ptxas are not installed; install them with: pip install -e ".[gpu-check]"'
@@ -98,7 +99,13 @@ def usage(ptx: str, architecture: int) -> dict[str, Usage]:
 @functools.cache
 def measured(file: str, architecture: int) -> dict[str, Usage]:
     """What the kernels of a .cu file need."""
-    return usage(to_ptx(source(file), architecture), architecture)
+    return usage(to_ptx(text(file, architecture), architecture), architecture)
+
+
+def text(file: str, architecture: int) -> str:
+    """The source of a .cu file, with the definitions that cards of an architecture have."""
+    multiplies_bytes = file in ("exact_gradient", "exact_mma")
+    return source(file, defines_tall(tall_for(architecture)) if multiplies_bytes else "")
 
 
 def bodies(ptx: str) -> dict[str, str]:
@@ -109,8 +116,11 @@ def bodies(ptx: str) -> dict[str, str]:
 
 # of a block; 256 elsewhere
 THREADS = {
-    "tf32_gradient_floats": 128,
-    "tf32_gradient_pieces": 128,
+    "exact_gradient_bytes": 128,
+    "exact_gradient_pieces": 128,
+    "exact_mma_bytes": 128,
+    "exact_mma_pieces": 128,
+    "halves_backward_input": 128,
     "bn_merge_moments": 1024,
     "sum_partials": 1024,
     "sum_gradients": 1024,

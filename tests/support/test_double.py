@@ -163,11 +163,65 @@ def test_what_a_kernel_writes_beyond_its_array_is_found(cp, tmp_path):
         cp.cuda.compiler.compile_using_nvrtc(code, ["-O1"])
 
 
-def test_memory_of_recordings_is_refused_outside_of_one(cp):
+def test_a_pool_of_its_own_counts_what_arrays_use_and_keeps_its_blocks(cp):
+    asked, used = [], ledger.pool["used"]
+    pool = cp.cuda.MemoryPool(lambda size: asked.append(size) or cp.cuda.Memory(size))
+    with cp.cuda.using_allocator(pool.malloc):
+        a = cp.zeros(100, f32)
+        view = a[1:]
+        b = a + 1
+    assert pool.used_bytes() == pool.total_bytes() == sum(asked) == pytest.approx(800, abs=200)
+    del a, b
+    assert pool.used_bytes() == pytest.approx(400, abs=130)  # the view
+    assert pool.total_bytes() == sum(asked)
+    del view
+    pool.free_all_blocks()
+    assert pool.total_bytes() == 0
+    assert ledger.pool["used"] == used
+
+
+def test_arrays_that_die_in_a_recording_leave_their_memory_to_the_next(cp):
+    pool, stream, a = cp.cuda.MemoryPool(), cp.cuda.Stream(non_blocking=True), cp.ones(100, f32)
+    with stream, cp.cuda.using_allocator(pool.malloc):
+        stream.begin_capture()
+        b = a + 1
+        for _ in range(5):
+            b = cp.sqrt(b * b)
+        graph = stream.end_capture()
+    assert pool.total_bytes() <= 3 * 528
+    graph.launch(stream)
+    assert b.get().tolist() == [2.0] * 100
+
+
+def test_a_graph_is_not_launched_over_what_was_put_into_its_memory_since(cp):
+    pool, stream, a = cp.cuda.MemoryPool(), cp.cuda.Stream(non_blocking=True), cp.ones(3, f32)
+    with stream, cp.cuda.using_allocator(pool.malloc):
+        before = cp.zeros(3)
+        stream.begin_capture()
+        b = a + 1
+        graph = stream.end_capture()
+        graph.launch(stream)
+        since = cp.zeros(3)
+        with pytest.raises(RuntimeError, match="1 arrays lie in memory that this graph may write to"):
+            graph.launch(stream)
+        del since
+        graph.launch(stream)
+    assert (before.get() == 0).all()
+    assert b.get().tolist() == [2, 2, 2]
+
+
+def test_what_the_device_has_is_shared_by_the_pools(cp):
     pool = cp.cuda.MemoryPool()
-    with cp.cuda.using_allocator(pool.malloc), pytest.raises(RuntimeError, match="the next launch may write to it"):
-        cp.zeros(3)
-    assert cp.zeros(3).sum().get() == 0
+    ledger.pool["device"] = ledger.pool["held"] + 2000
+    with cp.cuda.using_allocator(pool.malloc):
+        a = cp.zeros(300, f32)
+        with pytest.raises(ledger.OutOfMemoryError):
+            cp.zeros(300, f32)
+    with pytest.raises(ledger.OutOfMemoryError, match=r"Out of memory allocating 1,328 bytes"):
+        cp.zeros(300, f32)
+    del a
+    pool.free_all_blocks()
+    cp.zeros(300, f32)
 
 
 def test_what_is_imported_meanwhile_stays_and_the_double_goes(tmp_path, monkeypatch):

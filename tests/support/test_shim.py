@@ -104,6 +104,12 @@ def test_a_race_is_found_and_the_place_is_named(mutant):
         ("spikes", "count_spikes", "atomicAdd(count, (unsigned long long)found)", "*count += found"),
         ("batch_norm", "bn_moments", "__syncthreads();", ""),
         ("optim", "check_finite", "atomicMin(finite, 0)", "*finite = 0"),
+        (
+            "binned",
+            "binned_moments",
+            "atomicAdd(&sums[threadIdx.y * C + c], total)",
+            "sums[threadIdx.y * C + c] += total",
+        ),
     ],
 )
 def test_a_race_in_a_kernel_of_the_product_is_found(file, kernel, before, after):
@@ -115,8 +121,12 @@ def test_a_race_in_a_kernel_of_the_product_is_found(file, kernel, before, after)
         "count_spikes": (np.ones(16 * 2048, np.uint8), np.zeros((), np.uint64), np.int64(16 * 2048)),
         "bn_moments": (x, np.zeros((2, 3, 64)), np.int64(40), np.int32(64)),
         "check_finite": (x, x.copy(), x[:1].copy(), np.ones((), np.int32), np.int64(x.size)),
+        "binned_moments": (
+            *(x, np.zeros(7 * 64 + 2), *np.zeros((2, 64)), np.int64(40), np.int32(64), np.int32(0), x[:64].copy()),
+            *(x[:64].copy(), np.zeros(64), *np.zeros(3)),
+        ),
     }[kernel]
-    grid, block = ((2, 2), (32, 8)) if kernel == "bn_moments" else ((2,), (256,))
+    grid, block = ((2, 2), (32, 8)) if "moments" in kernel else ((2,), (256,))
     with pytest.raises(LaunchError, match=f"{kernel}: race"):
         broken.launch(grid, block, args)
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from snncore.kernels.cuda.module import source
-from tests.snncore.kernels.cuda.tf32_twin import input_gradient, one_by_one, round_tf32, split
+from tests.snncore.kernels.cuda.halves_twin import input_gradient, one_by_one, parts_of_gradient, parts_of_weights
 from tests.support.shim.build import compiler
 from tests.support.shim.kernel import LaunchError, load
 
@@ -103,58 +103,79 @@ def test_a_warp_that_is_not_whole_has_no_matrices(rng, text):
         launch(text, operands(rng), threads=16)
 
 
-TF32 = """
-extern "C" __global__ void product(const float* a, const float* b, float* d) {
-    __shared__ __align__(16) float rows[16 * 8], columns[8 * 8];
+HALVES = """
+extern "C" __global__ void product(const unsigned short* a, const unsigned short* b, float* d) {
+    __shared__ __align__(16) unsigned short rows[16 * 16], columns[8 * 16];
     const int lane = threadIdx.x, half = lane >> 3;
-    copy16(shared_address(rows + 4 * lane), a + 4 * lane, true);
-    if (lane < 16) copy16(shared_address(columns + 4 * lane), b + 4 * lane, true);
+    copy16(shared_address(rows + 8 * lane), a + 8 * lane, true);
+    for (int k = 0; k < 2; ++k) copy4(shared_address(columns + 4 * lane + 2 * k), b + 4 * lane + 2 * k, lane < 31);
     commit_copies();
     wait_copies<0>();
     __syncthreads();
     unsigned left[4], right[4];
-    load_matrices(left, shared_address(rows + ((half & 1) * 8 + (lane & 7)) * 8 + (half >> 1) * 4));
-    load_matrices(right, shared_address(columns + (lane & 7) * 8 + (half & 1) * 4));
-    for (int r = 0; r < 4; ++r) left[r] = round_tf32(__uint_as_float(left[r]));
-    for (int r = 0; r < 2; ++r) right[r] = round_tf32(__uint_as_float(right[r]));
-    float sums[4];
-    multiply_tf32(sums, left, right[0], right[1]);
-    multiply_add_tf32(sums, left, right[0], right[1]);
+    load_matrices(left, shared_address(rows + ((half & 1) * 8 + (lane & 7)) * 16 + (half >> 1) * 8));
+    load_matrices(right, shared_address(columns + (lane & 7) * 16 + (half & 1) * 8));
+    float sums[4] = {};
+    multiply_halves(sums, left, right[0], right[1]);
+    multiply_halves(sums, left, right[0], right[1]);
     for (int r = 0; r < 4; ++r) d[(lane / 4 + 8 * (r >> 1)) * 8 + 2 * (lane % 4) + (r & 1)] = sums[r];
 }
 """
 
 
 @pytest.mark.parametrize("order", [0, 1, 5])
-def test_a_product_in_tf32_adds_rounded_terms_one_by_one(rng, order):
-    a, b = rng.standard_normal((16, 8)).astype(np.float32), rng.standard_normal((8, 8)).astype(np.float32)
+def test_a_product_of_halves_adds_terms_one_by_one(rng, order):
+    a, b = rng.standard_normal((16, 16)).astype(np.float16), rng.standard_normal((8, 16)).astype(np.float16)
+    a[0, :3], b[:, 5] = (2.0**-24, -3 * 2.0**-24, 2.0**-15), 2.0**-20  # what is below 2^-14 counts
     d, expected = np.full((16, 8), np.nan, np.float32), np.zeros((16, 8), np.float32)
-    launch(TF32, (a, b, d), order=order)
+    launch(HALVES, (a.view(np.uint16), b.view(np.uint16), d), order=order)
+    b[7, 12:] = 0  # four halves that lane 31 did not copy
     for _ in range(2):
-        expected = one_by_one(expected, round_tf32(a), round_tf32(b).T)
+        expected = one_by_one(expected, a, b.T)
     np.testing.assert_array_equal(d, expected)
 
 
-def test_a_factor_that_is_not_rounded_is_refused(rng):
-    a, b = rng.standard_normal((16, 8)).astype(np.float32), rng.standard_normal((8, 8)).astype(np.float32)
-    rounding = "right[r] = round_tf32(__uint_as_float(right[r]));"
-    assert rounding in TF32
-    with pytest.raises(LaunchError, match="a factor that is not rounded to TF32"):
-        launch(TF32.replace(rounding, ";"), (a, b, np.zeros((16, 8), np.float32)))
+ROUND = """
+extern "C" __global__ void product(const float* a, unsigned short* b, float* d) {
+    const int k = blockIdx.x * blockDim.x + threadIdx.x;
+    b[k] = to_half(a[k]);
+    d[k] = from_half(b[k]);
+}
+"""
+
+
+def test_halves_are_the_nearest(rng):
+    """As NumPy has them: ties to even, small ones, what is too large and what is not finite."""
+    every = np.arange(1 << 16, dtype=np.uint16).view(np.float16).astype(np.float32)
+    every = every[np.isfinite(every)]
+    between = ((every[:-1].astype(float) + every[1:]) / 2).astype(np.float32)
+    ends = np.array([65519.996, 65520, -65520, np.inf, -np.inf, 2.0**-25, np.nextafter(2.0**-25, 1), 1e-40], np.float32)
+    x = np.concatenate([every, between, np.nextafter(between, np.float32(np.inf)), ends])
+    x = np.resize(x, -(-x.size // 256) * 256)
+    half, back = np.zeros(x.size, np.uint16), np.zeros(x.size, np.float32)
+    load(ROUND)["product"].launch((x.size // 256,), (256,), (x, half, back))
+    with np.errstate(over="ignore"):
+        expected = x.astype(np.float16)
+    np.testing.assert_array_equal(half, expected.view(np.uint16))
+    np.testing.assert_array_equal(back, expected.astype(np.float32))
 
 
 def gradient(text, order=0, race=False):
-    """(gx of tf32.cu, and of its twin) of a window of 3 x 3, 40 channels from 24."""
+    """(gx of halves.cu, and of its twin) of a window of 3 x 3, 40 channels from 24, lines of 4 pixels."""
     rng = np.random.default_rng(0)
-    gy, w = (rng.standard_normal(s).astype(np.float32) for s in ((1, 5, 5, 24), (3, 3, 40, 24)))
-    parts = np.zeros((2, 9, 1, 2, 64, 16), np.float32)
-    for k, part in enumerate(split(np.pad(w, ((0, 0), (0, 0), (0, 24), (0, 8))))):  # [3, 3, 64, 32]
-        parts[:, :, 0, k] = part.reshape(9, 64, 2, 16).transpose(2, 0, 1, 3)
-    gx = np.full((1, 5, 5, 40), np.nan, np.float32)
-    kernel = load(text, race)["tf32_gradient_pieces"]
+    gy, w = (rng.standard_normal(s).astype(np.float32) for s in ((1, 5, 4, 24), (3, 3, 40, 24)))
+    of_gy, of_w = np.zeros((2, 2, 2, 20, 8), np.float16), np.zeros((2, 9, 1, 64, 2, 16), np.float16)
+    (both, gy_scale), (w_both, w_scale) = parts_of_gradient(gy), parts_of_weights(w)
+    for k in range(2):
+        of_gy[:, k] = np.pad(both[k].reshape(20, 24), ((0, 0), (0, 8))).reshape(20, 2, 2, 8).transpose(1, 2, 0, 3)
+        padded = np.pad(w_both[k].reshape(9, 40, 24), ((0, 0), (0, 24), (0, 8)))
+        of_w[:, :, 0, :, k] = padded.reshape(9, 64, 2, 16).transpose(2, 0, 1, 3)
+    gx = np.full((1, 5, 4, 40), np.nan, np.float32)
+    kernel = load(text, race)["halves_backward_input"]
     kernel.order = order
-    sizes = map(np.int32, (5, 5, 40, 5, 5, 24, 3, 3, 1, 1, 1, 1))
-    kernel.launch((1, 1, 1), (128,), (gy, parts, gx, np.int32(1), *sizes))
+    arrays = of_gy.view(np.uint16), gy_scale, of_w.view(np.uint16), np.pad(w_scale, (0, 24)), gx
+    sizes = map(np.int32, (5, 4, 40, 5, 4, 24, 3, 3, 1, 1, 1, 1))
+    kernel.launch((1, 1, 1), (128,), (*arrays, np.int32(1), *sizes))
     return gx, input_gradient(gy, w, gx.shape, (1, 1), (1, 1))
 
 
@@ -164,26 +185,27 @@ def gradient(text, order=0, race=False):
     [
         ("", ""),
         ("wait_copies<STAGES - 2>()", "wait_copies<STAGES - 1>()"),  # a step too early
-        ("2 * k + (lane >> 3 & 1)", "2 * k + (lane >> 4)"),  # another order of the matrices
+        ("place(lane & 7, lane >> 3);", "place(lane & 7, lane >> 4);"),  # another order of the matrices
+        ("SCALES + 4 * (t + THREADS * i)", "SCALES + 4 * (t ^ 1)"),  # another pixel's power
     ],
 )
 def test_a_broken_gradient_has_other_sums(before, after):
-    text = source("tf32")
+    text = source("halves")
     assert before in text
     try:
         gx, expected = gradient(text.replace(before, after) if before else text, order=1)
-    except LaunchError as error:  # memory that nobody wrote is no number of TF32
+    except LaunchError as error:
         assert before
-        assert "returned before its copies" in str(error) or "not rounded to TF32" in str(error)  # noqa: PT017
+        assert "returned before its copies" in str(error)  # noqa: PT017
     else:
         assert (gx == expected).all() == (not before)
 
 
 @pytest.mark.slow
 def test_a_stage_of_the_gradient_overwritten_while_it_is_read_is_a_race():
-    text, barrier = source("tf32"), "__syncthreads();  // the copies of all threads are there"
-    assert barrier in text  # with it there is no race: test_tf32.py
-    with pytest.raises(LaunchError, match=r"tf32_gradient_pieces: race .*shared memory"):
+    text, barrier = source("halves"), "__syncthreads();  // the copies of all threads are there"
+    assert barrier in text  # with it there is no race: test_halves.py
+    with pytest.raises(LaunchError, match=r"halves_backward_input: race .*shared memory"):
         gradient(text.replace(barrier, "//"), race=True)
 
 
@@ -197,10 +219,10 @@ def convolve(text, order=0, race=False):
     windows = np.lib.stride_tricks.sliding_window_view(x.astype(np.int64), (3, 3), (1, 2))  # [1, 6, 6, 80, 3, 3]
     y = np.full((1, 6, 6, 32), np.nan, np.float32)
     scale, flags = np.ones(32, np.float32), np.zeros(4, np.int32)
-    sizes = np.int64(36), *map(np.int32, (4, 8, 8, 80, 6, 6, 32, 3, 3, 1, 1, 0, 0))
+    sizes = map(np.int32, (36, 4, 8, 8, 80, 6, 6, 32, 3, 3, 1, 1, 0, 0))
     kernel = load(text, race)["exact_mma_pieces"]
     kernel.order = order
-    kernel.launch((1, 1), (256,), (x, digits, w.astype(np.float32), scale, flags, y, *sizes))
+    kernel.launch((1, 1), (128,), (x, digits, w.astype(np.float32), scale, flags, y, *sizes))
     return y, np.einsum("mijcyx,yxco->mijo", windows, w)
 
 
@@ -210,7 +232,10 @@ def convolve(text, order=0, race=False):
     [
         ("", ""),
         ("wait_copies<STAGES - 2>()", "wait_copies<STAGES - 1>()"),  # a step too early
-        ("place(row, chunk) + 64 * DEEP * i;", "row * DEEP + 16 * chunk + 64 * DEEP * i;"),  # not where it is read
+        (
+            "place(row, chunk) + ROWS_AT_ONCE * DEEP * i;",
+            "row * DEEP + 16 * chunk + ROWS_AT_ONCE * DEEP * i;",
+        ),  # not where it is read
         ("(lane >> 3 & 1)", "(lane >> 4)"),  # another order of the matrices
     ],
 )

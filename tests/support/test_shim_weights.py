@@ -46,7 +46,7 @@ def gradient(text, order=0, race=False):
         ("words[d][i >> 2]", "words[DIGITS - 1 - d][i >> 2]"),  # digits in the wrong order
         ("0x7531);  // row 8", "0x6420);  // row 8"),  # the even channel twice
         ("+ 2 * (j & 1) + (r & 1)", "+ 2 * (r & 1) + (j & 1)"),  # places in another order
-        ("place_of_spikes(row, chunk);", "place_of_digits(row, chunk);"),  # not where it is read
+        ("place_of_spikes(row, chunk + k);", "place_of_digits(row, chunk + k);"),  # not where it is read
         ("(signed char)(q & 255)", "(q & 255)"),  # digits without a sign
         ("wait_copies<STAGES - 2>()", "wait_copies<STAGES - 1>()"),  # a step too early
         ("total[i] = 0;", "{}"),

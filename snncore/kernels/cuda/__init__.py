@@ -28,6 +28,7 @@ from snncore.kernels.cuda.exact import exact_conv_forward, exact_grouped_conv_fo
 from snncore.kernels.cuda.gemm import linear_backward_weight, linear_forward
 from snncore.kernels.cuda.lif import lif_backward, lif_forward
 from snncore.kernels.cuda.mlif import mlif_backward, mlif_forward
+from snncore.kernels.cuda.moments import binned_moments
 from snncore.kernels.cuda.pool import max_pool_backward, max_pool_forward
 from snncore.kernels.cuda.spikes import sew_add
 from snncore.kernels.reference import kernel
@@ -36,7 +37,10 @@ FILLS_OUT = True
 """Kernels for gradients of parameters take `out`, where these are then put; `snncore.tape.Function.into` has it."""
 
 SETTLES = Running
-"""`batch_norm_statistics` takes `settle`, one of these, and does the work of `batch_norm_settle` in the same launch."""
+"""`batch_norm_statistics` and `binned_moments` take `settle`, one of these, and do the work of `batch_norm_settle`."""
+
+ADDS_GRADIENTS = True
+"""`mlif_backward` and `batch_norm_lif_gradient_sums` take `also`, a second gradient, and add it as they read both."""
 
 DECAY_THERE = True
 """LIF takes `decay`, float64 of one entry on the device, in place of that of its settings."""

@@ -1,7 +1,12 @@
 // Batch normalisation of x [P, C] over its P rows. Block (32, 8): lanes along channels, warps along rows; block (b, g)
 // takes channels 32 g .. 32 g + 31 of every (8 gridDim.x)-th row. Memory-bound.
-// Registers a thread, and occupancy, on an H100: bn_backward 31 (100 %), bn_forward 32 (100 %),
-// bn_gradient_sums 32 (100 %), bn_merge_moments 32 (100 %), bn_moments 32 (100 %), bn_settle 26 (100 %).
+// Registers a thread, and occupancy, on an H100: bn_backward 40 (75 %), bn_forward 32 (100 %),
+// bn_gradient_sums 32 (100 %), bn_merge_moments 50 (50 %), bn_moments 34 (75 %), bn_settle 26 (100 %).
+
+#include "rows.cuh"
+#include "settle.cuh"
+
+#define AHEAD 4  // rows, or pieces, whose loads are under way together
 
 // One pass for mean and variance. A thread sums about its own first entry, so that a mean far from zero costs no
 // digits; the pieces are put together in double about the mean of the first. partial [gridDim.x, 3, C]: entries, their
@@ -24,18 +29,17 @@ bn_moments(const float* __restrict__ x, double* __restrict__ partial, const long
 {
     __shared__ double part[ROWS][3][LANES];
     const int c = blockIdx.y * LANES + threadIdx.x;
-    const long long first = (long long)blockIdx.x * ROWS + threadIdx.y, step = (long long)gridDim.x * ROWS;
+    const long long first = (long long)blockIdx.x * ROWS + threadIdx.y;
     float sum = 0.0f, squares = 0.0f, shift = 0.0f;
     int count = 0;
     if (c < C && first < P) {
         shift = x[first * C + c];
-#pragma unroll 2
-        for (long long r = first; r < P; r += step) {
-            const float d = x[r * C + c] - shift;
+        each_row(x, P, C, c, [&](const float v) {
+            const float d = v - shift;
             sum += d;
             squares += d * d;
             ++count;
-        }
+        });
     }
     const double of_sum = count ? (double)sum / count : 0.0;
     part[threadIdx.y][0][threadIdx.x] = count;
@@ -53,20 +57,6 @@ bn_moments(const float* __restrict__ x, double* __restrict__ partial, const long
     out[2 * C] = all.squares - all.sum * (all.sum / all.n);
 }
 
-// inv_std of a channel from its variance, and its running statistics one step further; in double, as NumPy computes it.
-struct Settle {
-    double momentum, eps, unbiased;
-};
-
-__device__ __forceinline__ double settle(const double mean, const double var, float* running_mean, float* running_var,
-                                         const Settle& k)
-{
-    const double m = *running_mean, v = *running_var;
-    *running_mean = (float)(m + k.momentum * (mean - m));
-    *running_var = (float)(v + k.momentum * (var * k.unbiased - v));
-    return 1.0 / sqrt(var + k.eps);
-}
-
 // The second half of bn_moments, 32 channels a block (32, 32). settles: go on to inv_std and the running statistics.
 extern "C" __global__ void __launch_bounds__(1024)
 bn_merge_moments(const double* __restrict__ partial, double* __restrict__ mean_out, double* __restrict__ var_out,
@@ -80,9 +70,18 @@ bn_merge_moments(const double* __restrict__ partial, double* __restrict__ mean_o
     Moments all = {0.0, 0.0, 0.0};
     if (c < C) {
         about = partial[C + c];  // the mean of the first block
-        for (int b = threadIdx.y; b < blocks; b += blockDim.y) {
-            const double* const in = partial + (long long)b * 3 * C + c;
-            add_moments(all, about, in[0], in[C], in[2 * C]);
+        for (int b = threadIdx.y; b < blocks; b += AHEAD * blockDim.y) {
+            double n[AHEAD], mean[AHEAD], m2[AHEAD];
+#pragma unroll
+            for (int j = 0; j < AHEAD; ++j) {  // of blocks that are none: no entries, which add zeros
+                const bool is = b + j * blockDim.y < blocks;
+                const double* const in = partial + (long long)(b + j * blockDim.y) * 3 * C + c;
+                n[j] = is ? in[0] : 0.0;
+                mean[j] = is ? in[C] : about;
+                m2[j] = is ? in[2 * C] : 0.0;
+            }
+#pragma unroll
+            for (int j = 0; j < AHEAD; ++j) add_moments(all, about, n[j], mean[j], m2[j]);
         }
     }
     part[threadIdx.y][0][threadIdx.x] = all.n;
@@ -90,6 +89,7 @@ bn_merge_moments(const double* __restrict__ partial, double* __restrict__ mean_o
     part[threadIdx.y][2][threadIdx.x] = all.squares;
     __syncthreads();
     if (threadIdx.y || c >= C) return;
+#pragma unroll 4
     for (int r = 1; r < blockDim.y; ++r) {
         all.n += part[r][0][threadIdx.x];
         all.sum += part[r][1][threadIdx.x];
@@ -153,19 +153,38 @@ bn_gradient_sums(const float* __restrict__ gy, const float* __restrict__ x, cons
 
 // gx = gamma * inv_std * (gy - sums[0] / count - z * sums[1] / count) in training, gamma * inv_std * gy else. sums
 // [2, C] are of all `count` entries of the batch, which may be more than the P rows that are here.
-// gx may be gy: a thread reads its entry before it writes it.
+// gx may be gy: a thread reads its entries before it writes them. With `finds`, largest [C], zeros before, becomes the
+// bits of the largest magnitude of gx in each channel as binned_largest has them.
 extern "C" __global__ void __launch_bounds__(256)
 bn_backward(const float* gy, const float* __restrict__ x, const double* __restrict__ mean,
             const double* __restrict__ inv_std, const float* __restrict__ gamma, const double* __restrict__ sums,
-            float* gx, const long long P, const int C, const long long count, const int training)
+            float* gx, const long long P, const int C, const long long count, const int training,
+            unsigned* __restrict__ largest, const int finds)
 {
+    __shared__ unsigned part[ROWS][LANES];
     const int c = blockIdx.y * LANES + threadIdx.x;
-    if (c >= C) return;
-    const float m = (float)mean[c], inv = (float)inv_std[c], a = (float)((double)gamma[c] * inv_std[c]);
-    const float by_sum = (float)(sums[c] / (double)count), by_z = (float)(sums[C + c] / (double)count);
-    for (long long r = (long long)blockIdx.x * ROWS + threadIdx.y; r < P; r += (long long)gridDim.x * ROWS) {
-        float g = gy[r * C + c];
-        if (training) g = g - (x[r * C + c] - m) * inv * by_z - by_sum;
-        gx[r * C + c] = g * a;
+    unsigned most = 0;
+    if (c < C) {
+        const float m = (float)mean[c], inv = (float)inv_std[c], a = (float)((double)gamma[c] * inv_std[c]);
+        const float by_sum = (float)(sums[c] / (double)count), by_z = (float)(sums[C + c] / (double)count);
+        const long long step = (long long)gridDim.x * ROWS;
+        for (long long r = (long long)blockIdx.x * ROWS + threadIdx.y; r < P; r += AHEAD * step) {
+            float g[AHEAD], in[AHEAD];
+#pragma unroll
+            for (int k = 0; k < AHEAD; ++k) {
+                const bool is = r + k * step < P;
+                g[k] = is ? gy[(r + k * step) * C + c] : 0.0f;
+                in[k] = is && training ? x[(r + k * step) * C + c] : 0.0f;
+            }
+#pragma unroll
+            for (int k = 0; k < AHEAD; ++k) {
+                if (r + k * step >= P) break;
+                if (training) g[k] = g[k] - (in[k] - m) * inv * by_z - by_sum;
+                g[k] *= a;
+                gx[(r + k * step) * C + c] = g[k];
+                most = max(most, __float_as_uint(g[k]) & 0x7fffffffu);
+            }
+        }
     }
+    if (finds) put_largest(most, largest, C, part);
 }

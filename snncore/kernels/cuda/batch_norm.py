@@ -6,11 +6,13 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
-from snncore.kernels.cuda.module import LANES, ROWS, THREADS, Double, blocks_for, grid_over_rows, launch, ready
+from snncore.kernels.cuda import exact_gradient
+from snncore.kernels.cuda.binned import BLOCK, grid_of
+from snncore.kernels.cuda.largest import remember
+from snncore.kernels.cuda.module import THREADS, Double, blocks_for, grid_over_rows, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
+from snncore.kernels.cuda.tensor_cores import wanted
 from snncore.kernels.reference.batch_norm import Moments
-
-BLOCK = (LANES, ROWS)
 
 
 class Running(NamedTuple):
@@ -77,7 +79,10 @@ def batch_norm_forward(x: Array, mean: Array, inv_std: Array, gamma: Array, beta
 def batch_norm_gradient_sums(
     gy: Array, x: Array, mean: Array, inv_std: Array, out: tuple[Array, Array] | None = None
 ) -> Array:
-    """As `reference.batch_norm_gradient_sums`, in one pass over gy and x. out: gbeta and ggamma, to be filled."""
+    """As `reference.batch_norm_gradient_sums`, in one pass over gy and x. out: gbeta and ggamma, to be filled.
+
+    The sums [2, C] are followed by a row of zeros, for `room_for_largest`.
+    """
     if not ready(gy, x, *(out or ())) or not ready(mean, inv_std, dtype=np.float64):
         return put_both(reference.batch_norm_gradient_sums(gy, x, mean, inv_std), out)
     xp = array_module(x)
@@ -87,7 +92,7 @@ def batch_norm_gradient_sums(
     grid = grid_over_rows(rows, channels)
     partial = xp.empty((grid[0], 2 * channels), np.float64)
     launch("batch_norm", "bn_gradient_sums", grid, BLOCK, gy, x, mean, inv_std, partial, np.int64(rows), channels)
-    return sum_partials(partial, out).reshape(2, channels)
+    return sum_partials(partial, out, channels).reshape(3, channels)
 
 
 def put_both(sums: Array, out: tuple[Array, Array] | None) -> Array:
@@ -102,6 +107,19 @@ def batch_norm_backward(
 ) -> Array:
     """As `reference.batch_norm_backward`, in one pass over gy and x."""
     return apply_sums(gy, x, mean, inv_std, gamma, sums, count, None)
+
+
+def room_for_largest(sums: Array) -> tuple[Array, bool]:
+    """Return where the largest magnitudes of the gradient of x are gathered, uint32 [C] zeros, and whether they are.
+
+    They are where the gradient of the weights before is taken in integers: in the third row of the sums, if they have
+    one, which is then used up.
+    """
+    xp, channels = array_module(sums), sums.shape[-1]
+    finds = wanted(xp, exact_gradient.FIRST)
+    if finds and len(sums) < 3:
+        return xp.zeros(channels, np.uint32), True
+    return sums[-1].view(np.uint32)[:channels], finds  # which is not used, if not
 
 
 def apply_sums(
@@ -122,6 +140,9 @@ def apply_sums(
     gx = xp.empty(x.shape, x.dtype) if gx is None else gx
     channels = x.shape[-1]
     rows = x.size // channels
+    largest, finds = room_for_largest(sums)
     args = (gy, x, mean, inv_std, gamma, sums, gx, np.int64(rows), channels, np.int64(count or 0), count is not None)
-    launch("batch_norm", "bn_backward", grid_over_rows(rows, channels), BLOCK, *args)
+    launch("batch_norm", "bn_backward", grid_of(rows, channels), BLOCK, *args, largest, finds)
+    if finds:
+        remember(gx, largest)
     return gx

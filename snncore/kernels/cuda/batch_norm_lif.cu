@@ -1,7 +1,10 @@
 // BatchNorm and LIF in one pass: x, s [T, P, C]. Block (32, 8) as in batch_norm.cu; a thread takes one channel at a
-// pixel through all timesteps. The normalised current is never stored. Memory-bound: 5 bytes an entry forward, 12
-// backward, then 12 more in bn_backward, which turns gradients of currents into gradients of x.
-// Registers a thread, and occupancy, on an H100: bn_lif_backward 54 (50 %), bn_lif_forward 32 (100 %).
+// pixel through all timesteps. The normalised current is never stored. Memory-bound: 5 bytes an entry forward, 8 for
+// the sums of backward and 12 for the gradient of x from them.
+// Registers a thread, and occupancy, on an H100: bn_lif_backward 58 (50 %), bn_lif_backward_gx 48 (62 %),
+// bn_lif_backward_sums 48 (62 %), bn_lif_forward 32 (100 %).
+
+#include "rows.cuh"
 
 extern "C" __global__ void __launch_bounds__(256)
 bn_lif_forward(const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,
@@ -34,37 +37,87 @@ bn_lif_forward(const float* __restrict__ x, const double* __restrict__ mean, con
     }
 }
 
+// What a thread needs of its channel.
+struct Channel {
+    float m, inv, a, b;
+};
+
+__device__ __forceinline__ Channel channel(const double* __restrict__ mean, const double* __restrict__ inv_std,
+                                           const float* __restrict__ gamma, const float* __restrict__ beta, const int c)
+{
+    return {(float)mean[c], (float)inv_std[c], (float)((double)gamma[c] * inv_std[c]), beta[c]};
+}
+
+struct Back {
+    int kind, detach;
+    float slope;
+};
+
+// h[t] of a chunk, of which `left` steps are to come; v: the membrane before it, then the one after it.
+__device__ __forceinline__ void charge(float (&h)[CHUNK], const float (&in)[CHUNK], float& v, const Channel& x,
+                                       const Neuron& k, const int left)
+{
+#pragma unroll
+    for (int j = 0; j < CHUNK; ++j) {
+        if (j >= left) break;
+        h[j] = k.decay * v + ((in[j] - x.m) * x.a + x.b);
+        v = after(k, h[j], fires(k, h[j]));
+    }
+}
+
+// gc of step j, from g, what comes from the steps after it, which then is what goes to those before.
+__device__ __forceinline__ float back(const float h, const float of_spike, float& g, const Neuron& k, const Back& b)
+{
+    const bool fired = fires(k, h);
+    const float by_s = k.hard ? k.v_reset - h : -k.v_threshold;
+    const float by_h = k.hard && fired ? 0.0f : 1.0f;
+    const float total = b.detach ? of_spike : of_spike + g * by_s;
+    const float out = total * surrogate(b.kind, b.slope, h - k.v_threshold) + g * by_h;
+    g = k.decay * out;
+    return out;
+}
+
+// The two sums of a block, of each thread's, to partial [gridDim.x, 2, C].
+__device__ __forceinline__ void put_sums(const double sum, const double with_z, double* __restrict__ partial,
+                                         const int C, double (*part)[2][LANES])
+{
+    const int c = blockIdx.y * LANES + threadIdx.x;
+    part[threadIdx.y][0][threadIdx.x] = sum;
+    part[threadIdx.y][1][threadIdx.x] = with_z;
+    __syncthreads();
+    if (threadIdx.y > 1 || c >= C) return;
+    double total = 0.0;  // warp 0 adds gc, warp 1 adds gc * z
+    for (int r = 0; r < ROWS; ++r) total += part[r][threadIdx.y][threadIdx.x];
+    partial[((long long)blockIdx.x * 2 + threadIdx.y) * C + c] = total;
+}
+
 // BPTT to gc, the gradient of the normalised currents; h[t] waits in its place as in lif.cu.
-// partial [gridDim.x, 2, C]: sums of gc and of gc * z.
+// partial [gridDim.x, 2, C]: sums of gc and of gc * z. The gradient of the spikes is gs, or gs + also.
 extern "C" __global__ void __launch_bounds__(256)
-bn_lif_backward(const float* __restrict__ gs, const float* __restrict__ x, const double* __restrict__ mean,
-                const double* __restrict__ inv_std, const float* __restrict__ gamma, const float* __restrict__ beta,
+bn_lif_backward(const float* __restrict__ gs, const float* __restrict__ also, const int has_also,
+                const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,
+                const float* __restrict__ gamma, const float* __restrict__ beta,
                 float* __restrict__ gc, double* __restrict__ partial, const int steps, const long long P, const int C,
                 const float decay, const float v_threshold, const int hard, const float v_reset, const int kind,
                 const float slope, const int detach)
 {
     __shared__ double part[ROWS][2][LANES];
-    const int c = blockIdx.y * LANES + threadIdx.x;
+    const int c = blockIdx.y * LANES + threadIdx.x, T = timesteps(steps);
     const Neuron k = {decay, v_threshold, v_reset, hard};
+    const Back how = {kind, detach, slope};
     const long long n = P * C;
-    const int T = timesteps(steps);
+    const Gradient gradient = {gs, has_also ? also : nullptr};
     double sum = 0.0, with_z = 0.0;
     if (c < C) {
-        const float m = (float)mean[c], inv = (float)inv_std[c];
-        const float a = (float)((double)gamma[c] * inv_std[c]), b = beta[c];
+        const Channel my = channel(mean, inv_std, gamma, beta, c);
         for (long long r = (long long)blockIdx.x * ROWS + threadIdx.y; r < P; r += (long long)gridDim.x * ROWS) {
             const long long i = r * C + c;
             float v = 0.0f, in[CHUNK], h[CHUNK], of_spike[CHUNK];
             int t = 0;
             for (;; t += CHUNK) {
                 load_steps(in, x + t * n + i, n, T - t);
-                if (t + CHUNK >= T) load_steps(of_spike, gs + t * n + i, n, T - t);
-#pragma unroll
-                for (int j = 0; j < CHUNK; ++j) {
-                    if (t + j >= T) break;
-                    h[j] = decay * v + ((in[j] - m) * a + b);
-                    v = after(k, h[j], fires(k, h[j]));
-                }
+                if (t + CHUNK >= T) load_gradient(of_spike, gradient, t * n + i, n, T - t);
+                charge(h, in, v, my, k, T - t);
                 if (t + CHUNK >= T) break;
 #pragma unroll
                 for (int j = 0; j < CHUNK; ++j) gc[(t + j) * n + i] = h[j];
@@ -74,30 +127,95 @@ bn_lif_backward(const float* __restrict__ gs, const float* __restrict__ x, const
 #pragma unroll
                 for (int j = CHUNK - 1; j >= 0; --j) {
                     if (t + j >= T) continue;
-                    const bool fired = fires(k, h[j]);
-                    const float by_s = hard ? v_reset - h[j] : -v_threshold;
-                    const float by_h = hard && fired ? 0.0f : 1.0f;
-                    const float total = detach ? of_spike[j] : of_spike[j] + g * by_s;
-                    const float out = total * surrogate(kind, slope, h[j] - v_threshold) + g * by_h;
+                    const float out = back(h[j], of_spike[j], g, k, how);
                     gc[(t + j) * n + i] = out;
                     of_sum += out;
-                    of_z += out * ((in[j] - m) * inv);
-                    g = decay * out;
+                    of_z += out * ((in[j] - my.m) * my.inv);
                 }
                 if (t == 0) break;
                 load_steps(h, gc + (t - CHUNK) * n + i, n, CHUNK);
                 load_steps(in, x + (t - CHUNK) * n + i, n, CHUNK);
-                load_steps(of_spike, gs + (t - CHUNK) * n + i, n, CHUNK);
+                load_gradient(of_spike, gradient, (t - CHUNK) * n + i, n, CHUNK);
             }
             sum += of_sum;
             with_z += of_z;
         }
     }
-    part[threadIdx.y][0][threadIdx.x] = sum;
-    part[threadIdx.y][1][threadIdx.x] = with_z;
-    __syncthreads();
-    if (threadIdx.y > 1 || c >= C) return;
-    double total = 0.0;  // warp 0 adds gc, warp 1 adds gc * z
-    for (int r = 0; r < ROWS; ++r) total += part[r][threadIdx.y][threadIdx.x];
-    partial[((long long)blockIdx.x * 2 + threadIdx.y) * C + c] = total;
+    put_sums(sum, with_z, partial, C, part);
+}
+
+// The same sums where all T timesteps fit into one CHUNK. gc is kept nowhere: bn_lif_backward_gx computes it again,
+// which costs less than to write it and to read it.
+extern "C" __global__ void __launch_bounds__(256)
+bn_lif_backward_sums(const float* __restrict__ gs, const float* __restrict__ also, const int has_also,
+                     const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,
+                     const float* __restrict__ gamma, const float* __restrict__ beta, double* __restrict__ partial,
+                     const int steps, const long long P, const int C, const float decay, const float v_threshold,
+                     const int hard, const float v_reset, const int kind, const float slope, const int detach)
+{
+    __shared__ double part[ROWS][2][LANES];
+    const int c = blockIdx.y * LANES + threadIdx.x, T = timesteps(steps);
+    const Neuron k = {decay, v_threshold, v_reset, hard};
+    const Back how = {kind, detach, slope};
+    const long long n = P * C;
+    const Gradient gradient = {gs, has_also ? also : nullptr};
+    double sum = 0.0, with_z = 0.0;
+    if (c < C) {
+        const Channel my = channel(mean, inv_std, gamma, beta, c);
+        for (long long r = (long long)blockIdx.x * ROWS + threadIdx.y; r < P; r += (long long)gridDim.x * ROWS) {
+            float v = 0.0f, g = 0.0f, of_sum = 0.0f, of_z = 0.0f, in[CHUNK], h[CHUNK], of_spike[CHUNK];
+            load_steps(in, x + r * C + c, n, T);
+            load_gradient(of_spike, gradient, r * C + c, n, T);
+            charge(h, in, v, my, k, T);
+#pragma unroll
+            for (int j = CHUNK - 1; j >= 0; --j) {
+                if (j >= T) continue;
+                const float out = back(h[j], of_spike[j], g, k, how);
+                of_sum += out;
+                of_z += out * ((in[j] - my.m) * my.inv);
+            }
+            sum += of_sum;
+            with_z += of_z;
+        }
+    }
+    put_sums(sum, with_z, partial, C, part);
+}
+
+// gx from those sums, and the bits of its largest magnitudes, as bn_backward has both.
+extern "C" __global__ void __launch_bounds__(256)
+bn_lif_backward_gx(const float* __restrict__ gs, const float* __restrict__ also, const int has_also,
+                   const float* __restrict__ x, const double* __restrict__ mean, const double* __restrict__ inv_std,
+                   const float* __restrict__ gamma, const float* __restrict__ beta, const double* __restrict__ sums,
+                   float* __restrict__ gx, const int steps, const long long P, const int C, const float decay,
+                   const float v_threshold, const int hard, const float v_reset, const int kind, const float slope,
+                   const int detach, const long long count, const int training, unsigned* __restrict__ largest,
+                   const int finds)
+{
+    __shared__ unsigned part[ROWS][LANES];
+    const int c = blockIdx.y * LANES + threadIdx.x, T = timesteps(steps);
+    const Neuron k = {decay, v_threshold, v_reset, hard};
+    const Back how = {kind, detach, slope};
+    const long long n = P * C;
+    const Gradient gradient = {gs, has_also ? also : nullptr};
+    unsigned most = 0;
+    if (c < C) {
+        const Channel my = channel(mean, inv_std, gamma, beta, c);
+        const float by_sum = (float)(sums[c] / (double)count), by_z = (float)(sums[C + c] / (double)count);
+        for (long long r = (long long)blockIdx.x * ROWS + threadIdx.y; r < P; r += (long long)gridDim.x * ROWS) {
+            float v = 0.0f, g = 0.0f, in[CHUNK], h[CHUNK], of_spike[CHUNK];
+            load_steps(in, x + r * C + c, n, T);
+            load_gradient(of_spike, gradient, r * C + c, n, T);
+            charge(h, in, v, my, k, T);
+#pragma unroll
+            for (int j = CHUNK - 1; j >= 0; --j) {
+                if (j >= T) continue;
+                float out = back(h[j], of_spike[j], g, k, how);
+                if (training) out = out - (in[j] - my.m) * my.inv * by_z - by_sum;
+                out *= my.a;
+                gx[j * n + r * C + c] = out;
+                most = max(most, __float_as_uint(out) & 0x7fffffffu);
+            }
+        }
+    }
+    if (finds) put_largest(most, largest, C, part);
 }

@@ -6,7 +6,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
-from snncore.kernels.cuda import tf32
+from snncore.kernels.cuda import halves
 from snncore.kernels.cuda.gemm import matmul
 from snncore.kernels.cuda.module import THREADS, blocks_for, lanes_for, launch, put, ready
 from snncore.kernels.reference.conv import conv_output_size
@@ -102,13 +102,13 @@ def conv_backward_input(
 ) -> Array:
     """As `reference.conv_backward_input`.
 
-    On tensor cores where `tf32.takes` says so. Else, without a stride, it is the convolution of gy with the turned
+    On tensor cores where `halves.takes` says so. Else, without a stride, it is the convolution of gy with the turned
     weights; with one, what each input pixel went into is gathered.
     """
     if not ready(gy, w):
         return reference.conv_backward_input(gy, w, shape, stride, padding)
-    if tf32.takes(gy, w, shape):
-        return tf32.conv_backward_input(gy, w, shape, stride, padding)
+    if halves.takes(gy, w, shape):
+        return halves.conv_backward_input(gy, w, shape, stride, padding)
     (kh, kw, ci, co), (ph, pw) = w.shape, padding
     if stride == (1, 1) and ph < kh and pw < kw:
         return dense_forward(gy, w[::-1, ::-1].transpose(0, 1, 3, 2), (1, 1), (kh - 1 - ph, kw - 1 - pw))

@@ -31,6 +31,23 @@ __device__ __forceinline__ void load_steps(float (&to)[CHUNK], const X* from, co
     for (int k = 0; k < CHUNK; ++k) to[k] = k < left ? (float)from[k * n] : 0.0f;
 }
 
+// A gradient, or where there is a second one the sum of both.
+struct Gradient {
+    const float* first;
+    const float* also;  // null for none
+};
+
+__device__ __forceinline__ void load_gradient(float (&to)[CHUNK], const Gradient& from, const long long at,
+                                              const long long n, const int left)
+{
+    load_steps(to, from.first + at, n, left);
+    if (!from.also) return;
+    float more[CHUNK];
+    load_steps(more, from.also + at, n, left);
+#pragma unroll
+    for (int k = 0; k < CHUNK; ++k) to[k] += more[k];
+}
+
 // Derivative of the smooth step at x; the kinds are numbered in surrogates.py. The quick division is right to
 // 2 ulp, and no spike depends on it.
 __device__ __forceinline__ float surrogate(const int any, const float p, const float x)

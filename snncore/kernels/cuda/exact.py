@@ -24,7 +24,7 @@ from snncore.kernels.choice import kernel_choice
 from snncore.kernels.cuda.columns import dense_forward
 from snncore.kernels.cuda.gemm import linear_forward
 from snncore.kernels.cuda.module import LANES, ROWS, THREADS, blocks_for, launch
-from snncore.kernels.cuda.tensor_cores import capability, wanted
+from snncore.kernels.cuda.tensor_cores import capability, tall_warps, wanted
 from snncore.kernels.reference.conv import conv_output_size
 
 OUTS, DEEP, PACKERS, WINDOWS = 4, 64, 1024, 64  # as in exact.cu, TILE the last
@@ -138,7 +138,8 @@ def _sums(x: Array, w: Array, stride: Pair, padding: Pair, dilation: Pair) -> Ar
         name = "exact_mma_bytes" if ci % 16 or x.data.ptr % 16 else "exact_mma_pieces"
         grid = *blocks_for(pixels, PIXELS), *blocks_for(co, TILE)
         arrays = (x, digits, w, scale, flags, y)
-        launch("exact_mma", name, grid, (THREADS,), *arrays, pixels, flags.size, *of_all[:-3])
+        threads, defines = tall_warps(xp)
+        launch("exact_mma", name, grid, threads, *arrays, pixels, flags.size, *of_all[:-3], defines=defines)
         return y
     q, scale, flags = pack_whole(w)
     name = "exact_sums_u8" if narrow else "exact_sums_i32"

@@ -5,17 +5,18 @@
 // where q_o = gy_o * 2^p_o to the nearest integer (ties to even), and p_o is the largest power of two at which those
 // of output channel o have four signed digits of a byte. Sums of integers have no order, and are rounded to float32
 // once. An implicit GEMM: its rows are taps x input channels, its columns output channels x digits, and it sums over
-// places (pixels of the output). A block of 8 warps takes 2 slots x 64 input channels by 32 output channels x 4
-// digits, and some of the steps of 64 places; a warp 32 rows by 16 channels x 4 digits: 64 sums a thread. A slot is a
-// tap of 64 input channels; taps turn faster than parts of channels, so that the two slots of a block mostly read the
-// same spikes. Sums of 32 bits cannot overflow over 1024 steps (255 * 128 * 65536 < 2^31); joined in 64 bits, those of
-// different blocks are added by atomics on integers: no order changes a bit. The spikes lie channel by channel, but
+// places (pixels of the output). A block of 4 warps takes 2 slots x 64 input channels by 32 output channels x 4
+// digits, and some of the steps of 64 places; a warp a slot by 16 channels x 4 digits: 128 sums a thread, or half as
+// many in twice as many warps (TALL 2), as in exact_mma.cu. A slot is a tap of 64 input channels; taps turn faster than
+// parts of channels, so that the two slots of a block mostly read the same spikes. Sums of 32 bits
+// cannot overflow over 1024 steps (255 * 128 * 65536 < 2^31); joined in 64 bits, those of different blocks are added by
+// atomics on integers: no order changes a bit. The spikes lie channel by channel, but
 // `mma` wants the places of a channel side by side. ldmatrix turns pairs of bytes, of two channels at two places; two
 // such pairs and two byte permutations make four places of either channel, so that turning costs one instruction a
 // register. Which rows ldmatrix takes is free: they are chosen so that the places end up in their order, and the
 // digits of gy, written anew anyway, are written place by place.
-// Registers a thread, and occupancy, on an H100: exact_gradient_bytes 128 (25 %), exact_gradient_digits 36 (75 %),
-// exact_gradient_pieces 128 (25 %), exact_gradient_round 16 (100 %).
+// Registers a thread, and occupancy, on an H100: exact_gradient_bytes 205 (12 %), exact_gradient_digits 36 (75 %),
+// exact_gradient_pieces 205 (12 %), exact_gradient_round 16 (100 %).
 
 #define SLOT 64  // input channels of a slot, and bytes of any row in shared memory
 #define PLACES 64  // of a step
@@ -24,6 +25,12 @@
 #define TOP 0x7f7f7f7f  // the largest integer of so many digits
 #define INFINITE 0x7f800000u
 #define STAGES 3
+#ifndef TALL
+#define TALL 4  // sixteens of rows of a warp; 4 or 2
+#endif
+#define THREADS (512 / TALL)
+#define PARTS (4 / TALL)  // warps of a slot
+#define PIECES (256 / THREADS)  // of 16 bytes of a row, that a thread copies
 #define STAGE ((2 * PLACES + DIGITS * OUTS) * SLOT)  // spikes, slot by slot, then digits of a channel, digit by digit
 #if __CUDA_ARCH__ >= 1000 || __CUDA_ARCH__ < 800  // of a multiprocessor, as in exact_mma.cu
 #define BLOCKS 1
@@ -122,13 +129,13 @@ __device__ __forceinline__ int place_of_spikes(const int row, const int chunk)
 }
 
 struct Slot {  // of the rows of the product
-    int y, x, c0;  // where the tap begins, far away for a chunk without channels; the first channel
+    int y, x, c0;  // where the tap begins, and the first channel
 };
 
-__device__ __forceinline__ Slot slot_of(const int number, const int chunk, const Layer& z)
+__device__ __forceinline__ Slot slot_of(const int number, const Layer& z)
 {
-    const int taps = z.kh * z.kw, tap = number % taps, c0 = number / taps * SLOT;
-    return {c0 + 16 * chunk < z.Ci ? tap / z.kw - z.ph : 1 << 29, tap % z.kw - z.pw, c0};
+    const int taps = z.kh * z.kw, tap = number % taps;
+    return {tap / z.kw - z.ph, tap % z.kw - z.pw, number / taps * SLOT};
 }
 
 // from a step to the next: PLACES, as bytes of whole images, lines and the rest; end: bytes of all images
@@ -147,11 +154,11 @@ __device__ __forceinline__ void gradient(const unsigned char* __restrict__ x, co
                                          const int steps, const Layer& z, unsigned char* const memory)
 {
     const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
-    const int row = t >> 2, chunk = t & 3;  // this thread copies 16 bytes of row `row` of each slot, and of digits
+    const int row = t * PIECES >> 2, chunk = t * PIECES & 3;  // this thread copies from there on
     const int first_out = blockIdx.y * OUTS;
     const int begin = (int)((long long)steps * blockIdx.z / gridDim.z);
     const int end = (int)((long long)steps * (blockIdx.z + 1) / gridDim.z);
-    const Slot slots[2] = {slot_of(2 * blockIdx.x, chunk, z), slot_of(2 * blockIdx.x + 1, chunk, z)};
+    const Slot slots[2] = {slot_of(2 * blockIdx.x, z), slot_of(2 * blockIdx.x + 1, z)};
     const int size = z.H * z.W * z.Ci;  // of an image
 
     // The place of this thread's row, moved on by a step at a time without a division.
@@ -166,16 +173,23 @@ __device__ __forceinline__ void gradient(const unsigned char* __restrict__ x, co
     auto copy = [&](const int stage) {
 #pragma unroll
         for (int i = 0; i < 2; ++i) {
-            const int iy = oy * z.sy + slots[i].y, ix = ox * z.sx + slots[i].x, c = slots[i].c0;
+            const int iy = oy * z.sy + slots[i].y, ix = ox * z.sx + slots[i].x, left = z.Ci - slots[i].c0 - 16 * chunk;
             const bool inside = (unsigned)iy < (unsigned)z.H && (unsigned)ix < (unsigned)z.W && image < by.end;
-            const unsigned char* const at = x + (inside ? image + (iy * z.W + ix) * z.Ci + c : 0);
-            const int to = stage + i * PLACES * SLOT + place_of_spikes(row, chunk);
-            if (WHOLE) copy16(base + to, at, inside);
-            else copy_bytes(memory + to, at, inside ? z.Ci - c - 16 * chunk : 0);
+            const unsigned char* const at = x + (inside ? image + (iy * z.W + ix) * z.Ci + slots[i].c0 : 0);
+#pragma unroll
+            for (int k = 0; k < PIECES; ++k) {
+                const int to = stage + i * PLACES * SLOT + place_of_spikes(row, chunk + k);
+                const bool there = inside && left > 16 * k;
+                if (WHOLE) copy16(base + to, there ? at + 16 * k : x, there);
+                else copy_bytes(memory + to, at + 16 * k, inside ? left - 16 * k : 0);
+            }
         }
 #pragma unroll
         for (int i = 0; i < 2; ++i)
-            copy16(base + stage + (2 + i) * PLACES * SLOT + place_of_digits(row, chunk), from + 2 * i * wide, true);
+#pragma unroll
+            for (int k = 0; k < PIECES; ++k)
+                copy16(base + stage + (2 + i) * PLACES * SLOT + place_of_digits(row, chunk + k),
+                       from + 2 * i * wide + 16 * k, true);
         from += DIGITS * wide;
         ox += by.x;
         oy += by.y;
@@ -189,9 +203,9 @@ __device__ __forceinline__ void gradient(const unsigned char* __restrict__ x, co
             image += size;
         }
     };
-    const int slot = warp >> 1 & 1, part = warp & 1, out_of_warp = (warp >> 2) * 16;  // part: of 32 channels
-    int sums[DIGITS][2][2][4] = {};  // digit, 16 input channels, 8 output channels, entries of a thread
-    const bool works = slots[slot].c0 + 32 * part < z.Ci && first_out + out_of_warp < z.Co;
+    const int slot = warp / PARTS & 1, part = warp % PARTS, out_of_warp = warp / (2 * PARTS) * 16;
+    int sums[DIGITS][TALL][2][4] = {};  // digit, 16 input channels, 8 output channels, entries of a thread
+    const bool works = slots[slot].c0 + 16 * TALL * part < z.Ci && first_out + out_of_warp < z.Co;
 #pragma unroll
     for (int s = 0; s < STAGES - 1; ++s) {
         if (begin + s < end) copy(s * STAGE);
@@ -213,11 +227,11 @@ __device__ __forceinline__ void gradient(const unsigned char* __restrict__ x, co
         if (!works) continue;
 #pragma unroll
         for (int k = 0; k < PLACES / 32; ++k) {
-            unsigned a[2][4];
+            unsigned a[TALL][4];
 #pragma unroll
-            for (int i = 0; i < 2; ++i) {
+            for (int i = 0; i < TALL; ++i) {
                 unsigned m[4];  // of two channels at two places each
-                const int at = place_of_spikes(32 * k + of_spikes, 2 * part + i);
+                const int at = place_of_spikes(32 * k + of_spikes, TALL * part + i);
                 load_matrices_turned(m, stage + slot * PLACES * SLOT + at);
                 a[i][0] = __byte_perm(m[0], m[1], 0x6420);  // row l / 4: channel 2 (l / 4), places 4 (l % 4) to + 3
                 a[i][1] = __byte_perm(m[0], m[1], 0x7531);  // row 8 + l / 4: the channel after it
@@ -230,7 +244,7 @@ __device__ __forceinline__ void gradient(const unsigned char* __restrict__ x, co
                 const int channel = out_of_warp + r + (j >> 1) * 8;
                 load_matrices(b, stage + (2 * PLACES + d * OUTS) * SLOT + place_of_digits(channel, 2 * k + (j & 1)));
 #pragma unroll
-                for (int i = 0; i < 2; ++i) {
+                for (int i = 0; i < TALL; ++i) {
                     multiply_bytes(sums[d][i][0], a[i], b[0], b[1]);
                     multiply_bytes(sums[d][i][1], a[i], b[2], b[3]);
                 }
@@ -238,14 +252,14 @@ __device__ __forceinline__ void gradient(const unsigned char* __restrict__ x, co
         }
     }
     if (!works) return;
-    const int tap = (2 * blockIdx.x + slot) % (z.kh * z.kw), c0 = slots[slot].c0 + 32 * part + 2 * (lane >> 2);
+    const int tap = (2 * blockIdx.x + slot) % (z.kh * z.kw), c0 = slots[slot].c0 + 16 * TALL * part + 2 * (lane >> 2);
 #pragma unroll
     for (int k = 0; k < 4; ++k) {  // columns 2 (l % 4) and the next, then 8 on
         const int n = k >> 1, e = k & 1, o = first_out + out_of_warp + 8 * n + 2 * (lane & 3) + e;
         if (o >= z.Co) continue;
         const unsigned most = bits[o];
 #pragma unroll
-        for (int m = 0; m < 4; ++m) {  // rows l / 4 and 8 + l / 4, then 16 on: two channels side by side
+        for (int m = 0; m < 2 * TALL; ++m) {  // rows l / 4 and 8 + l / 4, then 16 on: two channels side by side
             const int i = m >> 1, h = m & 1, c = c0 + 16 * i + h;
             if (c >= z.Ci) continue;
             const long long high = (long long)sums[3][i][n][2 * h + e] * 256 + sums[2][i][n][2 * h + e];
@@ -257,7 +271,7 @@ __device__ __forceinline__ void gradient(const unsigned char* __restrict__ x, co
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256, BLOCKS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 exact_gradient_pieces(const unsigned char* __restrict__ x, const signed char* __restrict__ digits,
                       const unsigned* __restrict__ bits, ull* __restrict__ total, float* __restrict__ gw,
                       const long long first, const long long end, const long long by_image, const int by_x,
@@ -271,7 +285,7 @@ exact_gradient_pieces(const unsigned char* __restrict__ x, const signed char* __
     gradient<true>(x, digits, bits, alone ? nullptr : total, gw, first, by, steps, layer, memory);
 }
 
-extern "C" __global__ void __launch_bounds__(256, BLOCKS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 exact_gradient_bytes(const unsigned char* __restrict__ x, const signed char* __restrict__ digits,
                      const unsigned* __restrict__ bits, ull* __restrict__ total, float* __restrict__ gw,
                      const long long first, const long long end, const long long by_image, const int by_x,

@@ -13,14 +13,13 @@ on gradients of training. Where gy holds a NaN or an infinity, gw of that channe
 
 import functools
 import math
-from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels.cuda.binned import largest_bits
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch
-from snncore.kernels.cuda.tensor_cores import wanted
+from snncore.kernels.cuda.tensor_cores import multiprocessors, tall_warps, wanted
 
 SLOT, PLACES, OUTS, DIGITS = 64, 64, 32, 4  # as in exact_gradient.cu
 LONGEST = 1024  # steps of a block: 255 * 128 * 64 * 1024 < 2^31
@@ -62,6 +61,7 @@ def exact_backward_weight(
     digits = xp.empty((piece, DIGITS, wide * OUTS, PLACES), np.int8)
     name = "exact_gradient_bytes" if ci % 16 or x.data.ptr % 16 else "exact_gradient_pieces"
     sizes = *x.shape[1:], *gy.shape[1:], *kernel, *stride, *padding
+    block, defines = tall_warps(xp)
     rows, by_x = divmod(PLACES, gy.shape[2])
     images, by_y = divmod(rows, gy.shape[1])
     by = np.int64(x.size), np.int64(images * x[0].size), by_x, by_y  # from step to step, without a division
@@ -72,7 +72,7 @@ def exact_backward_weight(
         launch("exact_gradient", "exact_gradient_digits", (steps, wide), (THREADS,), *arrays, len(rows), co, n)
         grid = -(-slots // 2), wide, min(splits, steps)
         where = np.int64(first), *by, steps, alone
-        launch("exact_gradient", name, grid, (THREADS,), x, digits, bits, total, gw, *where, *sizes)
+        launch("exact_gradient", name, grid, block, x, digits, bits, total, gw, *where, *sizes, defines=defines)
     if not alone:
         n = np.int64(gw.size)
         launch("exact_gradient", "exact_gradient_round", blocks_for(gw.size), (THREADS,), total, bits, gw, co, n)
@@ -90,9 +90,3 @@ def splits_for(tiles: int, steps: int, room: int) -> int:
     least = -(-steps // LONGEST)
     most = max(least, min(steps, 4 * room // tiles + 1))
     return min(range(least, most + 1), key=lambda n: (math.ceil(tiles * n / room) * (-(-steps // n) + AROUND), n))
-
-
-@functools.cache
-def multiprocessors(xp: Any, device: int) -> int:
-    """Return how many the device has."""
-    return int(xp.cuda.runtime.getDeviceProperties(device)["multiProcessorCount"])

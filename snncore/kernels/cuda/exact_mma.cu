@@ -1,18 +1,26 @@
 // Exact convolution of spikes on integer tensor cores: an implicit GEMM, whose columns are nowhere in memory. A block
-// of 8 warps takes 128 pixels x 32 output channels. Step by step, a tap of 64 input channels, it copies the spikes
+// of 4 warps takes 128 pixels x 32 output channels. Step by step, a tap of 64 input channels, it copies the spikes
 // under that tap and the four digits of the weights into shared memory, three steps in turn, and multiplies bytes into
 // sums of 32 bits, which cannot overflow (exact.py). Those of the digits are joined in 64 bits and rounded to float32
-// once. A warp has 32 pixels x 16 channels x 4 digits: 64 sums a thread.
+// once. A warp has 64 pixels x 16 channels x 4 digits: 128 sums a thread, so that what it loads from shared memory is
+// multiplied often. With TALL 2 twice as many warps have half as many each, as Blackwell needs: these products are
+// longer code there, which else spills.
 // Taps turn faster than parts of channels, so that the spikes of a step are mostly in the first-level cache already.
-// Registers a thread, and occupancy, on an H100: exact_mma_bytes 128 (25 %), exact_mma_pieces 127 (25 %).
+// Registers a thread, and occupancy, on an H100: exact_mma_bytes 234 (12 %), exact_mma_pieces 234 (12 %).
 
 #define PIXELS 128
 #define OUTS 32
 #define DEEP 64  // bytes of a row: input channels of a step
 #define STAGES 3
+#ifndef TALL
+#define TALL 4  // sixteens of pixels of a warp; 4 or 2
+#endif
+#define THREADS (512 / TALL)
+#define ROWS_AT_ONCE (THREADS / 4)  // that a block copies
+#define COPIES (PIXELS / ROWS_AT_ONCE)  // rows of pixels, and as many of channels, of which a thread copies 16 bytes
 #define STAGE ((PIXELS + 4 * OUTS) * DEEP)  // rows of pixels, then of channels, digit by digit
-#if __CUDA_ARCH__ >= 1000 || __CUDA_ARCH__ < 800  // of a multiprocessor: on Blackwell these products are longer code,
-#define BLOCKS 1                                  // which else spills; Turing has shared memory for no more
+#if __CUDA_ARCH__ >= 1000 || __CUDA_ARCH__ < 800  // of a multiprocessor; Turing has shared memory for no more
+#define BLOCKS 1
 #else
 #define BLOCKS 2
 #endif
@@ -57,24 +65,24 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
                                          const int checks, const Layer& z, unsigned char* const memory)
 {
     const int t = threadIdx.x, lane = t & 31, warp = t >> 5;
-    const int pixel_of_warp = (warp & 3) * 32, out_of_warp = (warp >> 2) * 16;
+    const int pixel_of_warp = warp % (8 / TALL) * 16 * TALL, out_of_warp = warp / (8 / TALL) * 16;
     const int first = blockIdx.x * PIXELS, first_out = blockIdx.y * OUTS;
     int bad = 0;
     for (int i = lane; i < checks; i += 32) bad |= flags[i];
     if (__any_sync(0xffffffffu, bad)) {
 #pragma unroll 1
-        for (int k = t; k < PIXELS * OUTS; k += 256) {
+        for (int k = t; k < PIXELS * OUTS; k += THREADS) {
             const int p = first + k / OUTS, o = first_out + k % OUTS;
             if (p < pixels && o < z.Co) y[(long long)p * z.Co + o] = float32_sum(x, w, p, o, z);
         }
         return;
     }
-    const int row = t >> 2, chunk = t & 3;  // what this thread copies: 16 bytes of rows row + 64 i of a stage
-    long long window[2];  // where windows begin in x, be it outside
-    int x0[2], y0[2];
+    const int row = t >> 2, chunk = t & 3;  // this thread copies 16 bytes of rows row + ROWS_AT_ONCE * i
+    long long window[COPIES];  // where windows begin in x, be it outside
+    int x0[COPIES], y0[COPIES];
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
-        const int p = first + row + 64 * i, q = p < pixels ? p : 0, line = q / z.Wo, image = line / z.Ho;
+    for (int i = 0; i < COPIES; ++i) {
+        const int p = first + row + ROWS_AT_ONCE * i, q = p < pixels ? p : 0, line = q / z.Wo, image = line / z.Ho;
         x0[i] = (q - line * z.Wo) * z.sx - z.pw;
         y0[i] = (line - image * z.Ho) * z.sy - z.ph;
         window[i] = (((long long)image * z.H + y0[i]) * z.W + x0[i]) * z.Ci + 16 * chunk;
@@ -87,17 +95,18 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
     const Shared base = shared_address(memory);
     auto copy = [&](const int stage) {
 #pragma unroll
-        for (int i = 0; i < 2; ++i) {
+        for (int i = 0; i < COPIES; ++i) {
             const int iy = y0[i] + ky, ix = x0[i] + kx, left = z.Ci - c0 - 16 * chunk;
             const bool inside = (unsigned)iy < (unsigned)z.H && (unsigned)ix < (unsigned)z.W && left > 0;
             const unsigned char* const at = x + (inside ? window[i] + within : 0);
-            const int to = stage + place(row, chunk) + 64 * DEEP * i;
+            const int to = stage + place(row, chunk) + ROWS_AT_ONCE * DEEP * i;
             if (WHOLE) copy16(base + to, at, inside);
             else copy_bytes(memory + to, at, inside ? left : 0);
         }
 #pragma unroll
-        for (int i = 0; i < 2; ++i)
-            copy16(base + stage + place(row, chunk) + (PIXELS + 64 * i) * DEEP, from + 2 * i * wide, true);
+        for (int i = 0; i < COPIES; ++i)
+            copy16(base + stage + place(row, chunk) + (PIXELS + ROWS_AT_ONCE * i) * DEEP,
+                   from + i * (ROWS_AT_ONCE / OUTS) * wide, true);
         from += 4 * wide;
         within += z.Ci;
         if (++kx == z.kw) {
@@ -110,7 +119,7 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
             }
         }
     };
-    int sums[4][2][2][4] = {};  // digit, 16 pixels, 8 channels, entries of a thread
+    int sums[4][TALL][2][4] = {};  // digit, 16 pixels, 8 channels, entries of a thread
     const bool works = first + pixel_of_warp < pixels && first_out + out_of_warp < z.Co;
 #pragma unroll
     for (int s = 0; s < STAGES - 1; ++s) {
@@ -130,9 +139,9 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
         if (!works) continue;
 #pragma unroll
         for (int k = 0; k < DEEP / 32; ++k) {
-            unsigned a[2][4];
+            unsigned a[TALL][4];
 #pragma unroll
-            for (int i = 0; i < 2; ++i)
+            for (int i = 0; i < TALL; ++i)
                 load_matrices(a[i], stage + place(pixel_of_warp + (lane & 15), 2 * k + (lane >> 4)) + 16 * DEEP * i);
 #pragma unroll
             for (int d = 0; d < 4; ++d) {
@@ -140,7 +149,7 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
                 const int channel = out_of_warp + (lane & 7) + (lane >> 4) * 8;
                 load_matrices(b, stage + place(channel, 2 * k + (lane >> 3 & 1)) + (PIXELS + d * OUTS) * DEEP);
 #pragma unroll
-                for (int i = 0; i < 2; ++i) {
+                for (int i = 0; i < TALL; ++i) {
                     multiply_bytes(sums[d][i][0], a[i], b[0], b[1]);
                     multiply_bytes(sums[d][i][1], a[i], b[2], b[3]);
                 }
@@ -149,7 +158,7 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
     }
     if (!works) return;
 #pragma unroll
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < TALL; ++i) {
 #pragma unroll
         for (int h = 0; h < 2; ++h) {
             const int p = first + pixel_of_warp + 16 * i + 8 * h + (lane >> 2);
@@ -175,7 +184,7 @@ __device__ __forceinline__ void convolve(const unsigned char* __restrict__ x, co
     }
 }
 
-extern "C" __global__ void __launch_bounds__(256, BLOCKS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 exact_mma_pieces(const unsigned char* __restrict__ x, const signed char* __restrict__ digits,
                  const float* __restrict__ w, const float* __restrict__ scale, const int* __restrict__ flags,
                  float* __restrict__ y, const int pixels, const int checks, const int H, const int W,
@@ -187,7 +196,7 @@ exact_mma_pieces(const unsigned char* __restrict__ x, const signed char* __restr
     convolve<true>(x, digits, w, scale, flags, y, pixels, checks, layer, memory);
 }
 
-extern "C" __global__ void __launch_bounds__(256, BLOCKS)
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS)
 exact_mma_bytes(const unsigned char* __restrict__ x, const signed char* __restrict__ digits,
                 const float* __restrict__ w, const float* __restrict__ scale, const int* __restrict__ flags,
                 float* __restrict__ y, const int pixels, const int checks, const int H, const int W,

@@ -1,7 +1,7 @@
 // One modality of the MLIF: o, s [T, N, Q, C], Q pixels; o is spikes (u8) or float (f32). The weight of Eq. 5 is one a
 // pixel [Q], one a channel [C], or none. alpha is read on the device, so that nothing waits for it. Memory-bound:
 // 2 bytes an entry forward from spikes, 9 backward.
-// Registers a thread, and occupancy, on an H100: mlif_backward_f32 43 (62 %), mlif_backward_u8 48 (62 %),
+// Registers a thread, and occupancy, on an H100: mlif_backward_f32 48 (62 %), mlif_backward_u8 48 (62 %),
 // mlif_forward_f32 27 (100 %), mlif_forward_u8 24 (100 %).
 
 enum { NO_WEIGHT, PIXEL_WEIGHT, CHANNEL_WEIGHT };
@@ -60,7 +60,7 @@ struct Backward {  // what BPTT of one neuron needs
 // BPTT of the neuron at i; h[t] waits in go[t] as in lif.cu, but for the last steps. Adds to the gradients of its
 // weight and of alpha.
 template <class O>
-__device__ __forceinline__ float bptt(const O* __restrict__ o, const float* __restrict__ gs, float* __restrict__ go,
+__device__ __forceinline__ float bptt(const O* __restrict__ o, const Gradient& gs, float* __restrict__ go,
                                       const long long i, const float weight, const float u_first, float g,
                                       const Backward& b, const Neuron& k, double& gw, double& galpha)
 {
@@ -68,7 +68,7 @@ __device__ __forceinline__ float bptt(const O* __restrict__ o, const float* __re
     int t = 0;
     for (;; t += CHUNK) {
         load_steps(in, o + t * b.n + i, b.n, b.T - t);
-        if (t + CHUNK >= b.T) load_steps(of_spike, gs + t * b.n + i, b.n, b.T - t);
+        if (t + CHUNK >= b.T) load_gradient(of_spike, gs, t * b.n + i, b.n, b.T - t);
 #pragma unroll
         for (int j = 0; j < CHUNK; ++j) {
             if (t + j >= b.T) break;
@@ -98,7 +98,7 @@ __device__ __forceinline__ float bptt(const O* __restrict__ o, const float* __re
         if (t == 0) break;
         load_steps(h, go + (t - CHUNK) * b.n + i, b.n, CHUNK);
         load_steps(in, o + (t - CHUNK) * b.n + i, b.n, CHUNK);
-        load_steps(of_spike, gs + (t - CHUNK) * b.n + i, b.n, CHUNK);
+        load_gradient(of_spike, gs, (t - CHUNK) * b.n + i, b.n, CHUNK);
     }
     gw += of_w;
     galpha += of_alpha;
@@ -109,7 +109,7 @@ __device__ __forceinline__ float bptt(const O* __restrict__ o, const float* __re
 // 256. partial [gridDim.y, 2, Q]: gradients of the weight of pixel q and of alpha.
 template <class O>
 __device__ __forceinline__ void by_pixel(const O* __restrict__ o, const float* __restrict__ w, const int weights,
-                                         const float* __restrict__ u0, const int has_u0, const float* __restrict__ gs,
+                                         const float* __restrict__ u0, const int has_u0, const Gradient& gs,
                                          const float* __restrict__ gu, const int has_gu, float* __restrict__ go,
                                          float* __restrict__ gu0, double* __restrict__ partial, const int N,
                                          const int Q, const int C, const Backward& b, const Neuron& k, double* part)
@@ -133,13 +133,14 @@ __device__ __forceinline__ void by_pixel(const O* __restrict__ o, const float* _
 extern "C" __global__ void __launch_bounds__(256)
 mlif_backward_u8(const unsigned char* __restrict__ o, const float* __restrict__ w, const int weights,
                  const float* __restrict__ alpha, const float* __restrict__ u0, const int has_u0,
-                 const float* __restrict__ gs, const float* __restrict__ gu, const int has_gu, float* __restrict__ go,
-                 float* __restrict__ gu0, double* __restrict__ partial, const int T, const int N, const int Q,
+                 const float* __restrict__ gs, const float* __restrict__ also, const int has_also,
+                 const float* __restrict__ gu, const int has_gu, float* __restrict__ go, float* __restrict__ gu0,
+                 double* __restrict__ partial, const int T, const int N, const int Q,
                  const int C, const float decay, const float v_threshold, const int hard, const float v_reset,
                  const int kind, const float slope, const int detach)
 {
     __shared__ double part[32];
-    by_pixel(o, w, weights, u0, has_u0, gs, gu, has_gu, go, gu0, partial, N, Q, C,
+    by_pixel(o, w, weights, u0, has_u0, {gs, has_also ? also : nullptr}, gu, has_gu, go, gu0, partial, N, Q, C,
              {*alpha, slope, kind, detach, timesteps(T), (long long)N * Q * C}, {decay, v_threshold, v_reset, hard},
              part);
 }
@@ -147,13 +148,14 @@ mlif_backward_u8(const unsigned char* __restrict__ o, const float* __restrict__ 
 extern "C" __global__ void __launch_bounds__(256)
 mlif_backward_f32(const float* __restrict__ o, const float* __restrict__ w, const int weights,
                   const float* __restrict__ alpha, const float* __restrict__ u0, const int has_u0,
-                  const float* __restrict__ gs, const float* __restrict__ gu, const int has_gu, float* __restrict__ go,
-                  float* __restrict__ gu0, double* __restrict__ partial, const int T, const int N, const int Q,
+                  const float* __restrict__ gs, const float* __restrict__ also, const int has_also,
+                  const float* __restrict__ gu, const int has_gu, float* __restrict__ go, float* __restrict__ gu0,
+                  double* __restrict__ partial, const int T, const int N, const int Q,
                   const int C, const float decay, const float v_threshold, const int hard, const float v_reset,
                   const int kind, const float slope, const int detach)
 {
     __shared__ double part[32];
-    by_pixel(o, w, weights, u0, has_u0, gs, gu, has_gu, go, gu0, partial, N, Q, C,
+    by_pixel(o, w, weights, u0, has_u0, {gs, has_also ? also : nullptr}, gu, has_gu, go, gu0, partial, N, Q, C,
              {*alpha, slope, kind, detach, timesteps(T), (long long)N * Q * C}, {decay, v_threshold, v_reset, hard},
              part);
 }

@@ -80,16 +80,23 @@ def mlif_backward(
     u0: Array | None,
     firing: Firing,
     out: Any = None,
+    also: Array | None = None,
 ) -> tuple[Array, Array | None, Array, Array]:
     """As `reference.mlif_backward`; a weight a channel is left to that.
 
-    out: the gradient of alpha, or those of alpha and w where there is a w, to be filled.
+    out: the gradient of alpha, or those of alpha and w where there is a w, to be filled. also: to be added to gs.
     A block takes one pixel in some samples, so that the gradient of its weight is a sum over the block. It finds the
     spikes s again by the same roundings.
     """
     code, kind = code_of(firing.surrogate), weight_kind(o, w)
     of_alpha, of_w = (out, None) if w is None else out or (None, None)
-    if not _fits(o, w, alpha, u0, gs, gu, of_alpha, of_w) or s.dtype != np.uint8 or code is None or kind == CHANNEL:
+    if (
+        not _fits(o, w, alpha, u0, gs, also, gu, of_alpha, of_w)
+        or s.dtype != np.uint8
+        or code is None
+        or kind == CHANNEL
+    ):
+        gs = gs if also is None else gs + also
         go, gw, galpha, gu0 = reference.mlif_backward(gs, gu, o, s, w, alpha, u0, firing)
         galpha = galpha if of_alpha is None else put(galpha.reshape(of_alpha.shape), of_alpha)
         return go, None if gw is None else put(gw, of_w), galpha, gu0
@@ -103,7 +110,9 @@ def mlif_backward(
     weight = alpha if w is None else xp.ascontiguousarray(w)
     first = alpha if u0 is None else xp.ascontiguousarray(u0)
     last = alpha if gu is None else xp.ascontiguousarray(gu)
-    arrays = (o, weight, kind, alpha, first, u0 is not None, gs, last, gu is not None, go, gu0, partial)
+    second = gs if also is None else xp.ascontiguousarray(also)
+    of_spikes = (gs, second, also is not None)
+    arrays = (o, weight, kind, alpha, first, u0 is not None, *of_spikes, last, gu is not None, go, gu0, partial)
     neuron = (*constants(firing), *code, firing.detach_reset)
     sizes = (len(o), samples, pixels, o.shape[-1])
     name, defines = f"mlif_backward_{_suffix(o)}", defines_for(len(o), code[0])

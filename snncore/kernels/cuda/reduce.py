@@ -6,19 +6,19 @@ from snncore.backend import Array, array_module
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch
 
 
-def sum_partials(partial: Array, gradients: tuple[Array, Array] | None = None) -> Array:
-    """Return the sum over the first axis of [rows, K] float64, in the order of the rows.
+def sum_partials(partial: Array, gradients: tuple[Array, Array] | None = None, zeros: int = 0) -> Array:
+    """Return the sum over the first axis of [rows, K] float64, in the order of the rows, and after it some zeros.
 
-    gradients: two float32 arrays of K / 2 entries, to which the halves of the sum are written as well.
+    gradients: two float32 arrays of K / 2 entries, to which the halves of the sum are written too. zeros: at most K.
     """
     xp = array_module(partial)
     rows, columns = partial.shape
-    out = xp.empty(columns, np.float64)
+    out = xp.empty(columns + zeros, np.float64)
     grid, block = blocks_for(columns, 32), (32, 32)
     if gradients is None:
-        launch("reduce", "sum_partials", grid, block, partial, out, rows, columns)
+        launch("reduce", "sum_partials", grid, block, partial, out, rows, columns, zeros)
     else:
-        launch("reduce", "sum_gradients", grid, block, partial, out, *gradients, rows, columns // 2)
+        launch("reduce", "sum_gradients", grid, block, partial, out, *gradients, rows, columns // 2, zeros)
     return out
 
 

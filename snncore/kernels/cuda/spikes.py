@@ -8,7 +8,7 @@ from snncore.kernels.cuda.module import THREADS, blocks_for, launch
 
 FOUR = 4  # arrays that are counted by one launch
 BYTES = 16  # that a thread takes at once, and that arrays must be aligned to
-COUNT_BLOCKS = 1024
+COUNT_BLOCKS = 1024  # no more than a large GPU holds at once: each adds to the count, one after the other
 
 
 def _takes(*arrays: Array) -> bool:
@@ -41,5 +41,5 @@ def count_spikes_of_four(trains: list[Array], counts: Array) -> None:
         return
     sizes = [s.size for s in trains] + [0] * (FOUR - len(trains))
     arrays = trains + trains[:1] * (FOUR - len(trains))
-    grid = (min(blocks_for(max(sizes), BYTES * THREADS)[0], COUNT_BLOCKS), len(trains))
+    grid = (min(blocks_for(max(sizes), BYTES * THREADS)[0], COUNT_BLOCKS // len(trains)), len(trains))
     launch("spikes", "count_spikes_of_four", grid, (THREADS,), *arrays, counts, *map(np.int64, sizes))

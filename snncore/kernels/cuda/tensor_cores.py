@@ -4,15 +4,19 @@
 | --------------------------- | --------------------------------------------------- |
 | forward, of spikes          | sums of integers, as in exact arithmetic (exact.py) |
 | gradient of weights, spikes | sums of integers (exact_gradient.py)                |
-| gradient of the input       | sums of two numbers in TF32 (tf32.py)               |
+| gradient of the input       | three products of halves for one (halves.py)        |
 """
 
+import functools
 from typing import Any
 
 from snncore.kernels.choice import kernel_choice, tensor_cores_choice
 
 SEEN = (90,)
 """Compute capabilities of the cards, with a point in between, on which all of them were seen right and quicker."""
+
+TALL, BLACKWELL = 4, 100
+"""Sixteens of rows of a warp, where bytes are multiplied, on the cards before this one: 4 or 2 (exact_mma.cu)."""
 
 
 def wanted(xp: Any, first: int, pays: bool = True) -> bool:
@@ -28,6 +32,28 @@ def wanted(xp: Any, first: int, pays: bool = True) -> bool:
     return found >= first and (choice == "on" or (pays and found in SEEN))
 
 
+def tall_warps(xp: Any) -> tuple[tuple[int], str]:
+    """Return (block, definitions) for the kernels that multiply bytes on the current card."""
+    tall = tall_for(capability(xp))
+    return (512 // tall,), defines_tall(tall)
+
+
+def tall_for(card: int) -> int:
+    """Return the sixteens of rows of a warp of a card of that compute capability."""
+    return TALL if card < BLACKWELL else 2
+
+
+def defines_tall(tall: int) -> str:
+    """Return the definition of it; 4 is what the kernels have by themselves."""
+    return "" if tall == 4 else f"#define TALL {tall}\n"
+
+
 def capability(xp: Any) -> int:
     """Return the compute capability of the current card, with a point in between: 90 of 9.0."""
     return int(xp.cuda.Device().compute_capability)
+
+
+@functools.cache
+def multiprocessors(xp: Any, device: int) -> int:
+    """Return how many the device has."""
+    return int(xp.cuda.runtime.getDeviceProperties(device)["multiProcessorCount"])

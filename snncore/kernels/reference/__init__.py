@@ -24,7 +24,7 @@ from snncore.kernels.reference.batch_norm_lif import (
     batch_norm_lif_forward,
     batch_norm_lif_gradient_sums,
 )
-from snncore.kernels.reference.binned import binned_largest, binned_sums
+from snncore.kernels.reference.binned import binned_largest, binned_moments, binned_sums
 from snncore.kernels.reference.broadcast import sum_to
 from snncore.kernels.reference.clif import clif_backward, clif_forward
 from snncore.kernels.reference.conv import conv_backward_input, conv_backward_weight, conv_forward
@@ -59,6 +59,7 @@ __all__ = [
     "batch_norm_settle",
     "batch_norm_statistics",
     "binned_largest",
+    "binned_moments",
     "binned_sums",
     "clif_backward",
     "clif_forward",

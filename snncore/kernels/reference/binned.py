@@ -9,9 +9,12 @@ What is lost is what lies below 2^-69 of `top`, a power of two that no entry exc
 Source: Demmel and Nguyen 2013, "Fast Reproducible Floating-Point Summation", Algorithms 5 and 6, with the bound known.
 """
 
+import math
+
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.kernels.reference.batch_norm import Moments
 
 BINS = 3
 ENTRIES = 1 << 30
@@ -31,6 +34,38 @@ def binned_largest(x: Array) -> Array:
         return xp.zeros(x.shape[-1], np.float64)
     found = xp.maximum(flat.max(axis=0), -flat.min(axis=0)).astype(np.float64)
     return xp.where(xp.isfinite(found), found, np.inf)
+
+
+def power_above(largest: Array) -> Array:
+    """Return the power of two above each of these magnitudes, [C] float64; what is not finite as it is."""
+    xp = array_module(largest)
+    top = xp.ldexp(xp.ones_like(largest), xp.frexp(largest)[1])
+    return xp.where(xp.isfinite(largest), top, largest)
+
+
+def mean_of(sums: Array, entries: int) -> Array:
+    """Return the mean of n entries a channel from the sums of their parts, [BINS, C]: the smallest first."""
+    return (sums[2] + sums[1] + sums[0]) / max(1, entries)
+
+
+def check_entries(entries: int) -> None:
+    """Raise ValueError for more entries a channel than can be summed exactly."""
+    if entries > ENTRIES:
+        raise ValueError(f"batch norm without an order: expected at most {ENTRIES} entries a channel, found {entries}")
+
+
+def binned_moments(x: Array) -> Moments:
+    """Return the moments of x float [..., C] over all axes but the last, whose bits depend on no order.
+
+        top = the power of two above max |x|;  mean = sum x / n;  var = sum (x - mean)^2 / n
+
+    Raises ValueError for more than 2^30 entries a channel.
+    """
+    entries = math.prod(x.shape[:-1])
+    check_entries(entries)
+    top = power_above(binned_largest(x))
+    mean = mean_of(binned_sums(x, top), entries)
+    return Moments(entries, mean, mean_of(binned_sums(x, 4 * top * top, mean), entries))
 
 
 def binned_sums(x: Array, top: Array, centre: Array | None = None) -> Array:

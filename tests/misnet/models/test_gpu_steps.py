@@ -1,10 +1,14 @@
 """Training steps of every model as a GPU would do them: the numbers of the CPU, one reading at the end of a step."""
 
+import re
+
 import numpy as np
 import pytest
 
 from misnet.models.registry import build
-from misnet.training.step import Totals, train_step
+from misnet.training.graphed import GraphedSteps
+from misnet.training.graphed_passes import GraphedPasses
+from misnet.training.step import Totals, evaluate, train_step
 from snncore import to_device
 from snncore.optim import SGD
 from tests.misnet.models.checks import batch_of
@@ -48,3 +52,23 @@ def test_two_steps_are_those_of_the_cpu(name):
         assert events.pop("launch") > 20
         assert (events.pop("h2d", 0) > 0) == (name in DRAWS)
         assert events == {"d2h": 1}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "recorded"), [("spikformer", (False, False)), ("pmr", (False, True))])
+def test_what_cannot_be_recorded_runs_as_ever_with_one_line(name, recorded):
+    """Attention and the prototypes of PMR call cuBLAS through CuPy."""
+    lines = []
+    with double.installed():
+        model = build(name, small(name)).to("cuda")
+        graphed = GraphedSteps(model, SGD(model.named_parameters(), 0.1), lines.append)
+        streams, labels = batch_of(model.config, 4)
+        batch = on_device((*streams, labels), "cuda")
+        for step in range(4):
+            graphed.step(0.1, batch, Totals(), step)
+        passes = GraphedPasses(model, lines.append, graphed.recorder)
+        assert evaluate(model, [batch] * 3, "cuda", passes=passes) == evaluate(model, [batch] * 3, "cuda")
+        assert ledger.events["graph"] == 2 * recorded[1]
+    assert len(lines) == 2
+    for line, on in zip(lines, recorded, strict=True):
+        assert re.match(r"CUDA graph.*: on: " if on else r"CUDA graph.*: off: .*calling cuBLAS API", line)

@@ -12,13 +12,18 @@ from tests.support.double import ledger
 from tests.support.shim.build import compiler
 
 LAYERS = {"channels": (4, 4, 4), "cells": (2, 2, 2), "timesteps": 4}  # of MISNet-S, with fewer channels
-MOST_OPERATIONS = 227  # of CuPy
 
 
 @pytest.mark.skipif(compiler() is None, reason="the kernels run through g++, which is not installed")
-@pytest.mark.parametrize(("tensor_cores", "most", "products"), [("off", 341, 97), ("on", 425, 41)])
-def test_a_step_of_misnet_s_launches_no_more_than_it_did(monkeypatch, tensor_cores, most, products):
+@pytest.mark.parametrize(
+    ("arithmetic", "tensor_cores", "most", "operations_of_cupy", "products"),
+    [("float32", "off", 341, 215, 97), ("float32", "on", 425, 131, 41), ("exact", "on", 491, 134, 8)],
+)
+def test_a_step_of_misnet_s_launches_no_more_than_it_did(
+    monkeypatch, arithmetic, tensor_cores, most, operations_of_cupy, products
+):
     """most: launches of kernels of ours; products: of matrices, by CuPy."""
+    monkeypatch.setenv("SNNCORE_ARITHMETIC", arithmetic)
     monkeypatch.setenv("SNNCORE_TENSOR_CORES", tensor_cores)
     config = tiny_config(**LAYERS)
     with double.installed():
@@ -30,5 +35,5 @@ def test_a_step_of_misnet_s_launches_no_more_than_it_did(monkeypatch, tensor_cor
         launches, operations = ledger.events["launch"] - launches, ledger.operations - operations
     assert 250 < launches <= most
     assert operations["matmul"] == products
-    assert operations.total() <= MOST_OPERATIONS
+    assert operations.total() <= operations_of_cupy
     assert operations["assign"] < 20  # gradients are written where they stay: there are 122 parameters

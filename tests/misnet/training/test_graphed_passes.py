@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 
 from misnet import MISNet
-from misnet.training.graphed_passes import GraphedPasses
+from misnet.training.graphed_passes import GraphedPasses, Network
 from misnet.training.recording import FiringRates
 from misnet.training.run import Run
 from misnet.training.step import evaluate, look
 from snncore import arithmetic, observe
+from snncore.nn import BatchNorm, Linear, Module, Parameter
 from snncore.optim import Adam
 from snncore.schedules import Cosine
 from tests.misnet.tiny import make_batch, tiny_config
@@ -139,6 +140,29 @@ def test_on_a_cpu_batches_run_as_ever(monkeypatch):
     passes = GraphedPasses(model, lines.append)
     assert evaluate(model, [batch, batch], passes=passes) == evaluate(model, [batch, batch])
     assert lines == ["CUDA graph of the evaluation: off: the arrays are not on a GPU"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda net: setattr(net.a.weight, "data", net.a.weight.data.copy()),
+        lambda net: setattr(net.bn.running_mean, "data", net.bn.running_mean.data.copy()),
+        lambda net: setattr(net.a, "bias", Parameter(net.a.bias.data)),
+        lambda net: setattr(net, "a", Linear(2, 2)),
+        lambda net: setattr(net, "b", Linear(2, 2)),
+        lambda net: delattr(net, "a"),
+    ],
+)
+def test_what_else_a_network_may_become_is_seen(change):
+    net = Module()
+    net.a, net.bn = Linear(2, 2), BatchNorm(2)
+    net.a.weight.data[...] = 1
+    net.eval()
+    net.bn.eps = 1e-3
+    kept = Network(net)
+    assert kept.is_same()
+    change(net)
+    assert not kept.is_same()
 
 
 class Fixed:

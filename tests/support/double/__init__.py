@@ -11,6 +11,7 @@ import contextlib
 import os
 import sys
 import types
+import weakref
 from collections.abc import Iterator
 from typing import Any
 from unittest import mock
@@ -60,6 +61,8 @@ def make_modules() -> dict[str, types.ModuleType]:
         runtime=runtime,
         memory=types.SimpleNamespace(OutOfMemoryError=ledger.OutOfMemoryError, alloc=device.alloc),
         MemoryPool=device.MemoryPool,
+        Memory=device.Memory,
+        MemoryPointer=lambda memory, offset: memory,
         using_allocator=device.using_allocator,
         get_current_stream=device.get_current_stream,
         get_elapsed_time=device.get_elapsed_time,
@@ -97,7 +100,7 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
     race: watch every access of the kernels. order: of threads and blocks, see the shim. specialised: compile neurons
     for each number of timesteps and each surrogate, which takes long; else the same code runs for all.
     """
-    from snncore import backend
+    from snncore import backend, capture, recorded_memory
     from snncore.kernels.cuda import gemm, module
 
     modules = make_modules()
@@ -108,6 +111,8 @@ def installed(race: bool = False, order: int = 0, specialised: bool = False) -> 
         mock.patch.object(gemm, "load_library", blas.Library),
         mock.patch.dict(gemm._handles, clear=True),  # each holds a workspace of 32 MiB
         mock.patch.object(module, "SPECIALISED", specialised),
+        mock.patch.object(capture, "_recorders", weakref.WeakSet()),
+        mock.patch.multiple(recorded_memory, _taking=weakref.WeakSet(), _most=0, _lowered=(0, 0)),
         mock.patch.dict(os.environ, CUPY_CACHE_DIR=str(CACHE / "sources")),  # not where a card's kernels are kept
     ):
         backend.cupy_module.cache_clear()

@@ -1,5 +1,6 @@
 """An array that lives in a NumPy buffer and behaves as if it were on a GPU: nothing is converted in silence."""
 
+import functools
 import operator
 import types
 from typing import Any
@@ -38,7 +39,8 @@ def redone(run: Any, r: Any, *inputs: Any) -> Any:
         for k, part in enumerate(r):
             redone(lambda k=k: run()[k], part, *inputs)
     elif isinstance(r, ndarray) and not any(np.may_share_memory(r.buffer, x) for x in _buffers(inputs)):
-        ledger.note(lambda: np.copyto(r.buffer, run()))
+        to = r.buffer  # not r: a recording does not keep the memory of an array from being given to the next
+        ledger.note(lambda: np.copyto(to, run()))
     return r
 
 
@@ -70,6 +72,7 @@ class ndarray:
 
     def __init__(self, buffer: np.ndarray) -> None:
         self.buffer = buffer
+        self.owner = ledger.owner_of(buffer)
 
     dtype = property(lambda self: self.buffer.dtype)
     shape = property(lambda self: self.buffer.shape)
@@ -135,7 +138,7 @@ class ndarray:
         if stream is not None and stream.takes(arr):
             ledger.refuse_capture("a copy from the host, of what it holds then,")
             ledger.event("h2d_async")
-            stream.later(lambda: np.copyto(self.buffer, arr))
+            stream.later(functools.partial(np.copyto, self.buffer, arr))
         else:
             ledger.event("h2d")
             self.buffer[...] = arr
@@ -152,7 +155,8 @@ class ndarray:
         r = self.buffer[k]
         if not isinstance(r, np.ndarray):  # CuPy gives a view where NumPy gives a scalar
             r = self.buffer[(*(k if isinstance(k, tuple) else (k,)), ...)]
-        return redone(lambda: self.buffer[k], outer(r), self)
+        mine = self.buffer
+        return redone(lambda: mine[k], outer(r), self)
 
     def __setitem__(self, k: Any, v: Any) -> None:
         k = self._key(k)
@@ -160,7 +164,7 @@ class ndarray:
             raise IndexError("repeated indices in an assignment: undefined on a GPU")
         ledger.operations["assign"] += 1
         self.buffer[k] = inner(v)
-        ledger.note(lambda: operator.setitem(self.buffer, k, inner(v)))
+        ledger.note(functools.partial(operator.setitem, self.buffer, k, inner(v)))
 
 
 ndarray.__module__ = "cupy"
@@ -173,9 +177,8 @@ def _method(name: str) -> Any:
         if name == "dot":
             ledger.refuse_capture("calling cuBLAS API")
 
-        def run() -> Any:
-            return getattr(self.buffer, name)(*inner(args), **{k: inner(v) for k, v in keywords.items()})
-
+        call = getattr(self.buffer, name)
+        run = functools.partial(call, *inner(args), **{k: inner(v) for k, v in keywords.items()})
         r = run()
         if out is not None or name == "fill" or is_new(r):
             ledger.operations[name] += 1
@@ -219,15 +222,17 @@ def _binary(name: str) -> tuple[Any, Any, Any]:
 
     def forward(self: ndarray, other: Any) -> Any:
         check()
-        return redone(lambda: f(self.buffer, inner(other)), outer(f(self.buffer, inner(other))))
+        run = functools.partial(f, self.buffer, inner(other))
+        return redone(run, outer(run()))
 
     def reflected(self: ndarray, other: Any) -> Any:
         check()
-        return redone(lambda: f(inner(other), self.buffer), outer(f(inner(other), self.buffer)))
+        run = functools.partial(f, inner(other), self.buffer)
+        return redone(run, outer(run()))
 
     def in_place(self: ndarray, other: Any) -> ndarray:
         check()
-        run = lambda: getattr(self.buffer, f"__i{name.strip('_')}__")(inner(other))  # noqa: E731
+        run = functools.partial(getattr(self.buffer, f"__i{name.strip('_')}__"), inner(other))
         run()
         ledger.note(run)
         return self
@@ -240,7 +245,8 @@ def _unary(name: str) -> Any:
 
     def call(self: ndarray) -> Any:
         ledger.operations[name] += 1
-        return redone(lambda: f(self.buffer), outer(f(self.buffer)))
+        run = functools.partial(f, self.buffer)
+        return redone(run, outer(run()))
 
     return call
 

@@ -73,7 +73,7 @@ class Stream:
 
     def end_capture(self) -> "Graph":
         """The graph of what was launched."""
-        return Graph(ledger.end())
+        return Graph(*ledger.end())
 
     def __enter__(self) -> "Stream":
         ledger.current.append(self)
@@ -86,16 +86,24 @@ class Stream:
 class Graph:
     """What was launched, with the addresses that it was launched with."""
 
-    def __init__(self, recorded: list[Callable[[], object]]) -> None:
-        self.recorded = recorded
+    def __init__(self, recorded: list[Callable[[], object]], pool: ledger.OwnPool | None) -> None:
+        self.recorded, self.pool = recorded, pool
+        self.before = {id(owner): owner.buffer for owner in ledger.of_this_pool(pool)} if pool is not None else {}
 
     def launch(self, stream: Stream | None = None) -> None:
         """Do all of it again, on the same memory, after what the stream was told before."""
         (stream or get_current_stream()).finish()
         ledger.event("graph")
+        if self.pool is not None and (found := self._in_the_way()):
+            raise RuntimeError(f"{found} arrays lie in memory that this graph may write to")
         with np.errstate(all="ignore"):
             for do in self.recorded:
                 do()
+
+    def _in_the_way(self) -> int:
+        """How many arrays that live lie in blocks that were free when the work was recorded."""
+        assert self.pool is not None
+        return sum(self.before.get(id(o)) is not o.buffer for o in ledger.of_this_pool(self.pool))
 
 
 def get_current_stream() -> Stream:
@@ -163,18 +171,21 @@ class Device:
 
 
 class Pool:
-    """The memory pool."""
+    """The shared memory pool."""
 
     def free_all_blocks(self) -> None:
-        """Nothing is kept that is free."""
+        """Give back what no array uses."""
+        if ledger.capturing is not None:
+            raise RuntimeError("blocks are freed while a stream is capturing")
+        ledger.pool["held"] = ledger.pool["used"]
 
     def used_bytes(self) -> int:
         """Bytes of arrays that live."""
         return ledger.pool["used"]
 
     def total_bytes(self) -> int:
-        """Most bytes so far: the double gives nothing back, as the pool of CuPy does not."""
-        return ledger.pool["peak"]
+        """Bytes that the pool has of the device."""
+        return ledger.pool["held"]
 
     def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
         """Allow no more than that."""
@@ -185,23 +196,45 @@ class Pool:
         return ledger.pool["limit"]
 
 
-class MemoryPool(Pool):
-    """A pool of its own, of which the double knows no more than that arrays are taken from it."""
+class MemoryPool(ledger.OwnPool):
+    """A pool of its own. allocator: called with the bytes that are asked of the device."""
 
-    def __init__(self) -> None:
-        self.limit = 0
+    def __init__(self, allocator: Callable[[int], Any] | None = None) -> None:
+        super().__init__()
+        self.allocator = allocator or Memory
+
+    def grow(self, size: int) -> None:
+        """As CuPy: where the device has no more, free blocks are given back, also those that a graph works on."""
+        try:
+            self.allocator(size)
+        except CUDARuntimeError as error:
+            if error.status != 2:
+                raise
+            raise ledger.OutOfMemoryError(size, self.held) from None
 
     def malloc(self, size: int) -> Any:
         """For `using_allocator`."""
         raise NotImplementedError("the double allocates by itself")
 
-    def total_bytes(self) -> int:
-        """The double counts all arrays in the shared pool."""
-        return 0
+    def free_all_blocks(self) -> None:
+        """Give back what no array uses."""
+        self.held = self.used
 
-    def set_limit(self, size: int | None = None, fraction: float | None = None) -> None:
-        """Remember it."""
-        self.limit = size or 0
+    def used_bytes(self) -> int:
+        """Bytes of arrays that live."""
+        return self.used
+
+    def total_bytes(self) -> int:
+        """Bytes that the pool has of the device."""
+        return self.held
+
+
+class Memory:
+    """Bytes of the device, counted by the pool that asked for them."""
+
+    def __init__(self, size: int) -> None:
+        if not ledger.device_has(size):
+            raise CUDARuntimeError(2, "cudaErrorMemoryAllocation: out of memory")
 
 
 @contextlib.contextmanager
@@ -217,7 +250,7 @@ def using_allocator(allocator: Any = None) -> Iterator[None]:
 def alloc(size: int) -> Any:
     """Bytes on the device."""
     buffer = ledger.allocate(size, np.uint8)
-    return types.SimpleNamespace(ptr=buffer.ctypes.data, buffer=buffer)
+    return types.SimpleNamespace(ptr=buffer.ctypes.data, buffer=buffer, owner=ledger.owner_of(buffer))
 
 
 def empty_pinned(shape: Any, dtype: Any = float, order: str = "C") -> np.ndarray:

@@ -27,7 +27,7 @@ def array(obj: Any, dtype: Any = None, copy: bool = True) -> ndarray:
 
 def _filled(r: ndarray, source: Any) -> ndarray:
     r.buffer[...] = source
-    ledger.note(lambda: np.copyto(r.buffer, source, casting="unsafe"))
+    ledger.note(functools.partial(np.copyto, r.buffer, source, casting="unsafe"))
     return r
 
 
@@ -122,8 +122,10 @@ def shared_function(name: str) -> Any:
         if name in ("matmul", "dot", "tensordot", "einsum"):
             ledger.refuse_capture("calling cuBLAS API")
 
+        plain, named = inner(args), {k: inner(v) for k, v in keywords.items()}
+
         def run() -> Any:
-            result = f(*inner(args), **{k: inner(v) for k, v in keywords.items()})
+            result = f(*plain, **named)
             return np.asarray(result) if name == "count_nonzero" else result  # before NumPy 2.2 a number of Python
 
         r = run()

@@ -1,5 +1,5 @@
-// The names of CUDA C, for kernels that g++ compiles and scheduler.h runs. Not covered: half precision, cooperative
-// groups, waiting between blocks, textures, <<<>>>. Of tensor cores: products of bytes, by the names of tensor.cuh.
+// The names of CUDA C, for kernels that g++ compiles and scheduler.h runs. Not covered: arithmetic in half precision,
+// cooperative groups, waiting between blocks, textures, <<<>>>. Of tensor cores: products of bytes and of halves.
 #pragma once
 #include <cmath>
 #include <type_traits>
@@ -59,13 +59,19 @@ inline int me() { return S.lane->id & 31; }
 inline unsigned mask_of(unsigned m = 0xffffffffu) { return m; }
 
 inline void run(const Copy& c) {
-    if (c.inside) *(uint4*)c.to = *(const uint4*)c.from;
-    else *(uint4*)c.to = {0, 0, 0, 0};
+    if (c.bytes == 16) *(uint4*)c.to = c.inside ? *(const uint4*)c.from : uint4{0, 0, 0, 0};
+    else *(unsigned*)c.to = c.inside ? *(const unsigned*)c.from : 0u;
 }
 
-inline void aligned(const void* p, int line) {
-    if ((uintptr_t)p % 16 == 0) return;
-    fail("line " + std::to_string(line) + ": 16 bytes at an address that is not a multiple of 16");
+inline void copy(const Copy& c) {  // now, or when somebody waits
+    if (S.copies_late) S.lane->copies.back().push_back(c);
+    else run(c);
+}
+
+inline void aligned(const void* p, int line, unsigned bytes = 16) {
+    if ((uintptr_t)p % bytes == 0) return;
+    const std::string n = std::to_string(bytes);
+    fail("line " + std::to_string(line) + ": " + n + " bytes at an address that is not a multiple of " + n);
     throw Abort{};
 }
 
@@ -112,8 +118,7 @@ inline Shared shared_address(void* p) { return (Shared)p; }
 inline void copy16(Shared to, const void* from, bool inside, int line = __builtin_LINE()) {
     shim::aligned(to, line);
     if (inside) shim::aligned(from, line);
-    if (shim::S.copies_late) shim::S.lane->copies.back().push_back({to, from, inside});
-    else shim::run({to, from, inside});
+    shim::copy({to, from, inside, 16});
 }
 inline void commit_copies() { if (shim::S.copies_late) shim::S.lane->copies.emplace_back(); }
 template <int N> void wait_copies() {
@@ -145,27 +150,32 @@ inline void multiply_bytes(int (&d)[4], const unsigned (&a)[4], unsigned b0, uns
     shim::warp_product(part, line);
 }
 
-// What tf32.cu writes in PTX.
-inline unsigned round_tf32(float v) {  // as `cvt.rna.tf32.f32` is compiled for sm_80 and later
-    unsigned u;
-    std::memcpy(&u, &v, sizeof u);
-    return (std::fabs(v) < INFINITY ? u + 0x1000u : u) & 0xffffe000u;
+// What halves.cu writes in PTX.
+inline unsigned short to_half(float v) {  // to nearest, ties to even; a NaN as cards have it
+    if (std::isnan(v)) return 0x7fff;
+    const float m = std::fabs(v);
+    if (m >= 65520.0f) return (unsigned short)((std::signbit(v) ? 0x8000 : 0) | 0x7c00);
+    const int e = m < 0x1p-14f ? -14 : std::ilogb(m);  // below 2^-14, halves are multiples of 2^-24
+    const int units = (int)std::nearbyint(std::ldexp(m, 10 - e));
+    return (unsigned short)((std::signbit(v) ? 0x8000 : 0) | (((e + 14) << 10) + units));
 }
-inline void multiply_add_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
-                              int line = __builtin_LINE()) {
+inline float from_half(unsigned short h) { return shim::half(h); }
+inline void copy4(Shared to, const void* from, bool inside, int line = __builtin_LINE()) {
+    shim::aligned(to, line, 4);
+    if (inside) shim::aligned(from, line, 4);
+    shim::copy({to, from, inside, 4});
+}
+inline void multiply_halves(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
+                            int line = __builtin_LINE()) {
     shim::Product part{nullptr, {a[0], a[1], a[2], a[3]}, {b0, b1}, d};
     shim::warp_product(part, line);
-}
-inline void multiply_tf32(float (&d)[4], const unsigned (&a)[4], unsigned b0, unsigned b1,
-                          int line = __builtin_LINE()) {
-    d[0] = d[1] = d[2] = d[3] = 0.0f;
-    multiply_add_tf32(d, a, b0, b1, line);
 }
 
 template <class T> using Same = std::type_identity_t<T>;
 template <class T> T atomicAdd(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = o + v; return o; }
 template <class T> T atomicMin(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = v < o ? v : o; return o; }
 template <class T> T atomicMax(T* p, Same<T> v) { shim::Atomic now; T o = *p; *p = o < v ? v : o; return o; }
+inline void __threadfence() {}  // blocks run one after the other; who reads what another wrote must do so by atomics
 template <class T> T __ldg(const T* p) { return *p; }
 inline float __fdividef(float x, float y) { return x / y; }
 inline int __popc(unsigned v) { return __builtin_popcount(v); }

@@ -151,27 +151,28 @@ void multiply(Lane* lanes) {
     for (int l = 0; l < 32; ++l) lanes[l].product = nullptr;
 }
 
-// The same for m16n8k8 on TF32: a has rows g and g + 8 at k = t and t + 4, b has column g at the same k. Products are
-// exact in double and are added one by one from k = 0 on, rounded to float each time: one order of those that a card
-// may take, which NVIDIA does not say. Entries that are no numbers of TF32 are refused: what a card does is undefined.
-bool multiply_tf32(Lane* lanes) {
-    float a[16][8], b[8][8];
+// The same for m16n8k16 on halves, two in a register: a has rows g and g + 8 at k = 2 t and 2 t + 1, then 8 on; b has
+// column g at the same k. Products are exact in double and are added one by one from k = 0 on, rounded to float each
+// time: one order of those that a card may take, which NVIDIA does not say.
+void multiply_halves(Lane* lanes) {
+    float a[16][16], b[8][16];
     for (int l = 0; l < 32; ++l) {
         const Product& part = *lanes[l].product;
         const int g = l / 4, t = l % 4;
-        for (int r = 0; r < 4; ++r) std::memcpy(&a[g + 8 * (r & 1)][t + 4 * (r >> 1)], &part.a[r], 4);
-        for (int r = 0; r < 2; ++r) std::memcpy(&b[g][t + 4 * r], &part.b[r], 4);
-        if ((part.a[0] | part.a[1] | part.a[2] | part.a[3] | part.b[0] | part.b[1]) & 0x1fff) return false;
+        for (int i = 0; i < 2; ++i) {
+            for (int r = 0; r < 4; ++r)
+                a[g + 8 * (r & 1)][8 * (r >> 1) + 2 * t + i] = half((unsigned short)(part.a[r] >> 16 * i));
+            for (int r = 0; r < 2; ++r) b[g][8 * r + 2 * t + i] = half((unsigned short)(part.b[r] >> 16 * i));
+        }
     }
     for (int l = 0; l < 32; ++l) {
         for (int r = 0; r < 4; ++r) {
             const int row = l / 4 + 8 * (r >> 1), column = 2 * (l % 4) + (r & 1);
             float& sum = lanes[l].product->f[r];
-            for (int k = 0; k < 8; ++k) sum = (float)((double)sum + (double)a[row][k] * b[column][k]);
+            for (int k = 0; k < 16; ++k) sum = (float)((double)sum + (double)a[row][k] * b[column][k]);
         }
     }
     for (int l = 0; l < 32; ++l) lanes[l].product = nullptr;
-    return true;
 }
 
 // The lanes of warp w that its mask waits for; those that the block does not have are not waited for.
@@ -189,11 +190,7 @@ bool exchange(size_t first, size_t n, size_t i) {
         fail("line " + std::to_string(a.line) + ": matrices for a warp of fewer than 32 threads");
         return false;
     }
-    if (a.product && !a.product->f) multiply(&S.lanes[first]);
-    else if (a.product && !multiply_tf32(&S.lanes[first])) {
-        fail("line " + std::to_string(a.line) + ": a factor that is not rounded to TF32");
-        return false;
-    }
+    if (a.product) (a.product->f ? multiply_halves : multiply)(&S.lanes[first]);
     for (size_t j = 0; j < n; ++j) {
         if (!(mask >> j & 1)) continue;
         Lane& b = S.lanes[first + j];

@@ -4,6 +4,7 @@
 #pragma once
 #include <setjmp.h>
 #include <ucontext.h>
+#include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <functional>
@@ -20,13 +21,14 @@ namespace shim {
 
 enum Waits : int { READY, AT_BARRIER, AT_EXCHANGE, RETURNED };
 
-struct Copy {  // of 16 bytes to shared memory, or of zeros
+struct Copy {  // of 16 bytes or 4 to shared memory, or of zeros
     void* to;
     const void* from;
     bool inside;
+    unsigned bytes;
 };
 
-struct Product {  // one lane's part of m16n8k32 on bytes, or of m16n8k8 on TF32 where f is not null
+struct Product {  // one lane's part of m16n8k32 on bytes, or of m16n8k16 on halves where f is not null
     int* d;
     unsigned a[4], b[2];
     float* f = nullptr;
@@ -70,6 +72,12 @@ struct State {
 
 extern State S;
 struct Abort {};
+
+inline float half(unsigned short h) {  // what its bits say
+    const int e = h >> 10 & 31, m = h & 1023;
+    const float v = e == 31 ? (m ? NAN : INFINITY) : e ? std::ldexp(1024.0f + m, e - 25) : std::ldexp((float)m, -24);
+    return h & 0x8000 ? -v : v;
+}
 
 void tell_who(int atomic = 0);  // tell the race detector who runs from here on
 void fail(const std::string& message);

@@ -9,6 +9,7 @@ from snncore.kernels import cuda, reference
 from snncore.kernels.reference.batch_norm import Moments
 from snncore.surrogate import SURROGATES
 from tests.snncore.kernels.cuda.pairs import SIZES, assert_close, both, floats, up
+from tests.snncore.kernels.norms import lif_gradients
 from tests.support.double.ledger import events
 
 
@@ -26,8 +27,10 @@ def check_backward(gpu, gy, x, mean, inv_std, gamma):
     """Sums to rounding; from the same sums, of a batch of which x is a part or all, gx to the bit."""
     (sums,), (found,) = both(gpu, "batch_norm_gradient_sums", gy, x, mean, inv_std)
     scale = 1e-5 * np.abs(gy).max() * (x.size / gamma.size) ** 0.5 * max(1, np.abs(inv_std).max())
-    np.testing.assert_allclose(found, sums, rtol=1e-5, atol=scale)
-    assert (found.shape, found.dtype) == ((2, gamma.size), np.float64)
+    np.testing.assert_allclose(found[:2], sums, rtol=1e-5, atol=scale)
+    assert (found.shape, found.dtype) == ((3, gamma.size), np.float64)
+    assert not found[2].any()  # room for the largest of gx
+    found = found[:2]
     check_out("batch_norm_gradient_sums", *(up(gpu, a) for a in (gy, x, mean, inv_std)), sums=found)
     for kernel in ("batch_norm_backward", "batch_norm_lif_backward"):
         for count in (None, x.size // gamma.size, x.size // gamma.size + 5):
@@ -41,7 +44,7 @@ def check_out(name, *args, sums):
     out = tuple(xp.full(sums.shape[1:], np.nan, np.float32) for _ in range(2))
     found = getattr(cuda, name)(*args, out=out)
     found = found[1] if isinstance(found, tuple) else found
-    np.testing.assert_array_equal(found.get(), sums)
+    np.testing.assert_array_equal(found.get()[:2], sums)
     for gradient, of_it in zip(out, sums, strict=True):
         np.testing.assert_array_equal(gradient.get(), of_it.astype(np.float32))
 
@@ -146,9 +149,25 @@ def test_with_lif_backward(gpu, rng, channels, v_reset):
     for detach in (False, True):
         neuron = (*norm, Firing(0.6, 1.0, v_reset, detach_reset=detach))
         args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron)
-        expected, got = both(gpu, "batch_norm_lif_gradient_sums", *args)
-        assert_close(expected, got, 1e-5, ("gc", "sums"))
-        check_out("batch_norm_lif_gradient_sums", *(up(gpu, a) for a in args), sums=got[1])
+        sums = check_lif_backward(gpu, args)
+        check_out("batch_norm_lif_gradient_sums", *(up(gpu, a) for a in args), sums=sums)
+        first, second, *rest = (up(gpu, a) for a in (gs, floats(rng, *gs.shape), *args[1:]))
+        added = lif_gradients(cuda, first + second, *rest, True)
+        for e, g in zip(added, lif_gradients(cuda, first, *rest, True, also=second), strict=True):
+            np.testing.assert_array_equal(g.get(), e.get())
+
+
+def check_lif_backward(gpu, args):
+    """Both halves against the reference, the gradient of currents as that of x in evaluation; returns the sums."""
+    results = []
+    for module, there in ((reference, args), (cuda, [up(gpu, a) for a in args])):
+        before = events.copy()
+        found = [*lif_gradients(module, *there, False), lif_gradients(module, *there, True)[0]]
+        assert set(events - before) == ({"launch"} if module is cuda else set())
+        results.append([a if isinstance(a, np.ndarray) else a.get() for a in found])
+    assert_close(*results, 1e-5, ("gx in evaluation", "ggamma", "gbeta", "gx"))
+    _, ggamma, gbeta, _ = results[1]
+    return np.stack([gbeta, ggamma])
 
 
 def test_parameters_with_strides_and_statistics_in_float32_are_taken(gpu, rng):
@@ -170,4 +189,4 @@ def test_with_lif_backward_with_every_surrogate(gpu, rng, name):
     x, gs, norm = floats(rng, 4, 6, 5), floats(rng, 4, 6, 5), statistics(rng, 5)
     neuron = (*norm, Firing(surrogate=SURROGATES[name](1.5)))
     args = (gs, x, reference.batch_norm_lif_forward(x, *neuron), *neuron)
-    assert_close(*both(gpu, "batch_norm_lif_gradient_sums", *args), 1e-5, ("gc", "sums"))
+    check_lif_backward(gpu, args)

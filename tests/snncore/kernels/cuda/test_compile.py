@@ -10,9 +10,9 @@ from tests.support import nvrtc
 
 GUIDE = Path(__file__).parents[4] / "docs" / "gpu_tables.md"
 MOST_REGISTERS = 64  # so that a multiprocessor holds four blocks of 256 threads
-TENSOR_REGISTERS = {75: 255, 80: 128, 90: 128, 100: 255}  # 64 of them are sums; two blocks, or one
+TENSOR_REGISTERS = 255  # 128 of them are sums; two blocks of 128 threads
 TENSOR_FILES = ("exact_gradient", "exact_mma")
-TF32_REGISTERS = 168  # 64 of them are sums; three blocks of 128 threads
+HALVES_REGISTERS = 128  # 64 of them are sums; four blocks of 128 threads
 BLACKWELL = 100
 
 pytestmark = pytest.mark.skipif(nvrtc.version() is None, reason=nvrtc.INSTALL)
@@ -24,7 +24,7 @@ def test_no_kernel_spills_or_takes_too_many_registers(file, architecture):
     check(file, architecture)
 
 
-@pytest.mark.parametrize("file", [*TENSOR_FILES, "tf32"])
+@pytest.mark.parametrize("file", [*TENSOR_FILES, "halves"])
 def test_the_longer_code_of_blackwell_does_not_spill(file):
     if BLACKWELL not in nvrtc.known():
         pytest.skip(f"the compiler does not know sm_{BLACKWELL}")
@@ -34,10 +34,10 @@ def test_the_longer_code_of_blackwell_does_not_spill(file):
 def check(file, architecture):
     found = nvrtc.measured(file, architecture)
     assert len(found) == source(file).count("__global__")
-    most = TENSOR_REGISTERS[architecture] if file in TENSOR_FILES else MOST_REGISTERS
+    most = TENSOR_REGISTERS if file in TENSOR_FILES else MOST_REGISTERS
     for name, usage in found.items():
-        most = TF32_REGISTERS if name.startswith("tf32_gradient") else most
-        assert 0 < usage.registers <= most, name
+        limit = HALVES_REGISTERS if name == "halves_backward_input" else most
+        assert 0 < usage.registers <= limit, name
         assert usage.spilled == 0, name
         assert usage.shared <= 48 * 1024, name
 
@@ -67,23 +67,29 @@ def test_products_of_bytes_run_on_tensor_cores(architecture, shape):
         assert found == {(shape, "u8.s8")}, name
         assert ("cp.async.ca" in body) == (architecture >= 80), name
         turned = body.count("ldmatrix.sync.aligned.m8n8.x4.trans")
-        assert turned == (4 if "gradient" in name else 0), name  # of 64 places and 32 channels: 16 of each in one
+        assert turned == (8 if "gradient" in name else 0), name  # of 64 places and 64 channels: 32 x 16 in one
         assert body.count("prmt.b32") >= 4 * turned, name  # an instruction a register
 
 
-@pytest.mark.parametrize("architecture", [80, 90])
-def test_input_gradients_run_on_tensor_cores_from_factors_that_are_rounded(architecture):
-    bodies = nvrtc.bodies(nvrtc.to_ptx(source("tf32"), architecture))
-    for name in ("tf32_gradient_pieces", "tf32_gradient_floats"):
-        products = re.findall(r"mma\.sync\.aligned\.(\S+)", bodies[name])
-        assert set(products) == {"m16n8k8.row.col.f32.tf32.tf32.f32"}
-        assert len(products) == 48  # of eight channels: 2 x 8 tiles, three each
-        assert bodies[name].count("cvt.rna.tf32.f32") == 16  # both parts of 8 entries of the gradient
-        assert "cp.async.ca" in bodies[name]
+@pytest.mark.parametrize(("architecture", "deep"), [(75, 8), (80, 16), (90, 16)])
+def test_input_gradients_run_on_tensor_cores(architecture, deep):
+    bodies = nvrtc.bodies(nvrtc.to_ptx(source("halves"), architecture))
+    body = bodies["halves_backward_input"]
+    products = re.findall(r"mma\.sync\.aligned\.(\S+)", body)
+    assert set(products) == {f"m16n8k{deep}.row.col.f32.f16.f16.f32"}
+    assert len(products) == 48 * 16 // deep  # of 16 channels: 2 x 8 tiles, three each
+    assert body.count("ldmatrix.sync.aligned.m8n8.x4.shared.b16") == 12  # four of pixels, eight of channels
+    assert body.count("fma.rn.f32") == 64  # every sum times a power of two
+    assert ("cp.async.ca.shared.global" in body) == (architecture >= 80)
+    assert "f16" not in "".join(re.findall(r"cvt\.\S+", body))  # nothing is split any more
+    assert bodies["halves_split"].count("cvt.rn.f16.f32") >= 18  # both parts of eight numbers of gy, and of one of w
 
 
-def test_turing_stops_where_it_has_no_such_products():
-    assert "trap" in nvrtc.bodies(nvrtc.to_ptx(source("tf32"), 75))["tf32_gradient_pieces"]
+@pytest.mark.parametrize("architecture", nvrtc.ARCHITECTURES)
+def test_fewer_blocks_of_input_gradients_have_more_registers(architecture):
+    found = nvrtc.usage(nvrtc.to_ptx(source("halves", "#define BLOCKS 3\n"), architecture), architecture)
+    assert found["halves_backward_input"].spilled == 0
+    assert 128 < found["halves_backward_input"].registers <= 168
 
 
 def test_fused_operations_are_seen():

@@ -20,7 +20,9 @@ RUNS = [("dense", "spikes"), ("auto", "floats"), ("event", "spikes")]
 
 @pytest.fixture(autouse=True)
 def without_tensor_cores(monkeypatch):
-    monkeypatch.setenv("SNNCORE_TENSOR_CORES", "off")  # with them: test_exact.py, test_exact_gradient.py, test_tf32.py
+    monkeypatch.setenv(
+        "SNNCORE_TENSOR_CORES", "off"
+    )  # with them: test_exact.py, test_exact_gradient.py, test_halves.py
 
 
 def case(rng, kind, ci, co, layer):

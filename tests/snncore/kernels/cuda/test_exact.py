@@ -7,7 +7,7 @@ import pytest
 
 from snncore.kernels import cuda, reference
 from snncore.kernels.choice import use_kernels
-from snncore.kernels.cuda import exact
+from snncore.kernels.cuda import exact, tensor_cores
 from snncore.kernels.reference.exact import fixed_point
 from tests.snncore.kernels.cuda.pairs import both, floats, up
 
@@ -107,9 +107,9 @@ def mma(gpu, *args):
     kernels = []
     own = exact.launch
 
-    def launch(file, name, *rest):
+    def launch(file, name, *rest, **keywords):
         kernels.append(file)
-        own(file, name, *rest)
+        own(file, name, *rest, **keywords)
 
     with mock.patch.object(exact, "launch", launch):
         found = both(gpu, "exact_conv_forward", *args)
@@ -132,6 +132,14 @@ def test_tensor_cores_at_real_widths(gpu, rng, channels, request):
         pytest.skip("every access of 64 channels is watched; more are the same code")
     x = (rng.random((2, 4, 3, channels)) < 0.2).astype(np.uint8)
     assert_same(mma(gpu, x, floats(rng, 3, 3, channels, channels, mean=0), (1, 1), (1, 1)))
+
+
+def test_twice_as_many_warps_give_the_same_bits(gpu, rng, monkeypatch):
+    """As cards have from Blackwell on."""
+    monkeypatch.setattr(tensor_cores, "TALL", 2)
+    for channels in ((17, 33), (48, 64)):
+        x = spikes(rng, 3, 9, 10, channels[0], largest=255)
+        assert_same(mma(gpu, x, floats(rng, 3, 3, *channels), (1, 1), (1, 1)))
 
 
 @pytest.mark.parametrize("kind", ["equal", "positive", "sparse", "subnormal", "large"])

@@ -73,9 +73,9 @@ def run(gpu, x, gy, layer, out=None):
     on_device, files = (up(gpu, x), up(gpu, gy)), []
     own, before = module.launch, events.copy()
 
-    def seen(file, *rest):
+    def seen(file, *rest, **keywords):
         files.append(file)
-        own(file, *rest)
+        own(file, *rest, **keywords)
 
     with mock.patch.object(module, "launch", seen):
         gw = module.exact_backward_weight(*on_device, *layer, out)
@@ -94,6 +94,14 @@ def assert_same(expected, got):
 def test_every_bit_is_that_of_whole_numbers(gpu, rng, channels, layer):
     x, gy = case(rng, channels, layer)
     assert_same(twin(x, gy, *layer), run(gpu, x, gy, layer))
+
+
+def test_twice_as_many_warps_give_the_same_bits(gpu, rng, monkeypatch):
+    """As cards have from Blackwell on."""
+    monkeypatch.setattr(tensor_cores, "TALL", 2)
+    for channels in ((17, 33), (130, 40)):
+        x, gy = case(rng, channels, LAYERS[0])
+        assert_same(twin(x, gy, *LAYERS[0]), run(gpu, x, gy, LAYERS[0]))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -57,6 +57,11 @@ def test_backward(gpu, rng, channels, kind, spikes, v_reset):
         out = homes[0] if w is None else tuple(homes)
         _, gw, galpha, _ = cuda.mlif_backward(*(up(gpu, a) for a in args), out=out)
         assert galpha is homes[0]
+        first, second = (up(gpu, a) for a in (floats(rng, *shape), floats(rng, *shape)))
+        rest = [up(gpu, a) for a in args[1:]]
+        added = cuda.mlif_backward(first + second, *rest)
+        for e, g in zip(added, cuda.mlif_backward(first, *rest, also=second), strict=True):
+            assert (e is None and g is None) or (e == g).get().all()
         assert gw is (None if w is None else homes[1])
         for home, of_it in zip(homes, (got[2], got[1]), strict=False):
             np.testing.assert_array_equal(home.get().reshape(of_it.shape), of_it)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from snncore.kernels import cuda
+from snncore.kernels.cuda import spikes
 from snncore.kernels.cuda.spikes import count_spikes, count_spikes_of_four
 from tests.snncore.kernels.cuda.pairs import SIZES, both, floats, up
 from tests.support.double.ledger import events
@@ -94,3 +95,12 @@ def test_spikes_of_four_arrays_are_counted_by_one_launch(gpu, rng, sizes):
     count_spikes_of_four([s[1:] for s in trains], counts[1 : 1 + len(sizes)])  # none is aligned
     expected = [n + np.count_nonzero(s.get()[1:]) for n, s in zip(expected, trains, strict=True)]
     assert counts.get().tolist()[1 : 1 + len(sizes)] == [7 + n for n in expected]
+
+
+@pytest.mark.parametrize("sizes", [(100_000,), (100_003, 70_000, 5)])
+def test_spikes_beyond_what_all_blocks_take_at_once_are_counted(gpu, rng, monkeypatch, sizes):
+    monkeypatch.setattr(spikes, "COUNT_BLOCKS", 4)
+    trains = [up(gpu, rng.integers(0, 2, n).astype(np.uint8)) for n in sizes]
+    counts = gpu.zeros(len(sizes), np.uint64)
+    count_spikes_of_four(trains, counts)
+    assert counts.get().tolist() == [np.count_nonzero(s.get()) for s in trains]

@@ -13,8 +13,11 @@ def test_columns(gpu, rng, rows, columns):
     x = rng.integers(-(2**40), 2**40, (rows, columns)).astype(np.float64)  # whole numbers: no order has another sum
     np.testing.assert_array_equal(sum_partials(up(gpu, x)).get(), x.sum(axis=0))
     if columns == 8:
+        followed = sum_partials(up(gpu, x), zeros=5).get()
+        np.testing.assert_array_equal(followed, [*x.sum(axis=0), *[0.0] * 5])
         halves = gpu.full(columns // 2, np.nan, np.float32), gpu.full(columns // 2, np.nan, np.float32)
         np.testing.assert_array_equal(sum_partials(up(gpu, x), halves).get(), x.sum(axis=0))
+        np.testing.assert_array_equal(sum_partials(up(gpu, x), halves, 5).get(), followed)
         for half, expected in zip(halves, np.split(x.sum(axis=0).astype(np.float32), 2), strict=True):
             np.testing.assert_array_equal(half.get(), expected)
 
