@@ -124,20 +124,25 @@ def cached_bytes(layer: Layer, density: float = DENSITY) -> float:
     return 9 * density * layer.pixels * layer.inputs * 4 * layer.outputs
 
 
-CONV_STEP = {
-    # launches of a kernel for one ConvBNLIF in a training step; forward, and both gradients: that of the weights as
-    # with SNNCORE_TENSOR_CORES=on, that of the input by cuBLAS
-    "gather_columns": 1,
-    "product of matrices (cuBLAS)": 2,
-    "gather_gradients": 1,
-    "exact_gradient_digits": 1,
-    "exact_gradient": 1,
+NORM_STEP = {
     "bn_moments": 1,
     "bn_lif_forward": 1,
     "count_spikes": 1,
     "bn_lif_backward_sums": 1,
     "bn_lif_backward_gx": 1,
 }
+CONV_STEP = {
+    # launches of a kernel for one ConvBNLIF in a training step, in float32 arithmetic with SNNCORE_TENSOR_CORES=on
+    "exact_pack": 1,
+    "exact_mma": 1,
+    "exact_gradient_digits": 1,
+    "exact_gradient": 1,
+    "halves_split": 1,
+    "halves_backward_input": 1,
+    **NORM_STEP,
+}
+# of analog input: no gradient of it is wanted; forward and for the weights, columns and products of matrices
+FIRST_STEP = {"gather_columns": 2, "product of matrices (cuBLAS)": 2, **NORM_STEP}
 MLIF_STEP = {"mlif_forward (spikes)": 1, "count_spikes": 1, "mlif_backward (spikes)": 1}
 
 
@@ -154,10 +159,8 @@ def step_work(config: MISNetConfig, samples: int, parameters: int) -> dict[str, 
     size, before = config.size, {"a": config.audio_channels, "v": config.visual_channels}
     for stage, (channels, cells) in enumerate(zip(config.stage_channels, config.stage_cells, strict=True)):
         for inputs in before.values():
-            # of analog input: no gradient of it is wanted, and that of the weights is a product of matrices
-            first = CONV_STEP if stage else {k: n for k, n in CONV_STEP.items() if "gradient" not in k}
-            first = first if stage else first | {"gather_columns": 2}
-            add(Layer(config.timesteps, samples, size, inputs, channels, spikes=stage > 0), first)
+            entry = Layer(config.timesteps, samples, size, inputs, channels, spikes=stage > 0)
+            add(entry, CONV_STEP if stage else FIRST_STEP)
             inner = Layer(config.timesteps, samples, size, channels, channels)
             for _ in range(cells):
                 if config.sew != "off":
