@@ -172,8 +172,8 @@ def gradient_checks(layer: Layer, device: str, module: Any = cuda) -> Iterator[O
 def compare(name: str, case: Case, module: Any, wide: bool) -> Outcome:
     """Compare a kernel with the reference, both on the device; wide: the reference in float64."""
     args = tuple(a.astype(np.float64) if wide and getattr(a, "dtype", None) == np.float32 else a for a in case.args)
-    expected = arrays_of(getattr(reference, case.kernel)(*args))
-    worst = difference(expected, arrays_of(getattr(module, case.kernel)(*case.args)))
+    expected = arrays_of(reference, case.kernel, *args)
+    worst = difference(expected, arrays_of(module, case.kernel, *case.args))
     return Outcome(name, worst <= case.tolerance, f"off by {worst:.1e}, may be {case.tolerance:.0e}")
 
 
