@@ -16,7 +16,7 @@ from snncore.firing import Firing
 from snncore.kernels import cuda
 from snncore.kernels.choice import tensor_cores, use_kernels
 from snncore.kernels.cuda import events, optim
-from snncore.kernels.cuda.columns import dense_backward_weight
+from snncore.kernels.cuda.columns import dense_backward_weight, dense_forward
 from snncore.kernels.cuda.exact_gradient import exact_backward_weight
 from snncore.kernels.cuda.spikes import count_spikes
 
@@ -132,10 +132,10 @@ def calls(made: dict[str, Array]) -> dict[str, Callable[[], Any]]:
     firing, same, entries = Firing(), ((1, 1), (1, 1)), x.size // x.shape[-1]
     pooled = cuda.max_pool_forward(images, (2, 2), (2, 2))
     return {
-        "convolution forward, dense": lambda: cuda.conv_forward(images, w, *same),
+        "convolution forward, dense": lambda: dense_forward(images, w, *same),
         "convolution, gradient of weights, dense": lambda: dense_backward_weight(images, gy, (3, 3), *same),
         "convolution, gradient of weights, tensor cores": lambda: exact_backward_weight(images, gy, (3, 3), *same),
-        "convolution, gradient of input": lambda: gradient_by("off", gy, w, images.shape, *same),
+        "convolution, gradient of input, dense": lambda: gradient_by("off", gy, w, images.shape, *same),
         "convolution, gradient of input, tensor cores": lambda: gradient_by("on", gy, w, images.shape, *same),
         "convolution forward, events": lambda: events.events_forward(images, w, *same),
         "convolution, gradient of weights, events": lambda: events.events_backward_weight(images, gy, (3, 3), *same),
@@ -186,7 +186,7 @@ SUMS = {  # rows of the roofline that run in one call
     "convolution, gradient of weights, tensor cores": ("binned_largest", "exact_gradient_digits", "exact_gradient"),
     "bn_lif_backward": ("bn_lif_backward_sums", "bn_lif_backward_gx"),
     "statistics, exact": ("binned_largest", "binned_mean", "binned_moments"),
-    "convolution, gradient of input": ("gather_gradients", "product of matrices (cuBLAS)"),
+    "convolution, gradient of input, dense": ("gather_gradients", "product of matrices (cuBLAS)"),
     "convolution, gradient of input, tensor cores": ("halves_split", "halves_backward_input"),
     "convolution forward, exact, tensor cores": ("exact_pack", "exact_mma"),
     "convolution forward, exact, plain": ("exact_pack", "exact_sums"),

@@ -37,7 +37,9 @@ def test_a_step_has_the_products_of_every_convolution(roofline):
     pixels = 4 * 2 * 64
     first = 2 * 2 * 9 * (1 + 3) * 8 * pixels  # no gradient of the input
     inner = 4 * 2 * 9 * 8 * 8 * pixels  # a product each of two SEW blocks of two
-    assert work["product of matrices (cuBLAS)"].operations == first + 2 * inner
+    assert work["product of matrices (cuBLAS)"].operations == first
+    assert work["exact_mma"].of_bytes == 4 * inner
+    assert work["halves_backward_input"].of_halves == 3 * inner
     assert work["second gradient of spikes"].bytes == 2 * 4 * 8 * pixels  # of what enters a block
     assert work["exact_gradient"].of_bytes == 4 * inner  # four digits
     assert work["exact_gradient_digits"].bytes == 4 * 8 * 8 * pixels

@@ -5,8 +5,8 @@ Three things must hold before a kernel on tiles runs:
 - the processor has `amx-tile` and `amx-int8`, and the system saves the tiles of a thread;
 - the system lets this process use them: Linux wants to be asked once per process, before the first tile, by
   `arch_prctl(ARCH_REQ_XCOMP_PERM, XTILEDATA)`; threads that are there or come later, and forks, have it too;
-- SNNCORE_AMX is `on`. It is `off` unless set: no processor with AMX has run these kernels yet (docs/exact.md), and
-  `python -m snncore --check-amx` is how the first one will.
+- SNNCORE_AMX is `on`. It is `off` unless set: the one processor with AMX that has run these kernels was no quicker with
+  them at the densities of trained networks (docs/exact.md); `python -m snncore --check-amx` tells of another.
 
 Where one of them fails, the other kernels run, and nothing is said.
 """

@@ -120,12 +120,12 @@ def test_weights_that_are_not_ordinary_are_not_packed(bad):
 
 @emulates
 def test_the_switch_the_processor_and_the_system_choose_the_kernel(rng, monkeypatch):
-    """AMX runs for spikes of any density where all three agree; where one does not, another kernel runs, in silence."""
+    """AMX runs for spikes that are not few where all three agree; else another kernel runs, in silence."""
     ran = []
     for name, module in (("tiles", exact_tiles), ("events", exact_event)):
         own = module.conv_forward
         monkeypatch.setattr(module, "conv_forward", lambda *a, name=name, own=own: ran.append(name) or own(*a))
-    x, w = draw_spikes(rng, (1, 4, 4, 16), 0.1, 1), rng.standard_normal((3, 3, 16, 16)).astype(np.float32)
+    x, w = draw_spikes(rng, (1, 4, 4, 16), 0.3, 1), rng.standard_normal((3, 3, 16, 16)).astype(np.float32)
     right = reference.exact_conv_forward(x, w, ONE, ONE)
     for asked, there, refused in (("on", 1, ""), ("off", 1, ""), ("on", 0, ""), ("on", 1, "not supported")):
         monkeypatch.setenv("SNNCORE_AMX", asked)
@@ -135,6 +135,10 @@ def test_the_switch_the_processor_and_the_system_choose_the_kernel(rng, monkeypa
             np.testing.assert_array_equal(cpu.exact_conv_forward(x, w, ONE, ONE), right)
     assert ran == ["tiles", "events", "events", "events"]
     monkeypatch.setattr(amx, "refusal", lambda: "")
+    monkeypatch.setenv("SNNCORE_AMX", "on")
+    with emulated() as emulator, use_kernels("auto"):
+        cpu.exact_conv_forward(draw_spikes(rng, (1, 4, 4, 16), 0.05, 1), w, ONE, ONE)  # few
+        assert not emulator.counts()
     with emulated() as emulator, use_kernels("event"):
         cpu.exact_conv_forward(x, w, ONE, ONE)
         assert not emulator.counts()
