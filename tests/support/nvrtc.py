@@ -56,6 +56,7 @@ def known() -> list[int]:
     return [int(a) for a in nvrtc.getSupportedArchs()]
 
 
+@functools.cache
 def to_ptx(text: str, architecture: int) -> str:
     """Compile; raises RuntimeError with the compiler's words."""
     from cupy_backends.cuda.libs import nvrtc
