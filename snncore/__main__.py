@@ -13,6 +13,7 @@ import numpy as np
 
 from snncore import __version__
 from snncore.backend import BackendError, cupy_module
+from snncore.cores import usable_cores
 from snncore.extras import extras
 from snncore.kernels import kernels_for
 from snncore.kernels.choice import arithmetic_choice, kernel_choice
@@ -72,7 +73,7 @@ def _kernels() -> str:
 
 
 def _threads() -> str:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    usable = usable_cores()
     try:
         import numba
 

@@ -14,7 +14,6 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
     import _checkout as _checkout
 
 import argparse
-import os
 import shlex
 import time
 from dataclasses import replace
@@ -47,6 +46,7 @@ from misnet.tools.toolkit import (
     run_tool,
     wrong_usage,
 )
+from snncore.cores import usable_cores
 from snncore.launcher import world
 from snncore.parallel import Comm
 
@@ -92,14 +92,9 @@ def make_parser() -> argparse.ArgumentParser:
         "--jobs",
         type=int,
         metavar="N",
-        help=f"processes of each rank (default: one per processor, here {processors()}, which ranks share)",
+        help=f"processes of each rank (default: one per processor, here {usable_cores()}, which ranks share)",
     )
     return parser
-
-
-def processors() -> int:
-    """Return how many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Bars:
@@ -250,7 +245,7 @@ def do_all(comm: Comm) -> int:
     one = {f"--{name}": getattr(args, name) for name in ("download", "verify", "preview")}
     refuse_ranks(comm, one, "ranks share --check and --output-dir")
     if args.jobs is None:
-        args.jobs = max(1, processors() // comm.local_size)
+        args.jobs = max(1, usable_cores() // comm.local_size)
     if args.jobs < 1:
         raise UsageError(f"--jobs: expected at least 1, found {args.jobs}")
     if args.seed < 0:

@@ -22,6 +22,7 @@ from misnet.training.machine import machine
 from misnet.training.step import Diverged
 from snncore import BackendError, CheckpointError
 from snncore.backend import cupy_module, memory_message
+from snncore.cores import usable_cores
 from snncore.files import sha256_of
 from snncore.nccl import NCCLComm
 from snncore.parallel import Comm, CommError
@@ -211,7 +212,7 @@ def share_cores(comm: Comm) -> int:
 
     Returns the threads of this rank. Without it every rank would use every core, each in the way of the others.
     """
-    free = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    free = usable_cores()
     bound = free < (os.cpu_count() or 1)
     if comm.local_size == 1 or bound or {"NUMBA_NUM_THREADS", "OMP_NUM_THREADS"} & set(os.environ):
         return free

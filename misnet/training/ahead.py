@@ -21,7 +21,8 @@ from misnet.models.config import ModelConfig
 from misnet.models.registry import build, config_class
 from misnet.training.memory import noise, step_over_noise
 from misnet.training.step import look
-from snncore.kernels.choice import arithmetic, arithmetic_choice, kernel_choice
+from snncore.cores import usable_cores
+from snncore.kernels.choice import arithmetic, arithmetic_choice, kernel_choice, runs_compiled
 from snncore.optim import OPTIMIZERS
 
 __all__ = ["free_cores", "helped", "rehearsal", "work"]
@@ -40,14 +41,13 @@ def free_cores() -> int:
     """Return how many cores kernels may use beside the one that the run computes on."""
     import numba
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cores, numba.config.NUMBA_NUM_THREADS) - 1
+    return min(usable_cores(), numba.config.NUMBA_NUM_THREADS) - 1
 
 
 @contextlib.contextmanager
 def helped(model: str, config: ModelConfig, optimizer: str) -> Iterator[None]:
     """Let helpers compile the kernels of a run on the CPU within the block, from the first that is not kept on disk."""
-    if kernel_choice() == "reference" or os.environ.get("NUMBA_DISABLE_JIT", "").strip() not in ("", "0"):
+    if kernel_choice() == "reference" or not runs_compiled():
         yield
         return
     from snncore.kernels.cpu.ahead import at_first_miss

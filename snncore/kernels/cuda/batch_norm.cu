@@ -142,13 +142,7 @@ bn_gradient_sums(const float* __restrict__ gy, const float* __restrict__ x, cons
             with_z += g * ((x[r * C + c] - m) * inv);
         }
     }
-    part[threadIdx.y][0][threadIdx.x] = sum;
-    part[threadIdx.y][1][threadIdx.x] = with_z;
-    __syncthreads();
-    if (threadIdx.y > 1 || c >= C) return;
-    double total = 0.0;  // warp 0 adds gy, warp 1 adds gy * z
-    for (int r = 0; r < ROWS; ++r) total += part[r][threadIdx.y][threadIdx.x];
-    partial[((long long)blockIdx.x * 2 + threadIdx.y) * C + c] = total;
+    put_sums(sum, with_z, partial, C, part);
 }
 
 // gx = gamma * inv_std * (gy - sums[0] / count - z * sums[1] / count) in training, gamma * inv_std * gy else. sums

@@ -40,15 +40,18 @@ def batch_norm_statistics(x: Array, settle: Running | None = None) -> Any:
     partial = xp.empty((grid[0], 3, channels), np.float64)
     mean, var = xp.empty(channels, np.float64), xp.empty(channels, np.float64)
     launch("batch_norm", "bn_moments", grid, BLOCK, x, partial, np.int64(rows), channels)
-    moments = Moments(rows, mean, var)
-    inv_std = mean if settle is None else xp.empty(channels, np.float64)
-    if settle is None:  # arrays that are not used
-        running = (False, partial.view(np.float32), partial.view(np.float32), inv_std, *map(Double, (0, 0, 0)))
-    else:
-        factors = map(Double, (settle.momentum, settle.eps, rows / (rows - 1)))
-        running = (True, settle.mean, settle.var, inv_std, *factors)
+    moments, (inv_std, running) = Moments(rows, mean, var), settling(settle, rows, mean)
     launch("batch_norm", "bn_merge_moments", grid[1:], (32, 32), partial, mean, var, grid[0], channels, *running)
     return moments if settle is None else (moments, inv_std)
+
+
+def settling(settle: Running | None, rows: int, mean: Array) -> tuple[Array, tuple]:
+    """Return (inv_std, the last arguments of a kernel that finds moments of so many rows, and settles if it is to)."""
+    if settle is None:  # arrays that are not used
+        return mean, (False, mean.view(np.float32), mean.view(np.float32), mean, *map(Double, (0, 0, 0)))
+    inv_std = array_module(mean).empty(mean.shape, np.float64)
+    factors = map(Double, (settle.momentum, settle.eps, rows / (rows - 1)))
+    return inv_std, (True, settle.mean, settle.var, inv_std, *factors)
 
 
 def batch_norm_settle(moments: Moments, running_mean: Array, running_var: Array, momentum: float, eps: float) -> Array:

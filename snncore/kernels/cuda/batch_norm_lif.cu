@@ -77,20 +77,6 @@ __device__ __forceinline__ float back(const float h, const float of_spike, float
     return out;
 }
 
-// The two sums of a block, of each thread's, to partial [gridDim.x, 2, C].
-__device__ __forceinline__ void put_sums(const double sum, const double with_z, double* __restrict__ partial,
-                                         const int C, double (*part)[2][LANES])
-{
-    const int c = blockIdx.y * LANES + threadIdx.x;
-    part[threadIdx.y][0][threadIdx.x] = sum;
-    part[threadIdx.y][1][threadIdx.x] = with_z;
-    __syncthreads();
-    if (threadIdx.y > 1 || c >= C) return;
-    double total = 0.0;  // warp 0 adds gc, warp 1 adds gc * z
-    for (int r = 0; r < ROWS; ++r) total += part[r][threadIdx.y][threadIdx.x];
-    partial[((long long)blockIdx.x * 2 + threadIdx.y) * C + c] = total;
-}
-
 // BPTT to gc, the gradient of the normalised currents; h[t] waits in its place as in lif.cu.
 // partial [gridDim.x, 2, C]: sums of gc and of gc * z. The gradient of the spikes is gs, or gs + also.
 extern "C" __global__ void __launch_bounds__(256)

@@ -6,9 +6,9 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
-from snncore.kernels.cuda.batch_norm import Running, batch_norm_settle
+from snncore.kernels.cuda.batch_norm import Running, batch_norm_settle, settling
 from snncore.kernels.cuda.binned import BLOCK, grid_of
-from snncore.kernels.cuda.module import Double, launch, ready
+from snncore.kernels.cuda.module import launch, ready
 from snncore.kernels.reference.batch_norm import Moments
 from snncore.kernels.reference.binned import BINS, check_entries
 
@@ -30,12 +30,6 @@ def binned_moments(x: Array, settle: Running | None = None) -> Any:
     mean, var = xp.empty(channels, np.float64), xp.empty(channels, np.float64)
     launch("binned", "binned_largest", grid, BLOCK, x, largest, n, channels)
     launch("binned", "binned_mean", grid, BLOCK, x, work, n, channels)
-    moments = Moments(rows, mean, var)
-    inv_std = mean if settle is None else xp.empty(channels, np.float64)
-    if settle is None:  # arrays that are not used
-        running = (False, largest.view(np.float32), largest.view(np.float32), inv_std, *map(Double, (0, 0, 0)))
-    else:
-        factors = map(Double, (settle.momentum, settle.eps, rows / (rows - 1)))
-        running = (True, settle.mean, settle.var, inv_std, *factors)
+    moments, (inv_std, running) = Moments(rows, mean, var), settling(settle, rows, mean)
     launch("binned", "binned_moments", grid, BLOCK, x, work, mean, var, n, channels, *running)
     return moments if settle is None else (moments, inv_std)

@@ -34,3 +34,18 @@ __device__ __forceinline__ void put_largest(unsigned most, unsigned* __restrict_
     for (int r = 1; r < ROWS; ++r) most = max(most, part[r][threadIdx.x]);
     atomicMax(&largest[c], min(most, 0x7f800000u));
 }
+
+// The two sums of a block, of each thread's, to partial [gridDim.x, 2, C]: of a gradient, and of it times z. part:
+// shared.
+__device__ __forceinline__ void put_sums(const double sum, const double with_z, double* __restrict__ partial,
+                                         const int C, double (*part)[2][LANES])
+{
+    const int c = blockIdx.y * LANES + threadIdx.x;
+    part[threadIdx.y][0][threadIdx.x] = sum;
+    part[threadIdx.y][1][threadIdx.x] = with_z;
+    __syncthreads();
+    if (threadIdx.y > 1 || c >= C) return;
+    double total = 0.0;  // warp 0 adds the one, warp 1 the other
+    for (int r = 0; r < ROWS; ++r) total += part[r][threadIdx.y][threadIdx.x];
+    partial[((long long)blockIdx.x * 2 + threadIdx.y) * C + c] = total;
+}

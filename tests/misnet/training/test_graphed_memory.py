@@ -107,35 +107,41 @@ def test_a_launched_step_that_finds_no_memory_is_done_anew_without_recordings(gp
     assert ledger.events["graph"] == pool_bytes() == 0
 
 
-def test_a_recording_that_finds_no_memory_is_given_up_with_the_step_done_once(gpu, monkeypatch):
-    both, record = Both(small()), Recorder.record
+def record_on_a_device_of(size, monkeypatch):
+    """While a step is recorded, let the device have as many bytes as `size` says for the recorder."""
+    record = Recorder.record
 
     def short(self, work):
-        self.pool.free_all_blocks()
-        ledger.pool["device"] = gpu.get_default_memory_pool().total_bytes() + self.pool.total_bytes() + 15_000
+        ledger.pool["device"] = size(self)
         try:
             return record(self, work)
         finally:
             ledger.pool["device"] = 0
 
     monkeypatch.setattr(Recorder, "record", short)
+
+
+def test_a_recording_that_finds_no_memory_is_given_up_with_the_step_done_once(gpu, monkeypatch):
+    both = Both(small())
+
+    def size(recorder):
+        recorder.pool.free_all_blocks()
+        return gpu.get_default_memory_pool().total_bytes() + recorder.pool.total_bytes() + 15_000
+
+    record_on_a_device_of(size, monkeypatch)
     steps(both, [3] * (WARM_UP + 2))
     assert both.lines == off(SHORT)
     assert ledger.events["graph"] == 0
 
 
 def test_a_recording_leaves_room_for_checkpoints(gpu, monkeypatch):
-    both, record = Both(small()), Recorder.record
+    both = Both(small())
 
-    def short(self, work):
-        assert self.room > 2 * both.optimizers[1].flat.w.nbytes
-        ledger.pool["device"] = ledger.pool["used"] + self.pool.total_bytes() + self.room // 2
-        try:
-            return record(self, work)
-        finally:
-            ledger.pool["device"] = 0
+    def size(recorder):
+        assert recorder.room > 2 * both.optimizers[1].flat.w.nbytes
+        return ledger.pool["used"] + recorder.pool.total_bytes() + recorder.room // 2
 
-    monkeypatch.setattr(Recorder, "record", short)
+    record_on_a_device_of(size, monkeypatch)
     steps(both, [3] * (WARM_UP + 2))
     assert both.lines == off(SHORT)
 
