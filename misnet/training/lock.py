@@ -10,10 +10,14 @@ from typing import Any
 
 from snncore.checkpoint import CheckpointError
 
-__all__ = ["LOCK", "FolderInUse", "FolderLock", "make_new_folder"]
+__all__ = ["LOCK", "WRITTEN", "FolderInUse", "FolderLock", "make_new_folder"]
 
 LOCK = ".lock"
-_LEFT_OVER = re.compile(r"\.(config|metrics|last|previous|best|curves)\.\w+\.[0-9a-f]{16}\.tmp")
+# What a run writes in its folder while it holds the lock. Nothing else is looked for: an audit or an evaluation of the
+# same folder may be writing at this moment, and takes no lock.
+WRITTEN = ("config.json", "metrics.csv", "weights.csv", "curves.png", "last.safetensors", "previous.safetensors")
+WRITTEN += ("best.safetensors",)
+_LEFT_OVER = re.compile(rf"\.({'|'.join(map(re.escape, WRITTEN))})\.[0-9a-f]{{16}}\.tmp")
 
 
 class FolderInUse(CheckpointError):

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from misnet.training.lock import FolderLock
+from misnet.training.lock import WRITTEN, FolderLock
 from snncore.checkpoint import load_checkpoint
 from tests.tools.command_line import ROOT, TINY, command, environment
 from tests.tools.test_train import metrics, without_times
@@ -47,6 +47,12 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(stopped):
     assert 1 <= metadata["epoch"] < 8
     assert (folder / "curves.png").stat().st_size > 1000
     assert not [path for path in folder.iterdir() if path.suffix == ".tmp"]
+
+
+def test_the_lock_knows_every_file_of_a_run(stopped):
+    # what it does not know, it would leave behind half-written after a kill; run.log is added to, and never replaced
+    assert {path.name for path in stopped[0].iterdir()} - {"run.log"} <= set(WRITTEN)
+    assert {"last.safetensors", "weights.csv", "curves.png"} <= {path.name for path in stopped[0].iterdir()}
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from misnet.training.lock import LOCK, FolderInUse, FolderLock, make_new_folder
+from misnet.training.lock import LOCK, WRITTEN, FolderInUse, FolderLock, make_new_folder
 from snncore.checkpoint import CheckpointError
 from tests.tools.command_line import ROOT
 
@@ -53,8 +53,14 @@ def test_the_lock_of_a_killed_process_is_taken_over(holder, tmp_path):
 
 
 def test_what_a_killed_run_left_is_removed_and_nothing_else(tmp_path):
-    left = [f".{name}.0123456789abcdef.tmp" for name in ("last.safetensors", "config.json", "curves.png")]
-    others = ["mine.tmp", ".last.safetensors.tmp", "last.safetensors", ".mine.0123456789abcdef.tmp"]
+    left = [f".{name}.0123456789abcdef.tmp" for name in WRITTEN]
+    others = [
+        "mine.tmp",
+        ".last.safetensors.tmp",
+        "last.safetensors",
+        ".mine.0123456789abcdef.tmp",
+        ".audit.json.0123456789abcdef.tmp",
+    ]
     for name in left + others:
         (tmp_path / name).write_text("x")
     with FolderLock(tmp_path):
