@@ -8,12 +8,14 @@
 import gc
 import os
 import secrets
+import sys
 
 import pytest
 from hypothesis import HealthCheck, core, settings
 from hypothesis.internal.entropy import deterministic_PRNG
 
 from snncore import manual_seed
+from tests import ALONE
 
 PROFILES = {
     "default": {"max_examples": 15},
@@ -71,3 +73,12 @@ def pytest_make_parametrize_id(val, argname):
 def fresh_weights():
     """Layers made without `rng` draw the same weights whichever tests ran before."""
     manual_seed(0)
+
+
+@pytest.fixture(autouse=True)
+def one_thread_of_kernels():
+    """Beside other workers compiled kernels run on one thread, from the first test on that finds them imported."""
+    kernels = sys.modules.get("snncore.kernels.cpu.threads")
+    if kernels is not None and not ALONE:
+        kernels.one_at_a_time()  # starts the threads
+        kernels.numba.set_num_threads(1)

@@ -67,13 +67,13 @@ def assert_same(whole, parts):
 def test_kernels_threads_and_batch_change_no_bit(name):
     model, streams = network(name)
     (right,) = outputs_of(model, streams, "reference")
-    most = numba.config.NUMBA_NUM_THREADS
+    most, before = numba.config.NUMBA_NUM_THREADS, numba.get_num_threads()
     try:
         for kernels, parts, threads in (("event", SAMPLES, min(2, most)), ("dense", 2, 1), ("reference", SAMPLES, 1)):
             numba.set_num_threads(threads)
             assert_same(right, outputs_of(model, streams, kernels, parts))
     finally:
-        numba.set_num_threads(most)
+        numba.set_num_threads(before)
 
 
 def trained_forward(name, kernels):

@@ -2,10 +2,14 @@
 
 On the double they run in three orders of threads, and under the race detector. On a card they run once, in memory
 that is poisoned first, so that an entry nobody wrote is NaN. `SNNCORE_GPU_TESTS=double` takes the double there too.
+
+Of a test with many cases a few, spread over them, run in falling order and under the race detector, which takes ten
+times as long; all of them with SNNCORE_EXAMPLES=nightly.
 """
 
 import ctypes
 import os
+from collections import defaultdict
 
 import pytest
 
@@ -16,6 +20,7 @@ from tests.support.double.ledger import events
 from tests.support.shim.build import compiler
 
 ORDERS = {"rising": 0, "falling": 1, "shuffled": 5}
+SEVERAL, MOST = ("falling", "races"), 5  # ways in which no more than so many cases of a test run
 POISON = 0xFF  # of floats, a NaN
 
 
@@ -37,10 +42,26 @@ def pytest_report_header(config):
     return f"kernels in CUDA C: on {'a card' if ON_CARD else 'the double of CuPy'}"
 
 
-def pytest_collection_modifyitems(items):
+def spread(cases, most):
+    """At most so many of the cases, from the first to the last."""
+    if len(cases) <= most:
+        return cases
+    return [cases[k * (len(cases) - 1) // (most - 1)] for k in range(most)]
+
+
+def pytest_collection_modifyitems(config, items):
+    thinned = defaultdict(list)
     for item in items:
-        if "races" in item.nodeid:
+        way = item.callspec.params.get("gpu") if hasattr(item, "callspec") else None
+        if way in SEVERAL:
+            thinned[way, item.nodeid.split("[")[0]].append(item)
+        if way == "races":
             item.add_marker(pytest.mark.slow)  # a second set of libraries is compiled for it
+    if os.environ.get("SNNCORE_EXAMPLES") == "nightly":
+        return
+    left = {item for cases in thinned.values() for item in set(cases) - set(spread(cases, MOST))}
+    config.hook.pytest_deselected(items=sorted(left, key=items.index))
+    items[:] = [item for item in items if item not in left]
 
 
 class Counted:
