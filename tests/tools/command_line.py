@@ -9,6 +9,8 @@ import sys
 from pathlib import Path
 from typing import NamedTuple
 
+from tests import ALONE
+
 ROOT = Path(__file__).parents[2]
 
 TINY = shlex.split(
@@ -31,8 +33,9 @@ def command(tool, *arguments):
 
 
 def environment():
-    """That of a user who has no terminal, with this tree first on the path."""
-    return os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
+    """That of a user who has no terminal, with this tree first on the path; beside other workers, on one thread."""
+    threads = {} if ALONE else {"NUMBA_NUM_THREADS": "1"}
+    return threads | os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"}
 
 
 def shell(tool, *arguments):
