@@ -129,10 +129,7 @@ def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str
     """Return words on the memory that training will take, and warn if there is less; nothing on a GPU."""
     if run.device != "cpu":
         return ""
-    batch, parts = (
-        -(-min(settings["batch_size"], settings["limit_train"] or settings["batch_size"]) // run.comm.size),
-        run.accumulate,
-    )
+    batch, parts = -(-min(settings["batch_size"], len(run.train)) // run.comm.size), run.accumulate
     found = probe(run.model)
     if line := warning(found, batch, parts, available_mib()):
         journal.warn(line)
