@@ -70,7 +70,9 @@ def test_links_lead_to_files_and_headings_that_exist():
 
 def test_dead_links_are_found(tmp_path):
     page = tmp_path / "page.md"
-    page.write_text("# A `b`, *c*\n[x](#a-b-c) [y](#gone) [z](gone.md) [u](page.md#a-b-c) [v](page.md#b) [w](https://x.y#z)\n")
+    page.write_text(
+        "# A `b`, *c*\n[x](#a-b-c) [y](#gone) [z](gone.md) [u](page.md#a-b-c) [v](page.md#b) [w](https://x.y#z)\n"
+    )
     assert dead_links(page) == ["#gone", "gone.md", "page.md#b"]
 
 
