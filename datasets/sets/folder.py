@@ -161,10 +161,10 @@ def class_names(train: Path, test: Path) -> tuple[str, ...]:
     if len(names) < 2:
         found = f"{len(names)} folders of classes{''.join(f' ({name})' for name in names)}"
         raise DataError(f"{train}: found {found}, expected two or more{_what_is_there(train)}; it needs\n{NEEDS}")
-    if paired_folders(train) is not None and (inside := names & {name for both in SPLITS.values() for name in both}):
+    if paired_folders(train) is not None and (inside := sorted(names & {*SPLITS["train"], *SPLITS["test"]})):
         raise DataError(
-            f"{train}: found {', '.join(sorted(inside))} where classes are expected; a split is above audio and vision, "
-            f"{sorted(inside)[-1]}/audio/<class>; it needs\n{NEEDS}"
+            f"{train}: found {', '.join(inside)} where classes are expected; a split is above audio and vision, "
+            f"{inside[-1]}/audio/<class>; it needs\n{NEEDS}"
         )
     if extra := sorted(others - names):
         raise DataError(f"{test / extra[0]}: found a class that {train} has not; expected {', '.join(sorted(names))}")
