@@ -161,7 +161,9 @@ def class_names(train: Path, test: Path) -> tuple[str, ...]:
     if len(names) < 2:
         found = f"{len(names)} folders of classes{''.join(f' ({name})' for name in names)}"
         raise DataError(f"{train}: found {found}, expected two or more{_what_is_there(train)}; it needs\n{NEEDS}")
-    if paired_folders(train) is not None and (inside := sorted(names & {*SPLITS["train"], *SPLITS["test"]})):
+    paired = paired_folders(train)
+    splits = sorted(names & {*SPLITS["train"], *SPLITS["test"]})
+    if paired is not None and (inside := [name for name in splits if not has_files(paired[0] / name, AUDIO_SUFFIXES)]):
         raise DataError(
             f"{train}: found {', '.join(inside)} where classes are expected; a split is above audio and vision, "
             f"{inside[-1]}/audio/<class>; it needs\n{NEEDS}"
