@@ -103,7 +103,7 @@ def plan_of(given: dict[str, Any], switches: dict[str, Any], comm: Comm) -> Plan
     summing = arithmetic_from(options)
     if _starts_from(given, choice):
         check_place(Path(choice.settings["weights"]))
-    if "resume" in given:
+    if given.keys() & {"resume", "config"}:
         check_not_moved(choice.settings, given)
     names = Parts(choice.settings).names
     config, found = new_config(choice.model, choice.switches, choice.given, choice.settings, *names)

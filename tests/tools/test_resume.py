@@ -160,7 +160,14 @@ def test_data_that_were_moved_are_found_by_data_dir(call, tmp_path):
     out = call("train", *TINY, "--data-dir", tmp_path / "a", "--output-dir", run).out
     assert out.endswith(f"look closer with: python tools/evaluate.py '{run}'\n")
     (tmp_path / "a").rename(tmp_path / "b")
-    for line in (("train", "--resume", run), ("evaluate", run), ("audit", run), ("predict", run, "--sample", "0")):
+    again = ("train", "--config", run / "config.json")
+    for line in (
+        ("train", "--resume", run),
+        again,
+        ("evaluate", run),
+        ("audit", run),
+        ("predict", run, "--sample", "0"),
+    ):
         result = call(*line)
         assert result.status == 1
         assert result.err.startswith(
