@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from snncore.surrogate import Sigmoid, Surrogate
+from snncore.surrogate import Sigmoid, Surrogate, check_surrogate
 
 __all__ = ["Firing", "decay_of", "firing_of"]
 
@@ -17,7 +17,7 @@ class Firing:
         v[t] = h[t] * (1 - s[t]) + v_reset * s[t]    hard reset
 
     decay: in [0, 1], 1 - 1 / tau; 1 is a neuron without leak. detach_reset: backward takes the s[t] of the reset as a
-    constant. Raises ValueError for a decay or a threshold out of range.
+    constant. Raises ValueError for a decay or a threshold out of range, TypeError for a surrogate that is none.
     """
 
     decay: float = 0.5
@@ -31,6 +31,7 @@ class Firing:
             raise ValueError(f"decay: expected a number in [0, 1], found {self.decay}")
         if not self.v_threshold > 0:
             raise ValueError(f"v_threshold: expected a positive number, found {self.v_threshold}")
+        check_surrogate(self.surrogate)
 
 
 def firing_of(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array
+from snncore.gradhints import Calls, by_doubling, by_factor, by_jumps, by_lag, labels
 from snncore.surrogate import relaxed as relaxed_mode
 from snncore.tape import Function, Tensor, no_grad, observe
 
@@ -48,42 +49,76 @@ def check_gradients(
 
     function: takes tensors, returns a tensor or a tuple of them; it must give the same result at each call.
     inputs: arrays, converted to float64 if they are floating point (None is passed on). wrt: which inputs to check;
-    by default all floating-point ones. names: for messages; by default `input 0`, `input 1`, ...
+    by default all floating-point ones. names: for messages; by default `input 0 (x)`, with the name in forward.
     relaxed: run with every spiking neuron in relaxed mode; a spiking function has no true gradient otherwise.
-    Raises GradientError naming the input, the entry and both values, or if forward changes an input or backward a
-    gradient that it was given; ValueError if there is nothing to check or an array has no entries.
+    Raises GradientError naming the input, the entry and both values, and what kind of mistake looks like this where
+    one is known (`snncore.gradhints`); or if forward changes an input or backward a gradient that it was given, or two
+    calls give different outputs. TypeError for a class in place of a function or an array in place of a list,
+    ValueError if there is nothing to check, or an array has no entries or some that are not finite.
     """
+    if isinstance(function, type):
+        name = function.__name__
+        raise TypeError(f"check_gradients: expected a function or an instance, found the class {name}: write {name}()")
+    if hasattr(inputs, "shape"):
+        raise TypeError(f"check_gradients: expected a list of inputs, found one array of shape {inputs.shape}: [x]")
     arrays: list[Any] = [None if x is None else _as_float64(x) for x in inputs]
     checked = [i for i, x in enumerate(arrays) if x is not None and x.dtype.kind == "f"] if wrt is None else list(wrt)
     if not checked:
-        raise ValueError("check_gradients: no floating-point input to check")
-    label = [f"input {i}" for i in range(len(arrays))] if names is None else list(names)
+        found = ", ".join("None" if x is None else f"{x.dtype} {x.shape}" for x in arrays) or "none"
+        raise ValueError(f"check_gradients: no floating-point input to check; found {found}")
+    label = labels(function, len(arrays)) if names is None else list(names)
     for i in checked:
         if arrays[i].size == 0:
             raise ValueError(f"check_gradients: {label[i]} of shape {arrays[i].shape} has no entries to check")
+        if not np.isfinite(arrays[i]).all():
+            raise ValueError(f"check_gradients: {label[i]}: expected finite entries, found NaN or infinity")
     rng = np.random.default_rng(seed)
     worst = 0.0
-    spiking: list[str] = []
-
-    def look(call: Function, _: tuple, __: tuple) -> None:
-        if call.spiking and call.name not in spiking:
-            spiking.append(call.name)
-
+    calls = Calls()
     with relaxed_mode() if relaxed else contextlib.nullcontext():
-        with observe(look):
-            shapes = [y.shape for y in _evaluate(function, arrays)]
-        hint = "" if relaxed or not spiking else f"; {', '.join(spiking)} spikes: check it with relaxed=True"
+        with observe(calls):
+            first = _evaluate(function, arrays)
+        shapes = [y.shape for y in first]
+        if not all(map(_same, first, _evaluate(function, arrays))):
+            raise GradientError(
+                "check_gradients: two calls on the same inputs gave different outputs; does it draw random numbers, "
+                "or keep a state, as a neuron with stateful=True does?"
+            )
         outputs = sum(int(np.prod(s)) for s in shapes)
         if outputs == 0:
             raise ValueError(f"check_gradients: the outputs, of shapes {shapes}, have no entries to check")
         for i in checked:
             everything = outputs * arrays[i].size <= FULL_JACOBIAN_ENTRIES if full is None else full
             if everything:
-                pairs = _jacobians(function, arrays, i, shapes, eps, label[i])
+                numeric, analytic, entries = _jacobians(function, arrays, i, shapes, eps, label[i])
             else:
-                pairs = _projections(function, arrays, i, shapes, eps, directions, rng, label[i])
-            worst = max(worst, _compare(label[i], *pairs, rtol, atol, hint))
+                numeric, analytic, entries = _projections(function, arrays, i, shapes, eps, directions, rng, label[i])
+            error = np.abs(numeric - analytic)
+            error[~np.isfinite(error)] = np.inf
+            scale = float(np.max(np.abs(numeric), initial=0.0, where=np.isfinite(numeric)))
+            wrong = error > atol + rtol * scale
+            k = int(np.argmax(error))
+            if wrong.any():
+                hint = calls.hint(relaxed) or by_factor(numeric, analytic)
+                if not hint:
+                    grads = [rng.standard_normal(shape) for shape in shapes]
+                    doubled = [2 * g for g in grads]
+                    hint = by_doubling(*(_backward(function, arrays, i, g, label[i]) for g in (grads, doubled)))
+                if not hint and everything and len(shapes) == 1 and calls.spiking:
+                    hint = by_lag(wrong, shapes[0], arrays[i].shape)
+                if not hint and everything:
+                    hint = _jumps(function, arrays, i, wrong, numeric, eps, first)
+                raise GradientError(
+                    f"{label[i]}: {entries[k]}: backward gives {analytic.flat[k]:.9g}, finite differences "
+                    f"{numeric.flat[k]:.9g}; the difference {error.flat[k]:.3g} exceeds {atol:.3g} + {rtol:.3g} * "
+                    f"{scale:.3g} ({int(wrong.sum())} of {error.size} compared values do){hint and '; '}{hint}"
+                )
+            worst = max(worst, float(error.flat[k]))
     return worst
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    return np.array_equal(a, b, equal_nan=a.dtype.kind == "f")
 
 
 def _as_float64(x: Tensor | Array) -> np.ndarray:
@@ -146,7 +181,8 @@ def _difference(function: Callable, arrays: list, i: int, step: np.ndarray) -> l
     """f(x + step) - f(x - step), output by output."""
     ahead, behind = list(arrays), list(arrays)
     ahead[i], behind[i] = _locked(arrays[i] + step), _locked(arrays[i] - step)
-    return [a - b for a, b in zip(_evaluate(function, ahead), _evaluate(function, behind), strict=True)]
+    pairs = zip(_evaluate(function, ahead), _evaluate(function, behind), strict=True)
+    return [np.subtract(a, b, dtype=np.float64) for a, b in pairs]  # bytes would wrap, booleans cannot be subtracted
 
 
 def _jacobians(
@@ -193,17 +229,13 @@ def _projections(
     return numeric, analytic, [f"random direction {k}" for k in range(directions)]
 
 
-def _compare(
-    name: str, numeric: np.ndarray, analytic: np.ndarray, entries: list[str], rtol: float, atol: float, hint: str
-) -> float:
-    error = np.abs(numeric - analytic)
-    error[~np.isfinite(error)] = np.inf
-    scale = float(np.max(np.abs(numeric), initial=0.0, where=np.isfinite(numeric)))
-    k = int(np.argmax(error))
-    if error.flat[k] > atol + rtol * scale:
-        raise GradientError(
-            f"{name}: {entries[k]}: backward gives {analytic.flat[k]:.9g}, finite differences {numeric.flat[k]:.9g}; "
-            f"the difference {error.flat[k]:.3g} exceeds {atol:.3g} + {rtol:.3g} * {scale:.3g} "
-            f"({int((error > atol + rtol * scale).sum())} of {error.size} compared values do){hint}"
-        )
-    return float(error.flat[k])
+def _jumps(
+    function: Callable, arrays: list, i: int, wrong: np.ndarray, numeric: np.ndarray, eps: float, outputs: Sequence
+) -> str:
+    """What the steepest of the wrong entries says of rounding in forward, by the same difference over a small step."""
+    row, column = np.unravel_index(np.argmax(np.where(wrong & np.isfinite(numeric), np.abs(numeric), -1)), wrong.shape)
+    step = np.zeros(arrays[i].size)
+    step[column] = eps / 1000
+    small = _difference(function, arrays, i, step.reshape(arrays[i].shape))
+    slope = np.concatenate([d.ravel() for d in small])[row] / (2 * eps / 1000)
+    return by_jumps(float(numeric[row, column]), float(slope), outputs)

@@ -1,5 +1,6 @@
 """The recorded calls, and the walk back through them from the last to the first."""
 
+import contextlib
 import heapq
 import itertools
 import weakref
@@ -11,6 +12,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.context import changed, context
+from snncore.given import unfit_gradient
 
 if TYPE_CHECKING:  # the tape imports this module
     from snncore.tape import Function, Tensor
@@ -148,21 +150,31 @@ class Node:
         full = [
             xp.zeros(shape, known.dtype) if g is None else g for g, shape in zip(grads, self.output_shapes, strict=True)
         ]
-        if context.relaxed == self.relaxed:
-            result = function.backward(*full)
-        else:
-            with changed("relaxed", self.relaxed):
+        with contextlib.nullcontext() if context.relaxed == self.relaxed else changed("relaxed", self.relaxed):
+            try:
                 result = function.backward(*full)
+            except ValueError as error:
+                if "values to unpack" not in str(error):
+                    raise
+                kept = len(_saved(function))
+                raise GraphError(f"{function.name}.backward: {error}; forward kept {kept} by self.save(...)") from error
+        if isinstance(result, list):
+            raise GraphError(f"{function.name}.backward: expected an array or a tuple of arrays, found a list")
         gradients = list(result) if isinstance(result, tuple) else [result]
         if len(gradients) != len(self.sources):
             raise GraphError(
-                f"{function.name}.backward: expected {len(self.sources)} gradients, found {len(gradients)}"
+                f"{function.name}.backward: expected {len(self.sources)} gradients, found {len(gradients)}: one for "
+                f"each input of forward, in their order, None for one without"
             )
         for i, (g, spec) in enumerate(zip(gradients, self.input_specs, strict=True)):
             if g is None or self.sources[i] is None or spec is None:
                 gradients[i] = None
                 continue
             shape, dtype = spec
+            if found := unfit_gradient(g):
+                raise GraphError(
+                    f"{function.name}.backward: expected numbers as the gradient of input {i}, found {found}"
+                )
             g = as_gradient(g, dtype, known)
             if g.shape != shape:
                 raise GraphError(f"{function.name}.backward: input {i} has shape {shape}, its gradient {g.shape}")

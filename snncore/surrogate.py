@@ -53,6 +53,13 @@ class Surrogate(ABC):
         """Derivative of the smooth step; its integral is 1."""
 
 
+def check_surrogate(surrogate: object) -> None:
+    """Raise TypeError unless it has both methods of a `Surrogate`: a class or a name, as "atan", has not."""
+    if isinstance(surrogate, type) or not all(hasattr(surrogate, name) for name in ("primitive", "derivative")):
+        found = f"the class {surrogate.__name__}" if isinstance(surrogate, type) else repr(surrogate)
+        raise TypeError(f"surrogate: expected an instance of a Surrogate, such as Sigmoid(slope=4.0), found {found}")
+
+
 def _positive(owner: object, **values: float) -> None:
     for name, value in values.items():
         if not value > 0:

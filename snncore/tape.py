@@ -22,6 +22,7 @@ from numpy.typing import DTypeLike
 from snncore import backend
 from snncore.backend import Array
 from snncore.context import changed, context, current_path
+from snncore.given import as_output
 from snncore.graph import GraphError, Node, Version, add_to_leaf, as_gradient, share_versions, walk
 from snncore.kernels import kernels_for
 
@@ -358,7 +359,7 @@ class Function(ABC):
     def __call__(self, *inputs: Any) -> Any:
         """Run forward on tensors or arrays (None for an input left out) and return a Tensor or a tuple of them.
 
-        Raises TypeError for float16: no kernel here takes it (`Cast` does).
+        Raises TypeError for float16, which no kernel here takes (`Cast` does), and for a forward that gives no numbers.
         """
         inputs += (None,) * (_optional_inputs(type(self)) - len(inputs))
         tensors = [x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs]
@@ -374,7 +375,8 @@ class Function(ABC):
         call.needs = tuple(x is not None and context.grad_enabled and x.requires_grad for x in tensors)
         result = call.forward(*arrays)
         xp = backend.array_module(*(x for x in arrays if x is not None))
-        outputs = tuple(xp.asarray(y) for y in (result if isinstance(result, tuple) else (result,)))  # no NumPy scalars
+        results = result if isinstance(result, tuple) else (result,)
+        outputs = tuple(as_output(call.name, i, y, xp, self.takes_half) for i, y in enumerate(results))
         if context.observers:
             call.tell(arrays, outputs)
         recorded = any(call.needs)

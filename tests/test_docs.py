@@ -46,10 +46,34 @@ def test_there_are_examples_to_run():
     assert sum(len(python_blocks(page)) for page in PAGES) >= 3
 
 
-def test_links_and_paths_of_the_pages_exist():
-    for page in PAGES:
-        for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name}: {target}"
+def anchors(page):
+    """The names that the headings of a page have on GitHub: lower case, dashes for spaces, no punctuation."""
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    titles = [re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", line) for line in re.findall(r"^#+ (.+)$", text, re.MULTILINE)]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).strip().replace(" ", "-") for title in titles}
+
+
+def dead_links(page):
+    """The links of a page that lead to no file, or to no heading of one."""
+    dead = []
+    for target, anchor in re.findall(r"\]\(([^)#:\s]*)(?:#([^)]*))?\)", page.read_text(encoding="utf-8")):
+        place = page.parent / target if target else page
+        if not place.exists() or (anchor and place.suffix == ".md" and anchor not in anchors(place)):
+            dead.append(f"{target}#{anchor}" if anchor else target)
+    return dead
+
+
+def test_links_lead_to_files_and_headings_that_exist():
+    pages = [*PAGES, ROOT / "CHANGELOG.md", *(ROOT / "docs").glob("*/*.md")]
+    assert {page.name: dead for page in pages if (dead := dead_links(page))} == {}
+
+
+def test_dead_links_are_found(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "# A `b`, *c*\n[x](#a-b-c) [y](#gone) [z](gone.md) [u](page.md#a-b-c) [v](page.md#b) [w](https://x.y#z)\n"
+    )
+    assert dead_links(page) == ["#gone", "gone.md", "page.md#b"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

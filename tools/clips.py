@@ -15,7 +15,7 @@ from misnet.datasets.formats.files import read_lines
 from misnet.models.config import ConfigError, ModelConfig
 from misnet.models.contract import check_fits
 from misnet.models.options import option_of
-from misnet.tools.parts import Parts
+from misnet.tools.parts import Parts, check_not_moved
 from misnet.tools.settings import check_settings, override
 from misnet.tools.toolkit import UsageError, data_seed
 from misnet.training.folder import check_class_names
@@ -114,6 +114,7 @@ def reading_of(settings: dict[str, Any], config: ModelConfig, args: argparse.Nam
 def samples_of(args: argparse.Namespace, settings: dict[str, Any], source: Source) -> Iterator[Asked]:
     """Yield samples of the run's own data, by their numbers."""
     part = args.split or "test"
+    check_not_moved(settings, vars(args))
     data = Parts(settings).load(part, source.config.size, source.config.timesteps)
     names = {} if source.class_names is None else {"class_names": source.class_names}
     check_class_names(names, data)

@@ -86,7 +86,10 @@ class Parser(argparse.ArgumentParser):
         known = [name[2:] for name in self._option_string_actions if name.startswith("--")]
         typed = [text[2:].partition("=")[0] for text in extra if text.startswith("--")]
         near = [name for name in (nearest(text, known, ALIKE) for text in typed) if name is not None]
-        return f"; nearest: {', '.join(f'--{name}' for name in near)}" if near else ""
+        if near:
+            return f"; nearest: {', '.join(f'--{name}' for name in near)}"
+        files = [text for text in extra if text.startswith("-") and Path(text).exists()]
+        return f"; a file whose name begins with a dash is ./{files[0]}" if files else ""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         try:

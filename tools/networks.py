@@ -9,7 +9,7 @@ from misnet.models.config import ModelConfig
 from misnet.models.contract import Model, check_fits
 from misnet.models.options import model_config, option_of, switches_of
 from misnet.models.registry import config_class
-from misnet.tools.parts import Parts
+from misnet.tools.parts import Parts, check_not_moved
 from misnet.tools.settings import check_settings, override
 from misnet.tools.toolkit import UsageError
 from misnet.training.folder import check_class_names, load_run
@@ -47,6 +47,7 @@ def trained_network(folder: Path, checkpoint: str, part: str, given: dict[str, A
     model, content = load_run(folder, checkpoint)
     of_run = check_settings(content["settings"], str(folder / "config.json"))
     settings = check_settings(override(of_run, {k: v for k, v in given.items() if k in DATA_SETTINGS}))
+    check_not_moved(settings, given)
     data = Parts(settings).load(part, model.config.size, model.config.timesteps)
     check_class_names(content, data)
     check_fits(model.config, data)

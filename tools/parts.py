@@ -1,13 +1,15 @@
 """The parts of a data set that a run uses: training samples, those that choose its best epoch, and test samples."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from misnet.datasets import Dataset
+from misnet.datasets import DataError, Dataset
 from misnet.datasets.holdout import hold_out
 from misnet.datasets.registry import data_splits
 from misnet.tools.toolkit import UsageError, data_seed, load_split
 
-__all__ = ["PARTS", "Parts"]
+__all__ = ["PARTS", "Parts", "check_not_moved"]
 
 PARTS = ("train", "val", "test")
 
@@ -51,3 +53,10 @@ class Parts:
                 "its training split"
             )
         return split(part)
+
+
+def check_not_moved(settings: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raise DataError if the folder of a run's data is gone; given: options, of which data_dir says where they are."""
+    place = settings["data_dir"]
+    if place is not None and given.get("data_dir") is None and not Path(place).is_dir():
+        raise DataError(f"{place}: no such folder; the data of this run were in it: --data-dir says where they are now")

@@ -17,7 +17,7 @@ from misnet.datasets import DataError, Dataset
 from misnet.datasets.batching.hang import in_time
 from misnet.models.config import ConfigError
 from misnet.tools import witness
-from misnet.tools.toolkit import DATA, STOPPED, USAGE, UsageError, device_of, progress
+from misnet.tools.toolkit import DATA, STOPPED, USAGE, UsageError, device_of, progress, said_of
 from misnet.training.machine import machine
 from misnet.training.step import Diverged
 from snncore import BackendError, CheckpointError
@@ -74,7 +74,8 @@ def _reason(error: BaseException) -> tuple[str, int]:
     if isinstance(error, MemoryError):
         return memory_message(error), DATA
     if isinstance(error, SAID):
-        return str(error), USAGE if isinstance(error, UsageError | ConfigError | BackendError) else DATA
+        said = said_of(error) if isinstance(error, OSError) else str(error)
+        return said, USAGE if isinstance(error, UsageError | ConfigError | BackendError) else DATA
     traceback.print_exc()
     return f"{type(error).__name__}: {error}", DATA
 

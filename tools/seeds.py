@@ -9,6 +9,7 @@ The same command again, or --resume DIR, goes on where it stopped: runs that are
 """
 
 import argparse
+import gc
 import json
 import shlex
 import sys
@@ -65,6 +66,7 @@ def train_seeds(given: dict[str, Any], switches: dict[str, Any], train: Train) -
     stop, failed = StopRequest(), 0
     of_run = {name: given[name] for name in OPTIONS if name in given}
     for seed in seeds:
+        gc.collect()  # a run refers to itself; the collector counts objects, not the hundreds of MiB of their arrays
         place = folder / f"seed-{seed}"
         if stop():
             status = STOPPED

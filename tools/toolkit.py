@@ -19,6 +19,7 @@ from misnet.training.folder import read_config
 from misnet.training.step import Diverged
 from snncore import BackendError, CheckpointError, arithmetic
 from snncore.backend import memory_message, use_device
+from snncore.files import printable
 from snncore.kernels.choice import ARITHMETICS, arithmetic_choice
 from snncore.launcher import launched
 
@@ -214,7 +215,7 @@ def run_tool(main: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         status = complain("interrupted", STOPPED)
     except OSError as error:
-        status = complain(error, DATA)
+        status = complain(said_of(error), DATA)
     sys.exit(end_output(status))
 
 
@@ -230,6 +231,13 @@ def end_output(status: int) -> int:
     with suppress(OSError, ValueError):  # so that Python, which writes it again at the end, finds no fault
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return status
+
+
+def said_of(error: OSError) -> str:
+    """Return what an error of the system says as other messages do: the file, then what is wrong; no number."""
+    if error.filename is None or not error.strerror:
+        return str(error)
+    return printable(f"{os.fsdecode(error.filename)}: {error.strerror}")
 
 
 def complain(error: object, status: int) -> int:

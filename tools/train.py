@@ -9,7 +9,9 @@ import sys
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from typing import Any
 
+from misnet.datasets import DataError
 from misnet.datasets.batching.hang import in_time
+from misnet.datasets.registry import data_options
 from misnet.models.contract import sizes
 from misnet.models.options import first_look, split
 from misnet.tools.loudness import is_verbose
@@ -79,7 +81,10 @@ def train(
         if begun:
             journal.log(begun)
         with watch:
-            return train_to_the_end(run, journal, stop or StopRequest())
+            try:
+                return train_to_the_end(run, journal, stop or StopRequest())
+            except DataError as error:
+                raise DataError(f"{error}{way_on(plan.settings)}") from error
 
 
 def helpers(plan: Plan) -> AbstractContextManager[None]:
@@ -129,16 +134,22 @@ def expected_memory(run: Run, settings: dict[str, Any], journal: Journal) -> str
     """Return words on the memory that training will take, and warn if there is less; nothing on a GPU."""
     if run.device != "cpu":
         return ""
-    batch, parts = (
-        -(-min(settings["batch_size"], settings["limit_train"] or settings["batch_size"]) // run.comm.size),
-        run.accumulate,
-    )
+    batch, parts = -(-min(settings["batch_size"], len(run.train)) // run.comm.size), run.accumulate
     found = probe(run.model)
     if line := warning(found, batch, parts, available_mib()):
         journal.warn(line)
     averages = sum(x.nbytes for x in run.optimizer.state_dict().values()) / 2**20  # the first step fills them
     total = found.total(math.ceil(batch / parts)) + averages
     return "" if math.isnan(total) else f", about {total:.0f} MiB"
+
+
+def way_on(settings: dict[str, Any]) -> str:
+    """Return words on what may be done about a sample that cannot be read: it is seldom the only one."""
+    name = settings["dataset"]
+    if settings["data_dir"] is None or "on_bad_sample" not in data_options(name):
+        return ""
+    check = f"{called('prepare')} {name} --data-dir {shlex.quote(settings['data_dir'])} --check"
+    return f"; all such files: {check}; to leave them out: a new run with --on-bad-sample skip"
 
 
 def train_to_the_end(run: Run, journal: Journal, stop: StopRequest) -> int:

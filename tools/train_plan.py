@@ -14,7 +14,7 @@ from misnet.models.contract import Model
 from misnet.models.registry import build
 from misnet.tools.loudness import is_quiet
 from misnet.tools.networks import new_config
-from misnet.tools.parts import Parts
+from misnet.tools.parts import Parts, check_not_moved
 from misnet.tools.process_options import process_options, seconds_of
 from misnet.tools.ranks import device_of_rank, over_nccl, refuse_strangers, share_cores
 from misnet.tools.settings import Choice, gather
@@ -103,6 +103,8 @@ def plan_of(given: dict[str, Any], switches: dict[str, Any], comm: Comm) -> Plan
     summing = arithmetic_from(options)
     if _starts_from(given, choice):
         check_place(Path(choice.settings["weights"]))
+    if given.keys() & {"resume", "config"}:
+        check_not_moved(choice.settings, given)
     names = Parts(choice.settings).names
     config, found = new_config(choice.model, choice.switches, choice.given, choice.settings, *names)
     parts = dict(zip(names, found, strict=True))

@@ -220,9 +220,9 @@ def _equal_files(pair: Pair, hashes: dict[str, str | None]) -> Iterator[str]:
     for path in others:
         twin = by_hash.get(hashes.get(path))
         if twin == path:
-            yield f"{path} is in both {pair.one} and {pair.other}"
+            yield f"{path}: the file is in both {pair.one} and {pair.other}"
         elif twin is not None:
-            yield f"{path} ({pair.other}) has the content of {twin} ({pair.one})"
+            yield f"{path}: a {pair.other} file with the content of a {pair.one} file, {twin}"
 
 
 def _equal_content(pair: Pair) -> Iterator[str]:
@@ -230,7 +230,7 @@ def _equal_content(pair: Pair) -> Iterator[str]:
         by_hash = {s.hashes.get(what): s for s in reversed(pair.samples)}
         for s in pair.others:
             if (own := s.hashes.get(what)) is not None and (twin := by_hash.get(own)) is not None:
-                yield f"{pair.other} {s} has the {what} stream of {pair.one} {twin}"
+                yield f"{pair.other} {s}: its {what} stream is that of a {pair.one} sample, {twin}"
 
 
 def _leaks(pair: Pair) -> Iterator[str]:

@@ -20,7 +20,8 @@ NEEDS = """\
 train/<class>/*.mp4 with test/<class>/*.mp4 (or val/; also .flv, .mpg, .avi, .mkv, .mov, .webm): videos, with the
     sound in them, or beside each in a sound file of the same name; or
 train/audio/<class>/*.wav and train/vision/<class>/*.jpg with test/audio/ and test/vision/: sounds and images (or
-    folders of frames); either also without train and test, which are then drawn with the seed"""
+    folders of frames), or both in one folder, train/<class>/*.wav with train/<class>/*.jpg; all also without train
+    and test, which are then drawn with the seed"""
 
 SPLITS = {"train": ("train", "training"), "test": ("test", "testing", "val", "valid", "validation")}
 IMAGE_FOLDERS = ("vision", "images", "image", "visual")
@@ -71,7 +72,10 @@ class FolderDataset(PairedDataset):
         passed: list[Path] = []
         if paired is not None:
             sounds = [replace(item, test=known) for item in sounds_by_class(paired[0], self._label, passed)]
-            images = [replace(item, test=known) for item in images_by_class(paired[1], self._label, passed)]
+            images = images_by_class(paired[1], self._label if paired[0] != paired[1] else self._label_or_none, passed)
+            images = [replace(item, test=known) for item in images if item.label >= 0]
+            if paired[0] == paired[1]:  # what is no sound may be an image
+                passed = [path for path in passed if is_other(path)]
             self._note_passed(passed)
             self._take_pairs(sounds, images, each_image=False, test_part=test_part)
         else:
@@ -100,6 +104,10 @@ class FolderDataset(PairedDataset):
     def _label(self, name: str, folder: Path) -> int:
         return self.class_names.index(class_name(name))
 
+    def _label_or_none(self, name: str, folder: Path) -> int:
+        """The label, or -1: where sounds and images lie together, a folder of pictures alone is no class."""
+        return self.class_names.index(class_name(name)) if class_name(name) in self.class_names else -1
+
     def _videos(self, folder: Path, passed: list[Path]) -> list[Item]:
         """The videos, each with its sound: a file of the same name if there is one."""
         items = []
@@ -122,9 +130,26 @@ class FolderDataset(PairedDataset):
 
 
 def paired_folders(root: Path) -> tuple[Path, Path] | None:
-    """Return the folders of sounds and of images in `root`, None if it has none such."""
+    """Return the folders of sounds and of images in `root`, twice `root` if its classes hold both; else None."""
     images = first_folder(root, IMAGE_FOLDERS)
-    return None if images is None or not (root / "audio").is_dir() else (root / "audio", images)
+    if images is not None and (root / "audio").is_dir():
+        return root / "audio", images
+    places = sorted_folders(root)
+    if any(has_files(place, VIDEO_SUFFIXES) for place in places):
+        return None
+    return (root, root) if any(map(holds_both, places)) else None
+
+
+def holds_both(place: Path) -> bool:
+    """Whether a folder holds sounds and, beside them, images or folders of frames."""
+    return has_files(place, AUDIO_SUFFIXES) and (
+        has_files(place, IMAGE_SUFFIXES) or any(has_files(clip, IMAGE_SUFFIXES) for clip in sorted_folders(place))
+    )
+
+
+def is_other(path: Path) -> bool:
+    """Whether a path is neither a sound nor an image by its ending."""
+    return path.suffix.lower() not in AUDIO_SUFFIXES | IMAGE_SUFFIXES or not path.is_file()
 
 
 def class_names(train: Path, test: Path) -> tuple[str, ...]:
@@ -134,7 +159,15 @@ def class_names(train: Path, test: Path) -> tuple[str, ...]:
     """
     names, others = ({class_name(place.name) for place in _class_folders(root)} for root in (train, test))
     if len(names) < 2:
-        raise DataError(f"{train}: found {len(names)} folders of classes, expected two or more; it needs\n{NEEDS}")
+        found = f"{len(names)} folders of classes{''.join(f' ({name})' for name in names)}"
+        raise DataError(f"{train}: found {found}, expected two or more{_what_is_there(train)}; it needs\n{NEEDS}")
+    paired = paired_folders(train)
+    splits = sorted(names & {*SPLITS["train"], *SPLITS["test"]})
+    if paired is not None and (inside := [name for name in splits if not has_files(paired[0] / name, AUDIO_SUFFIXES)]):
+        raise DataError(
+            f"{train}: found {', '.join(inside)} where classes are expected; a split is above audio and vision, "
+            f"{inside[-1]}/audio/<class>; it needs\n{NEEDS}"
+        )
     if extra := sorted(others - names):
         raise DataError(f"{test / extra[0]}: found a class that {train} has not; expected {', '.join(sorted(names))}")
     return tuple(sorted(names))
@@ -145,11 +178,26 @@ def class_name(name: str) -> str:
     return printable(one_form(name)).strip()
 
 
+def _what_is_there(root: Path) -> str:
+    """Words on half a data set: sounds without images, or images without sounds."""
+    audio, images = (root / "audio").is_dir(), first_folder(root, IMAGE_FOLDERS)
+    if audio and images is None:
+        return f"; there is audio and, beside it, none of {', '.join(IMAGE_FOLDERS)}"
+    if images is not None and not audio:
+        return f"; there is {images.name} and, beside it, no audio"
+    for kind, suffixes in (("sounds", AUDIO_SUFFIXES), ("images", IMAGE_SUFFIXES)):
+        if alone := [place.name for place in sorted_folders(root) if has_files(place, suffixes)]:
+            return f"; {printable(alone[0])} holds {kind} alone" if len(alone) > 1 else ""
+    return ""
+
+
 def _class_folders(root: Path) -> list[Path]:
     """The folders in `root` that hold what a class has: other folders, of runs for instance, are none."""
     paired = paired_folders(root)
     if paired is None:
         return [place for place in sorted_folders(root) if has_files(place, VIDEO_SUFFIXES)]
+    if paired[0] == paired[1]:
+        return [place for place in sorted_folders(root) if has_files(place, AUDIO_SUFFIXES)]
     sounds, images = map(sorted_folders, paired)
     heard = [place for place in sounds if has_files(place, AUDIO_SUFFIXES)]
     return heard + [place for place in images if has_files(place, IMAGE_SUFFIXES) or sorted_folders(place)]

@@ -5,7 +5,7 @@ import math
 from snncore.backend import Array
 from snncore.opcount.cost import Facts, OpCount, exact_sum, lead_of
 from snncore.opcount.events import entries, events
-from snncore.surrogate import Sigmoid, Surrogate, fire
+from snncore.surrogate import Sigmoid, Surrogate, check_surrogate, fire
 from snncore.tape import Function
 
 
@@ -13,12 +13,14 @@ class Fire(Function):
     """s = x >= 0, with the surrogate in place of its derivative: gx = gs * surrogate.derivative(x).
 
     x: float, any shape: membrane minus threshold. Returns s: uint8, same shape (float in relaxed mode).
+    Raises TypeError for a surrogate that is none.
     """
 
     spiking = True
 
     def __init__(self, surrogate: Surrogate | None = None) -> None:
         self.surrogate = surrogate or Sigmoid()
+        check_surrogate(self.surrogate)
 
     def forward(self, x: Array) -> Array:
         self.save(x)

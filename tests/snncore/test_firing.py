@@ -91,3 +91,10 @@ def test_the_kernels_are_given_the_object_of_the_layer(monkeypatch):
     nn.LIF(firing=OTHER)(np.ones((2, 2, 1), np.float32), nn.BatchNorm(1))
     assert len(seen) == 1
     assert seen[0] is OTHER
+
+
+@pytest.mark.parametrize("make", [lambda s: nn.LIF(surrogate=s), lambda s: nn.CLIF(surrogate=s), F.Fire, F.MLIF])
+def test_a_surrogate_that_is_none_is_refused_where_it_is_given(make):
+    for given, found in ((Sigmoid, "the class Sigmoid"), ("atan", "'atan'"), (4.0, r"4\.0")):
+        with pytest.raises(TypeError, match=f"surrogate: expected an instance of a Surrogate, .* found {found}"):
+            make(given) if make is not F.MLIF else make(surrogate=given)

@@ -7,6 +7,7 @@ from contextlib import suppress
 import numpy as np
 import pytest
 
+from misnet.tools.toolkit import said_of
 from misnet.training.run import Run
 from snncore.checkpoint import load_checkpoint
 from tests.tools.command_line import TINY
@@ -103,3 +104,13 @@ def test_a_folder_deleted_while_it_is_trained_in(tmp_path, call, monkeypatch):
     assert "safetensors: cannot be written to folder" in result.err.splitlines()[-1]
     assert result.err.splitlines()[-1].endswith("No such file or directory; any earlier file is intact")
     assert not folder.exists()
+
+
+def test_an_error_of_the_system_is_said_without_its_number(tmp_path):
+    replaced = OSError(28, "No space left on device", str(tmp_path / "a.png"), None, None)  # as os.replace raises it
+    assert said_of(replaced) == f"{tmp_path / 'a.png'}: No space left on device"
+    assert said_of(OSError(28, "No space left on device")) == "[Errno 28] No space left on device"
+    assert said_of(OSError("words of ours")) == "words of ours"
+    assert (
+        said_of(FileNotFoundError(2, "No such file or directory", b"caf\xe9")) == "caf\\xe9: No such file or directory"
+    )

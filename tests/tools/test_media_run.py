@@ -34,7 +34,10 @@ def test_a_corrupt_file_stops_the_run_with_its_name(files, call):
     result = call("train", *TINY, *options(files))
     assert result.status == 1
     assert re.fullmatch(
-        r"error: .*/train/audio/low/5\.wav: truncated, found 12 bytes, expected 774778422 from .*\n", result.err
+        r"error: .*/train/audio/low/5\.wav: truncated, found 12 bytes, expected 774778422 from .*; all such files: "
+        r"python tools/prepare\.py folder --data-dir .* --check; to leave them out: a new run with "
+        r"--on-bad-sample skip\n",
+        result.err,
     )
 
 

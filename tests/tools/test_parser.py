@@ -68,6 +68,15 @@ def test_a_mistyped_name_gets_the_nearest_one(parser, capsys, line, message):
     assert message in capsys.readouterr().err.replace("'letters'", "letters")  # Python 3.12 leaves the quotes out
 
 
+def test_a_file_whose_name_begins_with_a_dash_is_no_option(parser, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "-lead.wav").touch()
+    for name, said in (("-lead.wav", "; a file whose name begins with a dash is ./-lead.wav\n"), ("-gone", "-gone\n")):
+        with pytest.raises(SystemExit):
+            parser.parse_args([name])
+        assert capsys.readouterr().err.endswith(f"unrecognized arguments: {name if name == '-lead.wav' else ''}{said}")
+
+
 def test_help_ends_with_examples_and_exit_statuses(parser):
     text = parser.format_help()
     assert text.endswith(f"\nexamples:\n  # do it\n  {called('train')} --epochs 3\n\n{STATUSES}\n")

@@ -107,7 +107,7 @@ def test_duplicates_are_status_1_and_classes_without_samples_a_warning(call, tmp
     result = prepare(call, folder, "--check")
     assert result.status == 1
     assert "\nin two splits: 2\n" in result.out
-    assert f"    {path} (test) has the content of {twin} (train)\n" in result.out
+    assert f"    {path}: a test file with the content of a train file, {twin}\n" in result.out
     assert result.out.endswith(f"{NAME}: 2 problems: 2 in two splits\n")
 
 

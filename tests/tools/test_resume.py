@@ -160,6 +160,19 @@ def test_data_that_were_moved_are_found_by_data_dir(call, tmp_path):
     out = call("train", *TINY, "--data-dir", tmp_path / "a", "--output-dir", run).out
     assert out.endswith(f"look closer with: python tools/evaluate.py '{run}'\n")
     (tmp_path / "a").rename(tmp_path / "b")
+    again = ("train", "--config", run / "config.json")
+    for line in (
+        ("train", "--resume", run),
+        again,
+        ("evaluate", run),
+        ("audit", run),
+        ("predict", run, "--sample", "0"),
+    ):
+        result = call(*line)
+        assert result.status == 1
+        assert result.err.startswith(
+            f"error: {tmp_path / 'a'}: no such folder; the data of this run were in it: --data-dir"
+        )
     result = call("train", "--resume", run, "--epochs", "3", "--data-dir", tmp_path / "b")
     assert (result.status, result.err) == (0, "")
     assert result.out.splitlines()[0] == f"data_dir: {tmp_path / 'b'} from here on, {tmp_path / 'a'} before"

@@ -1,12 +1,15 @@
 """train.py --seeds: a folder for each, what is done is not done again, and what they reach is summed up."""
 
 import csv
+import gc
 import json
 import shlex
+import weakref
 
 import numpy as np
 import pytest
 
+from misnet.tools.seeds import train_seeds
 from misnet.training.step import Diverged
 from tests.tools.command_line import TINY
 from tests.tools.test_any_model import registered as registered
@@ -67,6 +70,26 @@ def test_each_seed_is_the_run_of_that_seed_and_what_is_done_is_left_alone(call, 
         assert (result.status, result.err.startswith(f"error: {message.format(folder)}")) == (2, True)
     result = call("train", "--resume", folder, "--epochs", "3")
     assert (result.status, "takes the settings of all seeds from" in result.err) == (2, True)
+
+
+def test_a_run_is_gone_before_the_next_one_begins(tmp_path):
+    class Cycle:
+        def __init__(self):
+            self.after_epoch = lambda: self
+
+    alive = []
+
+    def train(options, switches, stop):
+        assert not any(run() for run in alive)
+        alive.append(weakref.ref(Cycle()))
+        raise Diverged("as every seed here")
+
+    gc.disable()
+    try:
+        assert train_seeds({"seeds": [0, 1, 2], "output_dir": str(tmp_path / "seeds")}, {}, train) == 1
+    finally:
+        gc.enable()
+    assert len(alive) == 3
 
 
 def test_a_seed_that_diverges_does_not_end_the_others(call, tmp_path, monkeypatch):

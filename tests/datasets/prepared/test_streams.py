@@ -53,7 +53,7 @@ def test_what_is_in_two_splits_is_found_in_any_stream(monkeypatch):
 
     monkeypatch.setitem(REGISTRY, "triple", Entry(Same, "", 1, 1))
     report = check(Request("triple", timesteps=3))
-    assert report.duplicates == ["test sample 4 has the words stream of train sample 4"]
+    assert report.duplicates == ["test sample 4: its words stream is that of a train sample, sample 4"]
     assert (report.faults, report.problems) == ([], 1)
 
 

@@ -268,3 +268,78 @@ def test_what_is_beside_videos_is_noted(videos_dir):
         f"{videos_dir}/train/red: 1 sounds have no video of their name: y.wav",
         "passed over 2 files: 1 .divx (such as train/green/x.divx), 1 .srt (such as train/red/x.srt)",
     )
+
+
+# -- sounds and images in one folder for each class, and layouts that are none --
+
+
+@pytest.mark.parametrize("splits", [False, True])
+def test_sounds_and_images_may_lie_side_by_side(tmp_path, splits):
+    for root in (tmp_path / "train", tmp_path / "test") if splits else (tmp_path,):
+        for name in ("cat", "dog"):
+            for k in range(4):
+                write_image(root / name / f"{k}.png", (k, k, k))
+                write_tone(root / name / f"{k}.wav", seconds=0.4)
+    train, test = load(tmp_path), load(tmp_path, "test")
+    assert train.class_names == ("cat", "dog")
+    assert (len(train), len(test)) == ((8, 8) if splits else (6, 2))
+    assert all(sound == image for dataset in (train, test) for sound, image in stems(dataset))
+    assert {*train.labels.tolist()} == {0, 1}
+    assert train.notes == ()
+    train[0]
+
+
+def test_beside_side_by_side_a_folder_of_pictures_is_no_class_and_other_files_are_noted(tmp_path):
+    for name in ("cat", "dog"):
+        for k in range(4):
+            write_image(tmp_path / name / f"{k}.png", (k, k, k))
+            write_tone(tmp_path / name / f"{k}.wav", seconds=0.4)
+    write_image(tmp_path / "pictures" / "curves.png", (1, 1, 1))
+    (tmp_path / "cat" / "notes.txt").write_text("x")
+    write_image(tmp_path / "dog" / "9.png", (1, 1, 1))
+    train = load(tmp_path)
+    assert train.class_names == ("cat", "dog")
+    assert train.notes == (
+        "passed over 1 files: 1 .txt (such as cat/notes.txt)",
+        "8 pairs of sounds and images, by name; left out 1 without a partner of their name: dog/9.png",
+    )
+
+
+def test_videos_stay_videos_where_a_folder_of_sounds_and_images_lies_beside_them(videos_dir):
+    write_tone(videos_dir / "train/extra/x.wav")
+    write_image(videos_dir / "train/extra/x.png", (1, 1, 1))
+    assert load(videos_dir).class_names == ("blue", "red")
+
+
+def test_folders_of_frames_beside_sounds(tmp_path):
+    for name in ("cat", "dog"):
+        for k in range(3):
+            for frame in range(4):
+                write_image(tmp_path / name / f"{k}" / f"{frame}.png", (k, k, k))
+            write_tone(tmp_path / name / f"{k}.wav", seconds=0.4)
+    train = load(tmp_path)
+    assert train.class_names == ("cat", "dog")
+    assert len(train) == 4
+    assert train.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (["audio/cat/0.wav", "audio/dog/0.wav"], "; there is audio and, beside it, none of vision, images, image"),
+        (["images/cat/0.png", "images/dog/0.png"], "; there is images and, beside it, no audio; it needs"),
+        (["cat/0.wav", "dog/0.wav"], "; cat holds sounds alone; it needs"),
+        (["cat/0.png", "dog/0.png"], "; cat holds images alone; it needs"),
+        (["cat/0.wav", "cat/0.png"], r"found 1 folders of classes \(cat\), expected two or more; it needs"),
+        (
+            ["audio/train/cat/0.wav", "audio/test/cat/0.wav", "vision/train/cat/0.png", "vision/test/cat/0.png"],
+            "found test, train where classes are expected; a split is above audio and vision, train/audio/<class>",
+        ),
+    ],
+)
+def test_a_layout_that_is_none_is_told_what_is_missing(tmp_path, files, said):
+    for file in files:
+        path = tmp_path / file
+        write_tone(path, seconds=0.4) if path.suffix == ".wav" else write_image(path, (1, 1, 1))
+    with pytest.raises(DataError, match=said):
+        load(tmp_path)
