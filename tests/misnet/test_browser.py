@@ -1,4 +1,4 @@
-"""The pages of audits, reports and tables as a browser lays them out, at the widths of a telephone, a tablet and a screen."""
+"""The pages of audits, reports and tables as a browser lays them out: on a telephone, a tablet and a screen."""
 
 import html
 import json
