@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 
 import numpy as np
 import pytest
@@ -89,6 +90,17 @@ def test_a_graph_of_nir_there_and_back(run, tmp_path, call):
     assert result.status == 1
     assert "expected LIF, found IF" in result.err
     assert left_in(tmp_path) == ["again", "run", "w.nir"]
+
+
+def test_what_a_killed_adoption_left_goes_with_the_next(run, tmp_path, call):
+    left, other = (tmp_path / f".{name}.0123456789abcdef.tmp" for name in ("again", "other"))
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "config.json").write_text("{")
+        os.utime(folder, (0, 0))
+    call("export", run, "--to", "npz", "-o", tmp_path / "w.npz")
+    assert call("adopt", tmp_path / "w.npz", "-o", tmp_path / "again").status == 0
+    assert left_in(tmp_path) == [other.name, "again", "run", "w.npz"]
 
 
 def test_an_adopted_run_is_evaluated(run, tmp_path, call):
