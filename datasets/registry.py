@@ -149,6 +149,8 @@ def load_dataset(
     else:
         if entry.needs is not None:
             options["data_dir"] = _existing_dir(name, data_dir, entry.needs)
+        elif data_dir is not None:
+            raise ValueError(f"data_dir: {name} needs no files; expected a prepared cache of it, found {data_dir}")
         size = entry.default_size if size is None else size
         dataset = entry.loader(split, timesteps=timesteps, size=size, seed=seed, **options)
     if limit is None or limit >= len(dataset):

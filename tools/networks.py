@@ -67,7 +67,8 @@ def note_if_changed(
     """
     place, before = settings["data_dir"], of_run["data_dir"]
     if settings | {"data_dir": before} == of_run and changed_since(content, part, data):
-        at, why = ("", ": some files changed since") if place == before else (f" in {place}", "")
+        at = "" if place == before else f" in {place}"
+        why = "" if at else ": files, or settings in config.json, changed since"
         print(f"note: the {part} data{at} are not those that the run began with{why}", file=sys.stderr)
 
 

@@ -85,7 +85,7 @@ def main() -> None:
     command = f"{called('report')} {shlex.join(sys.argv[1:])}"
     folders = [folder for place in args.runs for folder in expand(place)]
     for k, folder in enumerate(folders):
-        if folder.resolve() in [other.resolve() for other in folders[:k]]:
+        if os.path.realpath(folder) in [os.path.realpath(other) for other in folders[:k]]:
             raise UsageError(f"RUN: expected each run once, found {folder} twice")
     for folder in folders if args.keep else ():
         if folder.is_dir():  # else that is said where it is read

@@ -67,6 +67,14 @@ LEAST = {
     "step_epochs": 1,
 }
 MAY_BE_NONE = {"limit_train", "limit_eval", "data_seed", "patience", "step_epochs"}
+PARTNERS = {
+    "step_epochs": ("schedule", "step"),
+    "step_factor": ("schedule", "step"),
+    "final_lr": ("schedule", "cosine"),
+    "momentum": ("optimizer", "sgd"),
+}
+"""Settings that only count beside a certain value of another."""
+
 RATES = ("lr", "final_lr", "momentum", "weight_decay")
 
 
@@ -171,7 +179,7 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
             of_run = check_settings(content["settings"], str(path))
         except UsageError as error:
             raise UsageError(f"{error}{newer_version(content)}") from None
-        _check_schedule(options, (of_run | options)["schedule"])
+        _check_partners(options, of_run | options)
         said = check_settings(of_run | {name: options[name] for name in MAY_BE_SAID & set(options)})
         return Choice(said, content["model"], content["network"], {})
     settings: dict[str, Any] = {}
@@ -188,15 +196,15 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
         known = {name: value for name, value in content["network"].items() if name not in forgotten}
     settings |= RECIPES[options["recipe"]] if "recipe" in options else {}
     found = check_settings(override(settings, options))
-    _check_schedule(options, found["schedule"])
+    _check_partners(options, found)
     return Choice(found, model, known | switches, switches)
 
 
-def _check_schedule(options: dict[str, Any], schedule: str) -> None:
-    """Raise UsageError for options that one schedule alone takes, with another."""
-    for name, of in (("step_epochs", "step"), ("step_factor", "step"), ("final_lr", "cosine")):
-        if name in options and schedule != of:
-            raise UsageError(f"{option_of(name)}: expected --schedule {of} too, found {schedule}")
+def _check_partners(options: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Raise UsageError for options that one schedule or optimizer alone takes, with another."""
+    for name, (by, of) in PARTNERS.items():
+        if name in options and settings[by] != of:
+            raise UsageError(f"{option_of(name)}: expected {option_of(by)} {of} too, found {settings[by]}")
 
 
 def model_of(options: dict[str, str]) -> str:

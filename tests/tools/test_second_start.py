@@ -64,7 +64,9 @@ def test_a_finished_run_opens_no_file_but_those_that_changed(files, call):
 
     assert call("evaluate", folder).err == ""  # the test split is as it was
     write_image(files / "test" / "vision" / "low" / "2.png", (200, 0, 0))
-    note = "note: the test data are not those that the run began with: some files changed since\n"
+    note = (
+        "note: the test data are not those that the run began with: files, or settings in config.json, changed since\n"
+    )
     assert call("evaluate", folder).err == note
 
 
