@@ -138,12 +138,17 @@ def _is_number(value: Any) -> bool:
 
 
 def override(settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings with those that were given; options of the data set add to those of the same data set."""
+    """Return the settings with those that were given; options of the data set add to those of the same data set.
+
+    A folder of files is kept with another data set, unless that needs none.
+    """
     merged = settings | {k: v for k, v in given.items() if k in DEFAULTS}
     if given.get("dataset", settings.get("dataset")) == settings.get("dataset"):
         merged["data_options"] = settings.get("data_options", {}) | given.get("data_options", {})
     else:
         merged["data_options"] = given.get("data_options", {})
+        if given["dataset"] in REGISTRY and REGISTRY[given["dataset"]].needs is None:
+            merged["data_dir"] = given.get("data_dir")  # that of the other set is none of its
     return merged
 
 

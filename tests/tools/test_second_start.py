@@ -90,6 +90,7 @@ def test_every_tool_that_takes_a_run_says_so_of_other_data_elsewhere(files, call
         assert call(tool, folder, *options, "--data-dir", caches[1]).err == ""
         assert call(tool, folder, *options, "--data-dir", caches[2]).err == note
     assert call("evaluate", folder, "--data-dir", caches[2], "--limit-eval", "3").err == ""  # other samples on purpose
+    assert "error: classes: " in call("evaluate", folder, "--dataset", "dialpad").err  # of whose folder nothing is read
 
     with open(caches[1] / "test-visual.npy", "r+b") as file:
         file.seek(-1, os.SEEK_END)
