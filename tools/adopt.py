@@ -86,6 +86,8 @@ def main() -> None:
     path, folder, dt = (given.pop(key) for key in ("file", "output_dir", "nir_dt"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--output-dir: expected a new folder, or an empty one, found {folder}")
+    if folder.exists() and folder.samefile(os.curdir):  # another would take its place
+        raise UsageError(f"--output-dir: expected another folder than the current one, found {folder}")
     if path.suffix not in READ:
         raise UsageError(f"FILE: expected a name that ends with one of {', '.join(READ)}, found {path}")
     arrays, said = ({}, {}) if path.suffix == ".nir" else read_weights(path)

@@ -103,6 +103,17 @@ def test_what_a_killed_adoption_left_goes_with_the_next(run, tmp_path, call):
     assert left_in(tmp_path) == [other.name, "again", "run", "w.npz"]
 
 
+def test_the_current_folder_is_not_replaced_by_a_run(run, tmp_path, call, monkeypatch):
+    call("export", run, "--to", "npz", "-o", tmp_path / "w.npz")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    result = call("adopt", tmp_path / "w.npz", "-o", ".")
+    assert (result.status, result.err) == (
+        2,
+        "error: --output-dir: expected another folder than the current one, found .\n",
+    )
+
+
 def test_an_adopted_run_is_evaluated(run, tmp_path, call):
     call("export", run, "--to", "npz", "-o", tmp_path / "w.npz")
     call("adopt", tmp_path / "w.npz", "-o", tmp_path / "again", "--limit-eval", "8")
