@@ -127,12 +127,12 @@ def load_dataset(
 
     name: one of `DATASET_NAMES`. split: "train" or "test", and for ave also "val". data_dir: the folder with the files
     of a data set that needs some (`describe` says which), or a cache that tools/prepare.py made of the data set, with
-    these settings; data sets that need no files take no notice of any other folder. timesteps: T. size: height and
-    width of image and spectrogram, by default the data set's own. limit: take that many samples, drawn with the seed
-    (not the first ones, as some sets are sorted by class), in the data set's order; all of them if there are no more.
-    A smaller limit takes a part of what a larger one takes. options: those of the data set.
+    these settings. timesteps: T. size: height and width of image and spectrogram, by default the data set's own. limit:
+    take that many samples, drawn with the seed (not the first ones, as some sets are sorted by class), in the data
+    set's order; all of them if there are no more. A smaller limit takes a part of what a larger one takes. options:
+    those of the data set.
     Raises ValueError for an unknown name, split or option and a limit below 1, DataError for files that are missing or
-    wrong.
+    wrong, and for a folder that is no cache where the data set needs no files.
     """
     entry = _entry(name)
     if split not in entry.splits:
@@ -149,6 +149,8 @@ def load_dataset(
     else:
         if entry.needs is not None:
             options["data_dir"] = _existing_dir(name, data_dir, entry.needs)
+        elif data_dir is not None:
+            raise DataError(f"{data_dir}: no prepared cache; expected one, or none at all: {name} needs no files")
         size = entry.default_size if size is None else size
         dataset = entry.loader(split, timesteps=timesteps, size=size, seed=seed, **options)
     if limit is None or limit >= len(dataset):

@@ -5,13 +5,17 @@ import hashlib
 import json
 import math
 import os
+import re
 import secrets
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "abandoned",
+    "beside",
     "is_device",
     "json_bytes",
     "printable",
@@ -22,6 +26,9 @@ __all__ = [
     "sha256_of_rest",
     "text_bytes",
 ]
+
+ABANDONED = 3600.0
+"""Seconds after which a part of a file that nobody writes to is what a killed process left behind."""
 
 DEVICES = (Path("/dev"), Path("/dev/fd"))  # not what lies deeper: /dev/shm holds files
 
@@ -83,6 +90,7 @@ def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:
     """Put `content` at `path` in one step that survives a crash or a power cut: the old file or the new one, whole.
 
     content: one piece or several, one after another. Where `path` is a link, the file that it leads to is written.
+    What a process that was killed within this left of the same file (`abandoned`) is removed.
     Raises OSError if it cannot be written, as a device; the earlier file is then as it was.
     """
     # Beside the target, since a rename is atomic only within one file system; not by tempfile, whose files only
@@ -90,13 +98,14 @@ def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:
     if is_device(path):
         raise OSError(errno.EINVAL, "a device or a pipe, not a file", str(path))
     path = Path(os.path.realpath(path)) if os.path.islink(path) else Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = beside(path)
     try:
         with open(temporary, "xb") as file:
             for piece in content:
                 file.write(piece)
             file.flush()
             os.fsync(file.fileno())
+            now = os.fstat(file.fileno()).st_mtime
         os.replace(temporary, path)
     except BaseException as error:  # KeyboardInterrupt too
         with suppress(OSError):
@@ -106,11 +115,31 @@ def replace_file(path: str | os.PathLike, *content: bytes | memoryview) -> None:
         raise
     # The rename itself lasts once the folder is on disk; some systems cannot sync a folder.
     with suppress(OSError):
+        for left in abandoned(path, now):
+            left.unlink()
+    with suppress(OSError):
         folder = os.open(path.parent, os.O_RDONLY)
         try:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def beside(path: Path) -> Path:
+    """Return a new name beside a path for what is to take its place in one step."""
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+
+
+def abandoned(path: Path, now: float) -> Iterator[Path]:
+    """Yield what lies beside a path under such names and was last written to more than an hour before.
+
+    now: in seconds, of the clock that dates the files, which is not this machine's where the folder is shared. A part
+    that is being written is younger, however long that takes. Raises OSError.
+    """
+    of_path = re.compile(rf"\.{re.escape(path.name)}\.[0-9a-f]{{16}}\.tmp")
+    for name in os.listdir(path.parent):
+        if name[0] == "." and of_path.fullmatch(name) and os.lstat(path.with_name(name)).st_mtime < now - ABANDONED:
+            yield path.with_name(name)
 
 
 def sha256_of(path: str | os.PathLike) -> str:

@@ -9,7 +9,6 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
 
 import argparse
 import os
-import secrets
 import shlex
 import shutil
 import sys
@@ -32,6 +31,7 @@ from misnet.tools.toolkit import UsageError, add_data_options, run_tool
 from misnet.training.folder import check_class_names, write_config
 from misnet.training.state import State, save_newest
 from snncore.checkpoint import CheckpointError
+from snncore.files import abandoned, beside
 from snncore.interchange import DT
 
 EXAMPLES = (
@@ -86,6 +86,8 @@ def main() -> None:
     path, folder, dt = (given.pop(key) for key in ("file", "output_dir", "nir_dt"))
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise UsageError(f"--output-dir: expected a new folder, or an empty one, found {folder}")
+    if folder.exists() and folder.samefile(os.curdir):  # another would take its place
+        raise UsageError(f"--output-dir: expected another folder than the current one, found {folder}")
     if path.suffix not in READ:
         raise UsageError(f"FILE: expected a name that ends with one of {', '.join(READ)}, found {path}")
     arrays, said = ({}, {}) if path.suffix == ".nir" else read_weights(path)
@@ -113,9 +115,11 @@ def main() -> None:
 
 def write_folder(folder: Path, model: Model, origin: dict[str, Any], data: Any) -> None:
     """Make the run folder, whole or not at all."""
-    temporary = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}.tmp")
+    temporary = beside(folder)
     try:
         temporary.mkdir(parents=True)
+        for left in abandoned(folder, temporary.stat().st_mtime):
+            shutil.rmtree(left, ignore_errors=True)
         weights = {f"model/{key}": x for key, x in model.state_dict().items()}
         save_newest(temporary, weights, State(origin=origin))
         names, prints = origin["class_names"], {"test": data.fingerprint()}

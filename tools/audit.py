@@ -31,6 +31,7 @@ from misnet.paper.text import paper_lines
 from misnet.tools.compare import expand
 from misnet.tools.loudness import add_loudness_options, is_quiet, is_verbose, say
 from misnet.tools.naming import Parser, called
+from misnet.tools.networks import DATA_SETTINGS
 from misnet.tools.outputs import check_outputs, write_outputs
 from misnet.tools.parts import PARTS
 from misnet.tools.ranks import Watch, job
@@ -205,7 +206,8 @@ def audit_shared(comm: Comm) -> None:
     except ValueError as error:  # said before anything is counted
         raise UsageError(str(error)) from None
     try:
-        named = args.run_dir or ways_of(args) or {"variant", "preset"} & {*switches} or "model" in others
+        named = args.run_dir or ways_of(args) or switches or {"model", *DATA_SETTINGS} & {*others}
+        named = named or args.claim or args.training_step
         if args.runs:
             found = audit_runs(args, switches, comm)
             shown += run_lines(found)

@@ -15,6 +15,7 @@ from misnet.datasets.formats.files import read_lines
 from misnet.models.config import ConfigError, ModelConfig
 from misnet.models.contract import check_fits
 from misnet.models.options import option_of
+from misnet.tools.networks import note_if_changed
 from misnet.tools.parts import Parts, check_not_moved
 from misnet.tools.settings import check_settings, override
 from misnet.tools.toolkit import UsageError, data_seed
@@ -61,9 +62,8 @@ def asked_of(args: argparse.Namespace, names: list[str], source: Source) -> tupl
 
     names: files and folders that were given as arguments. Raises UsageError where there is nothing, or too much.
     """
-    settings = check_settings(dict(source.settings), str(source.path))
-    if "data_dir" in vars(args):
-        settings = override(settings, {"data_dir": args.data_dir})
+    of_run = check_settings(dict(source.settings), str(source.path))
+    settings = override(of_run, {"data_dir": args.data_dir}) if "data_dir" in vars(args) else of_run
     reading = reading_of(settings, source.config, args)
     if args.sample is not None:
         if names or args.list:
@@ -72,7 +72,7 @@ def asked_of(args: argparse.Namespace, names: list[str], source: Source) -> tupl
             raise UsageError(
                 f"{option}: expected it with clips, found --sample, which is read as the run's data set is"
             )
-        return list(samples_of(args, settings, source)), reading
+        return list(samples_of(args, settings, of_run, source)), reading
     if (option := _given(args, "split", "data_dir")) is not None:
         raise UsageError(f"{option}: expected --sample beside it")
     clips = clips_of(names)
@@ -111,13 +111,16 @@ def reading_of(settings: dict[str, Any], config: ModelConfig, args: argparse.Nam
     )
 
 
-def samples_of(args: argparse.Namespace, settings: dict[str, Any], source: Source) -> Iterator[Asked]:
+def samples_of(
+    args: argparse.Namespace, settings: dict[str, Any], of_run: dict[str, Any], source: Source
+) -> Iterator[Asked]:
     """Yield samples of the run's own data, by their numbers."""
     part = args.split or "test"
     check_not_moved(settings, vars(args))
     data = Parts(settings).load(part, source.config.size, source.config.timesteps)
     names = {} if source.class_names is None else {"class_names": source.class_names}
     check_class_names(names, data)
+    note_if_changed(source.recorded, part, data, settings, of_run)
     for text in args.sample.split(","):
         if not text.strip().isdecimal() or int(text) >= len(data):
             raise UsageError(f"--sample: expected numbers from 0 to {len(data) - 1} with commas, found {text!r}")

@@ -1,6 +1,7 @@
 """A network with the data that it is to run on: a new one shaped for the data, or a trained one that must fit them."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,9 @@ def new_config(
 def trained_network(folder: Path, checkpoint: str, part: str, given: dict[str, Any]) -> tuple[Model, Dataset]:
     """Return the network of a run folder and a part of the data of the run, changed as the options `given` say.
 
-    Raises ConfigError, naming what differs, if the data have other classes, or streams that the network cannot take.
+    Where nothing but their place is changed, they are compared with those that the run began with, and a note says so
+    if they are others. Raises ConfigError, naming what differs, if the data have other classes, or streams that the
+    network cannot take.
     """
     model, content = load_run(folder, checkpoint)
     of_run = check_settings(content["settings"], str(folder / "config.json"))
@@ -51,12 +54,26 @@ def trained_network(folder: Path, checkpoint: str, part: str, given: dict[str, A
     data = Parts(settings).load(part, model.config.size, model.config.timesteps)
     check_class_names(content, data)
     check_fits(model.config, data)
-    if settings == of_run and changed_since(content, part, data):
-        print(f"note: the {part} data are not those that the run began with: some files changed since", file=sys.stderr)
+    note_if_changed(content, part, data, settings, of_run)
     return model, data
 
 
-def changed_since(content: dict[str, Any], part: str, data: Dataset) -> bool:
+def note_if_changed(
+    content: Mapping[str, Any], part: str, data: Dataset, settings: dict[str, Any], of_run: dict[str, Any]
+) -> None:
+    """Say on standard error if a part of the data is not what the config.json `content` says.
+
+    settings: that it was loaded with. of_run: those of the run: with any other than where the data lie, they are
+    others on purpose, and nothing is said.
+    """
+    place, before = settings["data_dir"], of_run["data_dir"]
+    if settings | {"data_dir": before} == of_run and changed_since(content, part, data):
+        at = "" if place == before else f" in {place}"
+        why = "" if at else ": files, or settings in config.json, changed since"
+        print(f"note: the {part} data{at} are not those that the run began with{why}", file=sys.stderr)
+
+
+def changed_since(content: Mapping[str, Any], part: str, data: Dataset) -> bool:
     """Whether a part of the data is another than the config.json `content` says; files are read if a stamp differs.
 
     False where that is not recorded, as of a part that the run does not use.
@@ -65,7 +82,7 @@ def changed_since(content: dict[str, Any], part: str, data: Dataset) -> bool:
     return known is not None and fingerprint_of(content, part, data)[0] != known
 
 
-def fingerprint_of(content: dict[str, Any], part: str, data: Dataset) -> tuple[str, str | None]:
+def fingerprint_of(content: Mapping[str, Any], part: str, data: Dataset) -> tuple[str, str | None]:
     """Return fingerprint and stamp of a part of the data: files that bear the stamp in `content` are not read again.
 
     content: of a config.json, or {} for a run that begins.

@@ -26,15 +26,15 @@ def check_outputs(given: Mapping[str, Any]) -> None:
     given: the parsed options, by name.
     """
     inputs = {name: Path(given[name]) for name in INPUTS if given.get(name) and given[name] not in TABLES}
-    known = {path.resolve(): option_of(name) for name, path in inputs.items()}
+    known = {os.path.realpath(path): option_of(name) for name, path in inputs.items()}
     for name in OUTPUTS:
         path = given.get(name)
         if path is None:
             continue
         option = option_of(name)
-        if other := known.get(path.resolve()):
+        if other := known.get(os.path.realpath(path)):
             raise UsageError(f"{option}: expected a file of its own, found {path}, which is that of {other}")
-        known[path.resolve()] = option
+        known[os.path.realpath(path)] = option
         check_output(option, path)
 
 

@@ -1,5 +1,6 @@
 """Figures 7, 8 and 9 of the paper, of networks that tools/reproduce.py trains for them, or of run folders."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -63,7 +64,7 @@ def names_of(folders: Sequence[Path]) -> list[str]:
     """Return a short name for each run folder: what is before the part that all end in, as `a` and `b` for
     `x/a/seed-0` and `y/b/seed-0`, and as many parts as tell them apart. Raises UsageError for one folder twice.
     """
-    parts = [folder.resolve().parts for folder in folders]
+    parts = [Path(os.path.realpath(folder)).parts for folder in folders]
     for k, one in enumerate(parts):
         if one in parts[:k]:
             raise UsageError(f"--runs: expected each run once, found {folders[k]} twice")

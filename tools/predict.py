@@ -184,9 +184,9 @@ def check_unlike(args: argparse.Namespace, asked: list[Asked]) -> None:
     """Raise UsageError for a picture of several clips, and for an output that is one of the clips."""
     if args.picture and len(asked) > 1:
         raise UsageError(f"--picture: expected one clip, found {len(asked)}; draw them one by one")
-    inputs = {path.resolve() for one in asked for path in one.files}
+    inputs = {os.path.realpath(path) for one in asked for path in one.files}
     for name in ("json", "picture"):
-        if (path := vars(args)[name]) is not None and path.resolve() in inputs:
+        if (path := vars(args)[name]) is not None and os.path.realpath(path) in inputs:
             raise UsageError(f"--{name}: expected a file of its own, found {path}, which is a clip")
 
 

@@ -15,10 +15,12 @@ import sys
 from pathlib import Path
 
 from misnet.audit.provenance import date_of, made_by
+from misnet.models.options import option_of
 from misnet.report.page import Group, report_page
 from misnet.report.run import RunReport
 from misnet.tools.comparing import Comparison, cells, compare, words_on
 from misnet.tools.naming import Parser, called
+from misnet.tools.networks import DATA_SETTINGS
 from misnet.tools.outputs import check_output, check_outputs, write_outputs
 from misnet.tools.reporting import AUDIT, read_run, results_of
 from misnet.tools.seeds import SEEDS, folders_of
@@ -77,6 +79,12 @@ def main() -> None:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     if args.keep and args.quick:
         parser.error("--keep: expected it without --quick, which measures nothing to be kept")
+    of_data = [name for name in DATA_SETTINGS if name in args]
+    changed = [name for name in of_data if name != "data_dir"]
+    for name, others in (("quick", of_data), ("keep", changed)):  # what lies in a folder is of the data of the run
+        if vars(args)[name] and others:
+            found = ", ".join(map(option_of, others))
+            parser.error(f"--{name}: expected it with the data of the run alone, found {found}")
     check_outputs(vars(args))
     try:
         date_of(os.environ)
@@ -85,7 +93,7 @@ def main() -> None:
     command = f"{called('report')} {shlex.join(sys.argv[1:])}"
     folders = [folder for place in args.runs for folder in expand(place)]
     for k, folder in enumerate(folders):
-        if folder.resolve() in [other.resolve() for other in folders[:k]]:
+        if os.path.realpath(folder) in [os.path.realpath(other) for other in folders[:k]]:
             raise UsageError(f"RUN: expected each run once, found {folder} twice")
     for folder in folders if args.keep else ():
         if folder.is_dir():  # else that is said where it is read

@@ -20,6 +20,7 @@ from pathlib import Path
 
 from misnet.datasets.registry import REGISTRY
 from misnet.models.config import ModelConfig
+from misnet.models.options import option_of
 from misnet.paper.estimate import EVALUATION, SAMPLES, Cost, cost_of, seconds_an_operation
 from misnet.paper.grid import QUICK_SETTINGS, SCALES, SMALL_SCALE, TITLES, Cell, Run, cells, config_of, plan, problem
 from misnet.paper.jobs import Job, JobError, Outcome, finished_jobs, run_jobs
@@ -41,6 +42,7 @@ from snncore.parallel import Comm
 
 AUDITED = ("--rule", "paper,exact", "--limit-eval", "64")  # of a trained run: 64 test samples
 ALL = TITLES | {name: picture.title for name, picture in FIGURES.items()}
+OF_DRAWING = ("name", "runs", "sample", "data_dir", "output_dir")  # options that count beside --runs
 OF_TRAINING = ("epochs", "limit_train", "limit_eval", "recipe", "data_dir", "device")
 
 
@@ -89,7 +91,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     folders = "run folders to draw fig7, fig8 or fig9 of; trains nothing"
     parser.add_argument("--runs", type=Path, nargs="+", metavar="RUN", help=folders)
-    parser.add_argument("--sample", type=int, default=0, metavar="K", help="test sample of fig8 and fig9 (default: 0)")
+    parser.add_argument("--sample", type=int, metavar="K", help="test sample of fig8 and fig9 (default: 0)")
     add_loudness_options(parser, "the page", "the command line of every run")
     page = "write the page of the runs that are done, naming those that are not; run nothing"
     parser.add_argument("--page-only", action="store_true", help=page)
@@ -108,7 +110,19 @@ class Planned:
 
 
 def check(args: argparse.Namespace) -> None:
-    """Raise UsageError for numbers that cannot be used."""
+    """Raise UsageError for numbers that cannot be used, and for options that would do nothing."""
+    if args.dry_run and args.page_only:
+        raise UsageError("--page-only: expected it without --dry-run, which writes nothing")
+    if args.sample is not None and args.name not in ("fig8", "fig9"):
+        raise UsageError(f"--sample: expected it with fig8 or fig9, found it with {args.name}")
+    if args.runs is not None:
+        if args.name not in FIGURES:
+            raise UsageError(f"--runs: expected it with {', '.join(FIGURES)}, found it with {args.name}")
+        usual = vars(make_parser().parse_args([args.name]))
+        others = [name for name in usual if name not in OF_DRAWING and vars(args)[name] != usual[name]]
+        if others:
+            found = ", ".join(map(option_of, others))
+            raise UsageError(f"--runs: expected it without what says how to train, found {found} too")
     for name in ("epochs", "limit_train", "limit_eval", "jobs"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -242,8 +256,6 @@ def run_shared(comm: Comm) -> int:
     refuse_strangers(comm, {"options": {name: str(value) for name, value in vars(args).items()}})
     take_card(comm)
     if args.runs is not None:
-        if args.name not in FIGURES:
-            raise UsageError(f"--runs: expected it with {', '.join(FIGURES)}, found it with {args.name}")
         return _draw(args, args.runs, names_of(args.runs), args.name)
     found = chosen(args)
     say(first_line(args))
@@ -275,7 +287,8 @@ def run_shared(comm: Comm) -> int:
             return DATA
         first = [args.output_dir / "cells" / of_cell.jobs[0].name for of_cell in found]
         return _draw(args, first, [of_cell.cell.row for of_cell in found], f"{args.name}-{args.scale}")
-    comparable = args.scale == "full" and args.dataset is None
+    fewer = args.limit_train or args.limit_eval or args.recipe not in (None, "paper")
+    comparable = args.scale == "full" and args.dataset is None and not fewer
     lines = collect(found, {outcome.job.name: outcome for outcome in came})
     lines += () if args.only else later_lines(args.name)
     page = Page(TITLES[args.name], first_line(args), _command(), lines, comparable)
@@ -292,7 +305,7 @@ def run_shared(comm: Comm) -> int:
 
 
 def _draw(args: argparse.Namespace, folders: Sequence[Path], names: Sequence[str], file: str) -> int:
-    written = draw(args.name, folders, names, args.output_dir / file, args.data_dir, args.sample)
+    written = draw(args.name, folders, names, args.output_dir / file, args.data_dir, args.sample or 0)
     print(f"wrote {', '.join(map(str, written))}")
     return 0
 

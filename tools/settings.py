@@ -67,6 +67,14 @@ LEAST = {
     "step_epochs": 1,
 }
 MAY_BE_NONE = {"limit_train", "limit_eval", "data_seed", "patience", "step_epochs"}
+PARTNERS = {
+    "step_epochs": ("schedule", "step"),
+    "step_factor": ("schedule", "step"),
+    "final_lr": ("schedule", "cosine"),
+    "momentum": ("optimizer", "sgd"),
+}
+"""Settings that only count beside a certain value of another."""
+
 RATES = ("lr", "final_lr", "momentum", "weight_decay")
 
 
@@ -130,12 +138,17 @@ def _is_number(value: Any) -> bool:
 
 
 def override(settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return the settings with those that were given; options of the data set add to those of the same data set."""
+    """Return the settings with those that were given; options of the data set add to those of the same data set.
+
+    A folder of files is kept with another data set, unless that needs none.
+    """
     merged = settings | {k: v for k, v in given.items() if k in DEFAULTS}
     if given.get("dataset", settings.get("dataset")) == settings.get("dataset"):
         merged["data_options"] = settings.get("data_options", {}) | given.get("data_options", {})
     else:
         merged["data_options"] = given.get("data_options", {})
+        if given["dataset"] in REGISTRY and REGISTRY[given["dataset"]].needs is None:
+            merged["data_dir"] = given.get("data_dir")  # that of the other set is none of its
     return merged
 
 
@@ -171,7 +184,7 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
             of_run = check_settings(content["settings"], str(path))
         except UsageError as error:
             raise UsageError(f"{error}{newer_version(content)}") from None
-        _check_schedule(options, (of_run | options)["schedule"])
+        _check_partners(options, of_run | options)
         said = check_settings(of_run | {name: options[name] for name in MAY_BE_SAID & set(options)})
         return Choice(said, content["model"], content["network"], {})
     settings: dict[str, Any] = {}
@@ -188,15 +201,15 @@ def gather(options: dict[str, Any], switches: dict[str, Any]) -> Choice:
         known = {name: value for name, value in content["network"].items() if name not in forgotten}
     settings |= RECIPES[options["recipe"]] if "recipe" in options else {}
     found = check_settings(override(settings, options))
-    _check_schedule(options, found["schedule"])
+    _check_partners(options, found)
     return Choice(found, model, known | switches, switches)
 
 
-def _check_schedule(options: dict[str, Any], schedule: str) -> None:
-    """Raise UsageError for options that one schedule alone takes, with another."""
-    for name, of in (("step_epochs", "step"), ("step_factor", "step"), ("final_lr", "cosine")):
-        if name in options and schedule != of:
-            raise UsageError(f"{option_of(name)}: expected --schedule {of} too, found {schedule}")
+def _check_partners(options: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Raise UsageError for options that one schedule or optimizer alone takes, with another."""
+    for name, (by, of) in PARTNERS.items():
+        if name in options and settings[by] != of:
+            raise UsageError(f"{option_of(name)}: expected {option_of(by)} {of} too, found {settings[by]}")
 
 
 def model_of(options: dict[str, str]) -> str:

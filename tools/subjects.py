@@ -147,6 +147,8 @@ def subject_of(args: argparse.Namespace, switches: dict[str, Any], comm: Comm | 
     found = [*(["RUN_DIR"] if args.run_dir else []), *(f"--{name}" for name in asked), *(ours if asked else [])]
     if asked and len(found) > 1:
         raise UsageError(f"--{asked[0]}: expected one network, found {', '.join(found)}")
+    if asked and (extra := [option_of(name) for name in (*DATA_SETTINGS, "arithmetic") if name in vars(args)]):
+        raise UsageError(f"--{asked[0]}: expected no data set and arithmetic of ours, found {', '.join(extra)}")
     if asked and args.training_step:
         raise UsageError(f"--training-step: expected a network of this package, found --{asked[0]}")
     try:

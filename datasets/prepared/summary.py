@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from misnet.datasets.formats.files import printable
+from snncore.files import replace_file, text_bytes
 
 __all__ = ["grouped", "is_missing", "kind_of", "write_all"]
 
@@ -52,8 +53,8 @@ def grouped(title: str, sentences: Sequence[str], shown: int = EXAMPLES) -> list
 
 def write_all(path: Path, titles: Iterable[tuple[str, Sequence[str]]]) -> None:
     """Write all sentences under their titles to a text file in UTF-8; raises OSError."""
-    with open(path, "w", encoding="utf-8") as file:
-        for title, sentences in titles:
-            if sentences:
-                file.write(f"{title}: {len(sentences)}\n")
-                file.writelines(f"  {printable(sentence)}\n" for sentence in sentences)
+    lines = []
+    for title, sentences in titles:
+        if sentences:
+            lines += [f"{title}: {len(sentences)}\n", *(f"  {sentence}\n" for sentence in sentences)]
+    replace_file(path, text_bytes("".join(lines)))

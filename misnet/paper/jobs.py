@@ -98,6 +98,8 @@ def check_is_same(job: Job, directory: Path) -> None:
         return
     except ValueError as error:
         raise JobError(f"{path}: cannot be read as JSON: {error}; remove it with the run beside it") from None
+    if not isinstance(before, dict) or not all(isinstance(words, list) for words in before.values()):
+        raise JobError(f"{path}: expected the options of a run, found {before!r}; remove it with the run beside it")
     if before != wanted:
         raise JobError(
             f"{directory / job.name}: was begun with {_words(before)}, wanted are {_words(wanted)}; "

@@ -5,23 +5,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from misnet.audit.html_parts import document, note, table
 from misnet.paper.estimate import SAMPLES
 from misnet.paper.paired import Paired, paired
 from misnet.paper.published import LATER
 from misnet.training.results import Result, spread
 
 __all__ = ["Line", "Page", "as_values", "later_lines", "to_html", "to_markdown"]
-
-STYLE = """
-:root { color-scheme: light dark; }
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 76rem; margin: 2rem auto; padding: 0 1rem; }
-h1 { font-size: 1.5rem; } h2 { font-size: 1.15rem; margin-top: 2rem; }
-table { border-collapse: collapse; font-size: 0.85rem; } .wide { overflow-x: auto; }
-th, td { padding: 0.2rem 0.7rem; text-align: right; vertical-align: top; white-space: nowrap; }
-th { border-bottom: 1px solid #888; white-space: normal; } td:first-child, th:first-child { text-align: left; }
-tbody tr { border-bottom: 1px solid #8883; } .first { border-left: 0.3rem solid #d95f02; padding-left: 0.8rem; }
-@media print { body { margin: 0; max-width: none; } }
-"""
 
 
 @dataclass(frozen=True)
@@ -175,20 +165,13 @@ def to_markdown(page: Page) -> str:
 
 def to_html(page: Page) -> str:
     """Return the page as HTML that needs no other file."""
-    esc = html.escape
-    head = "".join(f"<th>{esc(text)}</th>" for text in HEADINGS)
-    body = "".join(
-        "<tr>" + "".join(f"<td>{esc(cell)}</td>" for cell in _cells(line, page.comparable)) + "</tr>"
-        for line in page.lines
-    )
-    notes = "".join(f"<li>{esc(text)}</li>" for text in _sentences(page))
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{esc(page.title)}</title><style>{STYLE}</style></head><body>"
-        f'<p class="first">{esc(page.first)}</p><h1>{esc(page.title)}</h1><pre>{esc(page.command)}</pre>'
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
-        f"<ul>{notes}</ul></body></html>\n"
+    notes = "".join(f"<li>{html.escape(text)}</li>" for text in _sentences(page))
+    return document(
+        page.title,
+        note(page.first, "answer" if page.comparable else "loud"),
+        f"<h1>{html.escape(page.title)}</h1><pre>{html.escape(page.command)}</pre>",
+        table(HEADINGS, [_cells(line, page.comparable) for line in page.lines]),
+        f"<ul>{notes}</ul>",
     )
 
 

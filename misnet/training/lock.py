@@ -1,14 +1,15 @@
 """One process at a time works in a run folder: a lock of the system, which ends with the process that holds it."""
 
 import errno
+import math
 import os
-import re
 import socket
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from snncore.checkpoint import CheckpointError
+from snncore.files import abandoned
 
 __all__ = ["LOCK", "WRITTEN", "FolderInUse", "FolderLock", "make_new_folder"]
 
@@ -17,7 +18,6 @@ LOCK = ".lock"
 # same folder may be writing at this moment, and takes no lock.
 WRITTEN = ("config.json", "metrics.csv", "weights.csv", "curves.png", "last.safetensors", "previous.safetensors")
 WRITTEN += ("best.safetensors",)
-_LEFT_OVER = re.compile(rf"\.({'|'.join(map(re.escape, WRITTEN))})\.[0-9a-f]{{16}}\.tmp")
 
 
 class FolderInUse(CheckpointError):
@@ -40,10 +40,10 @@ class FolderLock:
         while not self._taken():
             pass  # the holder removed the file between our opening and our locking it
         if self._file is not None:
-            for path in self.folder.iterdir():
-                if _LEFT_OVER.fullmatch(path.name):
-                    with suppress(OSError):
-                        path.unlink()
+            for name in WRITTEN:
+                with suppress(OSError):
+                    for left in abandoned(self.folder / name, math.inf):  # of any age: nobody else writes these
+                        left.unlink()
         return self
 
     def __exit__(self, *_: Any) -> None:

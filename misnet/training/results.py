@@ -96,6 +96,9 @@ class Result:
 def read_result(folder: Path) -> Result:
     """Return what a run folder tells; raises CheckpointError, naming the file, if it cannot be read or has no epoch."""
     content = read_config(folder / "config.json")
+    for name, unsaid in (("seed", 0), ("epochs", None), ("patience", None)):
+        if type(value := content["settings"].get(name, unsaid)) not in (int, type(unsaid)):
+            raise CheckpointError(f"{folder / 'config.json'}: {name}: expected an integer, found {value!r}")
     result = Result(folder, content, _read_metrics(folder / "metrics.csv"), _read_energy(folder / AUDIT))
     return replace(result, macro_f1=_read_macro_f1(folder / EVALUATION, result))
 

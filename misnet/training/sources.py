@@ -25,7 +25,8 @@ class Source:
     """Weights and where they come from.
 
     path: of the checkpoint. model: name in the registry. settings: of the run, unchecked. class_names: None where an
-    earlier version did not write them. arithmetic: that the run was trained with. weights: arrays by name.
+    earlier version did not write them. arithmetic: that the run was trained with. weights: arrays by name. recorded:
+    fingerprints ("data") and stamps ("stamps") of the data of the run, where its config.json was read.
     """
 
     path: Path
@@ -35,6 +36,7 @@ class Source:
     class_names: tuple[str, ...] | None
     arithmetic: str
     weights: Mapping[str, np.ndarray]
+    recorded: Mapping[str, Mapping[str, str]]
 
     def network(self) -> Model:
         """Return the network with these weights; raises CheckpointError, naming the tensors, if they do not fit it."""
@@ -98,6 +100,7 @@ def _source(path: Path, content: Mapping[str, Any], weights: dict[str, np.ndarra
         class_names=None if names is None else tuple(map(str, names)),
         arithmetic=arithmetic if arithmetic in ARITHMETICS else "float32",
         weights=weights,
+        recorded={name: content.get(name, {}) for name in ("data", "stamps")},
     )
 
 

@@ -6,7 +6,6 @@ previous.safetensors   the one before, to fall back to when the newest is damage
 
 import math
 import os
-import secrets
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ import numpy as np
 
 from misnet.training.totals import Totals
 from snncore.checkpoint import CheckpointError, load_checkpoint, save_checkpoint
+from snncore.files import beside
 
 __all__ = ["LAST", "PREVIOUS", "State", "load_newest", "save_newest"]
 
@@ -150,7 +150,7 @@ def save_newest(folder: Path, arrays: Mapping[str, Any], state: State, rotate: b
 
 
 def _keep_as_previous(folder: Path) -> None:
-    temporary = folder / f".{PREVIOUS}.{secrets.token_hex(8)}.tmp"
+    temporary = beside(folder / PREVIOUS)
     try:
         with suppress(FileNotFoundError):  # the first save of a run has nothing to keep
             os.link(folder / LAST, temporary)  # a second name costs no space

@@ -93,3 +93,11 @@ def test_missing_data_dir_says_what_to_fetch(tmp_path):
         load_dataset("mnist-fsdd", "train")
     with pytest.raises(DataError, match=r"(?s)nowhere: no such folder.*fsdd/recordings"):
         load_dataset("mnist-fsdd", "train", data_dir=tmp_path / "nowhere")
+
+
+def test_a_folder_for_a_set_that_needs_none_is_not_passed_over(tmp_path):
+    for folder in (tmp_path, tmp_path / "gone"):
+        with pytest.raises(
+            DataError, match=f"{folder}: no prepared cache; expected one, or none at all: dialpad needs"
+        ):
+            load_dataset("dialpad", "test", data_dir=folder, timesteps=1, size=8)

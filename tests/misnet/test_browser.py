@@ -1,4 +1,4 @@
-"""The pages of audits and reports as a browser lays them out, at the widths of a telephone, a tablet and a screen."""
+"""The pages of audits, reports and tables as a browser lays them out: on a telephone, a tablet and a screen."""
 
 import html
 import json
@@ -11,6 +11,7 @@ import pytest
 from misnet.audit.html_page import page
 from misnet.audit.runs import side_by_side
 from misnet.audit.runs_page import runs_page
+from misnet.paper.pages import Line, Page, to_html
 from misnet.report.page import Group, report_page
 from tests.misnet.audit.reports import make_report
 from tests.misnet.report.runs import MADE, make_run, picture
@@ -69,11 +70,12 @@ def test_no_page_runs_off_its_width(tmp_path):
         runs_page(side_by_side([deep, other], "python tools/audit.py --runs runs/seed-0 runs/seed-1")),
         report_page(runs[:1], MADE),
         report_page(runs, MADE, [Group("n" * 60, runs)], lines, ["words"], ["note"]),
+        to_html(Page("Table 7", "scale", "reproduce " + "x" * 200, (Line("row", "data", note="y" * 200),), True)),
         page("a" * 200, deep).replace("<h1>", '<div style="width:1400px">wide</div><h1>'),
     ]
-    (one, several, report, reports, broken), errors = measured(pages, tmp_path)
+    (one, several, report, reports, table, broken), errors = measured(pages, tmp_path)
     assert errors == []
-    for found in (one, several, report, reports):
+    for found in (one, several, report, reports, table):
         assert [row["wide"] for row in found] == list(WIDTHS)
         assert [(row["scroll"] <= row["wide"], row["past"]) for row in found] == [(True, [])] * len(WIDTHS)
         assert min(row["size"] for row in found) >= 11  # pixels of a table's letters: nothing is scaled down

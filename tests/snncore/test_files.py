@@ -1,9 +1,13 @@
-"""JSON that every reader takes."""
+"""Files that are whole or not there, and JSON that every reader takes."""
 
 import json
 import math
 import os
+import signal
 import stat
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -64,6 +68,30 @@ def test_a_link_stays_one_and_its_file_is_written(tmp_path):
     assert link.is_symlink()
     assert target.read_bytes() == b"new"
     assert [path.name for path in target.parent.iterdir()] == ["figures.json"]
+
+
+KILLED = """
+import os, signal, sys
+from snncore.files import replace_file
+os.fsync = lambda file: os.kill(os.getpid(), signal.SIGKILL)
+replace_file(sys.argv[1], b"half of it")
+"""
+
+
+def test_what_a_killed_process_left_of_a_file_goes_when_that_is_written_again(tmp_path):
+    target = tmp_path / "audit.json"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    for _ in range(2):
+        done = subprocess.run([sys.executable, "-c", KILLED, str(target)], env=environment)
+        assert done.returncode == -signal.SIGKILL
+    old, young = sorted(tmp_path.iterdir())
+    others = [tmp_path / name for name in (".b.json.0123456789abcdef.tmp", ".audit.json.tmp", "mine.tmp")]
+    for path in (old, *others):
+        path.write_bytes(b"x")
+        os.utime(path, (time.time() - 3700,) * 2)
+    os.utime(young, (time.time() - 3500,) * 2)  # its writer may be alive
+    replace_file(target, b"{}")
+    assert {*tmp_path.iterdir()} == {target, young, *others}
 
 
 def test_the_hash_is_that_of_the_standard(tmp_path):

@@ -141,6 +141,21 @@ def test_wrong_usage_is_one_sentence_and_status_2(call, arguments, message):
     assert re.search(message, result.err), result.err
 
 
+@pytest.mark.parametrize("option", ["--data-dir", "--limit-eval", "--arithmetic"])
+def test_networks_from_elsewhere_take_no_data_of_ours(call, option):
+    result = call("audit", "--layers", "t.csv", option, "exact" if option == "--arithmetic" else "3")
+    assert (result.status, result.err) == (
+        2,
+        f"error: --layers: expected no data set and arithmetic of ours, found {option}\n",
+    )
+
+
+def test_a_claim_beside_the_paper_s_table_is_checked_too(call, monkeypatch):
+    monkeypatch.setattr("misnet.paper.energies.DATA", ("CREMA-D",))
+    result = call("audit", "--paper", "--claim", "1mm")
+    assert (result.status, "error: --claim: " in result.err) == (2, True)
+
+
 def test_a_price_table_with_a_negative_price(call, tmp_path):
     table = tmp_path / "bad.toml"
     table.write_text('name = "a"\nprocess = "p"\nsource = "s"\n[operation]\nmac = -1\n[memory]\n')

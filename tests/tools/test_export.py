@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import os
 
 import numpy as np
 import pytest
@@ -89,6 +90,28 @@ def test_a_graph_of_nir_there_and_back(run, tmp_path, call):
     assert result.status == 1
     assert "expected LIF, found IF" in result.err
     assert left_in(tmp_path) == ["again", "run", "w.nir"]
+
+
+def test_what_a_killed_adoption_left_goes_with_the_next(run, tmp_path, call):
+    left, other = (tmp_path / f".{name}.0123456789abcdef.tmp" for name in ("again", "other"))
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "config.json").write_text("{")
+        os.utime(folder, (0, 0))
+    call("export", run, "--to", "npz", "-o", tmp_path / "w.npz")
+    assert call("adopt", tmp_path / "w.npz", "-o", tmp_path / "again").status == 0
+    assert left_in(tmp_path) == [other.name, "again", "run", "w.npz"]
+
+
+def test_the_current_folder_is_not_replaced_by_a_run(run, tmp_path, call, monkeypatch):
+    call("export", run, "--to", "npz", "-o", tmp_path / "w.npz")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    result = call("adopt", tmp_path / "w.npz", "-o", ".")
+    assert (result.status, result.err) == (
+        2,
+        "error: --output-dir: expected another folder than the current one, found .\n",
+    )
 
 
 def test_an_adopted_run_is_evaluated(run, tmp_path, call):

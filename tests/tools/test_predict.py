@@ -279,6 +279,8 @@ def test_no_device_or_pipe_is_replaced_by_a_file(tmp_path):
     for path in (tmp_path / "pipe", Path("/dev/stdout"), Path("/dev/fd/1"), Path("/dev/null")):
         with pytest.raises(DataError, match=f"--json: expected a file to write, found the device or pipe {path}"):
             check_outputs({"json": path})
+    (tmp_path / "loop").symlink_to("loop")
+    check_outputs({"json": tmp_path / "a.json", "csv": tmp_path / "loop"})
     check_outputs(
         {"json": tmp_path / "a.json", "picture": Path("/dev/shm/a.png") if Path("/dev/shm").is_dir() else None}
     )

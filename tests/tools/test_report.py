@@ -116,6 +116,16 @@ def test_data_that_are_gone_leave_a_page_that_says_so(copy_of_run, call, tmp_pat
         ),
         (["{0}/a", "--batch-size", "0"], 2, "--batch-size: expected at least 1, found 0\n"),
         (["{0}/a", "--keep", "--quick"], 2, "--keep: expected it without --quick, which measures nothing to be kept\n"),
+        (
+            ["{0}/a", "--keep", "--limit-eval", "3"],
+            2,
+            "--keep: expected it with the data of the run alone, found --limit-",
+        ),
+        (
+            ["{0}/a", "--quick", "--data-dir", "x"],
+            2,
+            "--quick: expected it with the data of the run alone, found --data",
+        ),
         (["{0}/damaged", "--quick"], 1, "error: {0}/damaged/metrics.csv: does not hold what a run writes: "),
         ([], 2, "the following arguments are required: RUN"),
     ],

@@ -50,11 +50,24 @@ def test_a_dry_run_says_parameters_and_hours_and_writes_nothing(call, tmp_path):
             "table7 --dataset ave",
             "--dataset: expected one of dialpad, mnist-fsdd, cifar10-av at quick scale, found 'ave'",
         ),
+        ("table7 --page-only", "--page-only: expected it without --dry-run, which writes nothing"),
+        ("table7 --sample 3", "--sample: expected it with fig8 or fig9, found it with table7"),
+        ("fig7 --runs a --seeds 3", "--runs: expected it without what says how to train, found --seeds, --dry-run too"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(call, options, message):
     result = call("reproduce", *options.split(), "--dry-run")
     assert (result.status, result.err.splitlines()[-1].partition("error: ")[2]) == (2, message)
+
+
+@pytest.mark.parametrize(
+    ("options", "compared"),
+    [("", True), ("--recipe paper --epochs 9", True), ("--limit-train 9", False), ("--recipe default", False)],
+)
+def test_only_the_paper_s_samples_and_recipe_are_compared_with_it(call, tmp_path, options, compared):
+    line = "table7 --only #1 --scale full --page-only"
+    assert call("reproduce", *f"{line} {options}".split(), "--output-dir", tmp_path).status == 0
+    assert json.loads((tmp_path / "table7-full.json").read_text())["comparable"] == compared
 
 
 def test_a_page_of_what_is_done_names_what_is_not(call, tmp_path):

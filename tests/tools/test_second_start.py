@@ -64,8 +64,40 @@ def test_a_finished_run_opens_no_file_but_those_that_changed(files, call):
 
     assert call("evaluate", folder).err == ""  # the test split is as it was
     write_image(files / "test" / "vision" / "low" / "2.png", (200, 0, 0))
-    note = "note: the test data are not those that the run began with: some files changed since\n"
+    note = (
+        "note: the test data are not those that the run began with: files, or settings in config.json, changed since\n"
+    )
     assert call("evaluate", folder).err == note
+
+
+def test_every_tool_that_takes_a_run_says_so_of_other_data_elsewhere(files, call, tmp_path):
+    folder, caches = tmp_path / "run", [tmp_path / "cache", tmp_path / "copy", tmp_path / "other"]
+    prepare = ["prepare", "folder", "--size", "8", "--timesteps", "2", "--jobs", "1", "--data-dir", files]
+    for cache in caches:
+        if cache.name == "other":
+            write_image(files / "test" / "vision" / "low" / "2.png", (200, 0, 0))
+        assert call(*prepare, "--output-dir", cache).status == 0
+    line = [*TINY, "--dataset", "folder", "--data-dir", caches[0], "--epochs", "1", "--output-dir", folder]
+    assert call("train", *line).status == 0
+    note = f"note: the test data in {caches[2]} are not those that the run began with\n"
+    for tool, options in (
+        ("evaluate", []),
+        ("audit", []),
+        ("report", ["--html", tmp_path / "report.html"]),
+        ("visualize", ["--only", "rates"]),
+        ("predict", ["--sample", "1"]),
+    ):
+        assert call(tool, folder, *options, "--data-dir", caches[1]).err == ""
+        assert call(tool, folder, *options, "--data-dir", caches[2]).err == note
+    assert call("evaluate", folder, "--data-dir", caches[2], "--limit-eval", "3").err == ""  # other samples on purpose
+    assert "error: classes: " in call("evaluate", folder, "--dataset", "dialpad").err  # of whose folder nothing is read
+
+    with open(caches[1] / "test-visual.npy", "r+b") as file:
+        file.seek(-1, os.SEEK_END)
+        file.write(b"\x7f")
+    for tool in ("evaluate", "predict"):
+        damaged = call(tool, folder, *(["--sample", "1"] if tool == "predict" else []), "--data-dir", caches[1])
+        assert (damaged.status, "test-visual.npy changed since preparing" in damaged.err) == (1, True)
 
 
 def test_stamps_in_the_config_are_only_believed_with_the_files_they_are_of(files, call):

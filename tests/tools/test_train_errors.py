@@ -41,6 +41,7 @@ def test_in_a_process_of_its_own_too_there_is_no_traceback(tmp_path):
         (["--classes", "7"], "error: --classes: dialpad has 10, found 7"),
         (["--lr", "-1"], "error: --lr: expected a finite number of at least 0, found -1.0"),
         (["--optimizer", "sgd", "--momentum", "1"], "error: momentum: expected a number in [0, 1), found 1.0"),
+        (["--momentum", "0.9"], "error: --momentum: expected --optimizer sgd too, found adam"),
         (["--warmup-steps", "100"], "error: total_steps: expected more than warmup_steps=100, found 8"),
         (
             ["--resume", "somewhere"],

@@ -11,6 +11,7 @@ from misnet.models.parts.resnet import ResNetConfig, relu_resnet
 from misnet.models.parts.streams import HEADS, FusionModel, StreamsConfig
 from snncore import functions as F
 from snncore import named_rng, nn
+from snncore.functions.stated import stated_elsewhere
 from snncore.tape import Tensor
 
 __all__ = ["PairConfig", "PairScores", "ResNetPair", "SplitHead", "log_sum_exp"]
@@ -46,6 +47,8 @@ class SplitHead(nn.Module):
     """One linear layer over both modalities, and the part of each: p_m = W_m g_m + b / 2, p = p_a + p_v.
 
     That is W [g_a; g_v] + b, with one product for all three. g: float [N, F] each. Returns (p, p_a, p_v), [N, classes].
+    Half the bias is made once a call, however many samples that is of, and not counted, as the scale and shift of a
+    batch norm are not; adding it is.
     Source of the parts: Peng et al., CVPR 2022, Eq. 8.
     """
 
@@ -54,7 +57,9 @@ class SplitHead(nn.Module):
         self.features = features
 
     def forward(self, g_a: Tensor, g_v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        w, half = self.linear.weight, self.linear.bias * 0.5
+        w = self.linear.weight
+        with stated_elsewhere():
+            half = self.linear.bias * 0.5
         p_a, p_v = F.Linear()(g_a, w[: self.features], half), F.Linear()(g_v, w[self.features :], half)
         return p_a + p_v, p_a, p_v
 

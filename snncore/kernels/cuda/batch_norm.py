@@ -6,12 +6,11 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels import reference
-from snncore.kernels.cuda import exact_gradient
 from snncore.kernels.cuda.binned import BLOCK, grid_of
 from snncore.kernels.cuda.largest import remember
 from snncore.kernels.cuda.module import THREADS, Double, blocks_for, grid_over_rows, launch, ready
 from snncore.kernels.cuda.reduce import sum_partials
-from snncore.kernels.cuda.tensor_cores import wanted
+from snncore.kernels.cuda.tensor_cores import BYTES, wanted
 from snncore.kernels.reference.batch_norm import Moments
 
 
@@ -119,7 +118,7 @@ def room_for_largest(sums: Array) -> tuple[Array, bool]:
     one, which is then used up.
     """
     xp, channels = array_module(sums), sums.shape[-1]
-    finds = wanted(xp, exact_gradient.FIRST)
+    finds = wanted(xp, BYTES)
     if finds and len(sums) < 3:
         return xp.zeros(channels, np.uint32), True
     return sums[-1].view(np.uint32)[:channels], finds  # which is not used, if not

@@ -24,14 +24,13 @@ from snncore.kernels.choice import kernel_choice
 from snncore.kernels.cuda.columns import dense_forward
 from snncore.kernels.cuda.gemm import linear_forward
 from snncore.kernels.cuda.module import LANES, ROWS, THREADS, blocks_for, launch
-from snncore.kernels.cuda.tensor_cores import capability, tall_warps, wanted
+from snncore.kernels.cuda.tensor_cores import BYTES, capability, tall_warps, wanted
 from snncore.kernels.reference.conv import conv_output_size
 
 OUTS, DEEP, PACKERS, WINDOWS = 4, 64, 1024, 64  # as in exact.cu, TILE the last
 PIXELS, TILE = 128, 32  # of a block of exact_mma.cu: pixels, output channels
 FEWEST = 16  # input channels for tensor cores, which work as long on 64
 DEEPEST = (1 << 31) // (255 * 128) - 1  # terms of bytes times digits that 32 bits hold
-FIRST = 75  # the compute capability of which tensor cores have products of bytes, with a point in between
 MOST = 1 << 30  # pixels of all images, and bytes of one, for tensor cores
 LOOKS = 64  # blocks that look for weights that are not ordinary, at most
 Pair = tuple[int, int]
@@ -89,7 +88,7 @@ def takes(x: Array, w: Array) -> bool:
     Where tensor cores are wanted for spikes: an exact sum of the weights as integers of 31 bits is nearer than a
     float32 sum, and quicker than columns and a product (docs/gpu.md).
     """
-    return x.dtype == np.uint8 and w.dtype == np.float32 and _fits(x, w) and wanted(array_module(x), FIRST)
+    return x.dtype == np.uint8 and w.dtype == np.float32 and _fits(x, w) and wanted(array_module(x), BYTES)
 
 
 def _fits(x: Array, w: Array) -> bool:
@@ -100,7 +99,7 @@ def _fits(x: Array, w: Array) -> bool:
 
 def _multiplies(xp: Any) -> bool:
     """Whether dense products are wanted and the card has them for bytes."""
-    return kernel_choice() != "event" and capability(xp) >= FIRST
+    return kernel_choice() != "event" and capability(xp) >= BYTES
 
 
 def round_up(n: int, to: int) -> int:

@@ -19,14 +19,13 @@ import numpy as np
 from snncore.backend import Array, array_module
 from snncore.kernels.cuda.binned import largest_bits
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch
-from snncore.kernels.cuda.tensor_cores import multiprocessors, tall_warps, wanted
+from snncore.kernels.cuda.tensor_cores import BYTES, multiprocessors, tall_warps, wanted
 
 SLOT, PLACES, OUTS, DIGITS = 64, 64, 32, 4  # as in exact_gradient.cu
 LONGEST = 1024  # steps of a block: 255 * 128 * 64 * 1024 < 2^31
 MOST_PLACES = 1 << 24  # 2^31 * 255 * 2^24 < 2^63
 LARGEST_IMAGE = 1 << 30  # bytes
 DIGIT_BYTES = 1 << 28  # of the digits that are there at once, as of columns
-FIRST = 75  # the compute capability of which tensor cores have products of bytes, with a point in between
 BLOCKS = 2  # of a multiprocessor
 AROUND = 8  # steps: what a block costs besides
 Pair = tuple[int, int]
@@ -41,7 +40,7 @@ def takes(x: Array, gy: Array) -> bool:
         return False
     if gy.size // gy.shape[-1] > MOST_PLACES or x[0].size >= LARGEST_IMAGE:
         return False
-    return wanted(array_module(x), FIRST)
+    return wanted(array_module(x), BYTES)
 
 
 def exact_backward_weight(

@@ -23,7 +23,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels.cuda.module import THREADS, blocks_for, launch
-from snncore.kernels.cuda.tensor_cores import multiprocessors, wanted
+from snncore.kernels.cuda.tensor_cores import HALVES, multiprocessors, wanted
 
 __all__ = ["conv_backward_input", "split", "takes"]
 
@@ -31,7 +31,6 @@ INS, DEEP, BLOCK = 64, 16, 128  # as in halves.cu: channels of a block and of a 
 PIXELS = 128  # of a block
 MOST_BLOCKS, FEW_BLOCKS = 4, 3  # of a multiprocessor; the second where there are no more, for more registers
 FEWEST = 16  # channels on either side for which a block has work enough
-FIRST = 75  # the compute capability of which tensor cores have halves, with a point in between
 MOST, LONGEST = 1 << 30, 1 << 13  # pixels of all images, or weights, and a side: counted in 32 and 16 bits
 Pair = tuple[int, int]
 
@@ -42,7 +41,7 @@ def takes(gy: Array, w: Array, shape: tuple[int, ...]) -> bool:
         return False
     if max(*gy.shape[1:3], *w.shape[:2]) > LONGEST:
         return False
-    return wanted(array_module(gy), FIRST, pays=min(w.shape[2:]) >= FEWEST)
+    return wanted(array_module(gy), HALVES, pays=min(w.shape[2:]) >= FEWEST)
 
 
 def split(gy: Array, w: Array) -> tuple[Array, Array, Array, Array]:

@@ -15,6 +15,9 @@ from snncore.kernels.choice import kernel_choice, tensor_cores_choice
 SEEN = (90,)
 """Compute capabilities of the cards, with a point in between, on which all of them were seen right and quicker."""
 
+BYTES = HALVES = 75
+"""Compute capability, with a point in between, of the first cards whose tensor cores multiply bytes, and halves."""
+
 TALL, BLACKWELL = 4, 100
 """Sixteens of rows of a warp, where bytes are multiplied, on the cards before this one: 4 or 2 (exact_mma.cu)."""
 

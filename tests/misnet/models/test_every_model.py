@@ -7,7 +7,7 @@ from misnet.models.config import ConfigError
 from misnet.models.registry import DEFAULT, MODELS, build, config_class
 from misnet.models.summary import summarize
 from misnet.training.run import Run, Stopped
-from snncore import Tensor, observe
+from snncore import Tensor, arithmetic, count_ops, no_grad, observe
 from snncore import functions as F
 from snncore.checkpoint import load_checkpoint
 from snncore.functions import MatMul
@@ -90,6 +90,20 @@ def test_the_table_of_layers_is_made(name):
 def test_nothing_to_run_over_or_to_tell_apart_is_refused(name, switch):
     with pytest.raises(ConfigError, match=f"^{switch}: expected a positive integer, found 0$"):
         config_class(name)(**{switch: 0})
+
+
+@pytest.mark.parametrize("name", [*SMALL, DEFAULT])
+def test_a_sample_is_counted_alike_alone_and_among_others(name):
+    config = small(name) if name in SMALL else tiny_config()
+    model = shaken(build(name, config)).eval()
+    streams, _ = batch_of(config, 1)
+    found = []
+    for copies in (1, 3):
+        batch = [Tensor(np.repeat(x, copies, axis=1)) for x in streams]
+        with no_grad(), arithmetic("exact"), count_ops(samples=copies, timesteps=config.timesteps) as ops:
+            model(*batch)
+        found.append({column: n / copies for column, n in ops.totals().items() if column != "weight_bytes_once"})
+    assert found[0] == found[1]
 
 
 def narrow_results(model, streams, labels):

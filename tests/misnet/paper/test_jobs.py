@@ -152,6 +152,14 @@ def test_a_stop_on_one_rank_makes_the_runs_of_all_save(tmp_path, monkeypatch):
     assert all("train ended with status" in line for line in said)
 
 
+def test_a_file_of_options_that_holds_something_else_is_refused(ran, tmp_path):
+    run_jobs([GOOD], tmp_path, log=lambda line: None)
+    for content in ("[1]", '{"train": 3}'):
+        (tmp_path / "a" / "seed-0.json").write_text(content)
+        with pytest.raises(JobError, match=r"seed-0.json: expected the options of a run, found "):
+            run_jobs([GOOD], tmp_path, log=lambda line: None)
+
+
 def test_a_folder_of_other_options_is_refused_before_anything_runs(ran, tmp_path):
     run_jobs([GOOD], tmp_path, log=lambda line: None)
     ran.clear()

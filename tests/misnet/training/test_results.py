@@ -64,6 +64,18 @@ def test_a_damaged_table_is_named(tmp_path, change, message):
         read_result(folder)
 
 
+@pytest.mark.parametrize("change", [{"epochs": "two"}, {"seed": None}, {"seed": "1"}, {"patience": 2.5}], ids=str)
+def test_settings_that_were_edited_are_named(tmp_path, change):
+    folder = write_run(tmp_path / "run", [0.5, 0.6])
+    path = folder / "config.json"
+    content = json.loads(path.read_text())
+    content["settings"] |= change
+    path.write_text(json.dumps(content))
+    ((name, value),) = change.items()
+    with pytest.raises(CheckpointError, match=f"^{path}: {name}: expected an integer, found {value!r}$"):
+        read_result(folder)
+
+
 def test_missing_and_damaged_files_are_named(tmp_path):
     folder = write_run(tmp_path / "run", [0.25])
     (folder / "audit.json").write_text('{"rules": {"paper": {}}}')

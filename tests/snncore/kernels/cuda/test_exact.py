@@ -184,7 +184,7 @@ def test_cards_without_tensor_cores_and_lists_of_events_take_the_plain_kernel(gp
     x, w = spikes(rng, 1, 4, 4, 32), floats(rng, 3, 3, 32, 8)
     with use_kernels("event"), pytest.raises(AssertionError, match="exact_mma"):
         mma(gpu, x, w, (1, 1), (1, 1))
-    monkeypatch.setattr(exact, "FIRST", 1000)
+    monkeypatch.setattr(exact, "BYTES", 1000)
     with pytest.raises(AssertionError, match="exact_mma"):
         mma(gpu, x, w, (1, 1), (1, 1))
     assert_same(both(gpu, "exact_conv_forward", x, w, (1, 1), (1, 1)))

@@ -237,7 +237,7 @@ def test_what_the_kernels_do_not_take(gpu, rng, monkeypatch):
         assert not module.takes(*on_device)  # no card of that kind has run it
         monkeypatch.setattr(tensor_cores, "SEEN", (tensor_cores.capability(gpu),))
         assert module.takes(*on_device)
-    for name, value in (("FIRST", 1000), ("MOST_PLACES", 125), ("LARGEST_IMAGE", 840)):
+    for name, value in (("BYTES", 1000), ("MOST_PLACES", 125), ("LARGEST_IMAGE", 840)):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, value)
             assert not module.takes(*on_device), name
