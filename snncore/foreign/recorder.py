@@ -57,6 +57,9 @@ class Recorder:
         self.whole: dict[
             str, int | None
         ] = {}  # by layer: the largest of the whole numbers that it got as analog values
+        self.prepared: dict[str, set[str]] = {}  # by layer: operations on parameters alone
+        self.firing = 0  # neurons that are running, whose own arrays come from nowhere
+        self.named = 0  # operations that were named, not counted
         self.rounded: dict[str, int] = {}  # by layer: the largest of the rounded numbers that it got as events
 
     @property
@@ -124,7 +127,7 @@ class Recorder:
         if known is None:
             return UNKNOWN
         before = None
-        if known.outside and (self.step is not None or leading == 1):
+        if known.outside and not known.blank and (self.step is not None or leading == 1):
             step, last = self.before.get((self.path, name), (None, None))
             before = last if self.step is None or step == self.step - 1 else None
             self.before[self.path, name] = self.step, x
@@ -152,13 +155,20 @@ class Recorder:
             )
 
     def weigh(self, x: Any, array: np.ndarray) -> None:
-        """Remember what a layer with weights gets as analog values, if that could be events."""
+        """Remember what a layer with weights gets as analog values, if that could be events, or came from nowhere."""
+        self.check_origin(x)
         if array.dtype.kind != "f" and self.trail.of(x).rounded and array.any():
             self.rounded[self.path] = max(int(array.max()), self.rounded.get(self.path, 0))
         if array.dtype.kind != "f" or self.trail.of(x).outside or self.trail.of(x).averaged:
             return
         top = None if self.whole.get(self.path, 0) is None else small_whole(array)
         self.whole[self.path] = None if top is None else max(top, self.whole.get(self.path) or 0)
+
+    def check_origin(self, x: Any) -> None:
+        """Name what a layer or a neuron computes with that no operation of torch made."""
+        if x.ndim and not self.firing and self.trail.of(x).stray:
+            text = "no operation of PyTorch made (NumPy, another library, a constant): what made it is not counted"
+            self.notes[f"{self.path} gets an array of shape {tuple(x.shape)} that {text}"] = 1
 
     def made(self, y: Any, events: bool, handed: "Handed | bool", axes: Axes | None, **more: Any) -> None:
         """Say what an operation made. handed: what `count` returned, or only whether it is still input."""
@@ -172,6 +182,7 @@ class Recorder:
         shapes = ", ".join(f"{tuple(x.shape)}" for x in tensors) or "no tensors"
         kind = self.running[-1][1] if self.running else self.root
         self.uncounted[self.path, kind, operation, shapes] += 1
+        self.named += 1
 
     def finish(self, ops: Ops, timesteps: int | None) -> None:
         """Give the calls to `ops`, those of a loop over time with their timestep."""

@@ -77,7 +77,7 @@ class MaxPool2d(_Pool):
         taps = int(conv_taps(x.shape[-3:-1], self.kernel, self.stride, self.padding).sum())
         images = entries(x.shape[:-3], lead_of(x.shape, features=3))
         compares = images * (taps - y.shape[-3] * y.shape[-2]) * x.shape[-1]
-        return _with_facts("MaxPool2d", x, y, self.kernel, pool_compare=compares)
+        return with_facts("MaxPool2d", x, y, self.kernel, pool_compare=compares)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_add=outputs[0].size)
@@ -119,7 +119,7 @@ class AvgPool2d(_Pool):
             taps = conv_taps(x.shape[-3:-1], self.kernel, self.stride)
             found = mapped_events(x.reshape(-1, taps.size, x.shape[-1]), lead, taps.ravel())
             adds = found.ones + found.graded
-        return _with_facts("AvgPool2d", x, y, self.kernel, pool_add=adds, **_scaled(x, per))
+        return with_facts("AvgPool2d", x, y, self.kernel, pool_add=adds, **scaled(x, per))
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size, back_add=outputs[0].size * self.kernel[0] * self.kernel[1])
@@ -155,13 +155,13 @@ class GlobalAvgPool(Function):
         if x.dtype.kind != "f":
             found = events(x, lead)
             adds = found.ones + found.graded
-        return _with_facts("GlobalAvgPool", x, y, x.shape[-3:-1], pool_add=adds, **_scaled(x, per))
+        return with_facts("GlobalAvgPool", x, y, x.shape[-3:-1], pool_add=adds, **scaled(x, per))
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size)
 
 
-def _scaled(x: Array, per: int) -> dict[str, Value]:
+def scaled(x: Array, per: int) -> dict[str, Value]:
     """Scalings of means; those of spikes, and of means of spikes, can move into the weights that come after them."""
     folds = x.dtype.kind != "f" or known_origin().averaged
     return {"pool_mul": per, "pool_mul_averaged": per if folds else 0}
@@ -176,7 +176,7 @@ def _surrounded(x: Array, padding: tuple[int, int]) -> Array:
     return array_module(x).pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=least)
 
 
-def _with_facts(layer: str, x: Array, y: Array, kernel: tuple[int, int], **columns: Value) -> OpCount:
+def with_facts(layer: str, x: Array, y: Array, kernel: tuple[int, ...], **columns: Value) -> OpCount:
     """Return the columns of a pooling layer with the bytes that it moves and its facts for the rules of others."""
     lead = lead_of(x.shape, features=3)
     found = facts_of(x, events(x, lead))
