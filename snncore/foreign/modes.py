@@ -192,9 +192,8 @@ class Calls(TorchFunctionMode):
             return attention(*args, **kwargs)
         rule = WHOLE.get(func)
         if rule is None:
-            if getattr(func, "__name__", "") == "lstm":  # it would run as one operation
-                with torch.backends.mkldnn.flags(enabled=False):
-                    return func(*args, **kwargs)
+            if getattr(func, "__name__", "") in RECURRENT:
+                return self.recurrent(func, args, kwargs)
             return func(*args, **kwargs)
         with self.rec.silent():
             made = func(*args, **kwargs)
@@ -207,6 +206,20 @@ class Calls(TorchFunctionMode):
             if self.rec.named > named:
                 self.rec.made(made, False, False, None)
         return made
+
+    def recurrent(self, func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """Run a recurrent operation so that its products are seen: an LSTM would run as one."""
+        weights = next((v for v in args if isinstance(v, list) and v and torch.is_tensor(v[0])), [])
+        one = 2 + 2 * any(v.ndim == 1 for v in weights) + (len(weights) in (3, 5))  # weights of one layer, one way
+        self.rec.stacked = len(weights) > one
+        try:
+            with torch.backends.mkldnn.flags(enabled=False):
+                return func(*args, **kwargs)
+        finally:
+            self.rec.stacked = False
+
+
+RECURRENT = ("lstm", "gru", "rnn_tanh", "rnn_relu")
 
 
 WHOLE: dict[Any, Callable[..., None]] = {

@@ -78,12 +78,20 @@ def move(rec: Recorder, name: str, args: tuple, made: list[Any]) -> None:
         if name in ("select", "unbind") and rec.trail.is_input(x) and axes[:1] and axes[0] == (("T", len(x)),):
             rec.looped |= set(range(len(x))) if name == "unbind" else {args[2] % len(x)} if not args[1] else set()
         after = MOVES[name](axes, y, *args[1:])
+        if name in ("select", "unbind") and known.blank and _is_state(rec, after, y):
+            after = ((("N", len(y)),), *axes[2:])
         if after is not None and name in ("expand", "repeat") and _now_over_time(x, y, axes, rec.trail.timesteps):
             after = ((("T", len(y)),), *after[1:])
         if y.untyped_storage()._cdata == x.untyped_storage()._cdata:
             rec.trail.follow(y, after)
         else:
             rec.made(y, known.events, known.outside, after, **known.carried())
+
+
+def _is_state(rec: Recorder, axes: Axes | None, y: Any) -> bool:
+    """Whether zeros were picked that are the first state of one of several layers: [N, ...]."""
+    known = any(role for axis in axes or () for role, _ in axis)
+    return y.ndim > 1 and not known and len(y) == rec.trail.samples
 
 
 def _now_over_time(x: Any, y: Any, axes: Axes, timesteps: int | None) -> bool:

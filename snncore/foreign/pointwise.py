@@ -8,10 +8,12 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from snncore import functions as F
+from snncore.context import changed
 from snncore.foreign.axes import Axes, Laid, laid, plain
 from snncore.foreign.recorder import Recorder
 from snncore.foreign.trail import as_events
 from snncore.foreign.writing import is_whole
+from snncore.functions.arithmetic import elementwise
 from snncore.opcount.cost import OpCount
 
 __all__ = ["RULES", "axes_of"]
@@ -26,8 +28,11 @@ def add(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None:
     for x, bias in ((a, b), (b, a)):
         if _is_bias(rec, x, bias):
             axes = rec.trail.axes(x)
-            cost = OpCount(bias_add=y.numel(), once={"weight_bytes_once": bias.numel() * bias.element_size()})
-            rec.count(cost, (), (), 0, [x], "Bias")
+            theirs = rec.trail.laid(y, True, axes)
+            with changed("samples", rec.trail.samples), changed("leading", theirs.leading):
+                cost: OpCount = elementwise(theirs.array, "bias_add")
+            cost += OpCount(once={"weight_bytes_once": bias.numel() * bias.element_size()})
+            rec.count(cost, (), (), theirs.leading, [x], "Bias")
             return rec.made(y, False, False, axes)
     again = any(_gives_back(rec, x, other) for x, other in ((a, b), (b, a)))
     _two(F.Add)(rec, y, a, b)

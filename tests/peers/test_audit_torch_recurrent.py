@@ -184,3 +184,19 @@ def test_attention_inside_a_layer_of_torch_counts_as_attention_by_hand():
     names = ("mac", "mac_nonzero", "dense_mac", "bias_add", "elem_add", "elem_mul", "elem_div", "special")
     assert {n: a.totals()[n] for n in names} == {n: b.totals()[n] for n in names}
     assert b.notes == []
+
+
+@pytest.mark.parametrize(("layers", "both"), [(1, False), (2, False), (1, True)])
+@pytest.mark.parametrize("name", GATES)
+def test_a_step_is_named_only_where_it_is_known(name, layers, both):
+    """Several layers run one after another, each over all steps: their products over states are of no known step."""
+    gates = GATES[name][0]
+    layer = getattr(nn, name)(CI, H, layers, bidirectional=both)
+    ops = audit_torch(Last(layer), SPIKES, timesteps=T, layout="TN")
+    of_states = layers * (1 + both) * (T - 1) * N * gates * H * H
+    if layers == 1 and not both:
+        assert ops.by_timestep("mac") == [0, *[N * gates * H * H] * (T - 1)]
+        assert ops.unresolved("mac") == 0
+    else:
+        assert ops.unresolved("mac") == of_states
+    assert ops.by_timestep("ac_binary") == [int(s.sum()) * gates * H * (1 + both) for s in SPIKES]
