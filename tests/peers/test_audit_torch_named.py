@@ -234,6 +234,41 @@ def test_a_network_in_inference_mode_counts_the_same(inside):
     assert ops.totals()["mac"] == 2 * (5 * 6 * (18 + 6 + 12 + 12) + 2 * 2 * 25 * 3) + 2 * 5 * 3 * (3 * 6 - 2)
 
 
+CURVES = {  # what an entry of the output takes: additions, products, comparisons, exponentials
+    "prelu": (lambda x: TF.prelu(x, torch.tensor([0.1])), (0, 1, 1, 0)),
+    "celu": (TF.celu, (1, 2, 1, 1)),
+    "mish": (TF.mish, (0, 1, 0, 2)),  # x tanh(softplus x)
+    "glu": (TF.glu, (0, 1, 0, 1)),
+    "hardsigmoid": (TF.hardsigmoid, (1, 1, 2, 0)),  # relu6(x + 3) / 6
+    "hardswish": (TF.hardswish, (1, 2, 2, 0)),
+    "softshrink": (TF.softshrink, (1, 0, 2, 0)),
+    "threshold": (lambda x: TF.threshold(x, 0.1, 0.0), (0, 0, 1, 0)),
+    "logsigmoid": (TF.logsigmoid, (0, 0, 0, 1)),
+    "lerp": (lambda x: torch.lerp(x, x, 0.5), (2, 1, 0, 0)),
+    "silu": (TF.silu, (0, 1, 0, 1)),
+}
+
+
+@pytest.mark.parametrize("name", CURVES)
+def test_a_curve_by_what_an_entry_takes(name):
+    function, each = CURVES[name]
+    ops = count(lambda net, x: function(x))
+    columns = ("elem_add", "elem_mul", "elem_compare", "special")
+    assert tuple(ops.totals()[column] for column in columns) == tuple(n * function(X).numel() for n in each)
+    assert ops.notes == []
+    assert all(sum(ops.by_sample(column)) == ops.totals()[column] for column in columns)
+
+
+@pytest.mark.parametrize("axis", [-1, 0, 1])
+def test_log_softmax_by_row(axis):
+    ops = count(lambda net, x: TF.log_softmax(x, axis))
+    n = X.shape[axis]
+    rows = X.numel() // n
+    totals = ops.totals()
+    assert (totals["elem_compare"], totals["special"]) == (rows * (n - 1), rows * (n + 1))
+    assert (totals["elem_add"], totals["elem_div"], ops.notes) == (rows * (n + n - 1 + n), 0, [])
+
+
 UNCOUNTED = {
     "grid_sampler_2d": lambda x: TF.grid_sample(x[None], torch.zeros(1, 2, 2, 2)),
     "topk": lambda x: x.topk(2)[0],
