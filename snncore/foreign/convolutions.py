@@ -68,7 +68,7 @@ class Windowed(Costed):
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         x, w, b = inputs
         y = outputs[0]
-        taps = windows.parts(self.sides)[0]
+        taps = windows.taps_of(self.sides)
         zeros = windows.zeros_met(self._zeros(w), self.sides)
         zeros = None if zeros is None else zeros.reshape(-1, 1, x.shape[-1])
         cost = weights_cost(self.kind, x, y, w, b, y.shape[-1] // self.groups, taps.reshape(-1, 1), (1, 1), zeros)

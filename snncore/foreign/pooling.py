@@ -62,14 +62,14 @@ def pool(axes: int, averages: bool) -> Any:
             dilation = 1
         kernel, stride = windows.numbers(kernel, axes), windows.numbers(stride or kernel, axes)
         padding, dilation = windows.numbers(padding, axes), windows.numbers(dilation, axes)
-        settled = zip(x.shape[-axes:], y.shape[-axes:], kernel, stride, padding, dilation, strict=True)
-        sides = [windows.reached(*side) for side in settled]
         plain = axes == 2 and set(dilation) == {1} and not (averages and any(padding))
         if plain and _rounds_down(x, y, kernel, stride, padding):
             function = F.AvgPool2d(kernel, stride) if averages else F.MaxPool2d(kernel, stride, padding)
             return _count(rec, y, x, axes, function, averages)
+        settled = zip(x.shape[-axes:], y.shape[-axes:], kernel, stride, padding, dilation, strict=True)
+        taps = windows.taps_of([windows.covered(*side) for side in settled]).ravel()
         name = f"{'Avg' if averages else 'Max'}Pool{axes}d"
-        _count(rec, y, x, axes, Pool(name, kernel, windows.parts(sides)[0].ravel(), averages), averages)
+        _count(rec, y, x, axes, Pool(name, kernel, taps, averages), averages)
 
     return rule
 
@@ -84,7 +84,7 @@ def adaptive(axes: int, averages: bool = True) -> Any:
         kernel = tuple(-(-n // m) for n, m in zip(inside, out, strict=True))
         if averages and axes < 3 and all(n % m == 0 for n, m in zip(inside, out, strict=True)):
             return _count(rec, y, x, axes, F.AvgPool2d(kernel if axes == 2 else (1, *kernel)), True)
-        taps = windows.parts([windows.adaptive(n, m) for n, m in zip(inside, out, strict=True)])[0].ravel()
+        taps = windows.taps_of([windows.adaptive(n, m) for n, m in zip(inside, out, strict=True)]).ravel()
         name = f"Adaptive{'Avg' if averages else 'Max'}Pool{axes}d"
         _count(rec, y, x, axes, Pool(name, kernel, taps, averages), averages)
 

@@ -25,13 +25,13 @@ class Interpolated(Costed):
     A weight of 0 counts nothing. Analog input: a product for each weight that is not 1, and k - 1 additions for an
     output of k pixels. Spikes: an addition for each event and output that it goes into, as in average pooling, and a
     product for an event above 1 and each weight that is not 1. x, y: [.., P, 1, C], all pixels in one axis.
-    sides: of each axis the weights, float64 [out, size]. No rule of others reads it: they name it in a note.
+    sides: of each axis, for each of its entries, how many weights are not 0, and how many of them are 1: int64 [size]
+    each. No rule of others reads it: they name it in a note.
     """
 
-    def __init__(self, kind: str, sides: Sequence[np.ndarray]) -> None:
+    def __init__(self, kind: str, sides: Sequence[tuple[np.ndarray, np.ndarray]]) -> None:
         super().__init__(kind)
-        self.taps = windows.outer([(abs(side) > TINY).sum(axis=0) for side in sides]).ravel()  # int64 [P]
-        self.units = windows.outer([(abs(side - 1) < TINY).sum(axis=0) for side in sides]).ravel()
+        self.taps, self.units = (windows.outer(counts).ravel() for counts in zip(*sides, strict=True))  # int64 [P]
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
         x, y = inputs[0], outputs[0]
@@ -54,7 +54,7 @@ def interpolation(axes: int, kind: str) -> Any:
 
     def rule(rec: Recorder, y: Any, x: Any, size: Any, align: bool, *scales: Any, **settings: Any) -> None:
         scales = (*scales, *settings.values(), None, None, None)[:axes]
-        sides = [_weights(kind, n, m, align, s) for n, m, s in zip(x.shape[2:], y.shape[2:], scales, strict=True)]
+        sides = [_counts(kind, n, m, align, s) for n, m, s in zip(x.shape[2:], y.shape[2:], scales, strict=True)]
         before = rec.batch_axes(x)
         after = kept(before, y.shape)
         ours, theirs = laid(rec.trail.array(x), before), laid(rec.trail.array(y, analog=True), after)
@@ -65,15 +65,22 @@ def interpolation(axes: int, kind: str) -> Any:
     return rule
 
 
-def _weights(kind: str, size: int, out: int, align: bool, scale: float | None) -> np.ndarray:
-    """Weights of interpolation along one axis, as PyTorch finds them for unit vectors: float64 [out, size]."""
-    eye = torch.eye(size, dtype=torch.float64)
-    if kind == "UpsampleBicubic":  # has two dimensions alone; along the one of a single pixel all weights are its own
-        made = torch.ops.aten.upsample_bicubic2d(eye[None, :, None], [1, out], align, None, scale)[0, :, 0]
+def _counts(kind: str, size: int, out: int, align: bool, scale: float | None) -> tuple[np.ndarray, np.ndarray]:
+    """How many weights of each of `size` entries along an axis are not 0, and how many are 1: int64 [size] each."""
+    if kind == "UpsampleBicubic":  # as PyTorch finds them for unit vectors, in an image of one row
+        eye = torch.eye(size, dtype=torch.float64)[None, :, None]
+        w = torch.ops.aten.upsample_bicubic2d(eye, [1, out], align, None, scale)[0, :, 0].numpy()  # [size, out]
+        return (abs(w) > TINY).sum(axis=1), (abs(w - 1) < TINY).sum(axis=1)
+    if align:
+        place = np.arange(out) * ((size - 1) / max(1, out - 1))
     else:
-        made = torch.ops.aten.upsample_linear1d(eye[None], [out], align, scale)[0]
-    weights: np.ndarray = made.numpy().T
-    return weights
+        place = np.maximum((np.arange(out) + 0.5) * (1 / scale if scale else size / out) - 0.5, 0)
+    near = np.rint(place)
+    place = np.minimum(np.where(abs(place - near) < TINY, near, place), size - 1)
+    first = place.astype(np.int64)
+    whole = np.bincount(first[place == first], minlength=size)
+    between = first[place != first]
+    return whole + np.bincount(between, minlength=size) + np.bincount(between + 1, minlength=size), whole
 
 
 RULES = {

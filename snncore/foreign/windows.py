@@ -1,12 +1,12 @@
 """Windows over one, two or three axes of pixels: which pixel each of them holds, exactly at the borders."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-__all__ = ["adaptive", "flat", "numbers", "outer", "parts", "reached", "spread", "zeros_met"]
+__all__ = ["adaptive", "covered", "flat", "numbers", "outer", "reached", "spread", "taps_of", "zeros_met"]
 
 
 def numbers(v: Any, axes: int) -> tuple[int, ...]:
@@ -21,27 +21,49 @@ def flat(x: np.ndarray, axes: int) -> np.ndarray:
     return np.moveaxis(x, x.ndim - axes - 1, -1).reshape(*rest, -1, 1, channels)
 
 
+def _places(size: int, out: int, kernel: int, stride: int, padding: int, dilation: int) -> Iterator[np.ndarray]:
+    """For each tap of `out` windows, which of `size` entries it meets, each at most once."""
+    for tap in range(kernel):
+        place = np.arange(out) * stride + tap * dilation - padding
+        yield place[(place >= 0) & (place < size)]
+
+
 def reached(size: int, out: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> np.ndarray:
-    """Which of `size` entries each tap of each of `out` windows meets: int64 [kernel, out, size] of 0 and 1."""
-    place = np.arange(out) * stride + np.arange(kernel)[:, None] * dilation - padding  # [kernel, out]
-    return (place[..., None] == np.arange(size)).astype(np.int64)
+    """Which of `size` entries each tap of `out` windows meets: int64 [kernel, size] of 0 and 1."""
+    met = np.zeros((kernel, size), np.int64)
+    for tap, place in enumerate(_places(size, out, kernel, stride, padding, dilation)):
+        met[tap, place] = 1
+    return met
+
+
+def covered(size: int, out: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> np.ndarray:
+    """In how many of `out` windows each of `size` entries lies: int64 [1, size]."""
+    met = np.zeros((1, size), np.int64)
+    for place in _places(size, out, kernel, stride, padding, dilation):
+        met[0, place] += 1
+    return met
 
 
 def spread(size: int, out: int, kernel: int, stride: int, padding: int, dilation: int = 1) -> np.ndarray:
-    """Which of `out` entries each tap of each of `size` inputs of a transposed layer lands on: [kernel, out, size]."""
-    return reached(out, size, kernel, stride, padding, dilation).transpose(0, 2, 1)
+    """Whether each tap of each of `size` inputs of a transposed layer lands on one of `out` outputs: [kernel, size]."""
+    place = np.arange(size) * stride + np.arange(kernel)[:, None] * dilation - padding
+    return ((place >= 0) & (place < out)).astype(np.int64)
 
 
 def adaptive(size: int, out: int) -> np.ndarray:
-    """Windows of PyTorch's adaptive pooling, from floor(i n / m) to ceil((i + 1) n / m): int64 [1, out, size]."""
-    i = np.arange(out)[:, None]
-    places = np.arange(size)
-    return ((i * size // out <= places) & (places < -((i + 1) * size // -out))).astype(np.int64)[None]
+    """In how many windows of PyTorch's adaptive pooling each entry lies, from floor(i n / m) to ceil((i + 1) n / m).
+
+    int64 [1, size].
+    """
+    i, bounds = np.arange(out), np.zeros(size + 1, np.int64)
+    np.add.at(bounds, i * size // out, 1)
+    np.add.at(bounds, -((i + 1) * size // -out), -1)
+    return bounds.cumsum()[None, :size]
 
 
-def parts(sides: Sequence[np.ndarray]) -> tuple[np.ndarray, int]:
-    """How many windows each pixel lies in, int64 [*pixels], and how many windows there are."""
-    return outer([side.sum(axis=(0, 1)) for side in sides]), int(np.prod([side.shape[1] for side in sides]))
+def taps_of(sides: Sequence[np.ndarray]) -> np.ndarray:
+    """How many windows each pixel lies in: int64 [*pixels]."""
+    return outer([side.sum(axis=0) for side in sides])
 
 
 def outer(counts: Sequence[np.ndarray]) -> np.ndarray:
@@ -58,5 +80,5 @@ def zeros_met(zeros: np.ndarray, sides: Sequence[np.ndarray]) -> np.ndarray | No
     if not zeros.any():
         return None
     for axis, side in enumerate(sides):
-        zeros = np.moveaxis(np.tensordot(side.sum(axis=1), zeros, (0, axis)), 0, axis)
+        zeros = np.moveaxis(np.tensordot(side, zeros, (0, axis)), 0, axis)
     return zeros
