@@ -5,6 +5,7 @@ of a neuron written by hand. So none is lost and none is seen twice.
 """
 
 import math
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -213,8 +214,10 @@ class Calls(TorchFunctionMode):
         one = 2 + 2 * any(v.ndim == 1 for v in weights) + (len(weights) in (3, 5))  # weights of one layer, one way
         self.rec.stacked = len(weights) > one
         try:
-            with torch.backends.mkldnn.flags(enabled=False):
-                return func(*args, **kwargs)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # to set the flags warns of a kind of card that is not asked for
+                with torch.backends.mkldnn.flags(enabled=False):
+                    return func(*args, **kwargs)
         finally:
             self.rec.stacked = False
 

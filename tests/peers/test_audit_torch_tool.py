@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -205,6 +206,15 @@ def test_accuracy_stands_beside_the_energy(audit, way, size):
     assert audit(f"net.py:{name}", *options, *more).status == 0
     without = read()
     assert (without["totals"], without["accuracy"]) == (found["totals"], {})
+
+
+def test_a_recurrent_network_says_nothing_of_the_machine():
+    """In a process of its own: PyTorch says once what it has to say."""
+    code = (
+        "import torch, snncore; snncore.audit_torch(torch.nn.LSTM(3, 2), torch.ones(4, 2, 3), layout='TN', timesteps=4)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert (result.stdout, result.stderr) == ("", "")
 
 
 def test_labels_from_a_tensor_of_one_column(audit):
