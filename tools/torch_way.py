@@ -27,6 +27,11 @@ def add_torch(group: argparse._ArgumentGroup) -> None:
             "default": None,
             "help": "float inputs of --torch are events, whole numbers; --no-events: integers stay as they are",
         },
+        "--labels": {
+            "type": Path,
+            "metavar": "FILE",
+            "help": "the class of each sample of --torch, .npy, .npz or .pt: accuracy beside the energy",
+        },
         "--outer-loop": {
             "action": "store_true",
             "default": None,
@@ -53,9 +58,8 @@ def torch_way(args: argparse.Namespace) -> Subject:
     if steps < 0 or (args.outer_loop and not steps):
         raise UsageError(f"--steps: expected a whole number of at least 1, found {args.steps}")
     try:
-        return torch_subject(
-            Path(file), function, args.inputs, steps, args.layout, bool(args.outer_loop), args.batch_size, args.events
-        )
+        how = (steps, args.layout, bool(args.outer_loop), args.batch_size, args.events, args.labels)
+        return torch_subject(Path(file), function, args.inputs, *how)
     except ImportError as error:
         raise UsageError(f"--torch: {error}") from None
     except SourceError as error:

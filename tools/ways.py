@@ -27,6 +27,6 @@ class Way:
 WAYS: dict[str, Way] = {
     "layers": Way(add_layers, layers_subject, beside=("spikes", "layout", "steps", "rate")),
     "nir": Way(add_nir, nir_subject, beside=("nir_dt", "nir_table", "inputs", "steps", "rate")),
-    "torch": Way(add_torch, torch_way, beside=("inputs", "steps", "layout", "outer_loop", "events")),
+    "torch": Way(add_torch, torch_way, beside=("inputs", "steps", "layout", "outer_loop", "events", "labels")),
 }
 """By option: `--torch FILE.py:make_model` is the way `torch`."""

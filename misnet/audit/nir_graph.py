@@ -52,7 +52,8 @@ def graph_rows(graph: Graph) -> tuple[list[Row], list[str]]:
     for node in graph.nodes:
         if not node.why:
             rows += _rows(node, incoming[node.name], len(rows))
-    left = [f"{node.name} ({node.kind}: {node.why})" for node in graph.nodes if node.why]
+    why = {node.name: node.why or ("no line of a table" if node.kind == "Scale" else "") for node in graph.nodes}
+    left = [f"{node.name} ({node.kind}: {why[node.name]})" for node in graph.nodes if why[node.name]]
     words = [f"not counted, because no layer of a table is like it: {', '.join(left)}"] if left else []
     joins = [node.name for node in graph.nodes if len(node.given) > 1]
     if joins:
@@ -68,16 +69,21 @@ def _rows(node: Node, values: Values | None, line: int) -> list[Row]:
     """Rows of a node: none of a node without arithmetic, two of a neuron with a current of its own."""
     data, kind = node.data, node.kind
     channels, size = node.shape[0], node.shape[1:]
+    size = (1, *size) if len(size) == 1 else size  # a sequence is an image of height 1
     row = Row(line + 1, node.name, "", (channels, node.out[0]), size, values=values)
-    if kind == "Conv2d":
+    if kind in ("Conv1d", "Conv2d"):
         kernel, stride, padding, dilation = conv_settings(data)
+        if kind == "Conv1d":
+            kernel, stride = (1, *kernel), (1, *stride)
+            padding, dilation = (0, *padding), (1, *dilation)
         bias, groups = data.bias is not None and bool(np.any(data.bias)), int(data.groups)
         window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
         return [replace(row, kind="conv", groups=groups, bias=bias, **window)]
     if kind in ("Affine", "Linear"):
         return [replace(row, kind="linear", bias=kind == "Affine" and bool(np.any(data.bias)))]
     if kind in ("SumPool2d", "AvgPool2d"):
-        window = {"kernel": pair_of(data.kernel_size), "stride": pair_of(data.stride)}
+        names = {"kernel": data.kernel_size, "stride": data.stride, "padding": data.padding}
+        window = {name: pair_of(value) for name, value in names.items()}
         return [replace(row, kind="sum_pool" if kind == "SumPool2d" else "avg_pool", **window)]
     plain = replace(row, channels=(channels, channels), values=None)
     integrator = replace(plain, kind="li")

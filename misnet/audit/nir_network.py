@@ -44,7 +44,7 @@ def parse_inputs(graph: Graph, path: Path) -> np.ndarray:
         raise TableError(f"{path}: expected finite numbers, found {x[~np.isfinite(x)][0]}")
     else:
         x = x.astype(np.float32)
-    return np.ascontiguousarray(np.moveaxis(x, 2, -1)) if len(shape) == 3 else x
+    return np.ascontiguousarray(np.moveaxis(x, 2, -1)) if len(shape) > 1 else x
 
 
 def graph_subject(
@@ -68,7 +68,7 @@ def graph_subject(
         part = x[:, start : start + SAMPLES]
         with no_grad(), count_ops(samples=part.shape[1], timesteps=len(x)) as of_batch:
             network(Tensor(np.ascontiguousarray(part)))
-        of_batch.calls = [replace(call, layer=call.layer.removeprefix("layers.")) for call in of_batch.calls]
+        of_batch.calls = [replace(call, layer=_node_of(call.layer)) for call in of_batch.calls]
         ops.extend(of_batch)
     return Subject(
         title=f"{path.name} on {inputs.name}, T={len(x)}, steps of {dt:g} s",
@@ -80,3 +80,8 @@ def graph_subject(
         data={"name": inputs.name},
         warnings=[f"NIR is in continuous time: cut into forward Euler steps of {dt:g} s"],
     )
+
+
+def _node_of(layer: str) -> str:
+    """The node of the graph that a module of the network stands for, or is part of."""
+    return layer.removeprefix("layers.").removesuffix(".convolution")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from misnet.audit.subject import Subject
+from misnet.audit.torch_labels import HEAD, LabelError, Scores, accuracy_of, load_labels
 from snncore import CostError
 from snncore.files import sha256_of
 
@@ -35,10 +36,12 @@ def torch_subject(
     outer_loop: bool = False,
     batch_size: int | None = None,
     events: bool | None = None,
+    labels: Path | None = None,
 ) -> Subject:
     """Count the network that `function` of `file` makes, in evaluation mode, on all samples of `inputs`.
 
     layout, outer_loop, events: see `snncore.audit_torch`; a layout that is not told is chosen for all samples at once.
+    labels: a file of the class of each sample, for the accuracy on the samples that are counted.
     batch_size: samples at a time, by default BATCH. Floats get the float type of the network. What is not counted is
     among the warnings of the subject. Raises SourceError; ImportError, which says what to install, without PyTorch.
     """
@@ -52,11 +55,19 @@ def torch_subject(
         arrays = [_in_float_type_of(model, x) for x in load_inputs(inputs)]
         shapes = [tuple(x.shape) for x in arrays]
         more: list[str] = []
+        accuracy: dict[str, float] = {}
 
         def count(axes: str) -> Any:
             batches = _cut(arrays, inputs, timesteps, axes, batch_size or BATCH)
             options: dict[str, Any] = {"outer_loop": outer_loop, "events": events, "strict": False, "details": False}
-            return audit_torch(model, batches, timesteps, layout=axes, **options)
+            if labels is None:
+                return audit_torch(model, batches, timesteps, layout=axes, **options)
+            sizes = [batch[0].shape[axes.index("N")] for batch in batches]
+            known, scores = load_labels(labels, load_inputs(labels), sum(sizes)), Scores()
+            counted = audit_torch(model, batches, timesteps, layout=axes, run=scores.run, **options)
+            found = scores.of_batches(sizes, timesteps, outer_loop, axes)
+            accuracy[HEAD] = accuracy_of(found, known, labels)
+            return counted
 
         axes = layout or chosen(shapes[:1], timesteps)
         try:
@@ -68,6 +79,10 @@ def torch_subject(
                 axes = "N"  # the network itself says that the first axis is not time
                 more.append(f"inputs of shape {shapes[0]} were read as {reading(shapes[0], axes)}")
                 ops = count(axes)
+        except SourceError:
+            raise
+        except LabelError as error:
+            raise SourceError(str(error) if str(error).startswith(f"{labels}:") else f"{file}: {error}") from None
         except (ValueError, CostError) as error:
             raise SourceError(f"{inputs}: {error}") from None
         except (Exception, SystemExit) as error:  # whatever the code of the network raises
@@ -95,7 +110,9 @@ def torch_subject(
             "shapes": [list(x) for x in shapes],
             "layout": axes,
             "fingerprint": sha256_of(inputs),
+            **({"labels": labels.name, "labels_fingerprint": sha256_of(labels)} if labels else {}),
         },
+        accuracy=accuracy,
         warnings=[*more, *ops.notes],
         weights_sha256=_sha256_of_weights(model),
     )

@@ -1,5 +1,6 @@
 """The least and the most that a network can count: no spike at all, and every neuron firing at every timestep."""
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -117,7 +118,7 @@ def _neuron(row: dict[str, int], facts: Facts, fires: bool) -> Facts:
 
 def _moved(row: dict[str, int], facts: Facts, fires: bool) -> Facts:
     if facts.kind == "pool":
-        window = facts.kernel[0] * facts.kernel[1]
+        window = math.prod(facts.kernel)
         row["pool_add"] = facts.out_size * window if fires and row.get("pool_mul") else 0
     elif row.get("residual_logic"):
         row["residual_logic"] = facts.out_size if fires else 0

@@ -119,6 +119,8 @@ def audit_torch(
         rounded |= {path: max(top, rounded.get(path, 0)) for path, top in rec.rounded.items()}
         for text, n in (*rec.notes.items(), *((_named(*key), n) for key, n in rec.uncounted.items())):
             left_out[text] = left_out.get(text, 0) + n
+        for path, names in rec.prepared.items():
+            left_out[PREPARED.format(path=path, names=", ".join(sorted(names)))] = 1
         if strict and rec.uncounted:
             raise CostError("not counted: " + "; ".join(_named(*key) for key in rec.uncounted))
     ops.notes = [text if n == 1 else f"{text}: {n} calls" for text, n in left_out.items()]
@@ -129,6 +131,7 @@ def audit_torch(
     return ops
 
 
+PREPARED = "{path} computes with parameters alone ({names}): once for any number of samples, so not counted"
 ROUNDED = "{path} gets whole numbers from 0 to {top} that were made by rounding or a sign: counted as events (AC)"
 WHOLE = "{path} gets only whole numbers from 0 to {top} that no neuron made: counted as analog values (MAC)"
 
@@ -163,12 +166,14 @@ def _run(
     outer_loop, run, neurons = how
     count = _samples(tensors[0], axes, samples)
     part = Ops(count, timesteps)
-    rec = Recorder(Trail([*model.parameters(), *model.buffers()], timesteps, count), type(model).__name__)
-    rec.whole = whole
-    tensors = tuple(given.take(rec, x, axes) for x in tensors)
     try:
-        with torch.no_grad(), _at_rest(model), watched(model, rec, neurons):
-            _call(model, rec, tensors, timesteps, axes, outer_loop, run)
+        with torch.no_grad(), _at_rest(model):
+            trail = Trail([*model.buffers()], timesteps, count, [*model.parameters()])
+            rec = Recorder(trail, type(model).__name__)
+            rec.whole = whole
+            tensors = tuple(given.take(rec, x, axes) for x in tensors)
+            with watched(model, rec, neurons):
+                _call(model, rec, tensors, timesteps, axes, outer_loop, run)
     except StepsError as error:
         raise ValueError(str(error)) from None
     rec.finish(part, timesteps)

@@ -6,10 +6,12 @@ import torch
 
 from snncore import functions as F
 from snncore.context import changed
+from snncore.foreign.axes import kept
 from snncore.foreign.pointwise import axes_of
 from snncore.foreign.recorder import Recorder
 from snncore.functions.arithmetic import elementwise
-from snncore.opcount.cost import OpCount
+from snncore.opcount.cost import OpCount, lead_of
+from snncore.opcount.events import entries
 
 __all__ = ["RULES"]
 
@@ -24,7 +26,7 @@ def one(*columns: str, keeps: bool = False, rounds: bool = False, name: str = ""
     """
 
     def rule(rec: Recorder, y: Any, x: Any, *settings: Any, **more: Any) -> None:
-        axes = rec.trail.axes(x)
+        axes = kept(rec.trail.axes(x), y.shape)
         theirs = rec.trail.laid(y, True, axes)
         cost = OpCount()
         for column in columns:
@@ -60,6 +62,22 @@ def power(rec: Recorder, y: Any, x: Any, exponent: Any) -> None:
     rec.made(y, False, outside, axes)
 
 
+def log_softmax(rec: Recorder, y: Any, x: Any, axis: int, *rest: Any) -> None:
+    """aten._log_softmax: of a row of n, n - 1 comparisons for the largest, n exponentials, their sum, its logarithm."""
+    axes = rec.trail.axes(x)
+    theirs = rec.trail.laid(y, True, axes)
+    with changed("samples", rec.trail.samples), changed("leading", theirs.leading):
+        lead = lead_of(theirs.array.shape)
+    lead = lead if theirs.places[axis % x.ndim][-1] >= len(lead) else ()  # a row goes through time or samples
+    n = x.shape[axis]
+    per = entries(theirs.array.shape, lead)
+    rows = per // n
+    adds = per + (per - rows) + per  # less the largest, the sum, less its logarithm
+    cost = OpCount(lead, elem_compare=per - rows, elem_add=adds, special=per + rows)
+    outside = rec.count(cost, (), (), theirs.leading, [x], "LogSoftmax")
+    rec.made(y, False, outside, axes)
+
+
 SPECIAL = "exp expm1 log log2 log10 log1p tanh sigmoid sqrt sin cos tan asin acos atan erf sinh cosh softplus"
 RULES: dict[str, Any] = {
     "pow": power,
@@ -73,6 +91,19 @@ RULES: dict[str, Any] = {
     "elu": one("elem_compare", "special", "elem_add", name="ELU"),
     "silu": one("special", "elem_mul", name="SiLU"),
     "gelu": one("special", "elem_mul", "elem_mul", "elem_add", name="GELU"),
+    "_prelu_kernel": one("elem_compare", "elem_mul", name="PReLU"),
+    "celu": one("elem_compare", "special", "elem_add", "elem_mul", "elem_mul", name="CELU"),
+    "mish": one("special", "special", "elem_mul", name="Mish"),
+    "glu": one("special", "elem_mul", name="GLU"),
+    "hardsigmoid": one("elem_add", "elem_compare", "elem_compare", "elem_mul", name="Hardsigmoid"),
+    "hardswish": one("elem_add", "elem_compare", "elem_compare", "elem_mul", "elem_mul", name="Hardswish"),
+    "hardshrink": one("elem_compare", "elem_compare", name="Hardshrink"),
+    "softshrink": one("elem_compare", "elem_compare", "elem_add", name="Softshrink"),
+    "threshold": one("elem_compare", name="Threshold"),
+    "log_sigmoid_forward": one("special", name="LogSigmoid"),
+    "_log_softmax": log_softmax,
+    "lerp": one("elem_add", "elem_mul", "elem_add", name="Lerp"),
+    "trunc": one("elem_compare", rounds=True, name="Trunc"),
     "neg": one("elem_mul", name="Mul"),
     "abs": one("elem_compare", keeps=True, name="Abs"),
     "sign": one("elem_compare", rounds=True, name="Sign"),

@@ -50,8 +50,10 @@ def _unknown(axes: Axes, y: Any, *_: Any) -> None:
 SAME = """slice split split_with_sizes unsafe_split unsafe_split_with_sizes clone detach alias lift_fresh _to_copy copy
 contiguous index_select gather flip roll constant_pad_nd channel_shuffle
 native_channel_shuffle tril triu upsample_nearest1d upsample_nearest2d
-upsample_nearest3d reflection_pad1d reflection_pad2d replication_pad1d replication_pad2d"""
-ELSEWHERE = "as_strided index unfold diagonal pixel_shuffle pixel_unshuffle embedding im2col take"
+upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d _upsample_nearest_exact3d reflection_pad1d
+reflection_pad2d reflection_pad3d replication_pad1d replication_pad2d replication_pad3d"""
+ELSEWHERE = """as_strided index unfold diagonal pixel_shuffle pixel_unshuffle embedding im2col take max_unpool2d rot90
+_pack_padded_sequence"""
 MOVES: dict[str, Callable[..., Axes | None]] = {
     **dict.fromkeys(("view", "_unsafe_view", "reshape", "_reshape_alias", "squeeze"), _reshaped),
     **dict.fromkeys(("transpose", "t"), _swapped),
@@ -76,12 +78,20 @@ def move(rec: Recorder, name: str, args: tuple, made: list[Any]) -> None:
         if name in ("select", "unbind") and rec.trail.is_input(x) and axes[:1] and axes[0] == (("T", len(x)),):
             rec.looped |= set(range(len(x))) if name == "unbind" else {args[2] % len(x)} if not args[1] else set()
         after = MOVES[name](axes, y, *args[1:])
+        if name in ("select", "unbind") and known.blank and _is_state(rec, after, y):
+            after = ((("N", len(y)),), *axes[2:])
         if after is not None and name in ("expand", "repeat") and _now_over_time(x, y, axes, rec.trail.timesteps):
             after = ((("T", len(y)),), *after[1:])
         if y.untyped_storage()._cdata == x.untyped_storage()._cdata:
             rec.trail.follow(y, after)
         else:
             rec.made(y, known.events, known.outside, after, **known.carried())
+
+
+def _is_state(rec: Recorder, axes: Axes | None, y: Any) -> bool:
+    """Whether zeros were picked that are the first state of one of several layers: [N, ...]."""
+    known = any(role for axis in axes or () for role, _ in axis)
+    return y.ndim > 1 and not known and len(y) == rec.trail.samples
 
 
 def _now_over_time(x: Any, y: Any, axes: Axes, timesteps: int | None) -> bool:
@@ -101,5 +111,9 @@ def _join(rec: Recorder, name: str, xs: list[Any], y: Any, axis: int = 0) -> Non
         axes = (*axes[:axis], (("T" if times else "", len(xs)),), *axes[axis:])
     more = {"blank": all(k.blank for k in known), "whole": all(k.counts for k in known)}
     more |= {"rounded": any(k.rounded for k in known), "near": any(k.near for k in known)}
+    more |= {
+        "stray": any(k.stray for k in known),
+        **{n: all(getattr(k, n) for k in known) for n in ("learnt", "index")},
+    }
     more |= {"averaged": all(k.averaged or k.events for k in known)}
     rec.made(y, events, all(k.outside for k in known), kept(axes, y.shape), **more)

@@ -117,6 +117,8 @@ class Neurons:
     def enter(self, module: Any, neuron: Neuron, args: tuple, kwargs: dict[str, Any]) -> None:
         """Before the forward of a neuron: keep its currents, and see whether it has a membrane."""
         x = args[0] if args else next(iter(kwargs.values()))
+        self.rec.check_origin(x)
+        self.rec.firing += 1
         told = self.rec.trail.timesteps
         if neuron.several_steps and len(x) != (told or None):
             expected = f"expected {told}" if told else f"and none were told: say timesteps={len(x)} (--steps {len(x)})"
@@ -156,10 +158,15 @@ class Neurons:
     def leave(self, output: Any) -> None:
         """After it: count the call, and mark its spikes."""
         module, neuron, c, carried, axes = self.open.pop()
+        self.rec.firing -= 1
         outputs = [y for y in (output if isinstance(output, tuple | list) else (output,)) if torch.is_tensor(y)]
         spikes = outputs[0]
         for y in outputs[1:]:
             self.rec.made(y, False, False, axes if len(axes) == y.ndim else None)
+        for name in (neuron.state, f"{neuron.state}_seq") if neuron.state else ():  # a network may read its membrane
+            held: Any = getattr(module, name, None)
+            if torch.is_tensor(held):
+                self.rec.made(held, False, False, axes if len(axes) == held.ndim else None)
         values = as_numpy(spikes)
         found = as_events(values)
         if found is None:

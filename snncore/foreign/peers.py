@@ -77,12 +77,14 @@ KNOWN: dict[tuple[str, str], Callable[[Any], Neuron]] = {
 """By library and class. Any other neuron of theirs is counted operation by operation, as torch runs it."""
 
 SPIKING = {("spikingjelly", "BaseNode"), ("snntorch", "SpikingNeuron")}
+NEURONS = ("spikingjelly.activation_based.neuron", "snntorch._neurons")
+"""Where the libraries have their neurons: some of them, such as PSN and LeakyParallel, are of no common class."""
 
 
 def is_unknown_neuron(module: Any) -> bool:
     """Whether a module is a neuron of one of the two libraries that is in no table here."""
     kinds = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(module).__mro__}
-    return bool(kinds & SPIKING)
+    return bool(kinds & SPIKING) or type(module).__module__.startswith(NEURONS)
 
 
 def reset(model: Any) -> None:

@@ -8,10 +8,12 @@ import torch
 from torch.multiprocessing.reductions import StorageWeakRef
 
 from snncore import functions as F
+from snncore.context import changed
 from snncore.foreign.axes import Axes, Laid, laid, plain
 from snncore.foreign.recorder import Recorder
 from snncore.foreign.trail import as_events
 from snncore.foreign.writing import is_whole
+from snncore.functions.arithmetic import elementwise
 from snncore.opcount.cost import OpCount
 
 __all__ = ["RULES", "axes_of"]
@@ -26,8 +28,11 @@ def add(rec: Recorder, y: Any, a: Any, b: Any, alpha: Any = 1) -> None:
     for x, bias in ((a, b), (b, a)):
         if _is_bias(rec, x, bias):
             axes = rec.trail.axes(x)
-            cost = OpCount(bias_add=y.numel(), once={"weight_bytes_once": bias.numel() * bias.element_size()})
-            rec.count(cost, (), (), 0, [x], "Bias")
+            theirs = rec.trail.laid(y, True, axes)
+            with changed("samples", rec.trail.samples), changed("leading", theirs.leading):
+                cost: OpCount = elementwise(theirs.array, "bias_add")
+            cost += OpCount(once={"weight_bytes_once": bias.numel() * bias.element_size()})
+            rec.count(cost, (), (), theirs.leading, [x], "Bias")
             return rec.made(y, False, False, axes)
     again = any(_gives_back(rec, x, other) for x, other in ((a, b), (b, a)))
     _two(F.Add)(rec, y, a, b)
@@ -63,7 +68,9 @@ def multiply(rec: Recorder, y: Any, a: Any, b: Any) -> None:
 def _unchanged(rec: Recorder, y: Any, a: Any, b: Any, neutral: int) -> bool:
     """Whether one side is the number that changes nothing; what is known of the other then holds for y."""
     for x, number in ((a, b), (b, a)):
-        if torch.is_tensor(x) and not torch.is_tensor(number) and number == neutral:
+        if not torch.is_tensor(x) or (torch.is_tensor(number) and (number.numel() > 1 or x.numel() == 1)):
+            continue
+        if (not torch.is_tensor(number) or tuple(x.shape) == tuple(y.shape)) and bool(number == neutral):
             known = rec.trail.of(x)
             rec.made(y, known.events, known.outside, rec.trail.axes(x), **known.carried() | {"product": False})
             return True
@@ -136,7 +143,8 @@ def _operands(rec: Recorder, y: Any, a: Any, b: Any) -> tuple[Axes, int, np.ndar
     """(axes of y, its cells, a, b, y) in the order of the engine; what is broadcast stays as it is."""
     axes = axes_of(rec, y, [x for x in (a, b) if torch.is_tensor(x)])
     theirs: Laid = laid(rec.trail.array(y, analog=True), axes)
-    both = [_operand(rec, x, y, axes) for x in (a, b)]
+    zeros = any(torch.is_tensor(x) and rec.trail.of(x).events for x in (a, b))  # spikes with zeros stay spikes
+    both = [_operand(rec, x, y, axes, zeros) for x in (a, b)]
     if all(x.dtype.kind != "f" for x in both):
         narrow = as_events(theirs.array)
         return axes, theirs.leading, both[0], both[1], theirs.array if narrow is None else narrow
@@ -148,10 +156,10 @@ def _tensors(*xs: Any) -> list[Any]:
     return [x if torch.is_tensor(x) else None for x in xs]
 
 
-def _operand(rec: Recorder, x: Any, y: Any, axes: Axes) -> np.ndarray:
+def _operand(rec: Recorder, x: Any, y: Any, axes: Axes, zeros: bool) -> np.ndarray:
     if not torch.is_tensor(x):
         return np.asarray(x, np.float32)
-    array = rec.trail.array(x)
+    array = rec.trail.array(x, zeros=zeros)
     return laid(array, axes).array if array.shape == tuple(y.shape) else array
 
 

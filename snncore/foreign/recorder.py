@@ -1,7 +1,7 @@
 """Counting a network of others: each of its operations is stated as the operation of the engine that it is."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -57,6 +57,11 @@ class Recorder:
         self.whole: dict[
             str, int | None
         ] = {}  # by layer: the largest of the whole numbers that it got as analog values
+        self.prepared: dict[str, set[str]] = {}  # by layer: operations on parameters alone
+        self.stacked = False  # a recurrent operation of several layers or ways runs: one after another, not by time
+        self.loose: set[int] = set()  # places of its calls
+        self.firing = 0  # neurons that are running, whose own arrays come from nowhere
+        self.named = 0  # operations that were named, not counted
         self.rounded: dict[str, int] = {}  # by layer: the largest of the rounded numbers that it got as events
 
     @property
@@ -111,6 +116,8 @@ class Recorder:
                 cost = function.cost(tuple(inputs), tuple(outputs))
         if first is not None and first.outside:
             cost.facts = tuple(replace(facts, outside=True) for facts in cost.facts)
+        if self.stacked:
+            self.loose.add(len(self.calls))
         self.calls.append(Call(self.path, name, cost, self.step, 0))
         names = {column for _, columns in cost.blocks for column in columns}
         outside = all(k.outside for k in known if k is not None) and names <= SCALING
@@ -124,7 +131,7 @@ class Recorder:
         if known is None:
             return UNKNOWN
         before = None
-        if known.outside and (self.step is not None or leading == 1):
+        if known.outside and not known.blank and (self.step is not None or leading == 1):
             step, last = self.before.get((self.path, name), (None, None))
             before = last if self.step is None or step == self.step - 1 else None
             self.before[self.path, name] = self.step, x
@@ -152,13 +159,20 @@ class Recorder:
             )
 
     def weigh(self, x: Any, array: np.ndarray) -> None:
-        """Remember what a layer with weights gets as analog values, if that could be events."""
+        """Remember what a layer with weights gets as analog values, if that could be events, or came from nowhere."""
+        self.check_origin(x)
         if array.dtype.kind != "f" and self.trail.of(x).rounded and array.any():
             self.rounded[self.path] = max(int(array.max()), self.rounded.get(self.path, 0))
         if array.dtype.kind != "f" or self.trail.of(x).outside or self.trail.of(x).averaged:
             return
         top = None if self.whole.get(self.path, 0) is None else small_whole(array)
         self.whole[self.path] = None if top is None else max(top, self.whole.get(self.path) or 0)
+
+    def check_origin(self, x: Any) -> None:
+        """Name what a layer or a neuron computes with that no operation of torch made."""
+        if x.ndim and not self.firing and self.trail.of(x).stray:
+            text = "no operation of PyTorch made (NumPy, another library, a constant): what made it is not counted"
+            self.notes[f"{self.path} gets an array of shape {tuple(x.shape)} that {text}"] = 1
 
     def made(self, y: Any, events: bool, handed: "Handed | bool", axes: Axes | None, **more: Any) -> None:
         """Say what an operation made. handed: what `count` returned, or only whether it is still input."""
@@ -172,26 +186,34 @@ class Recorder:
         shapes = ", ".join(f"{tuple(x.shape)}" for x in tensors) or "no tensors"
         kind = self.running[-1][1] if self.running else self.root
         self.uncounted[self.path, kind, operation, shapes] += 1
+        self.named += 1
 
     def finish(self, ops: Ops, timesteps: int | None) -> None:
         """Give the calls to `ops`, those of a loop over time with their timestep."""
-        ops.calls += with_steps(self.calls, timesteps)
+        ops.calls += with_steps(self.calls, timesteps, self.loose)
 
 
-def with_steps(calls: list[Call], timesteps: int | None) -> list[Call]:
+def with_steps(calls: list[Call], timesteps: int | None, loose: Collection[int] = ()) -> list[Call]:
     """Give each call its timestep where a network loops over time: one that ran a multiple of T times, in T parts.
 
-    A call whose arrays have an axis of time longer than 1, or a layer that ran another number of times, has none.
+    A call whose arrays have an axis of time longer than 1, or a layer that ran another number of times, has none, nor
+    have those at the places `loose`.
     """
     if not timesteps or timesteps == 1:
         return calls
-    keys = [(call.layer, call.function, len(call.cost.blocks[0][0])) for call in calls]
+    keys = [(call.layer, call.function, len(call.cost.blocks[0][0]), k in loose) for k, call in enumerate(calls)]
     totals, seen = Counter(keys), Counter[tuple]()
     made = []
     for call, key in zip(calls, keys, strict=True):
         lead = call.cost.blocks[0][0]
         per = totals[key] // timesteps
-        if call.step is None and per and totals[key] % timesteps == 0 and (len(lead) < 2 or lead[0] == 1):
+        if (
+            call.step is None
+            and not key[-1]
+            and per
+            and totals[key] % timesteps == 0
+            and (len(lead) < 2 or lead[0] == 1)
+        ):
             call = replace(call, step=seen[key] // per)
         seen[key] += 1
         made.append(call)

@@ -1,6 +1,6 @@
 """What is known of the tensors of a network of others: which hold spikes, which are input, which axes are samples."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,9 @@ class Known:
     were just made, or room for what is written. whole: constants that are whole numbers of at least 0. rounded: events
     that were rounded. near: events but for the last digits. minus: it is events less what lies in that storage.
     product: a layer with weights made it and has added no bias. inverted: it is 1 - s of spikes s. averaged, repeated:
-    as in `snncore.opcount.origin.Origin`. axes: of each view, by its place.
+    as in `snncore.opcount.origin.Origin`. stray: no operation made it, and it is neither input nor of the network.
+    learnt: made of parameters alone. index: integers that no data went into, or that say where something is.
+    axes: of each view, by its place.
     """
 
     alive: StorageWeakRef
@@ -36,6 +38,9 @@ class Known:
     inverted: bool = False
     averaged: bool = False
     repeated: Any = None
+    stray: bool = False
+    learnt: bool = False
+    index: bool = False
     axes: dict[tuple, Axes] = field(default_factory=dict)
 
     @property
@@ -45,18 +50,23 @@ class Known:
 
     def carried(self) -> dict[str, Any]:
         """What holds of the same entries elsewhere, but for events, outside and axes."""
-        names = ("blank", "whole", "rounded", "near", "product", "averaged", "repeated")
+        names = ("blank", "whole", "rounded", "near", "product", "averaged", "repeated", "stray", "learnt", "index")
         return {name: getattr(self, name) for name in names}
 
 
 class Trail:
     """Follows the tensors of one run by their storages, so that a view needs no thought.
 
-    parameters: what no operation may take for input. timesteps, samples: for tensors whose axes nobody told.
+    kept: parameters and buffers, which no operation may take for input. learnt: the parameters among them.
+    timesteps, samples: for tensors whose axes nobody told.
     """
 
-    def __init__(self, parameters: Iterable[Any], timesteps: int | None, samples: int | None) -> None:
-        self.parameters = {_storage(p) for p in parameters}
+    def __init__(
+        self, kept: Sequence[Any], timesteps: int | None, samples: int | None, learnt: Sequence[Any] = ()
+    ) -> None:
+        self.alive = [*kept, *learnt]  # a module may replace a buffer, and another array come where it was
+        self.parameters = {_storage(p) for p in self.alive}
+        self.learnt = {_storage(p) for p in learnt}
         self.timesteps, self.samples = timesteps, samples
         self.storages: dict[int, Known] = {}
         self.inputs: set[int] = set()
@@ -64,6 +74,10 @@ class Trail:
     def is_parameter(self, x: Any) -> bool:
         """Whether x is a parameter or buffer of the network, or a view of one."""
         return _storage(x) in self.parameters
+
+    def is_constant(self, x: Any) -> bool:
+        """Whether x is a buffer of the network that holds something; one of zeros may be a membrane at rest."""
+        return self.is_parameter(x) and bool(x.any())
 
     def is_input(self, x: Any) -> bool:
         """Whether x is what the network was called with, or a view of it."""
@@ -75,6 +89,8 @@ class Trail:
         known = self.storages.get(key)
         if known is None or known.alive.expired():
             known = Known(StorageWeakRef(x.untyped_storage()), _is_integer(x), outside=True)
+            known.stray, known.learnt = key not in self.parameters, key in self.learnt
+            known.index = not known.stray and _is_integer(x)
             self.storages[key] = known
             if len(self.storages) % 4096 == 0:  # a weak reference keeps a few bytes of a storage that is gone
                 self.storages = {k: v for k, v in self.storages.items() if not v.alive.expired()}
@@ -96,7 +112,7 @@ class Trail:
             now.events, now.whole = now.events and before.counts, now.counts and before.counts
             now.blank, now.outside = now.blank and before.blank, now.outside and before.outside
             now.rounded, now.near = now.rounded or before.rounded, now.near or before.near
-            now.product, now.repeated, now.minus = False, None, None
+            now.product, now.repeated, now.minus, now.learnt, now.index = False, None, None, False, False
         now.axes = before.axes | now.axes
 
     def axes(self, x: Any) -> Axes:
@@ -111,7 +127,8 @@ class Trail:
 
     def take(self, x: Any, layout: str, events: bool = False) -> None:
         """Say that x is an input, and what its first axes are. events: it holds events, whatever its type."""
-        self.of(x).events |= events
+        known = self.of(x)
+        known.events, known.stray, known.index = known.events or events, False, _is_integer(x) and not events
         self.inputs.add(_storage(x))
         if x.ndim >= len(layout):
             self.follow(x, guessed(x.shape, self.timesteps, self.samples, layout))

@@ -31,7 +31,7 @@ def watched(model: Any, rec: Recorder, given: Any) -> Iterator[None]:
             with rec.silent():
                 neurons.enter(module, neuron, args, kwargs)
             rec.quiet = 1
-        elif not rec.quiet and is_unknown_neuron(module):
+        elif not rec.quiet and not neurons.open and is_unknown_neuron(module):
             text = f"{path} ({type(module).__name__}) is no neuron that is known: its operations are counted one by one"
             rec.notes[text] = 1
 

@@ -15,6 +15,8 @@ MADE = frozenset(
 )
 """What makes entries of nothing, or of chance."""
 
+RANDOM = ("rand", "randn", "randint", "normal", "uniform", "bernoulli", "random", "exponential")
+
 WRITES = {
     "fill": 1,
     "zero": None,
@@ -37,7 +39,9 @@ def make(rec: Recorder, name: str, args: tuple, made: list[Any]) -> None:
     kind = name.removeprefix("new_").removesuffix("_like")
     whole = kind in ("ones", "eye") or (kind in ("full", "scalar_tensor") and is_whole(args[-1] if args else None))
     for y in made:
-        rec.made(y, name == "bernoulli", True, None, blank=kind.startswith(("zeros", "empty")), whole=whole)
+        index = not y.dtype.is_floating_point and kind not in RANDOM
+        blank = kind.startswith(("zeros", "empty"))
+        rec.made(y, name == "bernoulli", True, None, blank=blank, whole=whole, index=index)
 
 
 def overwrite(rec: Recorder, name: str, args: tuple, y: Any) -> bool:
@@ -59,9 +63,10 @@ def overwrite(rec: Recorder, name: str, args: tuple, y: Any) -> bool:
         events, outside = good and part and known.events, True
     else:
         events = good and known.counts
-        parts = [v for a in more for v in (a if isinstance(a, list | tuple) else (a,))]
-        outside = known.outside and all(rec.trail.of(v).outside for v in parts if torch.is_tensor(v))
+        outside = known.outside and all(rec.trail.of(v).outside for a in more for v in _parts(a) if torch.is_tensor(v))
     flags = known.carried() | {"whole": good, "blank": zero and (known.blank or name in ("fill", "zero"))}
+    others = [rec.trail.of(v) for a in more for v in _parts(a) if torch.is_tensor(v) and v.ndim]
+    flags |= {name: flags[name] and all(getattr(o, name) or o.index for o in others) for name in ("learnt", "index")}
     rec.made(y, events, outside, rec.trail.axes(x), **flags | {"product": False, "repeated": None})
     return True
 
@@ -79,8 +84,14 @@ def write(rec: Recorder, into: Any, x: Any) -> None:
     there.outside = new.outside and (there.outside or all_of_it)
     there.product, there.repeated, there.minus = False, None, None
     there.averaged = new.averaged and (there.averaged or there.blank or all_of_it)
+    there.learnt, there.index = new.learnt and all_of_it, new.index and (there.index or all_of_it)
+    there.stray = new.stray
     if into.dtype == torch.bool:
         there.events = True
+
+
+def _parts(a: Any) -> Any:
+    return a if isinstance(a, list | tuple) else (a,)
 
 
 def _of_whole(rec: Recorder, value: Any) -> bool:

@@ -51,9 +51,7 @@ class MaxPool2d(_Pool):
         padding: int | tuple[int, int] = 0,
     ) -> None:
         super().__init__(kernel, stride)
-        self.padding = pair("padding", padding, least=0)
-        if any(2 * p > k for p, k in zip(self.padding, self.kernel, strict=True)):
-            raise ValueError(f"padding: expected at most half the kernel of {self.kernel}, found {self.padding}")
+        self.padding = _at_most_half(padding, self.kernel)
 
     def forward(self, x: Array) -> Array:
         padded = _surrounded(self.images(x), self.padding)
@@ -77,7 +75,7 @@ class MaxPool2d(_Pool):
         taps = int(conv_taps(x.shape[-3:-1], self.kernel, self.stride, self.padding).sum())
         images = entries(x.shape[:-3], lead_of(x.shape, features=3))
         compares = images * (taps - y.shape[-3] * y.shape[-2]) * x.shape[-1]
-        return _with_facts("MaxPool2d", x, y, self.kernel, pool_compare=compares)
+        return with_facts("MaxPool2d", x, y, self.kernel, pool_compare=compares)
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_add=outputs[0].size)
@@ -87,6 +85,7 @@ class AvgPool2d(_Pool):
     """Mean of each window: y = sum / n; each entry of the window gets gy / n.
 
     x: [..., H, W, C]. Returns y of the type of x, or of `dtype` where x is spikes.
+    padding: pixels of zero on each side, which are among the n of a window; at most half the kernel.
     """
 
     def __init__(
@@ -94,32 +93,39 @@ class AvgPool2d(_Pool):
         kernel: int | tuple[int, int] = 2,
         stride: int | tuple[int, int] | None = None,
         dtype: Any = np.float32,
+        padding: int | tuple[int, int] = 0,
     ) -> None:
         super().__init__(kernel, stride)
         self.dtype = np.dtype(dtype)
+        self.padding = _at_most_half(padding, self.kernel)
 
     def forward(self, x: Array) -> Array:
         self.shape = x.shape
         dtype = x.dtype if x.dtype.kind == "f" else self.dtype
-        y = self.kernels.avg_pool_forward(self.images(x), self.kernel, self.stride, dtype)
+        images = _framed(self.images(x), self.padding, 0)
+        y = self.kernels.avg_pool_forward(images, self.kernel, self.stride, dtype)
         return y.reshape(*x.shape[:-3], *y.shape[1:])
 
     def backward(self, gy: Array) -> Array:
-        images = (int(np.prod(self.shape[:-3])), *self.shape[-3:])
-        gy = gy.reshape(-1, *gy.shape[-3:])
-        return self.kernels.avg_pool_backward(gy, images, self.kernel, self.stride).reshape(self.shape)
+        (ph, pw), (h, w, c) = self.padding, self.shape[-3:]
+        images = (int(np.prod(self.shape[:-3])), h + 2 * ph, w + 2 * pw, c)
+        gx = self.kernels.avg_pool_backward(gy.reshape(-1, *gy.shape[-3:]), images, self.kernel, self.stride)
+        return gx[:, ph : ph + h, pw : pw + w].reshape(self.shape)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:
-        """Count, of spikes, an addition for each event and window; of analog input k - 1 a window; and a scaling."""
+        """Count, of spikes, an addition for each event and window; of analog input k - 1 a window; and a scaling.
+
+        k: pixels of the window that lie in the image.
+        """
         x, y = inputs[0], outputs[0]
         lead = lead_of(x.shape, features=3)
         per = entries(y.shape, lead)
-        adds: Value = per * (self.kernel[0] * self.kernel[1] - 1)
+        taps = conv_taps(x.shape[-3:-1], self.kernel, self.stride, self.padding)
+        adds: Value = entries(x.shape[:-3], lead) * int(taps.sum()) * x.shape[-1] - per
         if x.dtype.kind != "f":
-            taps = conv_taps(x.shape[-3:-1], self.kernel, self.stride)
             found = mapped_events(x.reshape(-1, taps.size, x.shape[-1]), lead, taps.ravel())
             adds = found.ones + found.graded
-        return _with_facts("AvgPool2d", x, y, self.kernel, pool_add=adds, **_scaled(x, per))
+        return with_facts("AvgPool2d", x, y, self.kernel, pool_add=adds, **scaled(x, per))
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size, back_add=outputs[0].size * self.kernel[0] * self.kernel[1])
@@ -155,28 +161,41 @@ class GlobalAvgPool(Function):
         if x.dtype.kind != "f":
             found = events(x, lead)
             adds = found.ones + found.graded
-        return _with_facts("GlobalAvgPool", x, y, x.shape[-3:-1], pool_add=adds, **_scaled(x, per))
+        return with_facts("GlobalAvgPool", x, y, x.shape[-3:-1], pool_add=adds, **scaled(x, per))
 
     def cost_backward(self, inputs: tuple, outputs: tuple) -> OpCount:
         return OpCount(back_mul=outputs[0].size)
 
 
-def _scaled(x: Array, per: int) -> dict[str, Value]:
+def scaled(x: Array, per: int) -> dict[str, Value]:
     """Scalings of means; those of spikes, and of means of spikes, can move into the weights that come after them."""
     folds = x.dtype.kind != "f" or known_origin().averaged
     return {"pool_mul": per, "pool_mul_averaged": per if folds else 0}
 
 
+def _at_most_half(padding: int | tuple[int, int], kernel: tuple[int, int]) -> tuple[int, int]:
+    """Padding in pixels; ValueError where a window could hold no pixel of the image."""
+    made = pair("padding", padding, least=0)
+    if any(2 * p > k for p, k in zip(made, kernel, strict=True)):
+        raise ValueError(f"padding: expected at most half the kernel of {kernel}, found {made}")
+    return made
+
+
 def _surrounded(x: Array, padding: tuple[int, int]) -> Array:
     """Return images [M, H, W, C] with a frame of the least value that the type has; of spikes, 0."""
-    (ph, pw), kind = padding, x.dtype.kind
+    kind = x.dtype.kind
+    return _framed(x, padding, -np.inf if kind == "f" else np.iinfo(x.dtype).min if kind == "i" else 0)
+
+
+def _framed(x: Array, padding: tuple[int, int], value: float) -> Array:
+    """Return images [M, H, W, C] with a frame of one value."""
+    ph, pw = padding
     if padding == (0, 0):
         return x
-    least = -np.inf if kind == "f" else np.iinfo(x.dtype).min if kind == "i" else 0
-    return array_module(x).pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=least)
+    return array_module(x).pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)), constant_values=value)
 
 
-def _with_facts(layer: str, x: Array, y: Array, kernel: tuple[int, int], **columns: Value) -> OpCount:
+def with_facts(layer: str, x: Array, y: Array, kernel: tuple[int, ...], **columns: Value) -> OpCount:
     """Return the columns of a pooling layer with the bytes that it moves and its facts for the rules of others."""
     lead = lead_of(x.shape, features=3)
     found = facts_of(x, events(x, lead))

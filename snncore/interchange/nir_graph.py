@@ -134,16 +134,18 @@ def _input_shape(name: str, data: Any, path: Path) -> tuple[int, ...]:
 def _out(node: Node) -> tuple[tuple[int, ...], str]:
     """Shape that a node makes, and why it is no layer that is known."""
     data, kind, shape = node.data, node.kind, node.shape
-    if kind == "Conv2d":
-        if len(shape) != 3 or shape[0] != data.weight.shape[1] * int(data.groups):
+    if kind in ("Conv1d", "Conv2d"):
+        if len(shape) != data.weight.ndim - 1 or shape[0] != data.weight.shape[1] * int(data.groups):
             raise ValueError(f"weights {data.weight.shape} in {int(data.groups)} groups")
         return (data.weight.shape[0], *_windows(shape[1:], *conv_settings(data))), ""
     if kind in ("SumPool2d", "AvgPool2d"):
         if len(shape) != 3:
             raise ValueError(f"a kernel of {pair_of(data.kernel_size)}")
         padding = pair_of(data.padding)
-        settings = (pair_of(data.kernel_size), pair_of(data.stride), padding, (1, 1))
-        return (shape[0], *_windows(shape[1:], *settings)), "" if padding == (0, 0) else f"padding {padding}"
+        kernel = pair_of(data.kernel_size)
+        wide = any(2 * p > k for p, k in zip(padding, kernel, strict=True))
+        why = f"padding {padding}, more than half the kernel" if wide else ""
+        return (shape[0], *_windows(shape[1:], kernel, pair_of(data.stride), padding, (1, 1))), why
     if kind in ("Affine", "Linear"):
         if shape[-1:] != data.weight.shape[-1:]:
             raise ValueError(f"weights {data.weight.shape}")
@@ -153,7 +155,9 @@ def _out(node: Node) -> tuple[tuple[int, ...], str]:
         start, end = int(data.start_dim) % len(shape), int(data.end_dim) % len(shape)
         out = (*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
         return out, "" if len(out) == 1 or out == shape else "a part of the axes alone is flattened"
-    known = kind in NEURONS or kind in INTEGRATORS or kind == "Output"
+    if kind in ("Delay", "Scale") and np.broadcast_shapes(np.shape(getattr(data, kind.lower())), shape) != shape:
+        raise ValueError(f"a {kind.lower()} of {np.shape(getattr(data, kind.lower()))}")
+    known = kind in NEURONS or kind in INTEGRATORS or kind in ("Output", "Delay", "Scale")
     return shape, "" if known else "no layer of that kind"
 
 
@@ -165,18 +169,22 @@ def _windows(size: tuple[int, ...], kernel: Any, stride: Any, padding: Any, dila
     return out
 
 
-def conv_settings(data: Any) -> tuple[tuple[int, int], ...]:
-    """Kernel, stride, padding and dilation of a Conv2d; ValueError for `same` that is not the same on both sides."""
-    kernel, stride, dilation = data.weight.shape[2:], pair_of(data.stride), pair_of(data.dilation)
+def conv_settings(data: Any) -> tuple[tuple[int, ...], ...]:
+    """Kernel, stride, padding and dilation of a Conv1d or Conv2d, one number for each of its axes.
+
+    ValueError for `same` that is not the same on both sides.
+    """
+    kernel = tuple(int(n) for n in data.weight.shape[2:])
+    stride, dilation = (pair_of(value)[: len(kernel)] for value in (data.stride, data.dilation))
     text = data.padding.decode() if isinstance(data.padding, bytes) else data.padding
     if not isinstance(text, str):
-        return kernel, stride, pair_of(text), dilation
+        return kernel, stride, pair_of(text)[: len(kernel)], dilation
     if text == "valid":
-        return kernel, stride, (0, 0), dilation
+        return kernel, stride, (0,) * len(kernel), dilation
     whole = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-    if stride != (1, 1) or any(n % 2 for n in whole):
+    if set(stride) != {1} or any(n % 2 for n in whole):
         raise ValueError(f"padding 'same' with a stride of {stride} and a kernel of {kernel}")
-    return kernel, stride, (whole[0] // 2, whole[1] // 2), dilation
+    return kernel, stride, tuple(n // 2 for n in whole), dilation
 
 
 def pair_of(value: Any) -> tuple[int, int]:

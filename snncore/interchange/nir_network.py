@@ -9,7 +9,8 @@ from snncore import functions as F
 from snncore import nn
 from snncore.firing import Firing
 from snncore.interchange.error import InterchangeError
-from snncore.interchange.nir_graph import Graph, Node, conv_settings
+from snncore.interchange.nir_graph import Graph, Node, conv_settings, pair_of
+from snncore.interchange.nir_layers import Delay, Scale, Sequence, of_each, steps_of
 from snncore.tape import Tensor
 
 __all__ = ["DT", "GraphNetwork", "network_of"]
@@ -70,9 +71,9 @@ def network_of(graph: Graph, dt: float = DT) -> GraphNetwork:
         wrong.append(f"{', '.join(graph.loops)} (input from later nodes)")
     for node in graph.nodes:
         before = next((flat[a] for a in node.given if a in flat), None)
-        if node.kind == "Flatten" and len(node.shape) == 3:
+        if node.kind == "Flatten" and len(node.shape) > 1:
             flat[node.name] = node.shape
-        elif before is not None and node.kind in ("LIF", "IF", "Flatten", "Output"):
+        elif before is not None and node.kind in ("LIF", "IF", "Flatten", "Output", "Scale", "Delay"):
             flat[node.name] = before
         if node.kind in ("Input", "Output"):
             continue
@@ -95,12 +96,12 @@ def _layer(node: Node, flat: tuple[int, ...] | None, dt: float) -> nn.Module:
     for name in ("weight", "bias"):
         if getattr(data, name, None) is not None and not np.isfinite(getattr(data, name)).all():
             raise ValueError(f"its {name} is not finite")
-    if kind == "Conv2d":
+    if kind in ("Conv1d", "Conv2d"):
         return _conv(data)
     if kind in ("Affine", "Linear"):
         w = np.asarray(data.weight)
         if flat is not None:  # columns in the order of [H, W, C], as pixels are flattened here
-            w = w.reshape(len(w), *flat).transpose(0, 2, 3, 1).reshape(w.shape)
+            w = np.moveaxis(w.reshape(len(w), *flat), 1, -1).reshape(w.shape)
         bias = kind == "Affine" and bool(np.any(data.bias))
         layer = nn.Linear(w.shape[1], w.shape[0], bias=bias)
         layer.weight.data[...] = w.T
@@ -110,26 +111,35 @@ def _layer(node: Node, flat: tuple[int, ...] | None, dt: float) -> nn.Module:
     if kind == "Flatten":
         return nn.Flatten()
     if kind == "AvgPool2d":
-        kernel, stride = (tuple(int(n) for n in np.ravel(value)) for value in (data.kernel_size, data.stride))
-        return nn.AvgPool2d((kernel[0], kernel[-1]), (stride[0], stride[-1]))
+        return nn.AvgPool2d(*(pair_of(value) for value in (data.kernel_size, data.stride, data.padding)))
+    if kind == "Scale":
+        return Scale(of_each(data.scale, node.shape, flat))
+    if kind == "Delay":
+        return Delay(steps_of(of_each(data.delay, node.shape, flat), dt))
     if kind in ("LIF", "IF"):
         return _neuron(data, kind, dt)
     raise ValueError("the engine has no such layer")
 
 
 def _conv(data: Any) -> nn.Module:
-    kernel, stride, padding, dilation = conv_settings(data)
-    co, per_group = data.weight.shape[:2]
+    """A Conv2d; a Conv1d is one over images of height 1."""
+    settings: tuple[Any, ...] = conv_settings(data)
+    weight = np.asarray(data.weight)
+    if weight.ndim == 3:
+        settings = tuple((first, *setting) for first, setting in zip((1, 1, 0, 1), settings, strict=True))
+        weight = weight[:, :, None]
+    kernel, stride, padding, dilation = settings
+    co, per_group = weight.shape[:2]
     groups, bias = int(data.groups), data.bias is not None and bool(np.any(data.bias))
     more: dict[str, Any] = {"stride": stride, "padding": padding, "bias": bias, "dilation": dilation}
     if groups == 1:
         layer: Any = nn.Conv2d(per_group, co, kernel, **more)
     else:
         layer = nn.GroupedConv2d(per_group * groups, co, kernel, groups=groups, **more)
-    layer.weight.data[...] = np.transpose(data.weight, (2, 3, 1, 0))  # [kh, kw, Ci / groups, Co]
+    layer.weight.data[...] = np.transpose(weight, (2, 3, 1, 0))  # [kh, kw, Ci / groups, Co]
     if bias:
         layer.bias.data[...] = data.bias
-    return layer
+    return Sequence(layer) if np.ndim(data.weight) == 3 else layer
 
 
 def _neuron(data: Any, kind: str, dt: float) -> nn.Module:

@@ -262,8 +262,8 @@ class Nodes:
         if step.name == "Mean" and (not whole or function.keepdims):
             raise Refused(REASONS["Mean"])
         kernel = images.shape[-3:-1] if whole else function.kernel
-        stride = kernel if whole else function.stride
-        node = self.nir.AvgPool2d(*(np.array(n) for n in (kernel, stride, (0, 0))))
+        stride, padding = (kernel, (0, 0)) if whole else (function.stride, function.padding)
+        node = self.nir.AvgPool2d(*(np.array(n) for n in (kernel, stride, padding)))
         name = self._node(step.path, node, x.nodes)
         if not whole:
             return Value((name,))

@@ -173,11 +173,16 @@ class MaxPool2d(Module):
 class AvgPool2d(Module):
     """Average pooling; see `functions.AvgPool2d`."""
 
-    def __init__(self, kernel: int | tuple[int, int] = 2, stride: int | tuple[int, int] | None = None) -> None:
-        self.window = (kernel, stride)
+    def __init__(
+        self,
+        kernel: int | tuple[int, int] = 2,
+        stride: int | tuple[int, int] | None = None,
+        padding: int | tuple[int, int] = 0,
+    ) -> None:
+        self.window, self.padding = (kernel, stride), padding
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.AvgPool2d(*self.window, dtype=self.dtype)(x)
+        return F.AvgPool2d(*self.window, dtype=self.dtype, padding=self.padding)(x)
 
 
 class GlobalAvgPool(Module):

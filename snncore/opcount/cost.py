@@ -62,8 +62,8 @@ class Facts:
     at least 1; 0 if that is not stated.
     value_sum: sum of the input. value_taps: the same, each entry times the outputs that it reaches.
     unit: all input is 0 or 1, whatever its type; signed_unit: -1, 0 or 1. negative: some of it is below 0.
-    kernel, stride: of a convolution or of pooling. channels: of input and output. groups: parts of the channels that do
-    not see each other. weights, bias: entries of them.
+    kernel, stride: of a convolution or of pooling, one number for each axis of pixels. channels: of input and output.
+    groups: parts of the channels that do not see each other. weights, bias: entries of them.
     leak, hard: a neuron leaks, its reset is a hard one. rest: entries of a neuron that start from a membrane of 0.
     outside: the input came from outside, through operations that only move, add and scale.
     repeated: cells whose input is that of the timestep before. effective: accumulations and multiply-accumulates where
@@ -86,8 +86,8 @@ class Facts:
     unit: bool = False
     signed_unit: bool = False
     negative: bool = False
-    kernel: tuple[int, int] = (1, 1)
-    stride: tuple[int, int] = (1, 1)
+    kernel: tuple[int, ...] = (1, 1)
+    stride: tuple[int, ...] = (1, 1)
     channels: tuple[int, int] = (0, 0)
     groups: int = 1
     weights: int = 0

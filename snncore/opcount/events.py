@@ -2,6 +2,7 @@
 
 import functools
 import math
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -126,14 +127,20 @@ def entries(shape: tuple[int, ...], lead: tuple[int, ...]) -> int:
     return math.prod(shape[len(lead) :])
 
 
+def _places(size: int, kernel: int, stride: int, padding: int, dilation: int) -> Iterator[np.ndarray]:
+    """For each tap of a window, which of `size` inputs along an axis it meets, each at most once."""
+    out = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+    for tap in range(kernel):
+        place = np.arange(out) * stride + tap * dilation - padding
+        yield place[(place >= 0) & (place < size)]
+
+
 @functools.cache
 def tap_places(size: int, kernel: int, stride: int, padding: int = 0, dilation: int = 1) -> np.ndarray:
     """Which of `size` inputs along an axis each tap of a window meets: int64 [kernel, size] of 0 and 1."""
-    out = (size + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
     met = np.zeros((kernel, size), np.int64)
-    for tap in range(kernel):
-        place = np.arange(out) * stride + tap * dilation - padding
-        met[tap, place[(place >= 0) & (place < size)]] = 1
+    for tap, place in enumerate(_places(size, kernel, stride, padding, dilation)):
+        met[tap, place] = 1
     met.flags.writeable = False  # it is shared by all that ask
     return met
 
@@ -141,7 +148,9 @@ def tap_places(size: int, kernel: int, stride: int, padding: int = 0, dilation: 
 @functools.cache
 def taps(size: int, kernel: int, stride: int, padding: int = 0, dilation: int = 1) -> np.ndarray:
     """How many outputs each of `size` inputs along an axis reaches: int64 [size]; borders, stride, padding exact."""
-    reached: np.ndarray = tap_places(size, kernel, stride, padding, dilation).sum(axis=0)
+    reached = np.zeros(size, np.int64)
+    for place in _places(size, kernel, stride, padding, dilation):  # a long window over a long sequence fits no matrix
+        reached[place] += 1
     reached.flags.writeable = False
     return reached
 

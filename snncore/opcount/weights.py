@@ -140,7 +140,7 @@ def _state(
         in_size=x.size,
         out_size=y.size,
         cells=math.prod(lead),
-        kernel=(1, 1) if taps is None else w.shape[:2],  # type: ignore[arg-type]
+        kernel=(1, 1) if taps is None else w.shape[:2],
         stride=stride,
         channels=(x.shape[-1], y.shape[-1]),
         groups=co // max(1, targets),

@@ -2,6 +2,7 @@
 
 import json
 import runpy
+import subprocess
 import sys
 from pathlib import Path
 
@@ -49,6 +50,36 @@ def static():
 def dense():
     return torch.nn.Linear(6, 5)
 
+class Scores(torch.nn.Module):
+    # two classes: whether the sum of a sample is above 3, in the mean over steps
+    def __init__(self, way):
+        super().__init__()
+        self.way = way
+    def forward(self, x):
+        up = x.sum(-1)  # [T, N], or [N] of one step
+        y = torch.stack([0 * up + 3, up], -1)
+        if self.way == "rates":
+            return y.mean(0)
+        return {"lists": (y, [x]), "turned": y.transpose(0, 1), "dict": {"scores": y}, "flat": up}.get(self.way, y)
+
+def scores():
+    return Scores("steps")
+
+def rates():
+    return Scores("rates")
+
+def lists():
+    return Scores("lists")
+
+def turned():
+    return Scores("turned")
+
+def mapped():
+    return Scores("dict")
+
+def flat():
+    return Scores("flat")
+
 def cumulative():
     class Sum(torch.nn.Module):
         def forward(self, x):
@@ -80,6 +111,13 @@ def audit(monkeypatch, capsys, tmp_path):
         "import torch, beside\n\nclass Late(torch.nn.Linear):\n    def forward(self, x):\n        import later\n"
         "        return super().forward(x)\n\ndef make():\n    return Late(beside.WIDTH, 5)\n"
     )
+    up = x.sum((0, 2)) > 4 * 3
+    np.save(tmp_path / "y.npy", np.where(np.arange(7) < 2, ~up, up).astype(np.int64))  # the first two are wrong
+    torch.save(torch.from_numpy(np.load(tmp_path / "y.npy")[:, None]), tmp_path / "y.pt")
+    np.save(tmp_path / "y_short.npy", np.zeros(6, int))
+    np.save(tmp_path / "y_floats.npy", np.zeros(7))
+    np.save(tmp_path / "y_high.npy", np.full(7, 2))
+    np.savez(tmp_path / "y_two.npz", a=np.zeros(7, int), b=np.zeros(7, int))
     np.save(tmp_path / "text.npy", np.array(["a"]))
     (tmp_path / "damaged.npz").write_bytes(b"PK\x03\x04 no archive")
     (tmp_path / "x.csv").write_text("1,2")
@@ -153,7 +191,47 @@ def test_what_is_not_counted_is_a_warning_before_the_figures(audit):
     assert result.out.index("warning: cumsum in Sum (Sum) on (4, 7, 6)") < result.out.index("rule ")
 
 
+@pytest.mark.parametrize("way", ["scores", "rates", "lists", "turned", "mapped", "scores --outer-loop"])
+@pytest.mark.parametrize("size", [2, 7])
+def test_accuracy_stands_beside_the_energy(audit, way, size):
+    """Five of seven are right, whatever the network returns and however it is cut into batches."""
+    options = ("--inputs", "x.npy", "--steps", 4, "--json", "a.json", "--rule", "exact", "--batch-size", size)
+    name, *more = way.split()
+    result = audit(f"net.py:{name}", *options, "--labels", "y.npy", *more)
+    assert (result.status, result.err) == (0, "")
+    assert "accuracy: top-1 71.43 %" in result.out
+    found = read()
+    assert found["accuracy"] == {"top-1": pytest.approx(5 / 7)}
+    assert (found["data"]["labels"], len(found["data"]["labels_fingerprint"])) == ("y.npy", 64)
+    assert audit(f"net.py:{name}", *options, *more).status == 0
+    without = read()
+    assert (without["totals"], without["accuracy"]) == (found["totals"], {})
+
+
+def test_a_recurrent_network_says_nothing_of_the_machine():
+    """In a process of its own: PyTorch says once what it has to say."""
+    code = (
+        "import torch, snncore; snncore.audit_torch(torch.nn.LSTM(3, 2), torch.ones(4, 2, 3), layout='TN', timesteps=4)"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert (result.stdout, result.stderr) == ("", "")
+
+
+def test_labels_from_a_tensor_of_one_column(audit):
+    result = audit("net.py:scores", "--inputs", "x.npy", "--steps", 4, "--labels", "y.pt", "--rule", "exact")
+    assert "accuracy: top-1 71.43 %" in result.out
+
+
 WRONG = {
+    "net.py:scores --inputs x.npy --steps 4 --labels y_short.npy": (1, "y_short.npy: expected 7 integers of at least"),
+    "net.py:scores --inputs x.npy --steps 4 --labels y_floats.npy": (1, "found float64 of shape (7,)"),
+    "net.py:scores --inputs x.npy --steps 4 --labels y_high.npy": (1, "y_high.npy: expected labels below 2, found 2"),
+    "net.py:scores --inputs x.npy --steps 4 --labels y_two.npz": (1, "y_two.npz: expected one array of labels, found"),
+    "net.py:scores --inputs x.npy --steps 4 --labels z.npy": (1, "z.npy: No such file or directory"),
+    "net.py:flat --inputs x.npy --steps 4 --labels y.npy": (
+        1,
+        "net.py: expected scores [7, classes] or [4, 7, classes] for --labels, found (4, 7)",
+    ),
     "net.py:make --inputs x.npy": (1, "net.py: expected a function make, found make_model, steps, number"),
     "net.py:number --inputs x.npy": (1, "net.py: expected number() to return a torch.nn.Module, found int"),
     "net.py:leave --inputs x.npy": (1, "net.py: leave() failed: SystemExit: 3"),
@@ -164,7 +242,7 @@ WRONG = {
     "net.py:broken --inputs x.npy": (1, "net.py: broken() failed: RuntimeError: no weights"),
     "wrong.py:make --inputs x.npy": (1, "wrong.py: running it failed at line 1: ModuleNotFoundError: No module named"),
     "none.py:make --inputs x.npy": (1, "none.py: No such file or directory"),
-    "net.py:make_model --inputs y.npy": (1, "y.npy: No such file or directory"),
+    "net.py:make_model --inputs no.npy": (1, "no.npy: No such file or directory"),
     "net.py:make_model --inputs x.csv": (1, "x.csv: expected inputs in .npy, .npz, .pt"),
     "net.py:make_model --inputs text.npy": (1, "text.npy: expected arrays of numbers with axes, found (1,)"),
     "net.py:make_model --inputs damaged.npz": (1, "damaged.npz: expected arrays, found BadZipFile"),

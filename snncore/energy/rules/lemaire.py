@@ -1,5 +1,7 @@
 """Operations, addressing and memory: the analytical model of Lemaire et al. 2022."""
 
+import math
+
 from snncore.energy.prices import Prices
 from snncore.energy.reading import Reading
 from snncore.energy.rules.unread import note_unread
@@ -55,16 +57,16 @@ def _operations(reading: Reading, layer: str, part: str, adds: float, macs: floa
 
 
 def _weights(reading: Reading, layer: str, facts: Facts, prices: Prices) -> None:
-    (kh, kw), co = facts.kernel, facts.channels[1]
+    window, co = math.prod(facts.kernel), facts.channels[1]
     dense = facts.out_size // max(1, co) * facts.weights
     reached = co // facts.groups  # channels of the output that one of the input goes into
     biases = facts.out_size if facts.bias else 0
     parameters = _word_price(prices, facts.weights + facts.bias)
     conv = facts.kind == "conv"
     if facts.spikes:
-        reach = -(-kh // facts.stride[0]) * -(-kw // facts.stride[1])
+        reach = math.prod(-(-k // s) for k, s in zip(facts.kernel, facts.stride, strict=True))
         _operations(reading, layer, "operations", facts.events * reached * reach + biases, 0, prices)
-        touched = facts.events * reached * kh * kw
+        touched = facts.events * reached * window
         _operations(reading, layer, "addressing", touched, 2 * facts.events if conv else 0, prices)
         reading.charge(layer, "memory: in and out", facts.events, _word_price(prices, FIFO))
         reading.charge(layer, "memory: parameters", touched + biases, parameters)
@@ -72,7 +74,7 @@ def _weights(reading: Reading, layer: str, facts: Facts, prices: Prices) -> None
         reading.charge(layer, "memory: potentials", 2 * touched, potentials)
         return
     _operations(reading, layer, "operations", biases, dense, prices)
-    addresses = facts.in_size + facts.out_size + (co * kh * kw * facts.cells if conv else 0)
+    addresses = facts.in_size + facts.out_size + (co * window * facts.cells if conv else 0)
     _operations(reading, layer, "addressing", addresses, 0, prices)
     inputs = _word_price(prices, facts.in_size / max(1, facts.cells))
     reading.charge(layer, "memory: in and out", dense if conv else facts.in_size, inputs)

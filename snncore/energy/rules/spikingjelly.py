@@ -1,5 +1,6 @@
 """The rule of SpikingJelly's operation counters (fangwei123456/spikingjelly 2.0.0, 2026)."""
 
+import math
 from dataclasses import replace
 
 from snncore.energy.prices import Prices
@@ -49,7 +50,7 @@ def read_spikingjelly(ops: Ops, prices: Prices) -> Reading:
                 multiply(call.layer, facts.in_size)
                 add(call.layer, facts.in_size + facts.channels[0] * facts.calls)
             elif facts.kind == "pool" and facts.layer == "AvgPool2d":
-                add(call.layer, facts.out_size * (facts.kernel[0] * facts.kernel[1] - 1))
+                add(call.layer, facts.out_size * (math.prod(facts.kernel) - 1))
             elif facts.kind == "reduction" or facts.layer == "GlobalAvgPool":
                 add(call.layer, max(0, facts.in_size - facts.out_size))
             elif facts.kind == "residual":

@@ -223,7 +223,7 @@ def test_other_rates_are_refused(text):
         (HEAD + "c,linear,99999,99999,\n", "expected a layer of at most 2,147,483,648 weights"),
         (HEAD + "c,lif,1,,8x8,,,,graded 2\n", "column values: expected binary or nothing"),
         (HEAD + "c,residual,1,,8x8,,,,analog\n", "a residual adds two spike trains"),
-        (HEAD + "c,avg_pool,4,,8,2,2,1\n", "column padding: expected 0 for avg_pool"),
+        (HEAD + "c,avg_pool,4,,8,2,2,2\n", "column padding: expected at most half the kernel"),
         ("name,kind,in_channels,out_channels,size,groups\nc,conv,4,6,8,4\n", "out_channels: expected a multiple of 4"),
         (
             "name,kind,in_channels,decay\nc,lif,4,1\n",

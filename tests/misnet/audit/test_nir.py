@@ -129,6 +129,93 @@ def test_the_table_of_a_graph_has_the_shapes_of_the_run(nir, tmp_path):
         assert apply_rule(name, subject.ops).energy_mj <= apply_rule(name, subject.high).energy_mj
 
 
+def sequences(nir, rng):
+    """A network over sequences: convolutions (dilated, in groups), a scaling and a delay of each entry, a head."""
+    of = lambda shape, **values: {name: np.full(shape, v) for name, v in values.items()}  # noqa: E731
+    return {
+        "input": nir.Input({"input": np.array([2, 11])}),
+        "conv1": nir.Conv1d(11, rng.normal(0, 0.7, (4, 2, 3)), 1, 2, 2, 1, rng.normal(0, 0.1, 4)),
+        "lif1": nir.LIF(**of((4, 11), tau=4e-3, r=3.0, v_leak=0.0, v_threshold=0.7, v_reset=0.0)),
+        "delay": nir.Delay(rng.integers(0, 4, (4, 11)) * DT),
+        "conv2": nir.Conv1d(11, rng.normal(0, 0.9, (6, 2, 4)), 2, 1, 1, 2, np.zeros(6)),
+        "scale": nir.Scale(rng.uniform(0.5, 2, (6, 5))),
+        "if2": nir.IF(**of((6, 5), r=500.0, v_threshold=0.9, v_reset=-0.1)),
+        "flat": nir.Flatten({"input": np.array([6, 5])}, 0, -1),
+        "late": nir.Delay(np.arange(30) % 2 * DT),
+        "gain": nir.Scale(rng.uniform(0.5, 2, 30)),
+        "fc": nir.Linear(rng.normal(0, 0.5, (5, 30))),
+        "lif3": nir.LIF(**of((5,), tau=2e-3, r=2.0, v_leak=0.0, v_threshold=0.4, v_reset=0.1)),
+        "output": nir.Output({"output": np.array([5])}),
+    }
+
+
+def test_sequences_scalings_and_delays_run_as_their_equations_say(nir, tmp_path):
+    nodes = sequences(nir, np.random.default_rng(4))
+    path = written(nir, tmp_path, nodes)
+    x = (np.random.default_rng(5).random((9, N, 2, 11)) < 0.5).astype(np.uint8)
+    expected = simulate(nodes, x, DT)
+    np.save(tmp_path / "x.npy", x)
+    with no_grad():
+        y = network_of(read_graph(path), DT)(Tensor(np.ascontiguousarray(np.moveaxis(x, 2, -1))))
+    np.testing.assert_array_equal(y.data, expected["lif3"])
+    assert 0.05 < expected["lif3"].mean() < 0.95
+    ops = graph_subject(path, tmp_path / "x.npy", dt=DT).ops
+    late, fired = expected["delay"], expected["if2"]
+    windows = np.zeros(11, int)  # of conv2, by place: four taps every two places, one place of padding
+    for start in range(-1, 8, 2):
+        windows[[i for i in range(start, start + 4) if 0 <= i < 11]] += 1
+    assert ops.totals("conv2")["ac_binary"] == int((late * windows).sum()) * 3  # outputs of its group
+    assert late.sum() < expected["lif1"].sum()  # what is late comes after the end
+    assert ops.totals("delay") == dict.fromkeys(ops.totals("delay"), 0)
+    assert ops.totals("gain")["w_select"] == int(expected["late"].sum())
+    assert ops.totals("scale")["elem_mul"] == fired.size
+    rows, words = graph_rows(read_graph(path))
+    assert [(r.name, r.kind, r.size, r.kernel) for r in rows if r.weighted] == [
+        ("conv1", "conv", (1, 11), (1, 3)),
+        ("conv2", "conv", (1, 11), (1, 4)),
+        ("fc", "linear", (), (1, 1)),
+    ]
+    assert [row.values and row.values.kind for row in rows if row.weighted] == [None, "binary", "analog"]
+    named = "scale (Scale: no line of a table), gain (Scale: no line of a table)"
+    assert words == [f"not counted, because no layer of a table is like it: {named}"]
+    low, high = graph_subject(path, timesteps=9, rate=Rate(0, 1)).ops.totals(), ops.totals()
+    assert low["dense_mac"] * N == high["dense_mac"]
+
+
+def test_a_padded_average_runs_and_counts_what_is_inside(nir, tmp_path):
+    nodes = parts(nir, np.random.default_rng(3))
+    nodes["pool"] = nir.AvgPool2d(np.array([3, 2]), np.array([1, 2]), np.array([1, 1]))
+    nodes["flat"] = nir.Flatten({"input": np.array([6, 3, 2])}, 0, -1)
+    nodes["fc"] = nir.Affine(np.random.default_rng(4).normal(0, 1, (5, 36)), np.zeros(5))
+    path = written(nir, tmp_path, nodes)
+    x = (np.random.default_rng(5).random((T, N, *SHAPE)) < 0.5).astype(np.uint8)
+    expected = simulate(nodes, x, DT)
+    np.save(tmp_path / "x.npy", x)
+    with no_grad():
+        y = network_of(read_graph(path), DT)(Tensor(np.ascontiguousarray(np.moveaxis(x, 2, -1))))
+    np.testing.assert_array_equal(y.data, expected["lif3"])
+    found = graph_subject(path, tmp_path / "x.npy", dt=DT).ops.totals("pool")
+    windows = np.outer([2, 3, 2], [1, 1, 1])  # rows: three of three, less one at each end; columns: two every two
+    assert found["pool_add"] == int((expected["if2"] * windows).sum()) > 0
+    assert found["pool_mul"] == T * N * 6 * 3 * 2
+    (row,) = [row for row in graph_rows(read_graph(path))[0] if row.name == "pool"]
+    assert (row.padding, row.kernel, row.stride) == ((1, 1), (3, 2), (1, 2))
+    nodes["pool"] = nir.AvgPool2d(np.array([2, 2]), np.array([2, 2]), np.array([2, 2]))
+    with pytest.raises(InterchangeError, match=r"pool \(AvgPool2d: padding \(2, 2\), more than half the kernel\)"):
+        network_of(read_graph(written(nir, tmp_path, {k: nodes[k] for k in ("input", "pool", "output")})))
+
+
+def test_a_delay_that_is_no_whole_number_of_steps(nir, tmp_path):
+    nodes = {"input": nir.Input({"input": np.array([4])}), "late": nir.Delay(np.array([0, 1.5, 1, 2]) * DT)}
+    nodes["output"] = nir.Output({"output": np.array([4])})
+    path = written(nir, tmp_path, nodes)
+    with pytest.raises(
+        InterchangeError, match=r"late \(Delay: a delay of 0.0015 s is no whole number of steps of 0.001"
+    ):
+        network_of(read_graph(path), DT)
+    assert network_of(read_graph(path), DT / 2).layers["late"].steps.tolist() == [0, 3, 2, 4]
+
+
 def test_what_cannot_run_is_counted_by_rate_and_named(nir, tmp_path):
     one = np.ones(4)
     nodes = {
@@ -151,7 +238,7 @@ def test_what_cannot_run_is_counted_by_rate_and_named(nir, tmp_path):
         ("leaky", "lif"),
         ("li", "li"),
     ]
-    assert any("scale (Scale: no layer of that kind)" in text for text in words)
+    assert any("scale (Scale: no line of a table)" in text for text in words)
     ops = graph_subject(path, rate=Rate(1, 1)).ops
     assert ops.totals("li")["compare"] == ops.totals("li")["places"] == 0
     assert ops.totals("li")["leak_mul"] == ops.totals("cuba")["leak_mul"] == 3 * 4
@@ -159,7 +246,6 @@ def test_what_cannot_run_is_counted_by_rate_and_named(nir, tmp_path):
         network_of(read_graph(path))
     for text in (
         "cuba (CubaLIF: the engine has no such layer)",
-        "scale (Scale: no layer of that kind)",
         "uneven (LIF: tau differs from neuron to neuron, 1 to 4)",
         "leaky (LIF: v_leak 1 is not 0)",
         "li (LI: the engine has no such layer)",

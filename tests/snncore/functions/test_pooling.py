@@ -41,6 +41,27 @@ def test_pooling_gradients_are_the_derivatives(rng, size, kernel, stride):
     check_gradients(GlobalAvgPool(), [x], rtol=1e-8, atol=1e-9)
 
 
+@pytest.mark.parametrize(("kernel", "stride", "padding"), [(2, 2, 1), ((3, 2), (1, 2), (1, 0)), (3, 2, 1)])
+def test_a_padded_mean_counts_its_zeros_among_its_pixels(rng, kernel, stride, padding):
+    """As a mean of images that were padded by hand; counted are the pixels alone."""
+    ph, pw = padding if isinstance(padding, tuple) else (padding, padding)
+    x = rng.normal(size=(2, 5, 4, 3))
+    pool = AvgPool2d(kernel, stride, dtype=np.float64, padding=padding)
+    wide = np.pad(x, ((0, 0), (ph, ph), (pw, pw), (0, 0)))
+    np.testing.assert_allclose(pool(x).data, AvgPool2d(kernel, stride)(wide).data, rtol=0, atol=1e-15)
+    check_gradients(pool, [x], rtol=1e-8, atol=1e-9)
+    spikes = rng.integers(0, 3, x.shape, np.uint8)
+    np.testing.assert_allclose(pool(spikes).data, pool(spikes.astype(np.float64)).data, rtol=0, atol=1e-15)
+    of_spikes, of_floats = (pool.cost((v,), (pool(v).data,)).totals() for v in (spikes, x))
+    inside = AvgPool2d(kernel, stride)(np.pad(np.ones_like(x), ((0, 0), (ph, ph), (pw, pw), (0, 0)))).data
+    pixels = round(float((inside * np.prod(pool.kernel)).sum()))  # of all windows
+    assert of_floats["pool_add"] == pixels - inside.size
+    events = AvgPool2d(kernel, stride)(np.pad((spikes > 0) * 1.0, ((0, 0), (ph, ph), (pw, pw), (0, 0)))).data
+    assert of_spikes["pool_add"] == round(float((events * np.prod(pool.kernel)).sum()))
+    with pytest.raises(ValueError, match="padding: expected at most half the kernel"):
+        AvgPool2d(2, padding=2)
+
+
 @st.composite
 def problems(draw):
     kernel = (draw(st.integers(1, 3)), draw(st.integers(1, 3)))

@@ -18,6 +18,24 @@ def simulate(nodes, x, dt):
                 first = k // (co // groups) * per
                 window = padded[:, :, first : first + per, i * sy : i * sy + kh, j * sx : j * sx + kw]
                 y[:, :, k, i, j] = (window * node.weight[k]).sum(axis=(2, 3, 4)) + node.bias[k]
+        elif kind == "Conv1d":
+            padded = np.pad(y, ((0, 0), (0, 0), (0, 0), (node.padding, node.padding)))
+            co, per, k = node.weight.shape
+            reach = node.dilation * (k - 1) + 1
+            out = (padded.shape[3] - reach) // node.stride + 1
+            y = np.zeros((*x.shape[:2], co, out))
+            for c, i in np.ndindex(co, out):
+                first, start = c // (co // node.groups) * per, i * node.stride
+                window = padded[:, :, first : first + per, start : start + reach : node.dilation]
+                y[:, :, c, i] = (window * node.weight[c]).sum(axis=(2, 3)) + node.bias[c]
+        elif kind == "Scale":
+            y = y * node.scale
+        elif kind == "Delay":
+            late = np.zeros_like(y)
+            for place in np.ndindex(y.shape[2:]):
+                d = round(float(np.broadcast_to(node.delay, y.shape[2:])[place]) / dt)
+                late[(slice(d, None), slice(None), *place)] = y[(slice(0, max(0, len(y) - d)), slice(None), *place)]
+            y = late
         elif kind in ("LIF", "IF"):
             v, spikes = np.zeros(y.shape[1:]), np.zeros_like(y)
             for t, current in enumerate(y):
@@ -27,7 +45,8 @@ def simulate(nodes, x, dt):
                 v = np.where(spikes[t] == 1, node.v_reset, v)
             y = spikes
         elif kind == "AvgPool2d":
-            (kh, kw), (sy, sx) = node.kernel_size, node.stride
+            (kh, kw), (sy, sx), (ph, pw) = node.kernel_size, node.stride, node.padding
+            y = np.pad(y, ((0, 0), (0, 0), (0, 0), (ph, ph), (pw, pw)))
             rows, columns = ((n - k) // s + 1 for n, k, s in zip(y.shape[3:], (kh, kw), (sy, sx), strict=True))
             windows = [y[..., i * sy :, j * sx :][..., :kh, :kw] for i in range(rows) for j in range(columns)]
             y = np.stack([w.mean(axis=(-1, -2)) for w in windows], -1).reshape(*y.shape[:3], rows, columns)
