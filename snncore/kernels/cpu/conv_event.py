@@ -5,6 +5,7 @@ weights under one kernel row (3 * 64 * 64 * 4 = 48 KiB for 3 columns) stay in th
 `PIXELS` output pixels go by.
 
     forward:  for pixels, output block, input block, ky:  y[pixel] += sum over listed events of w[ky, kx, channel]
+              (windows 3 wide, with AVX-512: pixels by pairs, and a row of weights that both list is read once)
     weights:  for images or band of rows, channel, ky, kx: gw[ky, kx, channel] += sum over listed pixels of gy[pixel]
 
 The first takes any kernel, stride and padding; the second any kernel and padding with stride 1.
@@ -16,10 +17,11 @@ import numpy as np
 from numba import prange
 
 from snncore.kernels.cpu.compiled import compiled
-from snncore.kernels.cpu.events import BLOCK, Spikes, list_by_channel, list_by_pixel
+from snncore.kernels.cpu.events import BLOCK, Spikes, list_by_channel, list_by_pair, list_by_pixel
 from snncore.kernels.cpu.memory import aligned, round_up, scratch
 from snncore.kernels.cpu.order import step_through
-from snncore.kernels.cpu.simd import AVX512, make_gather, make_row_of_three
+from snncore.kernels.cpu.simd import AVX512
+from snncore.kernels.cpu.simd_gather import make_gather, make_row
 from snncore.kernels.reference.conv import conv_output_size
 
 PIXELS = 512  # output pixels that one block of weights serves in a row: 128 KiB of sums, half a level-2 cache
@@ -29,7 +31,7 @@ FLOAT = 4  # bytes
 
 gather_64, gather_32, gather_16 = make_gather(64, 1), make_gather(32, 1), make_gather(16, 1)
 gather_three_64, gather_three_32, gather_three_16 = make_gather(64, 3), make_gather(32, 3), make_gather(16, 3)
-row_64, row_32, row_16 = make_row_of_three(64), make_row_of_three(32), make_row_of_three(16)
+row_64, row_32, row_16 = make_row(64), make_row(32), make_row(16)
 ROLL_64 = AVX512  # three sums of 64 floats need 12 registers of 16 floats, or 24 of 8, which AVX2 does not have
 
 
@@ -96,7 +98,7 @@ def forward_rows(pointers, index, weights, kw, stride, padding, roll, y):
                         continue
                     place = target + r * out_width * pixel_bytes + co * width * FLOAT
                     if roll:
-                        line = ((ci * images + m) * height + i) * (width_in + 1)
+                        line = ((ci * images + m) * height + i) * pointers.shape[3]
                         add_row(width, place, pixel_bytes, slab, tap_bytes, lists, ends + line * 4, out_width)
                         continue
                     for j in range(out_width):
@@ -138,17 +140,23 @@ def pack_weights(w: np.ndarray, width: int) -> np.ndarray:
 def list_rows(
     spikes: Spikes, kw: int, stride: tuple[int, int], padding: tuple[int, int], width: int
 ) -> tuple[np.ndarray, np.ndarray, bool]:
-    """Return (pointers, index, roll) of `list_by_pixel` for a window of kw columns and rows of `width` weights.
+    """Return (pointers, index, roll): lists of events for a window of kw columns and rows of `width` weights.
 
-    roll: the sums of three neighbouring pixels stay in registers; the lists are then the same for all three columns.
+    roll: sums of neighbouring pixels stay in registers while a row goes by (`make_row`); the lists are then those of
+    `list_by_pair` with AVX-512, and else of `list_by_pixel` with the same offsets for all columns. Without it the
+    lists of a window are one stretch, for a gather, which tells the columns apart by the offset.
     """
     images, height, width_in, channels_in = spikes.x.shape
     starts = spikes.starts()
-    pointers = np.empty((-(-channels_in // BLOCK), images, height, width_in + 1), np.int32)
-    index = np.empty(max(1, starts[-1]), np.int32)
     roll = kw == 3 and stride[1] == 1 and padding[1] == 1 and (ROLL_64 or width < 64)
-    column_step = 0 if roll else min(BLOCK, channels_in)  # a gather tells its columns apart by the offset
-    list_by_pixel(spikes.x, starts, column_step, width * FLOAT, pointers, index)
+    lists = 3 * -(-width_in // 2) if roll and AVX512 else width_in
+    pointers = np.empty((-(-channels_in // BLOCK), images, height, lists + 1), np.int32)
+    index = np.empty(max(1, starts[-1]), np.int32)
+    if roll and AVX512:
+        list_by_pair(spikes.x, starts, width * FLOAT, pointers, index)
+    else:
+        column_step = 0 if roll else min(BLOCK, channels_in)
+        list_by_pixel(spikes.x, starts, column_step, width * FLOAT, pointers, index)
     return pointers, index, roll
 
 

@@ -67,7 +67,7 @@ def spike_rows(pointers, index, weights, kw, stride, padding, roll, norm, decay,
                         m = t * samples + r // out_height
                         place = currents + ((r - first) * steps + t) * line_bytes
                         if roll:
-                            line = ((ci * steps * samples + m) * height + i) * (width_in + 1)
+                            line = ((ci * steps * samples + m) * height + i) * pointers.shape[3]
                             add_row(width, place, pixel_bytes, slab, tap_bytes, lists, ends + line * 4, out_width)
                             continue
                         for j in range(out_width):

@@ -103,6 +103,43 @@ def list_by_pixel(
 
 
 @compiled(parallel=True)
+def list_by_pair(x: np.ndarray, starts: np.ndarray, row_bytes: int, pointers: np.ndarray, index: np.ndarray) -> None:
+    """Lists of the active channels of each two neighbouring pixels, columns 2h and 2h + 1, for `make_row_of_pairs`.
+
+    Three lists: of what is active in both, in the first alone, and in the second alone. Values above 1 are taken apart
+    into levels, so that 2 and 1 are once both and once the first. x: uint8 [M, H, W, C]. starts: from `Spikes.starts`.
+    pointers: int32 [blocks of 64 channels, M, H, 3 * ceil(W / 2) + 1]. index: int32, entry channel in its block *
+    row_bytes; list k of pair h is index[pointers[.., 3 * h + k] : pointers[.., 3 * h + k + 1]].
+    """
+    images, height, width, channels = x.shape
+    source, target = x.ctypes.data, index.ctypes.data
+    pairs = pointers.shape[3] // 3
+    for m in prange(images):
+        n = starts[m]
+        for block in range(pointers.shape[0]):
+            rest = channels - block * BLOCK
+            valid = ~np.uint64(0) if rest >= BLOCK else (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
+            for i in range(height):
+                for h in range(pairs):
+                    address = source + ((m * height + i) * width + 2 * h) * channels + block * BLOCK
+                    there = 2 * h + 1 < width
+                    second = address + channels if there else address
+                    valid_there = valid if there else np.uint64(0)
+                    for k in range(3):
+                        pointers[block, m, i, 3 * h + k] = n
+                        level = np.uint8(0)
+                        one, two = bytes_above(address, level) & valid, bytes_above(second, level) & valid_there
+                        while one | two != np.uint64(0):
+                            mask = one & two if k == 0 else one & ~two if k == 1 else two & ~one
+                            n = put_set_bits(target, n, 0, row_bytes, mask)
+                            level = np.uint8(level + 1)
+                            if level == np.uint8(255):
+                                break
+                            one, two = bytes_above(address, level) & valid, bytes_above(second, level) & valid_there
+                pointers[block, m, i, 3 * pairs] = n
+
+
+@compiled(parallel=True)
 def list_by_channel(
     x: np.ndarray,
     starts: np.ndarray,

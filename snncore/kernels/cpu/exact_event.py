@@ -14,12 +14,13 @@ from snncore.kernels.cpu.events import Spikes
 from snncore.kernels.cpu.exact_weights import Packed
 from snncore.kernels.cpu.memory import aligned, round_up
 from snncore.kernels.cpu.order import step_through
-from snncore.kernels.cpu.simd import INT32, make_gather, make_row_of_three
+from snncore.kernels.cpu.simd import INT32
+from snncore.kernels.cpu.simd_gather import make_gather, make_row
 from snncore.kernels.reference.conv import conv_output_size
 
 f32 = np.float32
 gather_64, gather_32, gather_16 = (make_gather(width, 1, INT32) for width in (64, 32, 16))
-row_64, row_32, row_16 = (make_row_of_three(width, INT32) for width in (64, 32, 16))
+row_64, row_32, row_16 = (make_row(width, INT32) for width in (64, 32, 16))
 
 
 @compiled(inline=True)
@@ -75,7 +76,7 @@ def sum_rows(pointers, index, weights, scale, kw, stride, padding, roll, y):
                         continue
                     place = target + (r - first) * out_width * pixel_bytes
                     if roll:
-                        line = ((ci * images + m) * height + i) * (width_in + 1)
+                        line = ((ci * images + m) * height + i) * pointers.shape[3]
                         add_row(width, place, pixel_bytes, slab, tap_bytes, lists, ends + line * 4, out_width)
                         continue
                     for j in range(out_width):

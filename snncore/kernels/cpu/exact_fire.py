@@ -78,7 +78,7 @@ def exact_spike_rows(
                         m = t * samples + r // out_height
                         place = sums + ((r - first) * steps + t) * line_bytes
                         if roll:
-                            line = ((ci * steps * samples + m) * height + i) * (width_in + 1)
+                            line = ((ci * steps * samples + m) * height + i) * pointers.shape[3]
                             add_row(width, place, pixel_bytes, slab, tap_bytes, lists, ends + line * 4, out_width)
                             continue
                         for j in range(out_width):

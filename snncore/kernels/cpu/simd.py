@@ -18,16 +18,22 @@ from numba.extending import intrinsic
 FLOAT, DOUBLE, INT32, INT64 = ir.FloatType(), ir.DoubleType(), ir.IntType(32), ir.IntType(64)
 
 
-def _has_avx512() -> bool:
+def _has(feature: str) -> bool:
     """Ask the processor, or what NUMBA_CPU_NAME and NUMBA_CPU_FEATURES say that Numba is to compile for."""
     name, features = (getattr(numba.config, key) for key in ("CPU_NAME", "CPU_FEATURES"))
     if name or features is not None:
-        return "+avx512f" in (features or "")
-    return bool(llvm.get_host_cpu_features().get("avx512f", False))
+        return f"+{feature}" in (features or "").split(",")
+    return bool(llvm.get_host_cpu_features().get(feature, False))
 
 
-AVX512 = _has_avx512()
+AVX512 = _has("avx512f")
 """Whether registers hold 16 floats and there are 32 of them; the blocking of every kernel follows from this."""
+
+VNNI = AVX512 and _has("avx512vnni")
+"""Whether there are 512-bit dot products of bytes, as `make_dot_tile` needs."""
+
+VBMI2 = AVX512 and _has("avx512vbmi2")
+"""Whether bytes of a 512-bit register can be moved together, as `bits.put_set_bits` does where it can."""
 
 
 def const(value: int) -> ir.Constant:
@@ -56,7 +62,21 @@ def _fma(b: ir.IRBuilder, vector: ir.VectorType) -> ir.Function:
     return b.module.globals.get(name) or ir.Function(b.module, ir.FunctionType(vector, [vector] * 3), name)
 
 
-def _counted_loop(b: ir.IRBuilder, start: ir.Value, stop: ir.Value, state: Sequence[ir.Value], body: Callable) -> list:
+def _keep_rolled(b: ir.IRBuilder, jump: ir.Instruction) -> None:
+    """Tell LLVM not to unroll the loop that ends with `jump`.
+
+    The odd turn that is left over is one more branch, which no predictor foresees in loops of a few turns.
+    """
+    module = b.module
+    disable = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+    loop = ir.values.MDValue(module, (disable, disable), name=str(len(module.metadata)))
+    loop.operands = (loop, disable)  # a loop is known by metadata that begins with itself
+    jump.set_metadata("llvm.loop", loop)
+
+
+def _counted_loop(
+    b: ir.IRBuilder, start: ir.Value, stop: ir.Value, state: Sequence[ir.Value], body: Callable, unroll: bool = True
+) -> list:
     """Emit `for i in range(start, stop): state = body(i, state)`, the state in registers; return its last values."""
     before, loop, after = b.block, b.append_basic_block("loop"), b.append_basic_block("after")
     b.cbranch(b.icmp_signed("<", start, stop), loop, after)
@@ -72,91 +92,15 @@ def _counted_loop(b: ir.IRBuilder, start: ir.Value, stop: ir.Value, state: Seque
     i.add_incoming(following, end)
     for phi, value in zip(carried, changed, strict=True):
         phi.add_incoming(value, end)
-    b.cbranch(b.icmp_signed("<", following, stop), loop, after)
+    jump = b.cbranch(b.icmp_signed("<", following, stop), loop, after)
+    if not unroll:
+        _keep_rolled(b, jump)
     b.position_at_end(after)
     results = [b.phi(value.type) for value in state]
     for phi, first, last in zip(results, state, changed, strict=True):
         phi.add_incoming(first, before)
         phi.add_incoming(last, end)
     return results
-
-
-def make_gather(width: int, taps: int, element: ir.Type = FLOAT) -> Callable:
-    """Return gather(dst, dst_step, base, base_step, index, n): for k in range(taps), over n int32 byte offsets
-
-    dst[k * dst_step][0:width] += sum over i of (base + k * base_step + index[i])[0:width]
-
-    element: FLOAT or INT32.
-    """
-    vector = ir.VectorType(element, width)
-
-    @intrinsic
-    def gather(typing, dst, dst_step, base, base_step, index, n):
-        def generate(context, b, signature, args):
-            dst, dst_step, base, base_step, index, n = args
-            load, store, add = _loader(b, vector), _storer(b, vector), _add(b, vector)
-            offsets = b.inttoptr(index, INT32.as_pointer())
-            places = [b.add(dst, b.mul(dst_step, const(k))) for k in range(taps)]
-            bases = [b.add(base, b.mul(base_step, const(k))) for k in range(taps)]
-
-            def add_row(i, sums):
-                offset = b.sext(b.load(b.gep(offsets, [i])), INT64)
-                return [add(total, load(b.add(start, offset))) for total, start in zip(sums, bases, strict=True)]
-
-            sums = _counted_loop(b, const(0), n, [load(place) for place in places], add_row)
-            for total, place in zip(sums, places, strict=True):
-                store(total, place)
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 6), generate
-
-    return gather
-
-
-def make_row_of_three(width: int, element: ir.Type = FLOAT) -> Callable:
-    """Return row(dst, dst_step, slab, slab_step, index, pointers, n): n pixels under a window 3 wide, padded by 1.
-
-        dst[j * dst_step][0:width] += sum over kx = 0, 1, 2 and over i in list j + kx - 1 of
-                                      (slab + kx * slab_step + index[i])[0:width]
-
-    with list c = index[pointers[c] : pointers[c + 1]]. The sums of three neighbouring pixels stay in registers while
-    the columns go by, so that an offset is read once for its three taps. element: FLOAT or INT32.
-    """
-    vector = ir.VectorType(element, width)
-
-    @intrinsic
-    def row(typing, dst, dst_step, slab, slab_step, index, pointers, n):
-        def generate(context, b, signature, args):
-            dst, dst_step, slab, slab_step, index, pointers, n = args
-            load, store, add = _loader(b, vector), _storer(b, vector), _add(b, vector)
-            offsets, ends = (b.inttoptr(a, INT32.as_pointer()) for a in (index, pointers))
-            slabs = [b.add(slab, b.mul(slab_step, const(k))) for k in range(3)]
-
-            def add_event(i, sums):
-                offset = b.sext(b.load(b.gep(offsets, [b.sext(i, INT64)])), INT64)
-                rows = [load(b.add(start, offset)) for start in slabs]  # kx = 0 feeds the pixel to the right
-                return [add(total, w) for total, w in zip(sums, reversed(rows), strict=True)]
-
-            def add_column(c, state):
-                left, here, start = state  # the sums of pixels c - 1 and c, and where list c starts
-                following = b.add(c, const(1))
-                stop = b.load(b.gep(ends, [following]))
-                inside = b.icmp_signed("<", following, n)
-                # past the last pixel the sum is thrown away: read pixel c again instead of what lies behind the row
-                right = load(b.add(dst, b.mul(b.select(inside, following, c), dst_step)))
-                left, here, right = _counted_loop(b, start, stop, [left, here, right], add_event)
-                with b.if_then(b.icmp_signed(">", c, const(0))):
-                    store(left, b.add(dst, b.mul(b.sub(c, const(1)), dst_step)))
-                with b.if_then(b.not_(inside)):
-                    store(here, b.add(dst, b.mul(c, dst_step)))
-                return [here, right, stop]
-
-            _counted_loop(b, const(0), n, [_zeros(vector), load(dst), b.load(ends)], add_column)
-            return context.get_dummy_value()
-
-        return types.void(*[types.int64] * 7), generate
-
-    return row
 
 
 def make_gemm_tile(rows: int, width: int, accumulate: bool = False, element: ir.Type = FLOAT) -> Callable:
@@ -320,18 +264,6 @@ def make_mix(width: int) -> Callable:
         return types.void(*[types.int64] * 3), generate
 
     return mix
-
-
-def _has_vnni() -> bool:
-    """Whether there are 512-bit dot products of bytes; asked as `_has_avx512` asks."""
-    name, features = (getattr(numba.config, key) for key in ("CPU_NAME", "CPU_FEATURES"))
-    if name or features is not None:
-        return "+avx512vnni" in (features or "")
-    return AVX512 and bool(llvm.get_host_cpu_features().get("avx512vnni", False))
-
-
-VNNI = _has_vnni()
-"""Whether `make_dot_tile` can be compiled here."""
 
 
 def make_dot_tile(rows: int, registers: int) -> Callable:

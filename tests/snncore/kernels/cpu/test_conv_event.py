@@ -71,7 +71,7 @@ def test_a_sum_does_not_depend_on_the_other_images(rng):
 @pytest.mark.parametrize("channels_out", [16, 32, 64, 70])
 @pytest.mark.parametrize("kernel", [(3, 3), (1, 3)])
 def test_windows_three_wide_with_any_padding(rng, kernel, channels_out, padding):
-    """The sums of three pixels roll along a row only where the border is one pixel wide."""
+    """The sums of neighbouring pixels roll along a row only where the border is one pixel wide."""
     x = draw_spikes(rng, (2, 5, 6, 20), 0.4)
     w = rng.integers(-4, 5, (*kernel, 20, channels_out)).astype(np.float32)  # integers: float32 sums are exact
     y = conv_event.conv_forward(look_at(x), w, (1, 1), padding)
@@ -79,6 +79,17 @@ def test_windows_three_wide_with_any_padding(rng, kernel, channels_out, padding)
     gy = rng.integers(-4, 5, y.shape).astype(np.float32)
     gw = conv_event.conv_backward_weight(look_at(x), gy, kernel, padding)
     np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, kernel, (1, 1), padding))
+
+
+@pytest.mark.parametrize("channels_out", [16, 32, 64])
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 7])
+def test_neighbours_that_fire_together_and_alone(rng, width, channels_out):
+    """A row of weights that two pixels list is added to both; rows of pixels end within a pair or after it."""
+    x = np.repeat(draw_spikes(rng, (3, 4, -(-width // 2), 70), 0.3), 2, axis=2)[:, :, :width]
+    x = np.where(rng.random(x.shape) < 0.3, draw_spikes(rng, x.shape, 0.3), x)
+    w = rng.integers(-4, 5, (3, 3, 70, channels_out)).astype(np.float32)  # integers: float32 sums are exact
+    y = conv_event.conv_forward(look_at(x), w, (1, 1), (1, 1))
+    np.testing.assert_array_equal(y, reference.conv_forward(x, w, (1, 1), (1, 1)))
 
 
 @pytest.mark.parametrize("padding", [(1, 1), (2, 2), (1, 2), (4, 3)])

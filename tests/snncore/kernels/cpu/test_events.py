@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from snncore.kernels.cpu.count_masks import count_flat
-from snncore.kernels.cpu.events import list_by_channel, list_by_pixel, look_at
+from snncore.kernels.cpu.events import list_by_channel, list_by_pair, list_by_pixel, look_at
 from tests.snncore.kernels.cpu.layers import draw_spikes
 
 
@@ -31,6 +31,31 @@ def test_each_pixel_lists_its_channels_as_often_as_they_count(rng, channels):
         found = np.sort(index[pointers[block, m, i, j] : pointers[block, m, i, j + 1]])
         here = x[m, i, j, 64 * block : 64 * (block + 1)]
         np.testing.assert_array_equal(found, 4 * (64 * j + np.repeat(np.arange(len(here)), here)))
+
+
+@pytest.mark.parametrize("density", [0.4, 1.0])
+@pytest.mark.parametrize("channels", [3, 64, 100])
+@pytest.mark.parametrize("width", [1, 2, 5])
+def test_each_pair_lists_the_channels_of_both_pixels_and_of_each_alone(rng, width, channels, density):
+    x = draw_spikes(rng, (2, 3, width, channels), density, largest=3)
+    x[0, 0, 0, :2] = 255
+    spikes = look_at(x)
+    blocks, pairs = -(-channels // 64), -(-width // 2)
+    pointers = np.empty((blocks, 2, 3, 3 * pairs + 1), np.int32)
+    index = np.full(spikes.starts()[-1] + 64, -7, np.int32)
+    list_by_pair(spikes.x, spikes.starts(), 4, pointers, index)
+    for block, m, i, h in np.ndindex(blocks, 2, 3, pairs):
+        here = np.zeros((2, 64), np.uint8)
+        pixels = x[m, i, 2 * h : 2 * h + 2, 64 * block : 64 * (block + 1)]
+        here[: len(pixels), : pixels.shape[1]] = pixels
+        both = here.min(axis=0)
+        for k, counts in enumerate((both, here[0] - both, here[1] - both)):
+            found = index[pointers[block, m, i, 3 * h + k] : pointers[block, m, i, 3 * h + k + 1]]
+            np.testing.assert_array_equal(np.sort(found), 4 * np.repeat(np.arange(64), counts))
+    for m, start in enumerate(spikes.starts()[1:]):  # what lies behind the lists of an image is another's
+        assert pointers[:, m].max() <= start
+        np.testing.assert_array_equal(index[pointers[:, m].max() : start], -7)
+    np.testing.assert_array_equal(index[-64:], -7)
 
 
 @pytest.mark.parametrize("channels", [3, 64, 100])
