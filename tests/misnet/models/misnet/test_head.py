@@ -46,7 +46,7 @@ def test_scores_are_those_of_the_equations(features, fusion):
 
 @pytest.mark.parametrize("fusion", ["concat", "sum", "hadamard", "mlp", "attention"])
 def test_features_get_their_gradient(features, fusion):
-    assert check_gradients(make_head(fusion), features, names=["g_a", "g_v"], rtol=1e-7) < 1e-7
+    assert check_gradients(make_head(fusion), list(features), names=["g_a", "g_v"], rtol=1e-7) < 1e-7
 
 
 @pytest.mark.parametrize("fusion", ["concat", "sum", "hadamard", "mlp", "attention"])
