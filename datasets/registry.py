@@ -38,6 +38,7 @@ __all__ = [
     "data_splits",
     "default_epochs",
     "describe",
+    "existing_dir",
     "load_dataset",
     "register",
 ]
@@ -148,7 +149,7 @@ def load_dataset(
         dataset: Dataset = open_cache(data_dir, split, name, timesteps, size, seed, options)
     else:
         if entry.needs is not None:
-            options["data_dir"] = _existing_dir(name, data_dir, entry.needs)
+            options["data_dir"] = existing_dir(name, data_dir, entry.needs)
         elif data_dir is not None:
             raise DataError(f"{data_dir}: no prepared cache; expected one, or none at all: {name} needs no files")
         size = entry.default_size if size is None else size
@@ -190,7 +191,8 @@ def _entry(name: str) -> Entry:
     return REGISTRY[name]
 
 
-def _existing_dir(name: str, data_dir: str | Path | None, needs: str) -> Path:
+def existing_dir(name: str, data_dir: str | Path | None, needs: str) -> Path:
+    """Return the folder of a data set that needs one; raises DataError, with what it needs, if there is none."""
     if data_dir is None:
         raise DataError(f"{name}: data_dir is not given; expected a folder with\n{needs}")
     if not Path(data_dir).is_dir():

@@ -12,7 +12,7 @@ from misnet.datasets.base import DataError, Dataset, MissingPackage
 from misnet.datasets.prepared import decoding
 from misnet.datasets.prepared.decoding import Request, finite_sample, loaded
 from misnet.datasets.prepared.workers import run_tasks
-from misnet.datasets.registry import data_splits
+from misnet.datasets.registry import REGISTRY, data_splits, existing_dir
 from snncore.files import sha256_of
 from snncore.parallel import Comm
 
@@ -75,8 +75,10 @@ def check(
     splits, classes without samples or with ten times those of another.
 
     jobs, stop, advance, comm: as of `prepare`, but stopping gives the report of what was seen. Raises ValueError as
-    load_dataset does, and MissingPackage.
+    load_dataset does, MissingPackage, and DataError if there is no folder to look into.
     """
+    if (needs := REGISTRY[request.name].needs) is not None:
+        existing_dir(request.name, request.data_dir, needs)
     decoding.forget()
     report = Report(request.name)
     samples: dict[str, list[Sample]] = {}

@@ -185,9 +185,13 @@ def test_wrong_usage_is_status_2(call, arguments, message):
 
 
 def test_missing_files_are_status_1(call, tmp_path):
-    result = call("prepare", NAME, "--out", tmp_path / "c")
-    assert result.status == 1
-    assert result.err.startswith(f"error: {NAME}: data_dir is not given; expected a folder with")
+    for asked in (("--out", tmp_path / "c"), ("--check",)):
+        result = call("prepare", NAME, *asked)
+        assert (result.status, result.out) == (1, "")
+        assert result.err.startswith(f"error: {NAME}: data_dir is not given; expected a folder with")
+    result = call("prepare", NAME, "--check", "--data-dir", tmp_path / "none")
+    assert (result.status, result.out) == (1, "")
+    assert result.err.startswith(f"error: {tmp_path / 'none'}: no such folder; {NAME} expects one with")
     result = call("prepare", NAME, "--verify", tmp_path)
     assert result.status == 1
     assert f"{tmp_path / MANIFEST}: no such file" in result.err
