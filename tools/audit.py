@@ -67,8 +67,8 @@ def make_parser(model: str = DEFAULT) -> argparse.ArgumentParser:
         examples=EXAMPLES,
     )
     parser.add_argument("run_dir", type=Path, nargs="?", metavar="RUN_DIR", help="folder that tools/train.py wrote")
-    parser.add_argument("--checkpoint", choices=("last", "best"), default="last", help="weights to use (default: last)")
-    parser.add_argument("--split", choices=PARTS[::-1], default="test", help="samples to use (default: test)")
+    parser.add_argument("--checkpoint", choices=("last", "best"), help="weights of a run to use (default: last)")
+    parser.add_argument("--split", choices=PARTS[::-1], help="samples to use (default: test)")
     parser.add_argument(
         "--batch-size",
         type=int,
@@ -153,6 +153,19 @@ def command_line() -> str:
     return f"{called('audit')} {shlex.join(sys.argv[1:])}".strip()
 
 
+def settle(args: argparse.Namespace) -> None:
+    """Give options their defaults; raises UsageError for those that would say nothing of what is audited."""
+    ways = "".join(f"--{name}" for name in ways_of(args)[:1])
+    for name, usual, misfit in (
+        ("checkpoint", "last", not (args.run_dir or args.runs) and "a trained run"),
+        ("split", "test", ways and f"data of ours, not {ways}"),
+    ):
+        if vars(args)[name] is None:
+            setattr(args, name, usual)
+        elif misfit:
+            raise UsageError(f"--{name}: expected it with {misfit}")
+
+
 def audit_runs(args: argparse.Namespace, switches: dict[str, Any], comm: Comm) -> dict[str, Any]:
     """Count each of the folders of --runs, and return them side by side."""
     others = ["RUN_DIR"] if args.run_dir else [f"--{name}" for name in ways_of(args)]
@@ -196,6 +209,7 @@ def audit_shared(comm: Comm) -> None:
         parser.error(f"--batch-size: expected at least 1, found {args.batch_size}")
     if args.spread < 0:
         parser.error(f"--spread: expected at least 0, found {args.spread}")
+    settle(args)
     found: dict[str, Any] = {}
     shown: list[str] = []
     files: dict[str, bytes] = {}

@@ -132,6 +132,8 @@ def test_a_run_beside_the_paper(call, trained, monkeypatch):
         (("--prices", "none.toml"), "--prices: none.toml: no such price table"),
         (("--batch-size", "0"), "--batch-size: expected at least 1, found 0"),
         (("--classes", "7"), "--classes: dialpad has 10, found 7"),
+        (("--checkpoint", "best"), "--checkpoint: expected it with a trained run"),
+        (("--layers", "t.csv", "--split", "train"), "--split: expected it with data of ours, not --layers"),
     ],
 )
 def test_wrong_usage_is_one_sentence_and_status_2(call, arguments, message):
