@@ -16,6 +16,7 @@ from tests.tools.command_line import ROOT, shell
 sys.path.insert(0, str(ROOT / "tools"))
 
 from misnet.tools.benchmarks.figures import line_of, ratios
+from misnet.tools.benchmarks.kernels import SPREAD, TOGETHER, draw_spikes
 
 HAS_PEERS = all(importlib.util.find_spec(name) for name in ("torch", "spikingjelly"))
 
@@ -60,6 +61,16 @@ def test_the_line_is_fitted_below_the_limit():
     assert fit["constant_ms"] == pytest.approx(0.5)
     assert fit["ns_per_spike"] == pytest.approx(2000.0)
     assert fit["r_squared"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("density", TOGETHER)
+@pytest.mark.parametrize(("spread", "least", "most"), [(1, 0.1, 0.26), (SPREAD, 0.55, 0.7)])
+def test_neighbours_fire_together_or_independently(density, spread, least, most):
+    x = draw_spikes(np.random.default_rng(0), (4, 16, 16, 64), density, spread)
+    assert x.dtype == np.uint8
+    assert x.mean() == pytest.approx(density, abs=0.01)
+    both = (x[:, :, 1:] & x[:, :, :-1]).sum() / x[:, :, 1:].sum()
+    assert least < both < most
 
 
 @pytest.mark.skipif(HAS_PEERS, reason="the peers are installed")

@@ -99,6 +99,8 @@ def text(report: dict[str, Any]) -> str:
             f"{channels} channels: forward = {fit['constant_ms']:.2f} ms + {fit['ns_per_spike']:.2f} ns a spike "
             f"(R^2 {fit['r_squared']:.4f}, densities up to {EVENT_LIMIT})"
         )
+    title = "the same of spikes whose neighbours in a row fire together"
+    lines += ["", title, *_table(report["together"], ("channels", "size", "density"), own)]
     lines += ["", "the same by size, 64 channels", *_table(report["size_sweep"], ("channels", "size", "density"), own)]
     own = ("training", "inference", "reference_training", "reference_inference")
     lines += ["", "BatchNorm and LIF, ms", *_table(report["batch_norm_lif"], ("channels", "size"), own)]

@@ -19,6 +19,8 @@ import numpy as np
 SHAPES = {64: 32, 128: 16, 256: 8}  # channels and size of the layers of the three stages of S at 32 x 32
 DENSITIES = (0.01, 0.02, 0.05, 0.1, 0.15, 0.2, 0.24, 0.3, 0.4, 0.5, 0.7, 1.0)
 SIZES = (8, 16, 32, 64)
+TOGETHER = (0.12, 0.24)  # densities of spikes whose neighbours fire together, those of MISNet trained and shifted
+SPREAD = 5  # columns over which they do: if one of two fires, so does the other in 0.6 to 0.7 of all cases
 IMAGES = 32  # T = 4 times a batch of 8
 Row = dict[str, Any]
 
@@ -103,12 +105,24 @@ def torch_bn_lif(x: np.ndarray, gs: np.ndarray, decay: float, training: bool) ->
     return run
 
 
-def convolution(channels: int, size: int, density: float, peers: bool, rounds: int) -> Row:
-    """Time the passes of one 3x3 convolution on IMAGES random trains of spikes."""
+def draw_spikes(rng: np.random.Generator, shape: tuple[int, ...], density: float, spread: int = 1) -> np.ndarray:
+    """Spikes uint8 [M, H, W, C] of a density: independent, or (spread > 1) where a sum of `spread` columns is high.
+
+    Kernels that share work between neighbours gain from the spikes of a network, and hardly from independent ones.
+    """
+    if spread == 1:
+        return (rng.random(shape) < density).astype(np.uint8)
+    field = rng.standard_normal(shape, np.float32)
+    field = sum(np.roll(field, k, axis=2) for k in range(spread))
+    return (field > np.quantile(field, 1 - density)).astype(np.uint8)
+
+
+def convolution(channels: int, size: int, density: float, peers: bool, rounds: int, spread: int = 1) -> Row:
+    """Time the passes of one 3x3 convolution on IMAGES random trains of spikes, of `draw_spikes`."""
     from snncore.kernels import cpu
 
     rng = np.random.default_rng(0)
-    x = (rng.random((IMAGES, size, size, channels)) < density).astype(np.uint8)
+    x = draw_spikes(rng, (IMAGES, size, size, channels), density, spread)
     w = (rng.standard_normal((3, 3, channels, channels)) * 0.05).astype(np.float32)
     gy = rng.standard_normal(x.shape).astype(np.float32)
     one = (1, 1)
@@ -248,6 +262,7 @@ def main() -> None:
         "densities": density,
         "limits": limits(),
         "density_sweep": [convolution(c, s, d, peers, rounds) for c, s in SHAPES.items() for d in spec["sweep"]],
+        "together": [convolution(c, s, d, peers, rounds, SPREAD) for c, s in SHAPES.items() for d in TOGETHER],
         "size_sweep": [convolution(64, s, 0.1, peers, rounds) for s in SIZES],
         "batch_norm_lif": [neuron_row(c, s, peers, rounds) for c, s in SHAPES.items()],
     }

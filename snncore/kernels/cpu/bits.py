@@ -38,16 +38,6 @@ def bytes_above(typing, address, level):
 
 
 @intrinsic
-def lowest_bit(typing, mask):
-    """Position of the lowest set bit of a mask that is not 0."""
-
-    def generate(context, b, signature, args):
-        return b.cttz(args[0], ir.Constant(ir.IntType(1), 1))
-
-    return types.int64(types.uint64), generate
-
-
-@intrinsic
 def bits_set(typing, mask):
     """Number of set bits."""
 
@@ -142,11 +132,38 @@ def put_set_bits(typing, address, i, start, step, mask):
 
 
 @intrinsic
-def put_int32(typing, address, i, value):
-    """Write the int32 `value` as entry i of the array at `address`."""
+def transpose_bits(typing, dst, src):
+    """64 words of 64 bits at dst: bit i of word k is bit k of word i at src.
+
+    Squares of 32, 16, 8, 4, 2 and 1 bits above the diagonal change places with those below it.
+    """
+    vector = ir.VectorType(INT64, 8)
+
+    def words(values: Sequence[int]) -> ir.Constant:
+        return ir.Constant(vector, list(values))
 
     def generate(context, b, signature, args):
-        b.store(b.trunc(args[2], INT32), b.gep(b.inttoptr(args[0], INT32.as_pointer()), [args[1]]))
+        dst, src = (b.inttoptr(address, vector.as_pointer()) for address in args)
+        rows = [b.load(b.gep(src, [const(k)]), align=8) for k in range(8)]
+        for j in (32, 16, 8, 4, 2, 1):
+            low = sum(1 << bit for bit in range(64) if not bit & j)  # columns of the left squares
+            keep, shift = words([low] * 8), words([j] * 8)
+            if j >= 8:
+                for k in (k for k in range(8) if not k & j // 8):
+                    one, two = rows[k], rows[k + j // 8]
+                    moved = b.and_(b.xor(b.lshr(one, shift), two), keep)
+                    rows[k], rows[k + j // 8] = b.xor(one, b.shl(moved, shift)), b.xor(two, moved)
+                continue
+            other = ir.Constant(ir.VectorType(INT32, 8), [lane ^ j for lane in range(8)])
+            upper = ir.Constant(ir.VectorType(ir.IntType(1), 8), [int(not lane & j) for lane in range(8)])
+            keep = words([low if not lane & j else ~low & 2**64 - 1 for lane in range(8)])
+            drop = words([~low & 2**64 - 1 if not lane & j else low for lane in range(8)])
+            for k, row in enumerate(rows):
+                partner = b.shuffle_vector(row, row, other)
+                moved = b.select(upper, b.shl(partner, shift), b.lshr(partner, shift))
+                rows[k] = b.or_(b.and_(row, keep), b.and_(moved, drop))
+        for k, row in enumerate(rows):
+            b.store(row, b.gep(dst, [const(k)]), align=8)
         return context.get_dummy_value()
 
-    return types.void(types.int64, types.int64, types.int64), generate
+    return types.void(types.int64, types.int64), generate

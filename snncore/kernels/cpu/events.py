@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import prange
 
-from snncore.kernels.cpu.bits import bits_set, bytes_above, lowest_bit, put_int32, put_set_bits
+from snncore.kernels.cpu.bits import bits_set, bytes_above, put_set_bits, transpose_bits
 from snncore.kernels.cpu.compiled import compiled
 from snncore.kernels.cpu.memory import aligned
 from snncore.kernels.cpu.order import step_through
@@ -139,61 +139,87 @@ def list_by_pair(x: np.ndarray, starts: np.ndarray, row_bytes: int, pointers: np
                 pointers[block, m, i, 3 * pairs] = n
 
 
+@compiled(inline=True)
+def first_of_pairs(mask):
+    """Return which bits are the first, third, fifth of a run of set bits and have a neighbour above.
+
+    Adding its lowest bit to a run moves that out above it, and clears the run: so runs that begin at even bits are told
+    from those that begin at odd ones.
+    """
+    even = np.uint64(0x5555555555555555)
+    starts = mask & ~(mask << np.uint64(1))
+    from_even = mask & ~(mask + (starts & even))
+    return (from_even & even | mask & ~from_even & ~even) & mask >> np.uint64(1)
+
+
 @compiled(parallel=True)
 def list_by_channel(
     x: np.ndarray,
     starts: np.ndarray,
+    largest: int,
     band: int,
     stack: int,
     pitch: tuple[int, int],
     row_bytes: int,
+    pair_bytes: int,
     pointers: np.ndarray,
     index: np.ndarray,
 ) -> None:
     """Lists of the active pixels of each channel in `stack` images, or in a band of `band` rows of one image.
 
-    For a gather of rows of gradients. x: uint8 [M, H, W, C]. pitch: rows from an image to the next, columns from a row
-    to the next. pointers: int32 [stacks, bands, C + 1]. index: int32, entry
+    For a gather of rows of gradients. x: uint8 [M, H, W, C], of values up to `largest`. pitch: rows from an image to
+    the next, columns from a row to the next. pointers: int32 [stacks, bands, C + 1]. index: int32, entry
     ((image in stack * pitch[0] + row in band) * pitch[1] + column) * row_bytes; list c of stack g and band k is
-    index[pointers[g, k, c] : pointers[g, k, c + 1]].
+    index[pointers[g, k, c] : pointers[g, k, c + 1]]. With pair_bytes > 0 neighbours that are both active, the first and
+    the second of a run, the third and the fourth, are one entry: that of the first plus pair_bytes. Values above 1 are
+    taken apart into levels, and each has pairs of its own. Masks of the channels of 64 pixels are turned into masks of
+    the pixels of 64 channels, each of which is written at once.
     """
     images, height, width, channels = x.shape
     source, target = x.ctypes.data, index.ctypes.data
-    groups = pointers.shape[0]
+    groups, blocks = pointers.shape[0], -(-channels // BLOCK)
+    words = -(-((stack - 1) * pitch[0] + band) * pitch[1] // 64)
     step = step_through(groups)
     for item in prange(groups):
         group = item * step % groups
         first, last = group * stack, min(images, (group + 1) * stack)
         n = starts[first]
-        room = np.empty(channels, np.int64)  # of each channel: first how many, then where the next goes
+        masks = np.zeros(words * 64, np.uint64)  # of each place in a tile: which of 64 channels are active
+        bits = np.empty((largest, blocks, words, 64), np.uint64)  # of each channel: at which of 64 places it is
+        levels = np.zeros(blocks, np.int64)
         for k in range(pointers.shape[1]):
             rows = min(height, (k + 1) * band) - k * band
-            room[:] = 0
-            for turn in range(2):
-                for r in range((last - first) * rows):
-                    m, i = r // rows, r % rows
-                    for j in range(width):
-                        place = ((m * pitch[0] + i) * pitch[1] + j) * row_bytes
-                        for c in range(0, channels, BLOCK):
-                            rest = channels - c
-                            valid = ~np.uint64(0) if rest >= BLOCK else (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
-                            pixel = ((first + m) * height + k * band + i) * width + j
-                            address = source + pixel * channels + c
-                            level = np.uint8(0)
-                            mask = bytes_above(address, level) & valid
-                            while mask != np.uint64(0):
-                                while mask != np.uint64(0):
-                                    channel = c + lowest_bit(mask)
-                                    if turn == 1:
-                                        put_int32(target, room[channel], place)
-                                    room[channel] += 1
-                                    mask &= mask - np.uint64(1)
-                                level = np.uint8(level + 1)
-                                if level == np.uint8(255):
-                                    break
-                                mask = bytes_above(address, level) & valid
-                if turn == 0:
-                    for c in range(channels):
-                        pointers[group, k, c] = n
-                        n, room[c] = n + room[c], n
-                    pointers[group, k, channels] = n
+            if rows < band:
+                masks[:] = 0
+            for block in range(blocks):
+                rest = channels - block * BLOCK
+                valid = ~np.uint64(0) if rest >= BLOCK else (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
+                levels[block] = 0
+                for level in range(largest):
+                    found = np.uint64(0)
+                    for r in range((last - first) * rows):
+                        m, i = r // rows, r % rows
+                        pixel = ((first + m) * height + k * band + i) * width
+                        place = (m * pitch[0] + i) * pitch[1]
+                        for j in range(width):
+                            address = source + (pixel + j) * channels + block * BLOCK
+                            mask = bytes_above(address, np.uint8(level)) & valid
+                            masks[place + j] = mask
+                            found |= mask
+                    if found == np.uint64(0):
+                        break
+                    for word in range(words):
+                        transpose_bits(bits[level, block, word].ctypes.data, masks.ctypes.data + word * 512)
+                    levels[block] = level + 1
+            for c in range(channels):
+                pointers[group, k, c] = n
+                for level in range(levels[c // BLOCK]):
+                    for word in range(words):
+                        mask = bits[level, c // BLOCK, word, c % BLOCK]
+                        start = word * 64 * row_bytes
+                        if pair_bytes > 0:
+                            both = first_of_pairs(mask)
+                            mask &= ~(both | both << np.uint64(1))
+                            n = put_set_bits(target, n, start + pair_bytes, row_bytes, both)
+                        n = put_set_bits(target, n, start, row_bytes, mask)
+            pointers[group, k, channels] = n

@@ -26,12 +26,17 @@ def test_forward_is_the_reference(layer, threads):
     np.testing.assert_array_equal(x, before)
 
 
-@given(layers(strides=(1,)), st.integers(0, 2**16))
-def test_weight_gradient_is_the_reference(layer, seed):
+@given(layers(strides=(1,)), st.integers(0, 2**16), THREADS, st.sampled_from([0, 1000]))
+def test_weight_gradient_is_the_reference(layer, seed, threads, fewest):
+    """With sums of neighbours and without; the same bits with any number of threads."""
     x, w, stride, padding = layer
     shape = reference.conv_forward(x, w, stride, padding).shape
     gy = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-    found = conv_event.conv_backward_weight(look_at(x), gy, w.shape[:2], padding)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(conv_event, "FEWEST", fewest)
+        arguments = look_at(x), gy, w.shape[:2], padding
+        found = on_threads(threads, conv_event.conv_backward_weight, *arguments)
+        np.testing.assert_array_equal(found, on_threads(1, conv_event.conv_backward_weight, *arguments))
     exact = reference.conv_backward_weight(x, gy.astype(np.float64), w.shape[:2], stride, padding)
     terms = reference.conv_backward_weight(x, abs(gy.astype(np.float64)), w.shape[:2], stride, padding)
     assert_agrees(found, exact, BOUND, terms)
@@ -84,17 +89,27 @@ def test_windows_three_wide_with_any_padding(rng, kernel, channels_out, padding)
 @pytest.mark.parametrize("channels_out", [16, 32, 64])
 @pytest.mark.parametrize("width", [1, 2, 3, 4, 7])
 def test_neighbours_that_fire_together_and_alone(rng, width, channels_out):
-    """A row of weights that two pixels list is added to both; rows of pixels end within a pair or after it."""
+    """A row of weights that two pixels list is added to both; rows of pixels end within a pair or after it.
+
+    The gradients of two neighbours that fire are one row of sums.
+    """
     x = np.repeat(draw_spikes(rng, (3, 4, -(-width // 2), 70), 0.3), 2, axis=2)[:, :, :width]
     x = np.where(rng.random(x.shape) < 0.3, draw_spikes(rng, x.shape, 0.3), x)
     w = rng.integers(-4, 5, (3, 3, 70, channels_out)).astype(np.float32)  # integers: float32 sums are exact
     y = conv_event.conv_forward(look_at(x), w, (1, 1), (1, 1))
     np.testing.assert_array_equal(y, reference.conv_forward(x, w, (1, 1), (1, 1)))
+    gy = rng.integers(-4, 5, y.shape).astype(np.float32)
+    gw = conv_event.conv_backward_weight(look_at(x), gy, (3, 3), (1, 1))
+    np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, (3, 3), (1, 1), (1, 1)))
 
 
-@pytest.mark.parametrize("padding", [(1, 1), (2, 2), (1, 2), (4, 3)])
+@pytest.mark.parametrize("padding", [(0, 0), (1, 1), (2, 2), (1, 2), (4, 3)])
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 2), (4, 4), (30, 30)])
-def test_weight_gradient_over_stacks_of_small_images_and_bands_of_large_ones(rng, size, padding):
+@pytest.mark.parametrize("fewest", [0, 1000])  # with sums of neighbours, and without
+def test_weight_gradient_over_stacks_of_small_images_and_bands_of_large_ones(rng, monkeypatch, fewest, size, padding):
+    monkeypatch.setattr(conv_event, "FEWEST", fewest)
+    if min(size) + 2 * min(padding) < 3:
+        pytest.skip("smaller than the window")
     x = draw_spikes(rng, (41, *size, 8), 0.3)  # 41: the last stack is not full
     shape = reference.conv_forward(x, np.ones((3, 3, 8, 64), np.float32), (1, 1), padding).shape
     gy = rng.integers(-4, 5, shape).astype(np.float32)  # integers: float32 sums are exact
@@ -102,8 +117,18 @@ def test_weight_gradient_over_stacks_of_small_images_and_bands_of_large_ones(rng
     np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, (3, 3), (1, 1), padding))
 
 
-def test_a_layer_of_real_size(rng):
+def test_pairs_of_neighbours_are_counted_at_each_pixel(rng):
+    x = draw_spikes(rng, (3, 4, 5, 70), 0.3)
+    both = (x[:, :, 1:] > 0) & (x[:, :, :-1] > 0)
+    assert conv_event.pairs_a_pixel(x) == pytest.approx(both.sum() / (3 * 4 * 5), rel=1e-12)
+    assert conv_event.pairs_a_pixel(x[:, :, :1]) == 0
+    assert conv_event.pairs_a_pixel(x[:0]) == 0
+
+
+@pytest.mark.parametrize("fewest", [0, 1000])
+def test_a_layer_of_real_size(rng, monkeypatch, fewest):
     """More rows than a block of weights serves, more images than parts of the weight gradient, several bands."""
+    monkeypatch.setattr(conv_event, "FEWEST", fewest)
     x = draw_spikes(rng, (11, 20, 24, 64), 0.1)
     w = rng.integers(-4, 5, (3, 3, 64, 64)).astype(np.float32)
     y = conv_event.conv_forward(look_at(x), w, (1, 1), (1, 1))

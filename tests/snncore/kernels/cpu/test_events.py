@@ -64,7 +64,7 @@ def test_each_channel_lists_its_pixels_in_each_band(rng, channels):
     spikes = look_at(x)
     pointers = np.empty((2, 3, channels + 1), np.int32)
     index = np.empty(spikes.starts()[-1], np.int32)
-    list_by_channel(spikes.x, spikes.starts(), 2, 1, (7, 10), 4, pointers, index)
+    list_by_channel(spikes.x, spikes.starts(), spikes.largest, 2, 1, (7, 10), 4, 0, pointers, index)
     for m, k, c in np.ndindex(2, 3, channels):
         found = np.sort(index[pointers[m, k, c] : pointers[m, k, c + 1]])
         here = x[m, 2 * k : 2 * k + 2, :, c]
@@ -78,12 +78,49 @@ def test_each_channel_lists_its_pixels_in_each_stack_of_images(rng, channels):
     spikes = look_at(x)
     pointers = np.empty((3, 1, channels + 1), np.int32)
     index = np.empty(spikes.starts()[-1], np.int32)
-    list_by_channel(spikes.x, spikes.starts(), 2, 2, (3, 4), 4, pointers, index)
+    list_by_channel(spikes.x, spikes.starts(), spikes.largest, 2, 2, (3, 4), 4, 0, pointers, index)
     for g, c in np.ndindex(3, channels):
         found = np.sort(index[pointers[g, 0, c] : pointers[g, 0, c + 1]])
         here = x[2 * g : 2 * g + 2, :, :, c]
         images, rows, columns = np.indices(here.shape)
         np.testing.assert_array_equal(found, 4 * np.repeat((3 * images + rows) * 4 + columns, here.ravel()))
+
+
+def entries(x):
+    """Return 4 * place of what is active in x, uint8 [n], and 4 * place + 1000 of two neighbours, counted from left."""
+    found = []
+    for level in range(x.max(initial=0)):
+        k = 0
+        while k < len(x):
+            whole = k % 64 < 63 and k + 1 < len(x) and x[k + 1] > level
+            if x[k] > level:
+                found.append(4 * k + 1000 * whole)
+                k += whole
+            k += 1
+    return sorted(found)
+
+
+@pytest.mark.parametrize("density", [0.0, 0.4, 0.9, 1.0])
+@pytest.mark.parametrize("channels", [3, 64, 100])
+@pytest.mark.parametrize("largest", [1, 3, 255])
+def test_neighbours_that_are_both_active_are_one_entry(rng, largest, channels, density):
+    """A tile of 5 x 20 places, the last two of a row without pixels: two masks of 64, where a pair is not listed."""
+    x = ((rng.random((2, 7, 18, channels)) < density) * rng.integers(1, 4, (2, 7, 18, channels))).astype(np.uint8)
+    x = np.minimum(x, largest)
+    x[1, 3, 4, 1] = largest
+    spikes = look_at(x)
+    pointers = np.empty((2, 2, channels + 1), np.int32)
+    index = np.full(spikes.starts()[-1] + 64, -7, np.int32)
+    list_by_channel(spikes.x, spikes.starts(), spikes.largest, 5, 1, (9, 20), 4, 1000, pointers, index)
+    for m, k, c in np.ndindex(2, 2, channels):
+        places = np.zeros((5, 20), np.uint8)
+        here = x[m, 5 * k : 5 * k + 5, :, c]
+        places[: len(here), :18] = here
+        found = np.sort(index[pointers[m, k, c] : pointers[m, k, c + 1]])
+        np.testing.assert_array_equal(found, entries(places.ravel()))
+    for m, start in enumerate(spikes.starts()[1:]):  # what lies behind the lists of an image is another's
+        np.testing.assert_array_equal(index[pointers[m].max() : start], -7)
+    np.testing.assert_array_equal(index[-64:], -7)
 
 
 @pytest.mark.parametrize("n", [7, 192, 200])
