@@ -23,7 +23,7 @@ import numpy as np
 
 from snncore.kernels import reference
 from snncore.kernels.choice import kernel_choice
-from snncore.kernels.cpu import conv_dense, conv_event, conv_weight, winograd
+from snncore.kernels.cpu import conv_dense, conv_event, conv_event_weight, conv_weight, winograd
 from snncore.kernels.cpu.events import Spikes, look_at
 from snncore.kernels.cpu.finite import are_finite
 
@@ -67,7 +67,7 @@ def conv_backward_weight(x: np.ndarray, gy: np.ndarray, kernel: Pair, stride: Pa
         if x.dtype == np.uint8 and stride == (1, 1):
             spikes = look_at(x)
             if worth_listing(spikes, BREAK_EVEN["weight"]):
-                return conv_event.conv_backward_weight(spikes, gy, kernel, padding)
+                return conv_event_weight.conv_backward_weight(spikes, gy, kernel, padding)
         if x.dtype in (np.uint8, np.float32):
             return conv_weight.conv_backward_weight(x, gy, kernel, stride, padding)
     return reference.conv_backward_weight(x, gy, kernel, stride, padding)

@@ -19,7 +19,7 @@ import numpy as np
 
 from snncore.kernels import reference
 from snncore.kernels.choice import kernel_choice
-from snncore.kernels.cpu import conv_event
+from snncore.kernels.cpu import conv_event, conv_event_weight
 from snncore.kernels.cpu.conv import BREAK_EVEN, worth_listing
 from snncore.kernels.cpu.events import look_at
 from snncore.kernels.cpu.finite import are_finite
@@ -49,7 +49,7 @@ def linear_backward_weight(x: np.ndarray, gy: np.ndarray) -> np.ndarray:
         spikes = look_at(_images(x))
         if worth_listing(spikes, SPARSE):
             rows = gy.reshape(*spikes.x.shape[:3], co)
-            return conv_event.conv_backward_weight(spikes, rows, ONE, NONE).reshape(x.shape[-1], co)
+            return conv_event_weight.conv_backward_weight(spikes, rows, ONE, NONE).reshape(x.shape[-1], co)
     return reference.linear_backward_weight(x, gy)
 
 

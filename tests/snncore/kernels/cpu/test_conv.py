@@ -5,7 +5,7 @@ import pytest
 
 from snncore.kernels import reference
 from snncore.kernels.choice import use_kernels
-from snncore.kernels.cpu import conv, conv_dense, conv_event, conv_weight, winograd
+from snncore.kernels.cpu import conv, conv_dense, conv_event, conv_event_weight, conv_weight, winograd
 from tests.snncore.kernels.agreement import assert_agrees
 from tests.snncore.kernels.cpu.layers import draw_spikes
 
@@ -22,7 +22,7 @@ def called(monkeypatch):
         monkeypatch.setattr(module, name, lambda *args, **kw: names.append(label) or kernel(*args, **kw))
 
     watch(conv_event, "conv_forward", "event")
-    watch(conv_event, "conv_backward_weight", "event")
+    watch(conv_event_weight, "conv_backward_weight", "event")
     watch(winograd, "conv3x3", "winograd")
     watch(conv_dense, "conv_forward", "dense")
     watch(conv_dense, "scatter_columns", "scatter")

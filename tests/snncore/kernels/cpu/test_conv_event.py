@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snncore.kernels import reference
-from snncore.kernels.cpu import conv_event
+from snncore.kernels.cpu import conv_event, conv_event_weight
 from snncore.kernels.cpu.events import look_at
 from tests.snncore.kernels.agreement import assert_agrees
 from tests.snncore.kernels.cpu.layers import THREADS, draw_spikes, layers, on_threads
@@ -33,10 +33,10 @@ def test_weight_gradient_is_the_reference(layer, seed, threads, fewest):
     shape = reference.conv_forward(x, w, stride, padding).shape
     gy = np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(conv_event, "FEWEST", fewest)
+        patch.setattr(conv_event_weight, "FEWEST", fewest)
         arguments = look_at(x), gy, w.shape[:2], padding
-        found = on_threads(threads, conv_event.conv_backward_weight, *arguments)
-        np.testing.assert_array_equal(found, on_threads(1, conv_event.conv_backward_weight, *arguments))
+        found = on_threads(threads, conv_event_weight.conv_backward_weight, *arguments)
+        np.testing.assert_array_equal(found, on_threads(1, conv_event_weight.conv_backward_weight, *arguments))
     exact = reference.conv_backward_weight(x, gy.astype(np.float64), w.shape[:2], stride, padding)
     terms = reference.conv_backward_weight(x, abs(gy.astype(np.float64)), w.shape[:2], stride, padding)
     assert_agrees(found, exact, BOUND, terms)
@@ -60,7 +60,7 @@ def test_large_values_count_that_often(value, rng):
     y = conv_event.conv_forward(look_at(x), w, (1, 1), (1, 1))
     np.testing.assert_array_equal(y, reference.conv_forward(x, w, (1, 1), (1, 1)))
     gy = rng.integers(-4, 5, y.shape).astype(np.float32)
-    gw = conv_event.conv_backward_weight(look_at(x), gy, (3, 3), (1, 1))
+    gw = conv_event_weight.conv_backward_weight(look_at(x), gy, (3, 3), (1, 1))
     np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, (3, 3), (1, 1), (1, 1)))
 
 
@@ -82,7 +82,7 @@ def test_windows_three_wide_with_any_padding(rng, kernel, channels_out, padding)
     y = conv_event.conv_forward(look_at(x), w, (1, 1), padding)
     np.testing.assert_array_equal(y, reference.conv_forward(x, w, (1, 1), padding))
     gy = rng.integers(-4, 5, y.shape).astype(np.float32)
-    gw = conv_event.conv_backward_weight(look_at(x), gy, kernel, padding)
+    gw = conv_event_weight.conv_backward_weight(look_at(x), gy, kernel, padding)
     np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, kernel, (1, 1), padding))
 
 
@@ -99,7 +99,7 @@ def test_neighbours_that_fire_together_and_alone(rng, width, channels_out):
     y = conv_event.conv_forward(look_at(x), w, (1, 1), (1, 1))
     np.testing.assert_array_equal(y, reference.conv_forward(x, w, (1, 1), (1, 1)))
     gy = rng.integers(-4, 5, y.shape).astype(np.float32)
-    gw = conv_event.conv_backward_weight(look_at(x), gy, (3, 3), (1, 1))
+    gw = conv_event_weight.conv_backward_weight(look_at(x), gy, (3, 3), (1, 1))
     np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, (3, 3), (1, 1), (1, 1)))
 
 
@@ -107,32 +107,32 @@ def test_neighbours_that_fire_together_and_alone(rng, width, channels_out):
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (3, 2), (4, 4), (30, 30)])
 @pytest.mark.parametrize("fewest", [0, 1000])  # with sums of neighbours, and without
 def test_weight_gradient_over_stacks_of_small_images_and_bands_of_large_ones(rng, monkeypatch, fewest, size, padding):
-    monkeypatch.setattr(conv_event, "FEWEST", fewest)
+    monkeypatch.setattr(conv_event_weight, "FEWEST", fewest)
     if min(size) + 2 * min(padding) < 3:
         pytest.skip("smaller than the window")
     x = draw_spikes(rng, (41, *size, 8), 0.3)  # 41: the last stack is not full
     shape = reference.conv_forward(x, np.ones((3, 3, 8, 64), np.float32), (1, 1), padding).shape
     gy = rng.integers(-4, 5, shape).astype(np.float32)  # integers: float32 sums are exact
-    gw = conv_event.conv_backward_weight(look_at(x), gy, (3, 3), padding)
+    gw = conv_event_weight.conv_backward_weight(look_at(x), gy, (3, 3), padding)
     np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, (3, 3), (1, 1), padding))
 
 
 def test_pairs_of_neighbours_are_counted_at_each_pixel(rng):
     x = draw_spikes(rng, (3, 4, 5, 70), 0.3)
     both = (x[:, :, 1:] > 0) & (x[:, :, :-1] > 0)
-    assert conv_event.pairs_a_pixel(x) == pytest.approx(both.sum() / (3 * 4 * 5), rel=1e-12)
-    assert conv_event.pairs_a_pixel(x[:, :, :1]) == 0
-    assert conv_event.pairs_a_pixel(x[:0]) == 0
+    assert conv_event_weight.pairs_a_pixel(x) == pytest.approx(both.sum() / (3 * 4 * 5), rel=1e-12)
+    assert conv_event_weight.pairs_a_pixel(x[:, :, :1]) == 0
+    assert conv_event_weight.pairs_a_pixel(x[:0]) == 0
 
 
 @pytest.mark.parametrize("fewest", [0, 1000])
 def test_a_layer_of_real_size(rng, monkeypatch, fewest):
     """More rows than a block of weights serves, more images than parts of the weight gradient, several bands."""
-    monkeypatch.setattr(conv_event, "FEWEST", fewest)
+    monkeypatch.setattr(conv_event_weight, "FEWEST", fewest)
     x = draw_spikes(rng, (11, 20, 24, 64), 0.1)
     w = rng.integers(-4, 5, (3, 3, 64, 64)).astype(np.float32)
     y = conv_event.conv_forward(look_at(x), w, (1, 1), (1, 1))
     np.testing.assert_array_equal(y, reference.conv_forward(x, w, (1, 1), (1, 1)))
     gy = rng.integers(-4, 5, y.shape).astype(np.float32)
-    gw = conv_event.conv_backward_weight(look_at(x), gy, (3, 3), (1, 1))
+    gw = conv_event_weight.conv_backward_weight(look_at(x), gy, (3, 3), (1, 1))
     np.testing.assert_array_equal(gw, reference.conv_backward_weight(x, gy, (3, 3), (1, 1), (1, 1)))

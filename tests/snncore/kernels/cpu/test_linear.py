@@ -5,7 +5,7 @@ import pytest
 
 from snncore.functions import Linear, MatMul
 from snncore.kernels import reference
-from snncore.kernels.cpu import conv_event, linear
+from snncore.kernels.cpu import conv_event, conv_event_weight, linear
 from tests.snncore.calls import differentiate
 from tests.snncore.kernels.agreement import assert_agrees
 
@@ -18,7 +18,7 @@ def taken(monkeypatch):
     names = []
     for where, function, name in [
         (conv_event, "conv_forward", "events"),
-        (conv_event, "conv_backward_weight", "events"),
+        (conv_event_weight, "conv_backward_weight", "events"),
         (reference, "linear_forward", "dense"),
         (reference, "linear_backward_weight", "dense"),
     ]:
