@@ -108,11 +108,10 @@ def _pool(row: Row, x: np.ndarray) -> OpCount:
     shape = (*x.shape[:2], *_out(row), x.shape[-1])  # [T, N, Ho, Wo, C]
     if row.kind == "max_pool":
         return F.MaxPool2d(row.kernel, row.stride, row.padding).cost((x,), (_like(shape, x.dtype),))
+    mean = F.AvgPool2d(row.kernel, row.stride, padding=row.padding)
     if row.kind == "avg_pool":
-        return F.AvgPool2d(row.kernel, row.stride, padding=row.padding).cost((x,), (_like(shape),))
-    cost = F.AvgPool2d(row.kernel, row.stride, padding=row.padding).cost(
-        (x,), (_like(shape, x.dtype),)
-    )  # a sum is not scaled
+        return mean.cost((x,), (_like(shape),))
+    cost = mean.cost((x,), (_like(shape, x.dtype),))  # a sum is not scaled
     named = tuple(replace(facts, layer="SumPool2d") for facts in cost.facts)
     return _without(cost, ("pool_mul",), named)
 

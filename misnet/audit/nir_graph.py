@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from misnet.audit.layers_row import Row, TableError, Values
-from snncore.interchange.nir_graph import INTEGRATORS, NEURONS, Graph, Node, conv_settings, pair_of
+from snncore.interchange.nir_graph import INTEGRATORS, NEURONS, Graph, Node, conv_settings, over_images, pair_of
 
 __all__ = ["graph_rows"]
 
@@ -72,10 +72,7 @@ def _rows(node: Node, values: Values | None, line: int) -> list[Row]:
     size = (1, *size) if len(size) == 1 else size  # a sequence is an image of height 1
     row = Row(line + 1, node.name, "", (channels, node.out[0]), size, values=values)
     if kind in ("Conv1d", "Conv2d"):
-        kernel, stride, padding, dilation = conv_settings(data)
-        if kind == "Conv1d":
-            kernel, stride = (1, *kernel), (1, *stride)
-            padding, dilation = (0, *padding), (1, *dilation)
+        kernel, stride, padding, dilation = over_images(conv_settings(data))
         bias, groups = data.bias is not None and bool(np.any(data.bias)), int(data.groups)
         window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
         return [replace(row, kind="conv", groups=groups, bias=bias, **window)]

@@ -15,7 +15,17 @@ import numpy as np
 
 from snncore.interchange.error import InterchangeError
 
-__all__ = ["INTEGRATORS", "NEURONS", "Graph", "Node", "conv_settings", "import_nir", "pair_of", "read_graph"]
+__all__ = [
+    "INTEGRATORS",
+    "NEURONS",
+    "Graph",
+    "Node",
+    "conv_settings",
+    "import_nir",
+    "over_images",
+    "pair_of",
+    "read_graph",
+]
 
 INTEGRATORS = {"LI": 1, "CubaLI": 2}
 """Nodes that leak and never fire, with how many membranes they have."""
@@ -185,6 +195,13 @@ def conv_settings(data: Any) -> tuple[tuple[int, ...], ...]:
     if set(stride) != {1} or any(n % 2 for n in whole):
         raise ValueError(f"padding 'same' with a stride of {stride} and a kernel of {kernel}")
     return kernel, stride, tuple(n // 2 for n in whole), dilation
+
+
+def over_images(settings: tuple[tuple[int, ...], ...]) -> tuple[tuple[int, ...], ...]:
+    """`conv_settings` of a Conv1d as those of a Conv2d over images of height 1; those of a Conv2d as they are."""
+    if len(settings[0]) == 2:
+        return settings
+    return tuple((first, *setting) for first, setting in zip((1, 1, 0, 1), settings, strict=True))
 
 
 def pair_of(value: Any) -> tuple[int, int]:

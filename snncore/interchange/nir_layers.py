@@ -90,7 +90,7 @@ def of_each(value: Any, shape: tuple[int, ...], flat: tuple[int, ...] | None) ->
 def steps_of(delay: np.ndarray, dt: float) -> np.ndarray:
     """Delays in seconds as steps of dt: int64. ValueError for one below 0, or that is no whole number of steps."""
     steps = np.rint(delay / dt)
-    if (steps < 0).any() or not np.allclose(steps * dt, delay, rtol=1e-5, atol=1e-6 * dt):
-        wrong = delay[(steps < 0) | ~np.isclose(steps * dt, delay, rtol=1e-5, atol=1e-6 * dt)]
+    wrong = delay[(steps < 0) | ~np.isclose(steps * dt, delay, rtol=1e-5, atol=1e-6 * dt)]
+    if wrong.size:
         raise ValueError(f"a delay of {wrong.flat[0]:g} s is no whole number of steps of {dt:g} s")
     return steps.astype(np.int64)

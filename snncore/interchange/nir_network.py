@@ -9,7 +9,7 @@ from snncore import functions as F
 from snncore import nn
 from snncore.firing import Firing
 from snncore.interchange.error import InterchangeError
-from snncore.interchange.nir_graph import Graph, Node, conv_settings, pair_of
+from snncore.interchange.nir_graph import Graph, Node, conv_settings, over_images, pair_of
 from snncore.interchange.nir_layers import Delay, Scale, Sequence, of_each, steps_of
 from snncore.tape import Tensor
 
@@ -123,12 +123,9 @@ def _layer(node: Node, flat: tuple[int, ...] | None, dt: float) -> nn.Module:
 
 def _conv(data: Any) -> nn.Module:
     """A Conv2d; a Conv1d is one over images of height 1."""
-    settings: tuple[Any, ...] = conv_settings(data)
-    weight = np.asarray(data.weight)
-    if weight.ndim == 3:
-        settings = tuple((first, *setting) for first, setting in zip((1, 1, 0, 1), settings, strict=True))
-        weight = weight[:, :, None]
+    settings: tuple[Any, ...] = over_images(conv_settings(data))
     kernel, stride, padding, dilation = settings
+    weight = np.reshape(data.weight, (*data.weight.shape[:2], *kernel))
     co, per_group = weight.shape[:2]
     groups, bias = int(data.groups), data.bias is not None and bool(np.any(data.bias))
     more: dict[str, Any] = {"stride": stride, "padding": padding, "bias": bias, "dilation": dilation}

@@ -70,6 +70,13 @@ def look_at(x: np.ndarray) -> Spikes:
     return Spikes(x, totals, int(largest.max(initial=0)))
 
 
+@compiled(inline=True)
+def bits_of_block(channels, block):
+    """Return a mask of the channels that a block of 64 has."""
+    rest = channels - block * BLOCK
+    return ~np.uint64(0) if rest >= BLOCK else (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
+
+
 @compiled(parallel=True)
 def list_by_pixel(
     x: np.ndarray, starts: np.ndarray, column_step: int, row_bytes: int, pointers: np.ndarray, index: np.ndarray
@@ -85,8 +92,7 @@ def list_by_pixel(
     for m in prange(images):
         n = starts[m]
         for block in range(pointers.shape[0]):
-            rest = channels - block * BLOCK
-            valid = ~np.uint64(0) if rest >= BLOCK else (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
+            valid = bits_of_block(channels, block)
             for i in range(height):
                 for j in range(width):
                     pointers[block, m, i, j] = n
@@ -117,8 +123,7 @@ def list_by_pair(x: np.ndarray, starts: np.ndarray, row_bytes: int, pointers: np
     for m in prange(images):
         n = starts[m]
         for block in range(pointers.shape[0]):
-            rest = channels - block * BLOCK
-            valid = ~np.uint64(0) if rest >= BLOCK else (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
+            valid = bits_of_block(channels, block)
             for i in range(height):
                 for h in range(pairs):
                     address = source + ((m * height + i) * width + 2 * h) * channels + block * BLOCK
@@ -192,8 +197,7 @@ def list_by_channel(
             if rows < band:
                 masks[:] = 0
             for block in range(blocks):
-                rest = channels - block * BLOCK
-                valid = ~np.uint64(0) if rest >= BLOCK else (np.uint64(1) << np.uint64(rest)) - np.uint64(1)
+                valid = bits_of_block(channels, block)
                 levels[block] = 0
                 for level in range(largest):
                     found = np.uint64(0)
