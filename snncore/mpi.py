@@ -77,8 +77,9 @@ class MPIComm(Comm):
 
     def fail(self, reason: object, status: int = 1) -> NoReturn:
         with suppress(OSError, ValueError):
-            print(f"error: rank {self.rank} of {self.size} on {socket.gethostname()}: {reason}", file=sys.stderr)
-            sys.stderr.flush()
+            # in one piece, the end of the line too: other ranks write there, and streams may be unbuffered
+            line = f"error: rank {self.rank} of {self.size} on {socket.gethostname()}: {reason}\n"
+            print(line, end="", file=sys.stderr, flush=True)
         with within(ABORT, quiet=True):
             self.comm.Abort(status)
         os._exit(status)

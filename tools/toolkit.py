@@ -243,7 +243,7 @@ def said_of(error: OSError) -> str:
 def complain(error: object, status: int) -> int:
     """Print an error as a line and return the exit status that goes with it."""
     with suppress(OSError, ValueError):  # standard error may be closed, or its terminal gone
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}\n", end="", file=sys.stderr)  # in one piece, since another rank may write there
     return status
 
 

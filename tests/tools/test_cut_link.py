@@ -39,6 +39,10 @@ def hosts():
             ip("-n", name, "addr", "add", f"10.99.0.{k}/24", "dev", LINK)
             for device in ("lo", LINK):
                 ip("-n", name, "link", "set", device, "up")
+        deadline = time.monotonic() + 10
+        while not all(" state UP " in ip("-n", name, "link", "show", LINK) for name in names):  # which takes a moment
+            assert time.monotonic() < deadline, "the cable does not come up"
+            time.sleep(0.01)
         yield names
     except (OSError, subprocess.CalledProcessError) as error:
         pytest.skip(f"network namespaces cannot be made here: {error}")
