@@ -1,6 +1,7 @@
 """tools/train.py: what a run leaves behind, that it repeats bit for bit, and where its settings come from."""
 
 import csv
+import gc
 import json
 import re
 import shlex
@@ -11,6 +12,7 @@ import pytest
 from PIL import Image
 
 from misnet import MISNet, MISNetConfig
+from misnet.tools.train import kept_from_collector
 from misnet.training import step
 from misnet.training.run import load_model
 from snncore import training_step
@@ -181,6 +183,19 @@ def test_the_seed_of_a_run_is_that_of_what_its_layers_draw(call, tmp_path, monke
     result = call("train", *TINY, "--epochs", 1, "--seed", 7, "--output-dir", tmp_path / "run")
     assert result.status == 0, result.err
     assert found == [(7, number) for number in range(len(found))] != []
+
+
+def test_the_collector_looks_at_what_was_there_again_after_a_run():
+    gc.unfreeze()  # what the tests keep from it
+    try:
+        with kept_from_collector():
+            frozen = gc.get_freeze_count()
+            with kept_from_collector():
+                assert gc.get_freeze_count() == frozen > 10_000
+            assert gc.get_freeze_count() == frozen
+        assert gc.get_freeze_count() == 0
+    finally:
+        gc.freeze()
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ The parent writes `step` (of the kind that JSON names), `train`, `infer`, `apart
 while slows all of them; threads and memory are each one's own.
 """
 
+import gc
 import json
 import os
 import sys
@@ -51,6 +52,7 @@ def main() -> None:
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what libraries print goes to standard error
     print(json.dumps({"ready": True}), file=channel, flush=True)
+    gc.freeze()  # as training does
     for line in sys.stdin:
         if line.strip() == "finish":
             print(json.dumps({"peak_mib": memory_mib("VmHWM") - before}), file=channel, flush=True)

@@ -119,7 +119,7 @@ def backward(
                 t = steps - 1 - back
                 g, ht, dt = gs[t, n, row, first:last], charged[t], slopes[t]
                 out, ot = go[t, n, row, first:last], o[t, n, row, first:last]
-                derivative(code, slope, dt)  # here alone: each place where it stands takes seconds to compile
+                derivative(code, slope, dt)
                 if hard:
                     for i in range(size):  # what passes the reset: all of gv where it did not fire
                         v[i] = f32(0) if alpha * ht[i] >= v_threshold else gv[i]

@@ -45,7 +45,7 @@ def exp_of_negative(x):
     return p * power_of_two(float_bits(shifted))
 
 
-@compiled(inline=True)
+@compiled()
 def derivative(code, scale, x):
     """Replace every x (membrane minus threshold) of a one-dimensional block by the derivative of the smooth step."""
     n = len(x)
