@@ -7,6 +7,8 @@
 Every program runs in a process of its own and they take turns, so that ratios hold on a machine whose speed drifts.
 Ratios in the JSON file: train_speedup, infer_speedup (peer eager over ours, same threads), memory_ratio (peak above
 the imports, peer over ours), threads_speedup (ours, one thread over two); null without --peers where one is needed.
+threads_given is the same ratio of two loops that share nothing, in the same turns: what the machine gave; both also of
+the least times.
 The peer also runs with autocast to bfloat16, the fastest on some machines: `apart` is the share of its neurons and
 timesteps that then fire otherwise than in float32, and `verdicts` that of the samples with another largest score.
 """
@@ -125,6 +127,8 @@ def start_workers(args: argparse.Namespace, spec: dict[str, Any]) -> list[Worker
         for threads in counts:
             own = spec | {"kind": "ours", "mode": mode, "threads": threads}
             workers.append(Worker(f"ours {mode} {threads}", own))
+            if mode == "train" and len(counts) > 1 and threads <= 2:  # just beside, as what cores give changes soon
+                workers.append(Worker(f"alone {threads}", own | {"kind": "alone"}))
         own = spec | {"kind": "ours", "mode": mode, "threads": args.threads}
         workers.append(Worker(f"reference {mode} {args.threads}", own, kernels="reference"))
         if not args.peers:

@@ -15,6 +15,7 @@ from tests.tools.command_line import ROOT, shell
 
 sys.path.insert(0, str(ROOT / "tools"))
 
+from misnet.tools.benchmarks import alone
 from misnet.tools.benchmarks.figures import line_of, ratios
 from misnet.tools.benchmarks.kernels import SPREAD, TOGETHER, draw_spikes
 
@@ -22,13 +23,15 @@ HAS_PEERS = all(importlib.util.find_spec(name) for name in ("torch", "spikingjel
 
 
 def figures(seconds, peak=100.0):
-    return {"median_s": seconds, "processor_s": 2 * seconds, "peak_mib_above_imports": peak}
+    return {"median_s": seconds, "min_s": seconds / 2, "processor_s": 2 * seconds, "peak_mib_above_imports": peak}
 
 
 def test_ratios_are_peer_over_ours_on_the_same_threads():
     runs = {
         "ours train 1": figures(2.0, 50.0),
         "ours train 2": figures(1.25),
+        "alone 1": figures(3.0),
+        "alone 2": figures(1.5) | {"min_s": 1.0},
         "ours infer 1": figures(0.5),
         "ours infer 2": figures(0.4),
         "reference train 1": figures(7.0),
@@ -45,13 +48,21 @@ def test_ratios_are_peer_over_ours_on_the_same_threads():
     assert found["train_speedup_2_threads"] == 4.0
     assert found["infer_speedup"] == 4.0
     assert found["memory_ratio"] == 5.0
-    assert found["threads_speedup"] == 1.6
+    assert found["threads_speedup"] == found["threads_speedup_least"] == 1.6
+    assert (found["threads_given"], found["threads_given_least"]) == (2.0, 1.5)
     assert found["train_speedup_reference"] == 3.5
     assert found["infer_speedup_compiled"] is None
     assert found["train_speedup_bf16"] == 1.5
     runs["ours train 1"]["processor_s"] = 1.0
     assert ratios(runs, 1, "processor_s")["train_speedup"] == 16.0
     assert ratios(runs, 1)["train_speedup"] == 4.0
+
+
+def test_the_two_halves_of_what_a_machine_gives_are_all_added_up(monkeypatch):
+    monkeypatch.setattr(alone, "ROUNDS", 3)
+    run = alone.AloneRun()
+    assert run.train() == run.infer() == alone.ENTRIES * (0 + 1 + 2)
+    assert run.sums.tolist() == [alone.ENTRIES * 3] * 2
 
 
 def test_the_line_is_fitted_below_the_limit():
@@ -162,6 +173,7 @@ def test_a_whole_run_on_the_smallest_network(tmp_path):
     content = json.loads(report.read_text())
     assert content["train_speedup"] is None
     assert content["threads_speedup"] > 0
+    assert content["ratios"]["threads_given"] > 0
     assert content["runs"]["ours train 1"]["median_s"] > 0
     assert set(content["scores_differ_by"]) == {"ours infer 1", "ours infer 2", "reference infer 1"}
     assert max(content["scores_differ_by"].values()) < 1e-4

@@ -32,6 +32,9 @@ def ratios(runs: dict[str, Any], threads: int, time: str = "median_s") -> dict[s
     def ours(mode: str, n: int = threads) -> float | None:
         return runs.get(f"ours {mode} {n}", {}).get(time)
 
+    def two_threads(label: str, time: str) -> float | None:
+        return times(*(runs.get(f"{label} {n}", {}).get(time) for n in (1, 2)))
+
     def times(slow: float | None, fast: float | None) -> float | None:
         return None if slow is None or fast is None else slow / fast
 
@@ -43,7 +46,10 @@ def ratios(runs: dict[str, Any], threads: int, time: str = "median_s") -> dict[s
         "train_speedup": times(best_peer(runs, "train", threads, "eager", time), ours("train")),
         "infer_speedup": times(best_peer(runs, "infer", threads, "eager", time), ours("infer")),
         "memory_ratio": min(memory) / own if memory else None,
-        "threads_speedup": times(ours("train", 1), ours("train", 2)),
+        "threads_speedup": two_threads("ours train", time),
+        "threads_given": two_threads("alone", time),
+        "threads_speedup_least": two_threads("ours train", "min_s"),
+        "threads_given_least": two_threads("alone", "min_s"),
         "train_speedup_compiled": times(best_peer(runs, "train", threads, "compiled", time), ours("train")),
         "infer_speedup_compiled": times(best_peer(runs, "infer", threads, "compiled", time), ours("infer")),
         "train_speedup_bf16": times(best_peer(runs, "train", threads, "bf16", time), ours("train")),

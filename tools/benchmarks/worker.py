@@ -25,6 +25,10 @@ def make_run(spec: dict[str, Any]) -> tuple[Any, float]:
     import numpy as np
     from safetensors.numpy import load_file
 
+    if spec["kind"] == "alone":
+        from misnet.tools.benchmarks.alone import AloneRun
+
+        return AloneRun(), memory_mib("VmRSS")
     batch = np.load(spec["batch"])
     arrays = load_file(spec["peer_weights" if spec["kind"] == "peer" else "weights"])
     data = (batch["audio"], batch["video"], batch["labels"])
