@@ -27,7 +27,7 @@ from snncore.kernels.cpu import conv_dense, conv_event, conv_event_weight, conv_
 from snncore.kernels.cpu.events import Spikes, look_at
 from snncore.kernels.cpu.finite import are_finite
 
-BREAK_EVEN = MappingProxyType({"forward": 0.4, "weight": 1.5})
+BREAK_EVEN = MappingProxyType({"forward": 0.5, "weight": 1.25})
 """Densities (sum of values over entries) from which dense kernels are faster."""
 
 LARGEST = 16  # a spike of value v is listed v times; above this the input is no train of spikes

@@ -25,7 +25,7 @@ from snncore.kernels.cpu.conv_event import width_of
 from snncore.kernels.cpu.events import look_at
 from snncore.kernels.cpu.exact_weights import Packed, kept, pack_for_events, pack_for_tiles
 
-BREAK_EVEN = MappingProxyType({"winograd": 0.4, "digits": 0.65, "tiles": 1.5, "amx": 0.2})
+BREAK_EVEN = MappingProxyType({"winograd": 0.5, "digits": 0.65, "tiles": 1.5, "amx": 0.2})
 """Density (sum of values over entries) from which a dense kernel is faster (docs/exact.md); AMX: of 128 channels."""
 PIXELS = 64  # rows of a linear layer that count as one image of a convolution
 

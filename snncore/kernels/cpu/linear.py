@@ -20,11 +20,11 @@ import numpy as np
 from snncore.kernels import reference
 from snncore.kernels.choice import kernel_choice
 from snncore.kernels.cpu import conv_event, conv_event_weight
-from snncore.kernels.cpu.conv import BREAK_EVEN, worth_listing
+from snncore.kernels.cpu.conv import worth_listing
 from snncore.kernels.cpu.events import look_at
 from snncore.kernels.cpu.finite import are_finite
 
-LEAST_FORWARD = 4_000_000  # multiply-accumulates of the dense product from which lists of events pay
+LEAST_FORWARD, DENSE = 4_000_000, 0.4  # multiply-accumulates from which lists of events pay; their break-even density
 LEAST_WEIGHT, NARROWEST, SPARSE = 16_000_000, 32, 0.35  # of the weight gradient; its outputs; its break-even density
 PIXELS = 64  # rows that count as one image of the convolution
 ONE, NONE = (1, 1), (0, 0)
@@ -35,7 +35,7 @@ def linear_forward(x: np.ndarray, w: np.ndarray) -> np.ndarray:
     ci, co = w.shape
     if x.dtype == np.uint8 and w.dtype == np.float32 and x.size and co and _large(x.size * co, LEAST_FORWARD):
         spikes = look_at(_images(x))
-        if worth_listing(spikes, BREAK_EVEN["forward"]) and are_finite(w):
+        if worth_listing(spikes, DENSE) and are_finite(w):
             weights = np.ascontiguousarray(w).reshape(1, 1, ci, co)
             return conv_event.conv_forward(spikes, weights, ONE, NONE).reshape(*x.shape[:-1], co)
     return reference.linear_forward(x, w)
