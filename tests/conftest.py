@@ -2,7 +2,7 @@
 
 - `default`: 15 examples, others at each run; the seed is printed, and `--hypothesis-seed` repeats a run.
 - `nightly`: 2,000 examples; a test that wants more or fewer says how many times `settings().max_examples`.
-- `repeatable`: the same 15 at each run.
+- `repeatable`: the same 15 at each run, as in `.ci/run`: a change is refused for what it changed.
 """
 
 import gc

@@ -34,7 +34,7 @@ def width_of(channels: int, widest: int = 64) -> int:
     return min((w for w in (64, 32, 16) if w <= widest), key=lambda w: (round_up(channels, w), -w))
 
 
-@compiled(inline=True)
+@compiled()
 def add_events(width, dst, base, index, n):
     if width == 64:
         gather_64(dst, 0, base, 0, index, n)
@@ -44,7 +44,7 @@ def add_events(width, dst, base, index, n):
         gather_16(dst, 0, base, 0, index, n)
 
 
-@compiled(inline=True)
+@compiled()
 def add_row(width, dst, dst_step, slab, slab_step, index, pointers, n):
     if width == 64:
         row_64(dst, dst_step, slab, slab_step, index, pointers, n)

@@ -32,7 +32,7 @@ neighbours_64, neighbours_32, neighbours_16 = (make_neighbour_sums(width) for wi
 NINE = AVX512  # nine sums of 32 floats need 18 registers of 16 floats, or 36 of 8
 
 
-@compiled(inline=True)
+@compiled()
 def add_three(width, dst, dst_step, base, base_step, index, n):
     if width == 64:
         gather_three_64(dst, dst_step, base, base_step, index, n)
@@ -42,7 +42,7 @@ def add_three(width, dst, dst_step, base, base_step, index, n):
         gather_three_16(dst, dst_step, base, base_step, index, n)
 
 
-@compiled(inline=True)
+@compiled()
 def add_window(width, dst, base, row_step, index, n):
     if width == 32:
         window_32(dst, base, row_step, index, n)
@@ -50,7 +50,7 @@ def add_window(width, dst, base, row_step, index, n):
         window_16(dst, base, row_step, index, n)
 
 
-@compiled(inline=True)
+@compiled()
 def copy_rows(width, dst, src, src_step, n):
     if width == 64:
         copy_64(dst, src, src_step, n)
@@ -60,7 +60,7 @@ def copy_rows(width, dst, src, src_step, n):
         copy_16(dst, src, src_step, n)
 
 
-@compiled(inline=True)
+@compiled()
 def add_neighbours(width, dst, src, n):
     if width == 64:
         neighbours_64(dst, src, n)

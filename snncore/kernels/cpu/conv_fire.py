@@ -28,7 +28,7 @@ LONGEST = 2048  # pixels of a row, of all timesteps, whose currents stay in a le
 fire_64, fire_32, fire_16 = (make_fire(width) for width in (64, 32, 16))
 
 
-@compiled(inline=True)
+@compiled()
 def fire(width, x, x_step, norm, norm_step, decay, v_threshold, hard, v_reset, s, s_step, steps):
     if width == 64:
         fire_64(x, x_step, norm, norm_step, decay, v_threshold, hard, v_reset, s, s_step, steps)

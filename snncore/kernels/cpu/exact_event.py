@@ -23,7 +23,7 @@ gather_64, gather_32, gather_16 = (make_gather(width, 1, INT32) for width in (64
 row_64, row_32, row_16 = (make_row(width, INT32) for width in (64, 32, 16))
 
 
-@compiled(inline=True)
+@compiled()
 def add_events(width, dst, base, index, n):
     if width == 64:
         gather_64(dst, 0, base, 0, index, n)
@@ -33,7 +33,7 @@ def add_events(width, dst, base, index, n):
         gather_16(dst, 0, base, 0, index, n)
 
 
-@compiled(inline=True)
+@compiled()
 def add_row(width, dst, dst_step, slab, slab_step, index, pointers, n):
     if width == 64:
         row_64(dst, dst_step, slab, slab_step, index, pointers, n)

@@ -23,7 +23,7 @@ narrow_64, narrow_32, narrow_16 = (make_fire(width, INT32) for width in (64, 32,
 wide_64, wide_32, wide_16 = (make_fire(width, DOUBLE) for width in (64, 32, 16))
 
 
-@compiled(inline=True)
+@compiled()
 def fire_narrow(width, x, x_step, norm, norm_step, decay, v_threshold, hard, v_reset, s, s_step, steps):
     if width == 64:
         narrow_64(x, x_step, norm, norm_step, decay, v_threshold, hard, v_reset, s, s_step, steps)
@@ -33,7 +33,7 @@ def fire_narrow(width, x, x_step, norm, norm_step, decay, v_threshold, hard, v_r
         narrow_16(x, x_step, norm, norm_step, decay, v_threshold, hard, v_reset, s, s_step, steps)
 
 
-@compiled(inline=True)
+@compiled()
 def fire_wide(width, x, x_step, norm, norm_step, decay, v_threshold, hard, v_reset, s, s_step, steps):
     if width == 64:
         wide_64(x, x_step, norm, norm_step, decay, v_threshold, hard, v_reset, s, s_step, steps)
