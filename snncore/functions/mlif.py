@@ -48,7 +48,7 @@ class MLIF(Function):
     o_a, o_v: [T, N, H, W, C], uint8 spikes or float. alpha_a, alpha_v: float, one entry each.
     w_a, w_v: float, [H, W, 1], [C] or None for none (all ones). u_a, u_v: membranes left by an earlier call, or None.
     Returns (s_a, s_v): uint8, shape of o; with `return_state=True` (s_a, s_v, u_a[T], u_v[T]).
-    Raises TypeError if an alpha or a w is not float, ValueError if one has a shape that does not fit, or a membrane has.
+    Raises TypeError if an alpha or a w is not float, ValueError for one, or a membrane, of a shape that does not fit.
     Kept for backward: o_m (uint8 if spikes, on the CPU as bits), w_m, alpha_m, and s_m for kernels that do not find it
     again (`FINDS_SPIKES`); the membranes are recomputed.
     """
