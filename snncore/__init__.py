@@ -62,4 +62,13 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from snncore import foreign  # only now: it needs PyTorch
 
-    return foreign.audit_torch
+    try:
+        return foreign.audit_torch
+    except ImportError as error:
+        said = str(error)
+
+    def audit_torch(*arguments: Any, **options: Any) -> Any:
+        """Raise ImportError when it is called, and not before: `from snncore import *` asks for it, too."""
+        raise ImportError(said)
+
+    return audit_torch

@@ -15,7 +15,8 @@ from snncore.context import changed
 
 __all__ = ["BUCKET", "Begun", "Comm", "CommError", "Share", "buckets_of", "slice_of"]
 
-BUCKET = 1 << 20  # entries of a buffer that are added up at a time: 4 MiB of float32
+BUCKET = 1 << 20
+"""Entries of a buffer that are added up at a time: 4 MiB of float32."""
 
 
 def buckets_of(entries: int, bucket: int | None = None) -> list[slice]:

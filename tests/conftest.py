@@ -76,6 +76,18 @@ def fresh_weights():
 
 
 @pytest.fixture(autouse=True)
+def the_same_environment():
+    """No test leaves variables behind: Numba reads its own whenever it compiles, and refuses another number of threads."""
+    before = dict(os.environ)
+    yield
+    changed = {name for name in before.keys() | os.environ.keys() if before.get(name) != os.environ.get(name)}
+    os.environ.update(before)
+    for name in os.environ.keys() - before.keys():
+        del os.environ[name]
+    assert changed <= {"PYTEST_CURRENT_TEST"}
+
+
+@pytest.fixture(autouse=True)
 def one_thread_of_kernels():
     """Beside other workers compiled kernels run on one thread, from the first test on that finds them imported."""
     kernels = sys.modules.get("snncore.kernels.cpu.threads")

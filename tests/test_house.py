@@ -196,3 +196,33 @@ def test_half_of_all_files_are_shorter_than_120_lines():
         path.read_text(encoding="utf-8").count("\n") for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")
     ]
     assert statistics.median(size for size in sizes if size > 3) < 120
+
+
+def not_there(path):
+    """Names in `__all__` of a file that nothing in it defines, assigns or imports."""
+    told, there = [], set()
+    waiting = list(ast.parse(path.read_text(encoding="utf-8")).body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef):
+            there.add(node.name)  # and not what is in it
+            continue
+        if isinstance(node, ast.Assign) and "__all__" in {getattr(x, "id", None) for x in node.targets}:
+            told = [x.value for x in ast.walk(node.value) if isinstance(x, ast.Constant)]
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            there.add(node.id)
+        if isinstance(node, ast.alias):
+            there.add((node.asname or node.name).partition(".")[0])
+        waiting += ast.iter_child_nodes(node)
+    return [name for name in told if name not in there]
+
+
+def test_what_a_module_says_it_exports_is_there():
+    files = [path for folder in FOLDERS for path in (ROOT / folder).rglob("*.py")]
+    assert {str(path.relative_to(ROOT)): lost for path in files if (lost := not_there(path))} == {}
+
+
+def test_a_name_that_was_moved_away_is_found(tmp_path):
+    path = tmp_path / "a.py"
+    path.write_text('from b import c as d\n__all__ = [*("d", "e"), "f", "h"]\nif d:\n    e = 1\ndef f():\n    h = 2\n')
+    assert not_there(path) == ["h"]

@@ -1,9 +1,5 @@
 """Measure how long a training step and an inference take, layer by layer and whole, and against PyTorch if it is there.
 
-    python tools/bench.py                         our kernels, on one thread and on two, against the reference kernels
-    python tools/bench.py --run runs/first        the same with the weights and data of a run: its densities
-    python tools/bench.py --peers                 also the same network in PyTorch with SpikingJelly, eager and compiled
-
 Every program runs in a process of its own and they take turns, so that ratios hold on a machine whose speed drifts.
 Ratios in the JSON file: train_speedup, infer_speedup (peer eager over ours, same threads), memory_ratio (peak above
 the imports, peer over ours), threads_speedup (ours, one thread over two); null without --peers where one is needed.
@@ -50,7 +46,15 @@ PEER_PARTS = ("torch", "spikingjelly")
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        examples=[
+            ("our kernels, on one thread and on two, against the reference kernels", "python tools/bench.py"),
+            ("with the weights and data of a run: its densities", "python tools/bench.py --run runs/first"),
+            ("also the same network in PyTorch with SpikingJelly, eager and compiled", "python tools/bench.py --peers"),
+        ],
+    )
     parser.add_argument("--variant", choices=("XS", "S", "L", "XL"), help="size of Table 1 (default: S)")
     parser.add_argument("--batch-size", type=int, default=8, metavar="N", help="samples per step (default: 8)")
     parser.add_argument("--timesteps", type=int, metavar="T", help="timesteps (default: 4)")

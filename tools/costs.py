@@ -1,4 +1,4 @@
-"""What a training run of MISNet costs on each data set: memory, time on this machine, and what a cache takes on disk.
+"""What training MISNet costs on seven data sets: memory, time on this machine, and what a cache takes on disk.
 
 Memory and time are measured on one step at 32x32 pixels and T=4, over random input and with fresh weights, and scaled
 by pixels and timesteps; a trained network spikes less and is faster. Time is that of one thread by the clock of the
@@ -9,8 +9,9 @@ if not __package__:  # run as a script, perhaps from a checkout that was never i
     import _checkout as _checkout
 
 import argparse
-import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,12 +27,13 @@ from misnet.training.journal import duration
 from misnet.training.memory import probe
 from misnet.training.recording import peak_memory_mib
 from misnet.training.step import Totals, train_step
+from snncore.kernels.choice import kernel_choice, runs_compiled
 from snncore.optim import OPTIMIZERS
 
 MEASURED, BATCH, STEPS = 32, 8, 3  # pixels of the measured step, its samples, how many are timed
 VARIANTS = ("XS", "S", "L", "XL")
 EXAMPLES = (
-    ("every data set at its own size", "python tools/costs.py"),
+    ("all seven at their own sizes", "python tools/costs.py"),
     (
         "one data set at the paper's size and another batch",
         "python tools/costs.py --dataset crema-d --size 128 --batch-size 8",
@@ -58,6 +60,25 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument("--batch-size", type=int, default=32, help="samples per step (default: 32)")
     parser.add_argument("--epochs", type=int, help="passes over the training set (default: that of each data set)")
     return parser
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Run compiled kernels on one thread within the block."""
+    if kernel_choice() == "reference" or not runs_compiled():
+        yield
+        return
+    import numba
+
+    from snncore.kernels.cpu.threads import one_at_a_time
+
+    one_at_a_time()  # starts the threads
+    before = numba.get_num_threads()
+    numba.set_num_threads(1)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)
 
 
 def measure(variant: str) -> Unit:
@@ -104,7 +125,8 @@ def main() -> None:
     for name in ("size", "timesteps", "batch_size", "epochs"):
         if (value := getattr(args, name)) is not None and value < 1:
             raise UsageError(f"--{name.replace('_', '-')}: expected an integer of at least 1, found {value}")
-    units = {variant: measure(variant) for variant in ([args.variant] if args.variant else VARIANTS[:2])}
+    with one_thread():
+        units = {variant: measure(variant) for variant in ([args.variant] if args.variant else VARIANTS[:2])}
     for variant, unit in units.items():
         print(
             f"MISNet-{variant} at {MEASURED}x{MEASURED}, T=4: {unit.per_sample:.1f} MiB and {unit.seconds:.3f} s per "
@@ -114,5 +136,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    os.environ["NUMBA_NUM_THREADS"] = "1"  # read when the first kernel runs
     run_tool(main)

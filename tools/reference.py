@@ -24,6 +24,8 @@ from misnet.tools.toolkit import DATA, UsageError, run_tool
 PAGES = (
     *("snncore", "snncore.functions", "snncore.nn", "snncore.optim", "snncore.schedules", "snncore.surrogate"),
     *("snncore.opcount", "snncore.energy", "snncore.layout", "snncore.gradcheck", "snncore.checkpoint"),
+    *("snncore.interchange", "snncore.parallel", "snncore.launcher", "snncore.mpi", "snncore.nccl"),
+    *("snncore.overlap", "snncore.sharing"),
     *("misnet", "misnet.models.contract", "misnet.models.config", "misnet.models.registry"),
     *("misnet.training.run", "misnet.training.step", "misnet.training.recording"),
     *("misnet.audit.report", "misnet.audit.claims", "misnet.datasets", "misnet.datasets.registry"),

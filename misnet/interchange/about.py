@@ -13,13 +13,17 @@ __all__ = ["FORMAT", "about", "neuron_lines", "neurons_of"]
 FORMAT = 1
 """Raise it when a file written from then on cannot be read by the code before."""
 
+OTHER_THRESHOLDS = {"mlif": "{} / alpha", "fusedmlif": "{} / alpha", "raisedlif": "a threshold of its own"}
+"""Where neurons of a cell of MISNet fire, by kind, if that is not what they subtract, {}."""
+
 
 def neurons_of(model: Model) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield (path, settings) of each layer of neurons.
 
         h[t] = decay * v[t-1] + c[t],   s[t] = h[t] >= v_threshold,   v[t] = v_reset if s[t], or h[t] - v_threshold s[t]
 
-    kind: as in `--neuron`. v_reset: None where the threshold is subtracted. decay of a PLIF is that which it learned.
+    kind: as in `--neuron`, or mlif and its like, which compare alpha h[t], or h[t] with a threshold of their own.
+    v_reset: None where the threshold is subtracted. decay of a PLIF is that which it learned.
     A neuron that divides its current by tau (`--decay-input`) is written with a threshold tau times as high, which
     fires the same spikes.
     """
@@ -40,9 +44,12 @@ def neuron_lines(model: Model) -> list[str]:
     lines = []
     for items, count in counts.items():
         s = dict(items)
-        reset = "subtracts it" if s["v_reset"] is None else f"resets to {s['v_reset']:g}"
+        v_threshold = f"{s['v_threshold']:g}"
+        fires = OTHER_THRESHOLDS.get(s["kind"], "{}").format(v_threshold)
+        subtracted = "it" if fires == v_threshold else v_threshold
+        reset = f"subtracts {subtracted}" if s["v_reset"] is None else f"resets to {s['v_reset']:g}"
         layers = f"{count} layers" if count > 1 else "1 layer"
-        lines.append(f"{layers} of {s['kind']}: keeps {s['decay']:g}, fires at {s['v_threshold']:g}, {reset}")
+        lines.append(f"{layers} of {s['kind']}: keeps {s['decay']:g}, fires at {fires}, {reset}")
     return lines
 
 

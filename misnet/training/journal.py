@@ -17,7 +17,7 @@ from snncore.files import refuse_pipe
 __all__ = ["EVALUATED", "Journal", "duration"]
 
 STEPS = 5
-"""Steps after which the time that a run takes is said: the first ones may compile kernels."""
+"""Steps that are timed before it is said how long a run takes; one more goes before them, which may compile kernels."""
 
 EVALUATED = 0.4
 """What a batch of evaluation takes of a training step, as long as it is not measured: a forward without a tape."""

@@ -40,7 +40,7 @@ def _layers(trained: Totals) -> dict[str, str]:
 
 
 def _alphas(model: Model) -> dict[str, str]:
-    """A multimodal neuron whose alpha is not above 0 takes currents the wrong way round, and nothing turns it back."""
+    """A multimodal neuron whose alpha is below 0 takes currents the wrong way round, and nothing turns it back."""
     found = {}
     for path, x in [*model.named_parameters(), *model.named_buffers()]:
         if path.rpartition(".")[2] in ("alpha_a", "alpha_v") and float(x.data) < 0:
@@ -57,7 +57,7 @@ def _losses(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
 
 
 def _heads(model: Model, rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-    """A head whose best training accuracy of all epochs lies within chance for as many samples as an epoch has."""
+    """A head whose best training accuracy of all epochs is at most one and a half times chance."""
     if len(rows) < PATIENCE:
         return {}
     found = {}

@@ -50,7 +50,7 @@ class Add(_Binary):
 
 
 class Sub(_Binary):
-    """y = a - b; ga = gy, gb = -gy. Float arrays only: spikes would wrap below zero."""
+    """y = a - b; ga = gy, gb = -gy. Raises TypeError unless one array is float: spikes would wrap below zero."""
 
     def forward(self, a: Array, b: Array) -> Array:
         self.check_one_float(a, b)
@@ -92,7 +92,7 @@ class Mul(_Binary):
 
 
 class Div(_Binary):
-    """y = a / b; ga = gy / b, gb = -gy * a / b^2. At least one array is float."""
+    """y = a / b; ga = gy / b, gb = -gy * a / b^2. Raises TypeError unless one array is float."""
 
     def forward(self, a: Array, b: Array) -> Array:
         self.check_one_float(a, b)

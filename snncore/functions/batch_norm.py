@@ -61,7 +61,8 @@ class BatchNorm(Function):
         `count` is then the number of entries a channel that they were taken of; None in evaluation.
         """
         check_float(self.name, x=x, gamma=gamma, beta=beta)
-        check_shape(self.name, x.shape[-1:], gamma=gamma, beta=beta, running_mean=self.running_mean)
+        running = {"running_mean": self.running_mean, "running_var": self.running_var}
+        check_shape(self.name, x.shape[-1:], gamma=gamma, beta=beta, **running)
         self.count: int | None = None
         if self.training:
             settings = (self.running_mean, self.running_var, self.momentum, self.eps)

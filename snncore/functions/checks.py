@@ -33,6 +33,25 @@ def check_shape(owner: str, shape: tuple[int, ...], **arrays: Array | None) -> N
             raise ValueError(f"{owner}: expected {name} of shape {shape}, found {x.shape}")
 
 
+def check_one_entry(owner: str, **arrays: Array) -> None:
+    """Raise TypeError or ValueError unless every array is floating point and has one entry."""
+    check_float(owner, **arrays)
+    for name, x in arrays.items():
+        if x.size != 1:
+            raise ValueError(f"{owner}: expected {name} with one entry, found {x.shape}")
+
+
+def check_broadcasts(owner: str, shape: tuple[int, ...], **arrays: Array | None) -> None:
+    """Raise TypeError or ValueError unless every array that is given is floating point and broadcasts to `shape`."""
+    for name, x in arrays.items():
+        if x is None:
+            continue
+        check_float(owner, **{name: x})
+        behind = shape[len(shape) - x.ndim :]
+        if x.ndim > len(shape) or any(n not in (1, m) for n, m in zip(x.shape, behind, strict=True)):
+            raise ValueError(f"{owner}: expected {name} that broadcasts to {shape}, found {x.shape}")
+
+
 def check_window(
     owner: str, x: Array, kernel: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int] = (1, 1)
 ) -> None:

@@ -31,7 +31,7 @@ class MSE(Function):
     """L = mean of (p - y)^2 over all entries; gp = 2 (p - y) / n.
 
     p: float [N, K], predictions. y: same shape, targets such as labels made `one_hot`; they get no gradient.
-    Raises ValueError if the shapes differ.
+    Raises ValueError if the shapes differ, TypeError if p is not float.
     """
 
     def forward(self, p: Array, y: Array) -> Array:
@@ -58,8 +58,8 @@ class CrossEntropy(Function):
     """L = mean over the batch of -log softmax(p)[label]; gp = (softmax(p) - onehot) / N.
 
     p: float [N, K], logits. labels: integers [N] in 0 .. K - 1; they get no gradient.
-    Raises ValueError if the shapes do not fit or a label is out of range (not looked at on a GPU, which would have to
-    be waited for).
+    Raises TypeError if p is not float, ValueError if the shapes do not fit or a label is out of range (not looked at on
+    a GPU, which would have to be waited for).
     """
 
     def forward(self, p: Array, labels: Array) -> Array:

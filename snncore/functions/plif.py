@@ -7,7 +7,7 @@ import numpy as np
 
 from snncore.backend import Array
 from snncore.firing import Firing
-from snncore.functions.checks import check_currents
+from snncore.functions.checks import check_currents, check_one_entry
 from snncore.functions.lif import LIF, neuron_cost
 from snncore.functions.trace import Trace, lif_trace
 from snncore.kernels.reference.membrane import sigmoid
@@ -20,11 +20,13 @@ class PLIF(LIF):
         gw = -sigmoid(w) * (1 - sigmoid(w)) * gdecay,   gdecay = sum over t of gc[t] * v[t-1]
 
     c: float [T, ...]. w: float, one entry. v0 as in LIF. Returns as LIF. A decay among the settings is not used.
+    Raises what LIF raises; TypeError if w is not float, ValueError if it has not one entry.
     Source: Fang et al., Incorporating Learnable Membrane Time Constant, ICCV 2021.
     """
 
     def forward(self, c: Array, w: Array, v0: Array | None = None) -> Any:  # type: ignore[override]
         check_currents(self.name, c, v0=v0)
+        check_one_entry(self.name, w=w)
         self.decay = 1.0 - sigmoid(w.astype(np.float64))
         if not self._stays_there():
             self.decay = self.decay.item()

@@ -74,7 +74,9 @@ COLUMNS: dict[str, Column] = {
     "neuron_special": Column("neuron", "sigmoids in a neuron (CLIF, PLIF)", price="special"),
     "w_select": Column("mlif", "events of value 1 on a spatial weight W, which is picked", free=MOVED),
     "w_mul": Column("mlif", "multiplications by the spatial weight W: graded events, or analog input", price="mul"),
-    "alpha_mul": Column("mlif", "multiplications of a membrane by alpha before it is compared", price="mul"),
+    "alpha_mul": Column(
+        "mlif", "multiplications by alpha: of a membrane that is compared, or of what comes in (Ab1)", price="mul"
+    ),
     "alpha_folded_mul": Column("mlif", "what is left of them when alpha is folded into the threshold", "alpha_mul"),
     # the rest of a network
     "pool_compare": Column("pooling", "comparisons of max pooling", price="compare"),

@@ -1,7 +1,10 @@
 """What a run costs: the arithmetic of the table; what a step takes is measured, and so not compared with numbers."""
 
+import numba
+
 from misnet.tools import costs
 from misnet.tools.costs import Unit
+from snncore.kernels.choice import use_kernels
 
 
 def row(*options):
@@ -31,3 +34,12 @@ def test_a_number_that_cannot_be_is_refused(call):
 def test_every_data_set_that_misnet_takes_has_a_row():
     lines = costs.table(costs.make_parser().parse_args([]), {"S": Unit(20.0, 384.0, 0.2)})
     assert [line.split("`")[1] for line in lines[2:]] == [*costs.SAMPLES]
+
+
+def test_threads_are_as_many_as_before_afterwards():
+    before = numba.get_num_threads()
+    with costs.one_thread():
+        assert numba.get_num_threads() == 1
+    assert numba.get_num_threads() == before
+    with use_kernels("reference"), costs.one_thread():
+        assert numba.get_num_threads() == before

@@ -18,7 +18,7 @@ from tests.tools.command_line import command
 def reference_kernels(monkeypatch):
     """The compiled ones may not run on two threads at once."""
     monkeypatch.setenv("SNNCORE_KERNELS", "reference")
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "1")
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture

@@ -28,8 +28,8 @@ def read_training(ops: Ops, prices: Prices) -> Reading:
     backpropagation through time; of `snncore.optim` what `Optimizer.cost` states, which is of a step and not of a
     sample. Leaves out: memory (`extra` says how large it is), clipping of gradients, augmentation, the learning rate
     schedule, exponentials, roots and surrogate derivatives unless the table prices them.
-    Wrong where: the membranes that backward computes anew are not counted as a second forward; hardware that skips
-    neurons whose surrogate derivative is 0 does less.
+    Wrong where: membranes of the forward pass are kept, as the leak, charge and reset by which backward computes them
+    anew are counted; hardware that skips neurons whose surrogate derivative is 0 does less.
     `extra`: `forward_mj`, `backward_mj`, `optimizer_mj` of all samples; `membrane_bytes`, every membrane of every
     timestep, as backpropagation through time keeps them; `membrane_bytes_forward`, what inference keeps of them.
     """

@@ -1,4 +1,4 @@
-"""The four things that a kernel does with tiles, each in two ways: the instructions of AMX, and plain integers.
+"""The six things that a kernel does with tiles, each in two ways: the instructions of AMX, and plain integers.
 
 A tile is 16 rows of 64 bytes. Six of the eight are products and sums of a square of 2 x 2:
 
@@ -28,16 +28,7 @@ from snncore.kernels.cpu.simd import INT64
 
 __all__ = [
     *("BYTES", "CONFIGURATION", "PLAIN", "ROWS", "TILE"),
-    *(
-        "add_products",
-        "close_tiles",
-        "copy_bytes",
-        "join_digits",
-        "load_operands",
-        "open_tiles",
-        "store_sums",
-        "zero_sums",
-    ),
+    *("add_products", "close_tiles", "load_operands", "open_tiles", "store_sums", "zero_sums"),
 ]
 
 ROWS, BYTES = 16, 64  # of a tile

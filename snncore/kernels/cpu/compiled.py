@@ -62,8 +62,7 @@ KERNELS: list[Kernel] = []
 def compiled(parallel: bool = False, exact: bool = False, inline: bool = False) -> Callable:
     """Compile a kernel: `exact` keeps every float operation as written, `inline` puts it into its callers.
 
-    Inlined is what a caller's types or its loop of `prange` must see through; it is compiled anew in each of them, while
-    any other is compiled once, and LLVM puts it into its callers as it sees fit.
+    What is inlined is compiled anew in each caller; anything else once, and LLVM puts it there as it sees fit.
     Division by zero gives inf, not an exception: a test for it in each step would keep a loop from being vectorised.
     """
 

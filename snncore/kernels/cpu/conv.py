@@ -3,13 +3,15 @@
 | call                | layer             | input                     | kernel                                |
 | ------------------- | ----------------- | ------------------------- | ------------------------------------- |
 | forward             | any               | spikes, density < forward | event gather                          |
-| forward             | 3x3, stride 1     | other                     | Winograd F(2x2), exact enough to fire |
+| forward             | 3x3, stride 1 (*) | other                     | Winograd F(2x2), exact enough to fire |
 | forward             | any               | other                     | im2col and register tile              |
 | weight gradient     | stride 1          | spikes, density < weight  | event gather                          |
 | weight gradient     | any               | other                     | register tile on the input in place   |
-| input gradient      | 3x3, stride 1     | (always dense)            | Winograd F(4x4); 2x2 pixels: one tile |
+| input gradient      | 3x3, stride 1 (*) | (always dense)            | Winograd F(4x4); 2x2 pixels: one tile |
 | input gradient      | stride 1          | (always dense)            | im2col and register tile              |
 | input gradient      | any               | (always dense)            | register tile, added to the windows   |
+
+(*) of at least `DEEP` channels that go in (of the gradient: those of the output), padded by 2 at most.
 
 The break-even densities `BREAK_EVEN` were measured (docs/performance.md). SNNCORE_KERNELS=event or dense forces the
 column of that name wherever the layer allows it. All of it is for float32; other types go to the reference kernels, and

@@ -4,10 +4,11 @@
 | ------------------------------------ | --------------------------------------------------- |
 | spikes, AMX where it is asked for    | `exact_tiles`: tiles of bytes                       |
 | spikes, density < break-even         | `exact_event`: lists of events, 32-bit integers     |
-| other spikes, 3x3, AVX-512 VNNI      | `exact_winograd`: fewer dot products of bytes       |
+| other spikes, 3x3, AVX-512 VNNI (*)  | `exact_winograd`: fewer dot products of bytes       |
 | other spikes, AVX-512 VNNI           | `exact_digits`: dot products of bytes               |
 | other spikes; analog input           | `exact_dense`: im2col, register tile of float64     |
 
+(*) where `exact_winograd.takes` the layer: stride 1, spikes up to 63, channels in blocks of 16.
 SNNCORE_AMX=on asks for AMX (`amx`). SNNCORE_KERNELS=event or dense forces events, or one of the others, for spikes
 wherever it can run; event lists need sums that fit 32 bits, as those of spikes up to 2 always do. Other types, and
 weights that are not ordinary, go to the reference.

@@ -3,8 +3,8 @@
 Layout: o [T, N, H, W * C]; an item of `prange` is a stretch of at most `BLOCK` floats of one row of pixels, for all
 samples, so that the gradient of the weight there is summed by one thread, in the order of samples and timesteps.
 The forward pass is compiled without fused multiply-add: from the same o, its spikes are those of the reference kernels.
-The backward pass takes what fired from the forward pass and recomputes the membranes in the same way (`charge`): on
-the edge of a rectangle, one rounding decides whether there is a derivative.
+The backward pass recomputes the membranes in the same way (`charge`), and with them what fired: on the edge of a
+rectangle, one rounding decides whether there is a derivative.
 """
 
 import numpy as np

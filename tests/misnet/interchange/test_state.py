@@ -6,6 +6,8 @@ import pytest
 from misnet.interchange.about import neuron_lines, neurons_of
 from misnet.interchange.peers import PEERS
 from misnet.interchange.state import from_state_dict, state_dict_of
+from misnet.models.misnet.config import MISNetConfig
+from misnet.models.misnet.model import MISNet
 from misnet.models.registry import MODELS, build, config_class
 from snncore.interchange import InterchangeError
 from tests.snncore.interchange.networks import lively
@@ -168,3 +170,19 @@ def test_neurons_are_told():
     ]
     plif = model_of("sew-resnet18", neuron="plif", tau=4.0, reset="soft")
     assert neuron_lines(plif) == ["6 layers of plif: keeps 0.75, fires at 1, subtracts it"]
+
+
+@pytest.mark.parametrize(
+    ("switches", "line"),
+    [
+        ({}, "1 layer of mlif: keeps 0.5, fires at 2 / alpha, subtracts 2"),
+        ({"mlif_fusion": "mlp"}, "1 layer of fusedmlif: keeps 0.5, fires at 2 / alpha, subtracts 2"),
+        (
+            {"mlif": "second-threshold"},
+            "2 layers of raisedlif: keeps 0.5, fires at a threshold of its own, subtracts 2",
+        ),
+    ],
+)
+def test_neurons_that_do_not_fire_at_what_they_subtract_are_told(switches, line):
+    model = MISNet(MISNetConfig(channels=(4,), cells=(1,), size=4, mlif_v_threshold=2.0, **switches))
+    assert line in neuron_lines(model)

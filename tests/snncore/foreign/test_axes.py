@@ -107,7 +107,13 @@ def test_without_pytorch_the_message_says_what_to_install(monkeypatch):
     import snncore
 
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(ImportError, match=r'audit_torch needs PyTorch.*pip install -e "\.\[torch\]"'):
-        snncore.audit_torch  # noqa: B018
+    missing = r'audit_torch needs PyTorch.*pip install -e "\.\[torch\]"'
+    with pytest.raises(ImportError, match=missing):
+        snncore.audit_torch(None, None)
+    with pytest.raises(ImportError, match=missing):
+        snncore.foreign.TorchOps  # noqa: B018
+    names = {}
+    exec("from snncore import *", names)
+    assert names.keys() >= set(snncore.__all__)
     with pytest.raises(AttributeError, match="no attribute 'audit_tensorflow'"):
         snncore.audit_tensorflow  # noqa: B018

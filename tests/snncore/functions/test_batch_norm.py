@@ -98,6 +98,8 @@ def test_another_number_of_channels_is_refused_and_named():
         BatchNorm(*fresh(3))(np.ones((4, 2)), np.ones(3), np.ones(3))
     with pytest.raises(ValueError, match=r"\(1,\)"):  # would be broadcast over the three channels
         BatchNorm(*fresh(3))(np.ones((4, 3)), np.ones(3), np.ones(1))
+    with pytest.raises(ValueError, match=r"expected running_var of shape \(3,\), found \(1,\)"):
+        BatchNorm(np.zeros(3), np.ones(1))(np.ones((4, 3)), np.ones(3), np.ones(3))
 
 
 def test_evaluation_of_an_empty_batch_has_empty_and_zero_gradients():

@@ -126,6 +126,25 @@ def test_a_membrane_of_another_shape_is_refused_for_either_modality(rng, name):
         MLIF()(o_a, o_v, np.array(0.6), np.array(0.9), None, None, u["u_a"], u["u_v"])
 
 
+@pytest.mark.parametrize(
+    ("place", "x", "error", "message"),
+    [
+        (0, np.zeros((0, 2, 3), np.uint8), ValueError, r"o_a \[T, ...\] with at least one timestep, found \(0, 2, 3\)"),
+        (2, np.ones(2), ValueError, r"alpha_a with one entry, found \(2,\)"),
+        (3, np.array(1), TypeError, "alpha_v to be floating point, found int64"),
+        (4, np.ones(5), ValueError, r"w_a that broadcasts to \(2, 3\), found \(5,\)"),
+        (5, np.ones((1, 2, 3)), ValueError, r"w_v that broadcasts to \(2, 3\), found \(1, 2, 3\)"),
+        (5, np.ones(3, int), TypeError, "w_v to be floating point, found int64"),
+    ],
+)
+def test_what_does_not_fit_is_refused_and_named(rng, place, x, error, message):
+    inputs = [*rng.normal(1.0, 1.0, (2, 4, 2, 3)), np.array(0.6), np.array(0.9), np.ones(3), np.ones((2, 1))]
+    assert MLIF()(*inputs)[0].shape == (4, 2, 3)
+    inputs[place] = x
+    with pytest.raises(error, match=f"MLIF: expected {message}"):
+        MLIF()(*inputs)
+
+
 def test_bytes_of_weights_beyond_64_bits_are_counted_right(monkeypatch):
     """A product above 2^63 is a Python integer, not a number that wrapped."""
     seen = Events(np.full((1, 1), 2**61), np.zeros((1, 1), np.int64), 0, (2**61, 0, 0))

@@ -67,6 +67,12 @@ def test_w_may_be_an_array_of_any_shape_with_one_entry(rng, shape):
     assert gw.item() == expected_gw.item()
 
 
+@pytest.mark.parametrize(("w", "error"), [(np.zeros(2), ValueError), (np.array(0), TypeError)])
+def test_another_w_is_refused_and_named(w, error):
+    with pytest.raises(error, match="PLIF: expected w "):
+        PLIF()(np.ones((2, 3)), w)
+
+
 def test_plif_at_tau_2_is_a_lif_with_decay_one_half(rng):
     c = rng.normal(0.6, 0.8, (6, 4)).astype(np.float32)
     np.testing.assert_array_equal(PLIF()(c, np.zeros((), np.float32)).data, LIF(0.5)(c).data)
