@@ -76,15 +76,15 @@ def fresh_weights():
 
 
 @pytest.fixture(autouse=True)
-def the_same_environment():
-    """No test leaves variables behind: Numba reads its own whenever it compiles, and refuses another number of threads."""
-    before = dict(os.environ)
+def same_environment():
+    """No test leaves what kernels ask changed: Numba looks when it compiles, and refuses another number of threads."""
+
+    def asked():
+        return {name: value for name, value in os.environ.items() if name.startswith(("NUMBA_", "OMP_", "SNNCORE_"))}
+
+    before = asked()
     yield
-    changed = {name for name in before.keys() | os.environ.keys() if before.get(name) != os.environ.get(name)}
-    os.environ.update(before)
-    for name in os.environ.keys() - before.keys():
-        del os.environ[name]
-    assert changed <= {"PYTEST_CURRENT_TEST"}
+    assert asked() == before
 
 
 @pytest.fixture(autouse=True)
