@@ -68,6 +68,7 @@ def _start(job: Mapping[str, Any], count: int) -> Iterator[subprocess.Popen]:
     """Start helpers; the k-th of n compiles every n-th kernel."""
     for k in range(count):
         with contextlib.suppress(OSError, ValueError, TypeError):  # no room for another process: the run does without
+            line = f"{json.dumps({**job, 'turn': [k, count]})}\n".encode()
             helper = subprocess.Popen(
                 [sys.executable, "-c", PROGRAM],
                 stdin=subprocess.PIPE,
@@ -76,8 +77,9 @@ def _start(job: Mapping[str, Any], count: int) -> Iterator[subprocess.Popen]:
                 start_new_session=True,  # Ctrl-C is for the run
             )
             assert helper.stdin is not None
-            helper.stdin.write(f"{json.dumps({**job, 'turn': [k, count]})}\n".encode())
-            helper.stdin.flush()
+            with contextlib.suppress(BrokenPipeError):  # it has died: whoever waits for it sees to what is left of it
+                helper.stdin.write(line)
+                helper.stdin.flush()
             yield helper
 
 

@@ -61,7 +61,7 @@ if comm.rank == 0:  # one writes: two at once may write into one line
 def test_ranks_in_another_order_neither_wait_for_ever_nor_add_up_what_does_not_belong_together():
     own = os.environ | {"PYTHONPATH": str(ROOT), "SNNCORE_COMM_TIMEOUT": "60", "SNNCORE_KERNELS": "reference"}
     done = subprocess.run(
-        [MPIEXEC, "-n", "2", sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=own, timeout=100
+        [MPIEXEC, "-n", "2", sys.executable, "-c", PROGRAM], capture_output=True, text=True, env=own, timeout=300
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == "rank 0: True of 11; rank 1: True of 11\n"

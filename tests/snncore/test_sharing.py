@@ -2,11 +2,11 @@
 
 import itertools
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from snncore import sharing
 from snncore.launcher import without_launcher
 from snncore.parallel import Comm
 from snncore.sharing import hand_out, in_turn
@@ -58,7 +58,7 @@ def test_whoever_is_free_gets_the_next():
 
     def work(task, rank):
         if task == 0:
-            gate.wait(20)
+            gate.wait(60)
         if task == 4:
             gate.set()
 
@@ -67,11 +67,14 @@ def test_whoever_is_free_gets_the_next():
 
 
 def test_a_rank_with_more_room_has_more_under_way():
-    _, did = handed(2, range(3), lambda task, rank: time.sleep(0.05), rooms=[1, 2])
-    assert did == [[0], [1, 2]]
+    all_began = threading.Barrier(3)
+    _, did = handed(2, range(3), lambda task, rank: all_began.wait(60) and None, rooms=[1, 2])
+    assert list(map(sorted, did)) == [[0], [1, 2]]
 
 
-def test_after_an_error_nothing_new_is_begun_and_all_hear_of_it():
+def test_after_an_error_nothing_new_is_begun_and_all_hear_of_it(monkeypatch):
+    monkeypatch.setattr(sharing, "TICK", 60)  # each rank has something to tell when they meet
+
     def work(task, rank):
         if task == 0:
             raise ValueError("bad sample")
@@ -91,7 +94,7 @@ def test_a_stop_on_one_rank_halts_all():
         return lambda: (halted.append(comm.rank), gate.set())
 
     found, did = handed(
-        2, range(9), lambda task, rank: gate.wait(20), stop=lambda comm: lambda: comm.rank == 1, halt=halt
+        2, range(9), lambda task, rank: gate.wait(60), stop=lambda comm: lambda: comm.rank == 1, halt=halt
     )
     assert sorted(halted) == [0, 1]
     assert sorted(itertools.chain(*did)) == [0, 1]

@@ -5,7 +5,18 @@ import json
 import pytest
 
 from snncore.checkpoint import load_checkpoint, save_checkpoint
+from snncore.kernels.choice import runs_compiled
 from tests.tools.command_line import TINY, make_caller, shell
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels_are_looked_for():
+    """That kernels are compiled once for a machine is said before the first test, and not by the tool that it calls."""
+    if runs_compiled():
+        from snncore.kernels.cpu.cache import cache_for
+        from snncore.kernels.cpu.compiled import KERNELS
+
+        cache_for(KERNELS[0].function)
 
 
 @pytest.fixture

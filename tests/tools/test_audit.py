@@ -195,7 +195,7 @@ def test_files_that_were_asked_for_are_there_though_nobody_reads_what_is_printed
     with subprocess.Popen(arguments, stdout=pipe, stderr=pipe, env=environment()) as process:
         process.stdout.close()  # the reader leaves before a line is printed, as `| head -0` does
         error = process.stderr.read()
-        assert (process.wait(timeout=120), error) == (0, b"")
+        assert (process.wait(timeout=300), error) == (0, b"")
     assert all(path.stat().st_size > 100 for path in paths.values())
 
 

@@ -42,7 +42,7 @@ def session(tmp_path):
         given = os.environ | {"PATH": f"{folder}:{os.environ['PATH']}", "PYTHON": str(folder / "python")} | variables
         given.pop("DATA", None) if "DATA" not in variables else None
         command = ["bash", str(SCRIPT), part, str(tmp_path / "out")]
-        done = subprocess.run(command, capture_output=True, text=True, env=given, timeout=60)
+        done = subprocess.run(command, capture_output=True, text=True, env=given, timeout=300)
         report = tmp_path / "out" / "report.txt"
         return done.returncode, done.stdout + done.stderr, report.read_text() if report.exists() else ""
 
@@ -140,7 +140,7 @@ def blocked(names, tool, *arguments):
     command = [sys.executable, "-c", BLOCKED, names, str(ROOT / "tools" / f"{tool}.py"), *map(str, arguments)]
     given = environment()
     given["PYTHONPATH"] += f":{ROOT / 'tools'}"  # as Python itself puts the folder of a script there
-    return subprocess.run(command, capture_output=True, text=True, env=given, timeout=100)
+    return subprocess.run(command, capture_output=True, text=True, env=given, timeout=300)
 
 
 def test_a_tool_starts_where_what_it_does_not_need_is_missing():

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import time
 from pathlib import Path
 
@@ -16,7 +15,8 @@ from tests.datasets.prepared.test_workers import alive, wait_for
 from tests.datasets.sets.test_mnist_dvs_ntidigits import damage
 from tests.datasets.tiny_events import write_event_digits
 from tests.datasets.tiny_media import write_image, write_tone
-from tests.tools.command_line import TINY, command, environment
+from tests.tools import held
+from tests.tools.command_line import TINY
 from tests.tools.test_train import metrics, without_times
 
 NAME = "mnist-dvs-ntidigits"
@@ -202,22 +202,13 @@ LARGE = ("--size", "64", "--timesteps", "4", "--jobs", "2")  # 81 samples a chun
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory):
-    """590 recordings, a second of work for two processes."""
+    """590 recordings."""
     return write_event_digits(tmp_path_factory.mktemp("large") / "set", numbers=range(1, 60))
 
 
 def started(source, out):
-    arguments = command("prepare", NAME, "--data-dir", source, "--out", out, *LARGE)
-    process = subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment())
-    wait_for(lambda: process.poll() is not None or chunks(out) >= 2)
-    assert process.poll() is None, process.communicate()
-    return process
-
-
-def chunks(out):
-    if not (out / MANIFEST).exists():
-        return 0
-    return len(Manifest.read(out).splits["train"].chunks)
+    """A preparation that has two chunks of seven, and more under way."""
+    return held.start("prepare", NAME, "--data-dir", source, "--out", out, *LARGE)
 
 
 def children(pid):
@@ -261,8 +252,8 @@ def test_a_kill_in_the_middle_keeps_what_is_finished(call, large, tmp_path):
 def test_ctrl_c_finishes_what_is_under_way(call, large, tmp_path):
     process = started(large, tmp_path / "c")
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    status, _, err = held.go_on(process)
+    assert status == 130
     assert "stopping after the samples under way; once more to stop at once" in err
     assert f"error: {tmp_path / 'c'}: stopped after " in err
     assert "; go on with the same command" in err

@@ -12,6 +12,7 @@ import pytest
 
 from misnet.training.lock import WRITTEN, FolderLock
 from snncore.checkpoint import load_checkpoint
+from tests.tools import held
 from tests.tools.command_line import ROOT, TINY, command, environment
 from tests.tools.test_train import metrics, without_times
 
@@ -22,19 +23,9 @@ LONG = [*TINY, "--epochs", "8"]
 def stopped(tmp_path_factory):
     """Folder of a run that got Ctrl-C after its first epoch, its exit status and what it printed."""
     folder = tmp_path_factory.mktemp("stopped") / "run"
-    arguments = command("train", *LONG, "--output-dir", folder)
-    pipe = subprocess.PIPE
-    with subprocess.Popen(arguments, stdout=pipe, stderr=pipe, text=True, env=environment()) as process:
-        try:
-            for line in process.stdout:
-                if line.startswith("epoch 1/"):
-                    process.send_signal(signal.SIGINT)
-                    break
-            out, err = process.communicate(timeout=60)
-        except BaseException:
-            process.kill()
-            raise
-    return folder, process.returncode, out, err
+    with held.start("train", *LONG, "--output-dir", folder) as process:
+        process.send_signal(signal.SIGINT)
+        return folder, *held.go_on(process)
 
 
 def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(stopped):
@@ -44,7 +35,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_exits_with_130(stopped):
     assert f"stopped and saved; go on with: python tools/train.py --resume {folder}" in err
     assert "Traceback" not in err
     _, metadata = load_checkpoint(folder / "last.safetensors")
-    assert 1 <= metadata["epoch"] < 8
+    assert (metadata["epoch"], metadata["batch"]) == (1, 1)
     assert (folder / "curves.png").stat().st_size > 1000
     assert not [path for path in folder.iterdir() if path.suffix == ".tmp"]
 
@@ -256,22 +247,14 @@ def test_four_runs_begun_in_the_same_second_have_folders_of_their_own(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_signals_save_within_the_epoch(tmp_path, number):
     folder = tmp_path / "run"
-    arguments = command("train", *LONG, "--epochs", "400", "--output-dir", folder)
     # The suite may itself run under nohup, and a signal that is ignored stays so in the processes it begins.
-    with subprocess.Popen(
-        arguments,
-        stdout=subprocess.PIPE,
-        text=True,
-        env=environment(),
-        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
-    ) as process:
-        for line in process.stdout:
-            if line.startswith("epoch 1/"):
-                process.send_signal(number)
-                break
-        process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert load_checkpoint(folder / "last.safetensors")[1]["epoch"] >= 1
+    default = {"preexec_fn": lambda: signal.signal(number, signal.SIG_DFL)}
+    with held.start("train", *LONG, "--output-dir", folder, **default) as process:
+        process.send_signal(number)
+        status, *_ = held.go_on(process)
+    assert status == 130
+    metadata = load_checkpoint(folder / "last.safetensors")[1]
+    assert (metadata["epoch"], metadata["batch"]) == (1, 1)
     assert not (folder / ".lock").exists()
 
 
@@ -280,8 +263,9 @@ def test_kills_at_random_moments_and_the_same_weights(call, tmp_path):
     from tests.tools.kills import kill_and_resume
 
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert call("train", *LONG, "--output-dir", whole).status == 0
-    kills = kill_and_resume(killed, [*LONG, "--output-dir", str(killed)], kills=4, seed=0, longest=0.5)
+    line = [*TINY, "--epochs", "20", "--output-dir"]  # so many that one who kills may be late
+    assert call("train", *line, whole).status == 0
+    kills = kill_and_resume(killed, [*line, str(killed)], kills=4, seed=0, longest=0.5)
     assert len(kills) >= 2
     (x, a), (y, b) = (load_checkpoint(f / "last.safetensors") for f in (killed, whole))
     for name in x:

@@ -34,7 +34,7 @@ def run(tmp_path, redirection, *more, **variables):
         capture_output=True,
         cwd=ROOT,
         env=os.environ | variables,
-        timeout=60,
+        timeout=300,
     )
     return done.returncode, file.read_text(), done.stdout, done.stderr
 
@@ -92,7 +92,7 @@ def test_every_tool_ends_well_without_streams_and_with_a_reader_that_leaves(trai
             ["bash", "-c", f'"$@" {redirection}; exit ${{PIPESTATUS[0]}}', "-", *line],
             capture_output=True,
             env=environment() | ({} if tool == "train" else PLAIN),  # compiled ones print, too
-            timeout=120,
+            timeout=300,
         )
         assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
         assert all(place.exists() for name, place in places.items() if name in TOOLS[tool])
@@ -103,13 +103,13 @@ def test_under_an_ascii_locale_folders_have_names_in_any_script(trained, tmp_pat
     variables = environment() | PLAIN | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
     folder = os.fsencode(tmp_path) + b"/caf\xe9 \xe4\xb8\xad"  # Latin-1 and UTF-8 in one
     for line in (command("train", *TINY, "--epochs", "1", "--output-dir"), command("evaluate")):
-        done = subprocess.run([*line, folder], capture_output=True, env=variables, timeout=120)
+        done = subprocess.run([*line, folder], capture_output=True, env=variables, timeout=300)
         assert (done.returncode, done.stderr) == (0, b"")
         assert b"caf\\udce9 \\udce4\\udcb8\\udcad" in done.stdout
     assert {b"last.safetensors", b"curves.png", b"confusion.png"} <= set(os.listdir(folder))
     page = folder + b"/page.html"
     for line in (command("audit", "--rule", "exact", "--spread", "0", "--html"), command("report", "--quick", "-o")):
-        done = subprocess.run([*line, page, folder], capture_output=True, env=variables, timeout=120)
+        done = subprocess.run([*line, page, folder], capture_output=True, env=variables, timeout=300)
         assert (done.returncode, b"Traceback" in done.stderr) == (0, False), done.stderr
         with open(page, "rb") as file:
             assert b"caf\\xe9 \xe4\xb8\xad" in file.read()

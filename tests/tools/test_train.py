@@ -203,7 +203,7 @@ def test_the_collector_looks_at_what_was_there_again_after_a_run():
 def test_without_a_reader_it_trains_to_the_end(tmp_path, redirection):
     line = shlex.join(command("train", *QUICK, "--output-dir", tmp_path / "run"))
     line = f"set -o pipefail; {line} {redirection}"
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment(), timeout=100)
+    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, env=environment(), timeout=300)
     assert "Traceback" not in done.stderr
     assert done.returncode == 0, done.stderr
     assert [row["epoch"] for row in metrics(tmp_path / "run")] == [1]

@@ -24,6 +24,8 @@ def double_and_threads(x):
 def fail_at_three(x):
     if x == 3:
         raise DataError("three.wav: bad")
+    if x > 3:
+        time.sleep(0.1)  # the rest would take the other worker five seconds, should the one that fails stand still
     return x
 
 
@@ -53,7 +55,7 @@ def test_what_was_under_way_is_finished_before_the_error():
     with pytest.raises(DataError, match=r"three.wav: bad"):
         results.extend(run_tasks(fail_at_three, tasks(50), 2))
     assert {0, 1, 2} <= set(results)
-    assert len(results) < 20
+    assert len(results) < 49
 
 
 def test_a_stop_ends_after_what_is_under_way():
@@ -86,7 +88,7 @@ if __name__ == "__main__":
 def wait_and_see(folder, i):
     with open(os.path.join(folder, f"pid{i}"), "w") as file:
         file.write(str(os.getpid()))
-    time.sleep(60)
+    time.sleep(600)
 
 
 @pytest.mark.slow
@@ -103,7 +105,7 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
     wait_for(lambda: not any(alive(pid) for pid in pids))
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=120):
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "waited in vain"

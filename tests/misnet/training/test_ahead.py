@@ -82,7 +82,7 @@ def test_a_helper_compiles_its_share_into_the_cache_and_ends(tmp_path, monkeypat
 
 def test_a_helper_ends_when_its_input_does(tmp_path, monkeypatch):
     with start(monkeypatch, tmp_path, [0, 1]) as helper:  # for half a minute of compiling
-        helper.communicate(timeout=60)
+        helper.communicate(timeout=300)
     assert helper.returncode == 0
     assert len(compiled(tmp_path)) < 5
 
@@ -162,6 +162,18 @@ def test_a_helper_that_dies_costs_nothing(monkeypatch):
     for helper in ahead._start({"x": np.zeros(2).tolist()}, 2):
         helper.communicate()
         assert helper.returncode == 1
+
+
+def test_a_helper_that_is_dead_before_it_is_told_its_job_is_waited_for_like_any_other(monkeypatch):
+    class Dead(subprocess.Popen):
+        def __init__(self, *arguments, **options):
+            super().__init__(*arguments, **options)
+            self.wait()
+
+    monkeypatch.setattr(ahead, "PROGRAM", "raise SystemExit(1)")
+    monkeypatch.setattr(subprocess, "Popen", Dead)
+    helpers = list(ahead._start({"x": 1}, 2))
+    assert [(helper.communicate(), helper.returncode) for helper in helpers] == [((None, None), 1)] * 2
 
 
 @pytest.mark.parametrize(("device", "size", "count"), [("cpu", 1, 1), ("cpu", 2, 0), ("cuda:0", 1, 0)])

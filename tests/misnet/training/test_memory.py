@@ -64,7 +64,7 @@ print(peak_memory_mib())
 
 
 def test_the_memory_of_a_process_is_what_was_announced():
-    done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, cwd=ROOT, timeout=100)
+    done = subprocess.run([sys.executable, "-c", PROCESS], capture_output=True, text=True, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stderr
     per_sample, expected, measured = map(float, done.stdout.split())
     assert 24 * per_sample > 60  # so that the batch weighs

@@ -2,8 +2,9 @@
 
 import subprocess
 import sys
-import threading
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -33,10 +34,15 @@ def other(tmp_path):
         process.kill()
 
 
-def test_a_claim_of_another_process_is_waited_for_and_ends_with_it(other, tmp_path):
+def test_a_claim_of_another_process_is_waited_for_and_ends_with_it(other, tmp_path, monkeypatch):
     mine = Claims(tmp_path)
     assert mine.take("b") is False  # another kernel
-    threading.Timer(0.1, other.kill).start()
+
+    def sleep(seconds):  # by who waits: the other ends while it does, and not before
+        other.kill()
+        time.sleep(seconds)
+
+    monkeypatch.setattr(claims, "time", SimpleNamespace(monotonic=time.monotonic, sleep=sleep))
     assert mine.take("a") is True
     assert other.wait() != 0  # it was killed, and not asked to give up
 
