@@ -25,7 +25,7 @@ def main(log: str, advice: str, host: str, size: str, *ranks: str) -> None:
         try:
             handles[os.pidfd_open(pid)] = rank
         except ProcessLookupError:
-            return tell(rank, pids, log, advice, host, size)
+            return tell([rank], pids, log, advice, host, size)
     for handle in (0, *handles):
         poll.register(handle, select.POLLIN)
     while True:
@@ -35,12 +35,21 @@ def main(log: str, advice: str, host: str, size: str, *ranks: str) -> None:
         if 0 in ended:
             poll.unregister(0)  # the rank that started this process has ended: its handle tells
         elif ended:
-            return tell(handles[ended[0]], pids, log, advice, host, size)
+            return tell([handles[handle] for handle in ended], pids, log, advice, host, size)
 
 
-def tell(rank: int, pids: dict[int, int], log: str, advice: str, host: str, size: str) -> None:
-    """Name the rank, on standard error and in the log, and end the others if nobody else does."""
-    line = f"rank {rank} of {size} (process {pids[rank]} on {host}) has ended before its work was done: was it killed?"
+def tell(ranks: list[int], pids: dict[int, int], log: str, advice: str, host: str, size: str) -> None:
+    """Name the rank, on standard error and in the log, and end the others if nobody else does.
+
+    ranks: several where the launcher had ended others, too, before this process was given a moment.
+    """
+    numbers, processes = (", ".join(map(str, found)) for found in (ranks, [pids[rank] for rank in ranks]))
+    if len(ranks) == 1:
+        line = f"rank {numbers} of {size} (process {processes} on {host}) has ended before its work was done: "
+        line += "was it killed?"
+    else:
+        line = f"ranks {numbers} of {size} (processes {processes} on {host}) have ended before their work was done: "
+        line += "was one of them killed?"
     try:
         os.write(2, f"error: {line} {advice}".rstrip().encode() + b"\n")
         if log:
