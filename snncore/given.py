@@ -1,11 +1,13 @@
-"""What `forward` and `backward` of an operation may give: arrays of numbers, and what is said of anything else."""
+"""What users give, and what `forward` and `backward` give: arrays of numbers, and what is said of anything else."""
 
 from types import ModuleType
 from typing import Any
 
-from snncore.backend import Array
+import numpy as np
 
-__all__ = ["as_output", "unfit_gradient"]
+from snncore.backend import Array, array_module
+
+__all__ = ["NUMBERS", "as_array", "as_output", "unfit_gradient", "unfit_input"]
 
 NUMBERS = frozenset("?bBhHiIlLqQfd")  # booleans, integers, float32, float64; as `numpy.dtype.char` has them
 BESIDE = {
@@ -13,6 +15,32 @@ BESIDE = {
     "Tensor": "; it works on the arrays of tensors",
     "list": "; several outputs are a tuple",
 }
+
+
+def as_array(data: Any) -> Array:
+    """Return data as a plain array of this machine's byte order, which kernels read; itself where it is one.
+
+    Subclasses of `numpy.ndarray` with rules of their own, such as `numpy.matrix`, become what they hold: the same
+    memory. The other byte order is copied. Raises TypeError where entries are masked: nobody said what they count as.
+    """
+    if array_module(data) is not np:
+        return data
+    if np.ma.is_masked(data):
+        hidden = int(np.ma.getmaskarray(data).sum())
+        raise TypeError(
+            f"Tensor: expected an array without a mask, found {hidden} of {data.size} entries masked; "
+            "say what they are with .filled(value)"
+        )
+    x = np.asarray(data)
+    return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
+
+
+def unfit_input(name: str, i: int, x: Array) -> TypeError:
+    """Make the error of an operation whose input i is of a type that no kernel takes."""
+    to = "; convert it, for example with .astype(np.float32)" if x.dtype.kind == "f" else ""
+    return TypeError(
+        f"{name}: expected input {i} in float32, float64 or integers, found {x.dtype} of shape {x.shape}{to}"
+    )
 
 
 def as_output(name: str, i: int, y: Any, xp: ModuleType, half: bool) -> Array:

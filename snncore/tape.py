@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike
 from snncore import backend
 from snncore.backend import Array
 from snncore.context import changed, context, current_path
-from snncore.given import as_output
+from snncore.given import NUMBERS, as_array, as_output, unfit_input
 from snncore.graph import GraphError, Node, Version, add_to_leaf, as_gradient, share_versions, walk
 from snncore.kernels import kernels_for
 
@@ -109,7 +109,8 @@ def bump(tensors: Iterable["Tensor"]) -> None:
 class Tensor:
     """An array, and where it came from.
 
-    data: array of any shape; floating point, or uint8 for spikes. grad: array like data, or None.
+    data: array of any shape; floating point, or uint8 for spikes. What is no array of NumPy or CuPy in the byte order of
+    this machine becomes one. grad: array like data, or None. Raises TypeError for a Tensor, and for masked entries.
     """
 
     __array_ufunc__ = None  # so that `array + tensor` asks the tensor, instead of making an array of tensors
@@ -117,9 +118,7 @@ class Tensor:
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         if isinstance(data, Tensor):
             raise TypeError("Tensor: expected an array or a number, found a Tensor; use .detach() to cut the tape")
-        # a NumPy scalar is no array: an optimizer could not change it in place
-        is_array = hasattr(data, "dtype") and hasattr(data, "shape") and not isinstance(data, np.generic)
-        self._data: Array = data if is_array else np.asarray(data)
+        self._data: Array = data if type(data) is np.ndarray and data.dtype.isnative else as_array(data)
         self.version = Version()
         self.grad: Array | None = None
         self.grad_home: Array | None = None  # an array, like data, in which the gradient of a leaf is to be put
@@ -137,7 +136,7 @@ class Tensor:
         if value is self._data:
             self.version.count += 1
         else:
-            self._data, self.version = value, Version()
+            self._data, self.version = as_array(value), Version()
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -285,7 +284,7 @@ class Function(ABC):
     """True if backward may be given, for an output that spikes, a `snncore.graph.Parts` that its kernels add up."""
 
     takes_half = False
-    """True for an operation that takes float16, which no kernel does."""
+    """True for an operation that takes float16 and long doubles, which no kernel does."""
 
     saved: Any = ()  # a tuple of arrays; None when it is freed
     needs: tuple[bool, ...] = ()
@@ -359,17 +358,14 @@ class Function(ABC):
     def __call__(self, *inputs: Any) -> Any:
         """Run forward on tensors or arrays (None for an input left out) and return a Tensor or a tuple of them.
 
-        Raises TypeError for float16, which no kernel here takes (`Cast` does), and for a forward that gives no numbers.
+        Raises TypeError for what no kernel takes, such as float16 (`Cast` does), and for a forward that gives no numbers.
         """
         inputs += (None,) * (_optional_inputs(type(self)) - len(inputs))
         tensors = [x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs]
         arrays = tuple(None if x is None else x.data for x in tensors)
         for i, x in enumerate(arrays):
-            if x is not None and x.dtype.char == "e" and not self.takes_half:
-                raise TypeError(
-                    f"{self.name}: expected input {i} in float32, float64 or integers, found float16 of shape "
-                    f"{x.shape}; convert it, for example with .astype(np.float32)"
-                )
+            if x is not None and x.dtype.char not in NUMBERS and not (self.takes_half and x.dtype.kind == "f"):
+                raise unfit_input(self.name, i, x)
         call = copy.copy(self)  # the instance stays a template: a neuron layer calls it once a batch
         call._kernels = kernels_for(*arrays)
         call.needs = tuple(x is not None and context.grad_enabled and x.requires_grad for x in tensors)
