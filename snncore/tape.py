@@ -109,8 +109,8 @@ def bump(tensors: Iterable["Tensor"]) -> None:
 class Tensor:
     """An array, and where it came from.
 
-    data: array of any shape; floating point, or uint8 for spikes. What is no array of NumPy or CuPy in the byte order of
-    this machine becomes one. grad: array like data, or None. Raises TypeError for a Tensor, and for masked entries.
+    data: array of any shape; floating point, or uint8 for spikes. What is no array of NumPy or CuPy in this machine's
+    byte order becomes one. grad: array like data, or None. Raises TypeError for a Tensor, and for masked entries.
     """
 
     __array_ufunc__ = None  # so that `array + tensor` asks the tensor, instead of making an array of tensors
@@ -358,7 +358,7 @@ class Function(ABC):
     def __call__(self, *inputs: Any) -> Any:
         """Run forward on tensors or arrays (None for an input left out) and return a Tensor or a tuple of them.
 
-        Raises TypeError for what no kernel takes, such as float16 (`Cast` does), and for a forward that gives no numbers.
+        Raises TypeError for what no kernel takes, as float16 (`Cast` does), and for a forward that gives no numbers.
         """
         inputs += (None,) * (_optional_inputs(type(self)) - len(inputs))
         tensors = [x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs]

@@ -61,6 +61,8 @@ class BatchNorm(Function):
         `count` is then the number of entries a channel that they were taken of; None in evaluation.
         """
         check_float(self.name, x=x, gamma=gamma, beta=beta)
+        if not x.ndim or not x.shape[-1]:
+            raise ValueError(f"{self.name}: expected x [..., C] with at least one channel, found {x.shape}")
         check_shape(self.name, x.shape[-1:], gamma=gamma, beta=beta, running_mean=self.running_mean)
         self.count: int | None = None
         if self.training:

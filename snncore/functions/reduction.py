@@ -24,9 +24,9 @@ class Sum(Function):
     def forward(self, x: Array) -> Array:
         self.shape = x.shape
         axes = range(x.ndim) if self.axis is None else np.atleast_1d(self.axis)
-        if any(not -x.ndim <= a < x.ndim for a in axes):
-            raise ValueError(f"{self.name}: expected axes of an array of shape {x.shape}, found {self.axis}")
-        self.axes = tuple(int(a) % x.ndim for a in axes)
+        self.axes = tuple(int(a) % x.ndim for a in axes if -x.ndim <= a < x.ndim)
+        if len(set(self.axes)) != len(axes):
+            raise ValueError(f"{self.name}: expected axes of an array of shape {x.shape}, each once, found {self.axis}")
         return self.reduce(x, x.dtype if x.dtype.kind == "f" else self.dtype)
 
     def reduce(self, x: Array, dtype: np.dtype) -> Array:

@@ -15,6 +15,8 @@ class Softmax(Function):
 
     def forward(self, x: Array) -> Array:
         x = as_float(x, x)
+        if not x.size and -x.ndim <= self.axis < x.ndim and not x.shape[self.axis]:
+            raise ValueError(f"Softmax: expected at least one entry along axis {self.axis}, found x {x.shape}")
         e = array_module(x).exp(x - x.max(axis=self.axis, keepdims=True))
         y = e / e.sum(axis=self.axis, keepdims=True)
         self.save(y)
