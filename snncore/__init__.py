@@ -15,7 +15,7 @@ from snncore.surrogate import relaxed
 from snncore.tape import Function, GraphError, Tensor, bump, current_path, no_grad, observe
 
 if TYPE_CHECKING:
-    from snncore.foreign import audit_torch
+    from snncore.foreign import audit_torch as audit_torch  # not in __all__: `import *` would import PyTorch
 
 __version__ = "0.1.0"
 
@@ -32,7 +32,6 @@ __all__ = [
     "Tensor",
     "arithmetic",
     "at_timestep",
-    "audit_torch",
     "bump",
     "channels_first",
     "channels_last",

@@ -119,7 +119,13 @@ def check_tensors(found: Mapping[str, Array], expected: Mapping[str, Array], wha
     found: arrays that were loaded. expected: arrays of the model that is to take them. what: what the message
     calls them, such as the file or the model.
     """
+    if not isinstance(found, Mapping):
+        raise CheckpointError(f"{what}: expected arrays by name, found a {type(found).__name__}")
     common = [name for name in expected if name in found]
+    for name in common:
+        if not hasattr(found[name], "dtype") or np.ma.is_masked(found[name]):
+            kind = type(found[name]).__name__
+            raise CheckpointError(f"{what}: {name}: expected an array without a mask, found a {kind}")
     wrong_shapes = [n for n in common if tuple(found[n].shape) != tuple(expected[n].shape)]
     wrong_dtypes = [n for n in common if found[n].dtype != expected[n].dtype]
     problems = [

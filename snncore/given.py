@@ -1,5 +1,6 @@
 """What users give, and what `forward` and `backward` give: arrays of numbers, and what is said of anything else."""
 
+import inspect
 from types import ModuleType
 from typing import Any
 
@@ -7,7 +8,16 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 
-__all__ = ["NUMBERS", "as_array", "as_output", "unfit_gradient", "unfit_input"]
+__all__ = [
+    "NUMBERS",
+    "as_array",
+    "as_output",
+    "is_integer",
+    "is_number",
+    "missing_input",
+    "unfit_gradient",
+    "unfit_input",
+]
 
 NUMBERS = frozenset("?bBhHiIlLqQfd")  # booleans, integers, float32, float64; as `numpy.dtype.char` has them
 BESIDE = {
@@ -15,6 +25,17 @@ BESIDE = {
     "Tensor": "; it works on the arrays of tensors",
     "list": "; several outputs are a tuple",
 }
+
+
+def is_integer(n: Any) -> bool:
+    """Whether n is an integer of Python or NumPy; True and False are none."""
+    return isinstance(n, int | np.integer) and not isinstance(n, bool)
+
+
+def is_number(x: Any) -> bool:
+    """Whether x is one real number, also as an array of no axes; True and False are none."""
+    of_numpy = getattr(x, "shape", None) == () and getattr(x, "dtype", np.dtype(bool)).kind in "fiu"
+    return of_numpy or (isinstance(x, int | float) and not isinstance(x, bool))
 
 
 def as_array(data: Any) -> Array:
@@ -28,7 +49,7 @@ def as_array(data: Any) -> Array:
     if np.ma.is_masked(data):
         hidden = int(np.ma.getmaskarray(data).sum())
         raise TypeError(
-            f"Tensor: expected an array without a mask, found {hidden} of {data.size} entries masked; "
+            f"expected an array without a mask, found {hidden} of {data.size} entries masked; "
             "say what they are with .filled(value)"
         )
     x = np.asarray(data)
@@ -41,6 +62,15 @@ def unfit_input(name: str, i: int, x: Array) -> TypeError:
     return TypeError(
         f"{name}: expected input {i} in float32, float64 or integers, found {x.dtype} of shape {x.shape}{to}"
     )
+
+
+def missing_input(function: Any, arrays: tuple[Array | None, ...], error: Exception) -> Exception:
+    """Make the error that names an input left out for which forward has no default; `error` if there is none."""
+    parameters = list(inspect.signature(function.forward).parameters.values())
+    for i, (x, parameter) in enumerate(zip(arrays, parameters, strict=False)):
+        if x is None and parameter.default is parameter.empty:
+            return TypeError(f"{function.name}: expected an array as input {i} ({parameter.name}), found None")
+    return error
 
 
 def as_output(name: str, i: int, y: Any, xp: ModuleType, half: bool) -> Array:

@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike
 from snncore import backend
 from snncore.backend import Array
 from snncore.context import changed, context, current_path
-from snncore.given import NUMBERS, as_array, as_output, unfit_input
+from snncore.given import NUMBERS, as_array, as_output, is_integer, missing_input, unfit_gradient, unfit_input
 from snncore.graph import GraphError, Node, Version, add_to_leaf, as_gradient, share_versions, walk
 from snncore.kernels import kernels_for
 
@@ -53,7 +53,9 @@ def no_grad() -> Iterator[None]:
 
 @contextmanager
 def at_timestep(t: int) -> Iterator[None]:
-    """Say that the arrays in the block are [N, ...] of timestep t, where a network loops over time by itself."""
+    """Say that the arrays in the block are [N, ...] of timestep t >= 0, where a network loops over time by itself."""
+    if not is_integer(t) or t < 0:
+        raise ValueError(f"at_timestep: expected an integer of at least 0, found {t!r}")
     with changed("timestep", t):
         yield
 
@@ -109,8 +111,8 @@ def bump(tensors: Iterable["Tensor"]) -> None:
 class Tensor:
     """An array, and where it came from.
 
-    data: array of any shape; floating point, or uint8 for spikes. What is no array of NumPy or CuPy in this machine's
-    byte order becomes one. grad: array like data, or None. Raises TypeError for a Tensor, and for masked entries.
+    data: array of any shape; floating point, or uint8 for spikes; what is none becomes one, in this machine's byte
+    order. grad: array like data, or None. Raises TypeError for a Tensor, and for masked entries.
     """
 
     __array_ufunc__ = None  # so that `array + tensor` asks the tensor, instead of making an array of tensors
@@ -135,8 +137,8 @@ class Tensor:
     def data(self, value: Array) -> None:
         if value is self._data:
             self.version.count += 1
-        else:
-            self._data, self.version = as_array(value), Version()
+        else:  # where an optimizer keeps the gradient of the other array need not fit this one
+            self._data, self.version, self.grad_home = as_array(value), Version(), None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -208,7 +210,9 @@ class Tensor:
             if self.size != 1:
                 raise GraphError(f"backward(): a tensor of shape {self.shape} needs grad=; only one entry does not")
             grad = backend.array_module(self.data).ones(self.shape, np.float32)
-        grad = as_gradient(grad, self.dtype, self.data)
+        if found := unfit_gradient(grad):
+            raise GraphError(f"backward(): expected grad to be an array of numbers, found {found}")
+        grad = as_gradient(as_array(grad), self.dtype, self.data)
         if grad.shape != self.shape:
             raise GraphError(f"backward(): expected grad of shape {self.shape}, found {grad.shape}")
         if self.node is not None:
@@ -369,7 +373,10 @@ class Function(ABC):
         call = copy.copy(self)  # the instance stays a template: a neuron layer calls it once a batch
         call._kernels = kernels_for(*arrays)
         call.needs = tuple(x is not None and context.grad_enabled and x.requires_grad for x in tensors)
-        result = call.forward(*arrays)
+        try:
+            result = call.forward(*arrays)
+        except AttributeError as error:
+            raise missing_input(self, arrays, error) from error.__cause__
         xp = backend.array_module(*(x for x in arrays if x is not None))
         results = result if isinstance(result, tuple) else (result,)
         outputs = tuple(as_output(call.name, i, y, xp, self.takes_half) for i, y in enumerate(results))

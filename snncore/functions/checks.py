@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from snncore.backend import Array
+from snncore.given import is_integer
 
 
 def pair(name: str, value: int | tuple[int, int], least: int = 1) -> tuple[int, int]:
@@ -15,9 +16,11 @@ def pair(name: str, value: int | tuple[int, int], least: int = 1) -> tuple[int, 
     return int(both[0]), int(both[1])
 
 
-def is_integer(n: object) -> bool:
-    """Whether n is an integer of Python or NumPy; True and False are none."""
-    return isinstance(n, int | np.integer) and not isinstance(n, bool)
+def check_sizes(owner: str, **sizes: int) -> None:
+    """Raise ValueError unless every size is an integer of at least 1."""
+    for name, n in sizes.items():
+        if not is_integer(n) or n < 1:
+            raise ValueError(f"{owner}: expected {name}, an integer of at least 1, found {n!r}")
 
 
 def check_float(owner: str, **arrays: Array) -> None:

@@ -3,8 +3,8 @@
 from typing import Any
 
 from snncore.backend import Array
-from snncore.functions.checks import is_integer
 from snncore.functions.conv2d import Conv2d
+from snncore.given import is_integer
 from snncore.opcount.cost import OpCount
 
 

@@ -153,8 +153,10 @@ class Module:
 
     def train(self, mode: bool = True) -> "Module":
         """Switch to training (batch statistics) or, with False, to evaluation (running statistics)."""
+        if mode not in (True, False):  # "eval" would be true
+            raise ValueError(f"train: expected True or False, found {mode!r}")
         for module in self.modules():
-            module.training = mode
+            module.training = bool(mode)
         return self
 
     def eval(self) -> "Module":

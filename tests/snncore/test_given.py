@@ -103,7 +103,7 @@ def test_a_subclass_of_an_array_is_what_it_holds_in_the_same_memory():
 
 def test_masked_entries_are_refused_and_counted_and_a_mask_that_hides_nothing_is_dropped():
     hidden = np.ma.masked_greater([1.0, 2.0, 3.0], 1.5)
-    message = r"Tensor: expected an array without a mask, found 2 of 3 entries masked; .* \.filled\(value\)"
+    message = r"expected an array without a mask, found 2 of 3 entries masked; .* \.filled\(value\)"
     with pytest.raises(TypeError, match=message):
         Tensor(hidden)
     with pytest.raises(TypeError, match=message):
@@ -138,3 +138,28 @@ def test_a_long_double_is_cast():
 
 def test_a_buffer_made_of_a_list_is_an_array_in_the_type_of_layers():
     assert nn.Buffer([0, 1]).data.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: functions.Abs()(None), r"Abs: expected an array as input 0 \(x\), found None"),
+        (lambda: functions.Add()(np.ones(2), None), r"Add: expected an array as input 1 \(b\), found None"),
+        (lambda: functions.LIF()(None, np.ones(2)), r"LIF: expected an array as input 0 \(c\), found None"),
+    ],
+)
+def test_an_input_left_out_that_is_needed_is_named(call, message):
+    with pytest.raises(TypeError, match=message):
+        call()
+
+
+def test_an_attribute_error_of_a_forward_itself_is_kept():
+    class Misspelt(Function):
+        def forward(self, x, b=None):
+            return x.shap
+
+        def backward(self, gy):
+            return gy
+
+    with pytest.raises(AttributeError, match="shap"):
+        Misspelt()(np.ones(2))

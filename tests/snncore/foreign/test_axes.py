@@ -111,3 +111,13 @@ def test_without_pytorch_the_message_says_what_to_install(monkeypatch):
         snncore.audit_torch  # noqa: B018
     with pytest.raises(AttributeError, match="no attribute 'audit_tensorflow'"):
         snncore.audit_tensorflow  # noqa: B018
+
+
+def test_all_names_of_the_engine_can_be_imported_without_pytorch(monkeypatch):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "torch", None)
+    names = {}
+    exec("from snncore import *", names)
+    assert "check_gradients" in names
+    assert "audit_torch" not in names
