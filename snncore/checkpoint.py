@@ -43,6 +43,8 @@ def save_checkpoint(
     metadata of another type; ValueError for a name that safetensors reserves.
     """
     path = Path(path)
+    if not isinstance(tensors, Mapping):
+        raise TypeError(f"tensors: expected arrays by name, as state_dict() gives, found a {type(tensors).__name__}")
     arrays = {name: _storable(name, x) for name, x in tensors.items()}
     _check_finite(arrays, f"checkpoint {path}: not written")
     try:
@@ -151,6 +153,8 @@ def _storable(name: str, x: Array) -> np.ndarray:
         raise ValueError(f"tensors: the name {name!r} is reserved by the safetensors format")
     if backend.array_module(x) is np and not isinstance(x, (np.ndarray, np.generic)):
         raise TypeError(f"tensors: {name!r}: expected an array, found {type(x).__name__}")
+    if np.ma.is_masked(x):
+        raise TypeError(f"tensors: {name!r}: expected an array without a mask; say what is masked with .filled(value)")
     x = np.asarray(x) if isinstance(x, np.generic) else backend.asnumpy(x)
     if x.dtype.kind not in "buif" or x.dtype.itemsize > 8:  # bool, unsigned, int, float
         raise TypeError(f"tensors: {name!r}: expected booleans, integers or floats, found {x.dtype}")

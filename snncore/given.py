@@ -11,6 +11,7 @@ from snncore.backend import Array, array_module
 __all__ = [
     "NUMBERS",
     "as_array",
+    "as_count",
     "as_output",
     "is_integer",
     "is_number",
@@ -32,6 +33,13 @@ def is_integer(n: Any) -> bool:
     return isinstance(n, int | np.integer) and not isinstance(n, bool)
 
 
+def as_count(name: str, n: Any) -> int:
+    """Return n as an integer of Python; raises ValueError unless it is one of at least 0."""
+    if not is_integer(n) or n < 0:
+        raise ValueError(f"{name}: expected an integer of at least 0, found {n!r}")
+    return int(n)
+
+
 def is_number(x: Any) -> bool:
     """Whether x is one real number, also as an array of no axes; True and False are none."""
     of_numpy = getattr(x, "shape", None) == () and getattr(x, "dtype", np.dtype(bool)).kind in "fiu"
@@ -42,7 +50,8 @@ def as_array(data: Any) -> Array:
     """Return data as a plain array of this machine's byte order, which kernels read; itself where it is one.
 
     Subclasses of `numpy.ndarray` with rules of their own, such as `numpy.matrix`, become what they hold: the same
-    memory. The other byte order is copied. Raises TypeError where entries are masked: nobody said what they count as.
+    memory. The other byte order is copied. Raises TypeError where entries are masked, for nobody
+    said what they count as, and for a list of tensors, whose past would be lost.
     """
     if array_module(data) is not np:
         return data
@@ -52,6 +61,8 @@ def as_array(data: Any) -> Array:
             f"expected an array without a mask, found {hidden} of {data.size} entries masked; "
             "say what they are with .filled(value)"
         )
+    if isinstance(data, list | tuple) and any(hasattr(x, "requires_grad") for x in data):
+        raise TypeError(f"expected an array or numbers, found a {type(data).__name__} of tensors; Stack joins them")
     x = np.asarray(data)
     return x if x.dtype.isnative else x.astype(x.dtype.newbyteorder("="))
 

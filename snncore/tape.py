@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike
 from snncore import backend
 from snncore.backend import Array
 from snncore.context import changed, context, current_path
-from snncore.given import NUMBERS, as_array, as_output, is_integer, missing_input, unfit_gradient, unfit_input
+from snncore.given import NUMBERS, as_array, as_count, as_output, missing_input, unfit_gradient, unfit_input
 from snncore.graph import GraphError, Node, Version, add_to_leaf, as_gradient, share_versions, walk
 from snncore.kernels import kernels_for
 
@@ -54,9 +54,7 @@ def no_grad() -> Iterator[None]:
 @contextmanager
 def at_timestep(t: int) -> Iterator[None]:
     """Say that the arrays in the block are [N, ...] of timestep t >= 0, where a network loops over time by itself."""
-    if not is_integer(t) or t < 0:
-        raise ValueError(f"at_timestep: expected an integer of at least 0, found {t!r}")
-    with changed("timestep", t):
+    with changed("timestep", as_count("at_timestep", t)):
         yield
 
 
@@ -236,6 +234,8 @@ class Tensor:
         __truediv__: Callable[..., "Tensor"]
         __rtruediv__: Callable[..., "Tensor"]
         __matmul__: Callable[..., "Tensor"]
+        __rmatmul__: Callable[..., "Tensor"]
+        __iter__: Callable[..., Iterator["Tensor"]]
         __neg__: Callable[..., "Tensor"]
         __getitem__: Callable[..., "Tensor"]
         reshape: Callable[..., "Tensor"]

@@ -16,6 +16,13 @@ def pair(name: str, value: int | tuple[int, int], least: int = 1) -> tuple[int, 
     return int(both[0]), int(both[1])
 
 
+def one_axis(owner: str, axis: int) -> int:
+    """Return the number of an axis; raises ValueError for anything but one integer."""
+    if not is_integer(axis):
+        raise ValueError(f"{owner}: expected the number of one axis, found {axis!r}")
+    return int(axis)
+
+
 def check_sizes(owner: str, **sizes: int) -> None:
     """Raise ValueError unless every size is an integer of at least 1."""
     for name, n in sizes.items():

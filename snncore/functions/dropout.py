@@ -34,6 +34,8 @@ class Dropout(Function):
     ) -> None:
         if not is_number(rate) or not 0 <= rate < 1:
             raise ValueError(f"Dropout: expected a rate in [0, 1), found {rate!r}")
+        if not isinstance(key, tuple):
+            raise TypeError(f"Dropout: expected a key, a tuple that begins with a seed, found {key!r}")
         self.rate, self.key, self.shared, self.scale = rate, key, shared, scale
 
     def forward(self, x: Array) -> Array:

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.functions.checks import check_float
+from snncore.functions.checks import check_float, check_sizes
+from snncore.given import as_array
 from snncore.opcount.cost import OpCount
-from snncore.tape import Function
+from snncore.tape import Function, Tensor
 
 
 def check_labels(owner: str, labels: Array, classes: int) -> None:
@@ -23,6 +24,8 @@ def check_labels(owner: str, labels: Array, classes: int) -> None:
 
 def one_hot(labels: Array, classes: int, dtype: Any = np.float32) -> Array:
     """Return [N, classes] with a 1 at each label, the targets of MSE; raises ValueError as `check_labels`."""
+    labels = as_array(labels.data if isinstance(labels, Tensor) else labels)
+    check_sizes("one_hot", classes=classes)
     check_labels("one_hot", labels, classes)
     return array_module(labels).eye(classes, dtype=dtype)[labels]
 

@@ -1,7 +1,7 @@
 """Softmax along an axis."""
 
 from snncore.backend import Array, array_module
-from snncore.functions.checks import as_float
+from snncore.functions.checks import as_float, one_axis
 from snncore.opcount.cost import OpCount, lead_of
 from snncore.opcount.events import entries
 from snncore.tape import Function
@@ -11,7 +11,7 @@ class Softmax(Function):
     """y = exp(x) / sum of exp(x) over `axis`; gx = y * (gy - sum of gy * y). Spikes become float32."""
 
     def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
+        self.axis = one_axis("Softmax", axis)
 
     def forward(self, x: Array) -> Array:
         x = as_float(x, x)
