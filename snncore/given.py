@@ -93,7 +93,7 @@ def as_output(name: str, i: int, y: Any, xp: ModuleType, half: bool) -> Array:
         return xp.asarray(y)
     char = "" if hasattr(y, "requires_grad") else getattr(getattr(y, "dtype", None), "char", "")
     if char in NUMBERS or (half and char == "e"):
-        return xp.asarray(y)
+        return y if type(y) is np.ndarray else as_array(y) if xp is np else xp.asarray(y)
     found = f"{y.dtype} of shape {y.shape}" if char else type(y).__name__
     raise TypeError(
         f"{name}.forward: expected output {i} to be an array of float32, float64 or integers, found {found}"

@@ -36,7 +36,8 @@ class BatchNorm(Function):
     stand in between, so that a batch can be spread over machines (Peng et al. 2018, "MegDet": synchronised
     statistics); n is then the number of entries of all of them. In exact arithmetic (docs/exact.md) the statistics are
     sums that no order changes, of one machine as of many.
-    Raises ValueError if the channels differ, or in training if there is one entry a channel; TypeError if x is spikes.
+    Raises ValueError if the channels differ, or in training if there is one entry a channel; TypeError if x is spikes,
+    or a running statistic is no array of floats.
     """
 
     def __init__(
@@ -47,6 +48,12 @@ class BatchNorm(Function):
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> None:
+        for name, x in (("running_mean", running_mean), ("running_var", running_var)):
+            if hasattr(x, "requires_grad") or not hasattr(x, "dtype") or x.dtype.kind != "f":
+                found = x.dtype if hasattr(x, "dtype") and not hasattr(x, "requires_grad") else type(x).__name__
+                raise TypeError(
+                    f"{self.name}: expected {name}, an array of floats that training changes, found {found}"
+                )
         self.running_mean, self.running_var = running_mean, running_var
         self.training, self.momentum, self.eps = training, momentum, eps
 
@@ -63,7 +70,8 @@ class BatchNorm(Function):
         check_float(self.name, x=x, gamma=gamma, beta=beta)
         if not x.ndim or not x.shape[-1]:
             raise ValueError(f"{self.name}: expected x [..., C] with at least one channel, found {x.shape}")
-        check_shape(self.name, x.shape[-1:], gamma=gamma, beta=beta, running_mean=self.running_mean)
+        statistics = {"running_mean": self.running_mean, "running_var": self.running_var}
+        check_shape(self.name, x.shape[-1:], gamma=gamma, beta=beta, **statistics)
         self.count: int | None = None
         if self.training:
             settings = (self.running_mean, self.running_var, self.momentum, self.eps)

@@ -163,3 +163,15 @@ def test_an_attribute_error_of_a_forward_itself_is_kept():
 
     with pytest.raises(AttributeError, match="shap"):
         Misspelt()(np.ones(2))
+
+
+def test_a_masked_output_of_a_forward_is_refused():
+    class Masks(Function):
+        def forward(self, x):
+            return np.ma.masked_greater(x, 1)
+
+        def backward(self, gy):
+            return gy
+
+    with pytest.raises(TypeError, match="expected an array without a mask, found 1 of 2 entries masked"):
+        Masks()(np.array([1.0, 2.0]))
