@@ -7,6 +7,7 @@ import numpy as np
 
 from snncore import backend
 from snncore.backend import Array
+from snncore.given import is_number
 from snncore.optimizer import Parameters, named_tensors
 
 __all__ = ["clip_grad_norm", "clip_grad_value"]
@@ -22,7 +23,7 @@ def clip_grad_norm(parameters: Parameters, max_norm: float) -> Any:
     parameters: as an optimizer takes them. max_norm: > 0, in the unit of the gradients; infinity only measures. Raises
     ValueError for any other. Returns a float; of gradients on a GPU an array of shape (), float64, not waited for.
     """
-    if not max_norm > 0:
+    if not is_number(max_norm) or not max_norm > 0:
         raise ValueError(f"max_norm: expected a number > 0, found {max_norm!r}")
     grads = _gradients(parameters)
     xp = backend.array_module(*grads)
@@ -50,7 +51,7 @@ def clip_grad_value(parameters: Parameters, max_value: float) -> None:
 
     parameters: as an optimizer takes them. max_value: > 0, in the unit of the gradients. Raises ValueError otherwise.
     """
-    if not max_value > 0:
+    if not is_number(max_value) or not max_value > 0:
         raise ValueError(f"max_value: expected a number > 0, found {max_value!r}")
     for g in _gradients(parameters):
         backend.array_module(g).clip(g, -float(max_value), float(max_value), out=g)

@@ -69,10 +69,11 @@ def as_array(data: Any) -> Array:
 
 def unfit_input(name: str, i: int, x: Array) -> TypeError:
     """Make the error of an operation whose input i is of a type that no kernel takes."""
+    found = f"{x.dtype} of shape {x.shape}"
+    if x.dtype.kind == "O" and x.shape == ():
+        found = f"a {type(x.item()).__name__}"
     to = "; convert it, for example with .astype(np.float32)" if x.dtype.kind == "f" else ""
-    return TypeError(
-        f"{name}: expected input {i} in float32, float64 or integers, found {x.dtype} of shape {x.shape}{to}"
-    )
+    return TypeError(f"{name}: expected input {i} in float32, float64 or integers, found {found}{to}")
 
 
 def missing_input(function: Any, arrays: tuple[Array | None, ...], error: Exception) -> Exception:

@@ -241,11 +241,18 @@ class Optimizer(ABC):
         whose shape or dtype differs or whose count is negative.
         """
         own = {"step": np.array(self.steps, np.int64)} | self._averages
+        if not isinstance(state, Mapping):
+            raise ValueError(f"state of {type(self).__name__}: expected arrays by name, found a {type(state).__name__}")
         missing, unexpected = [key for key in own if key not in state], [key for key in state if key not in own]
         if missing or unexpected:
             raise ValueError(f"state of {type(self).__name__}: missing {missing}, unexpected {unexpected}")
         for key, x in own.items():
             found = state[key]
+            if not hasattr(found, "dtype"):
+                kind = type(found).__name__
+                raise ValueError(
+                    f"state of {type(self).__name__}: {key}: expected an array of {x.dtype}, found a {kind}"
+                )
             if (found.shape, found.dtype) != (x.shape, x.dtype):
                 raise ValueError(
                     f"state of {type(self).__name__}: {key}: expected {x.dtype} of shape {x.shape}, "

@@ -375,3 +375,24 @@ def test_a_gradient_that_is_no_array_is_named(grad, found):
     p.grad = grad
     with pytest.raises(ValueError, match=rf"0: expected a gradient of shape \(2,\), found {found}"):
         SGD([p], 0.1).step()
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (None, "state of SGD: expected arrays by name, found a NoneType"),
+        ({"step": 3}, "state of SGD: step: expected an array of int64, found a int"),
+    ],
+)
+def test_a_state_that_holds_no_arrays_is_named(state, message):
+    with pytest.raises(ValueError, match=message):
+        SGD(make_parameters(), 0.1).load_state_dict(state)
+
+
+def test_limits_and_betas_that_are_no_numbers_are_named():
+    for clip, name in ((clip_grad_norm, "max_norm"), (clip_grad_value, "max_value")):
+        for limit in ("1", None):
+            with pytest.raises(ValueError, match=f"{name}: expected a number > 0, found {limit!r}"):
+                clip(make_parameters(), limit)
+    with pytest.raises(ValueError, match=r"betas: expected two numbers, found 0\.9"):
+        Adam(make_parameters(), 0.1, betas=0.9)
