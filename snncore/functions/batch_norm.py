@@ -15,7 +15,7 @@ from snncore.opcount.cost import Facts, OpCount, later, lead_of
 from snncore.opcount.events import Form, entries, form_of, nothing, traffic
 from snncore.opcount.origin import known_origin, repeated_cells
 from snncore.parallel import Share
-from snncore.tape import Function
+from snncore.tape import Function, Tensor
 
 
 class BatchNorm(Function):
@@ -48,12 +48,6 @@ class BatchNorm(Function):
         momentum: float = 0.1,
         eps: float = 1e-5,
     ) -> None:
-        for name, x in (("running_mean", running_mean), ("running_var", running_var)):
-            if hasattr(x, "requires_grad") or not hasattr(x, "dtype") or x.dtype.kind != "f":
-                found = x.dtype if hasattr(x, "dtype") and not hasattr(x, "requires_grad") else type(x).__name__
-                raise TypeError(
-                    f"{self.name}: expected {name}, an array of floats that training changes, found {found}"
-                )
         self.running_mean, self.running_var = running_mean, running_var
         self.training, self.momentum, self.eps = training, momentum, eps
 
@@ -71,6 +65,12 @@ class BatchNorm(Function):
         if not x.ndim or not x.shape[-1]:
             raise ValueError(f"{self.name}: expected x [..., C] with at least one channel, found {x.shape}")
         statistics = {"running_mean": self.running_mean, "running_var": self.running_var}
+        for name, kept in statistics.items():
+            if isinstance(kept, Tensor) or getattr(getattr(kept, "dtype", None), "kind", "") != "f":
+                found = kept.dtype if hasattr(kept, "dtype") and not isinstance(kept, Tensor) else type(kept).__name__
+                raise TypeError(
+                    f"{self.name}: expected {name}, an array of floats that training changes, found {found}"
+                )
         check_shape(self.name, x.shape[-1:], gamma=gamma, beta=beta, **statistics)
         self.count: int | None = None
         if self.training:

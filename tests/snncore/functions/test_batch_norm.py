@@ -117,7 +117,7 @@ def test_a_running_statistic_that_training_could_not_change_is_named(name, stati
     """A tensor would be left as it was: += makes another."""
     given = {"running_mean": np.zeros(2), "running_var": np.ones(2), name: statistic}
     with pytest.raises(TypeError, match=f"BatchNorm: expected {name}, an array of floats .*, found {found}"):
-        BatchNorm(**given)
+        BatchNorm(**given)(np.ones((4, 2)), np.ones(2), np.ones(2))
 
 
 def test_a_running_variance_of_other_channels_is_named():
