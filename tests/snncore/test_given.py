@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snncore import Function, GraphError, Tensor, functions, nn
+from snncore import Function, GraphError, MonitorError, Tensor, functions, monitor, nn
 from snncore.kernels.choice import use_kernels
 
 
@@ -176,3 +176,18 @@ def test_a_masked_output_of_a_forward_is_refused():
 
     with pytest.raises(TypeError, match="expected an array without a mask, found 1 of 2 entries masked"):
         Masks()(np.array([1.0, 2.0]))
+
+
+def test_layers_are_named_by_text_and_a_limit_may_be_of_numpy():
+    net = nn.Sequential(nn.LIF())
+    for layer in (net[0], 0, ["0"]):
+        with (
+            pytest.raises(MonitorError, match="layers: expected paths such as 'Sequential', found"),
+            monitor(net, layer),
+        ):
+            pass
+    with pytest.raises(ValueError, match=r"record: expected some of spikes, .* found None"), monitor(net, record=None):
+        pass
+    with monitor(net, limit=np.int64(1)) as seen:
+        net(np.ones((2, 3, 1), np.float32))
+    assert seen["0"].spikes.shape == (2, 1, 1)

@@ -395,18 +395,3 @@ def test_other_observers_see_what_they_saw(rng):
 def test_what_is_no_network_is_refused():
     with pytest.raises(MonitorError, match="net: expected a Module, found int"), monitor(3):
         pass
-
-
-def test_layers_are_named_by_text_and_a_limit_may_be_of_numpy():
-    net = nn.Sequential(nn.LIF())
-    for layer in (net[0], 0, ["0"]):
-        with (
-            pytest.raises(MonitorError, match="layers: expected paths such as 'Sequential', found"),
-            monitor(net, layer),
-        ):
-            pass
-    with pytest.raises(ValueError, match=r"record: expected some of spikes, .* found None"), monitor(net, record=None):
-        pass
-    with monitor(net, limit=np.int64(1)) as seen:
-        net(np.ones((2, 3, 1), np.float32))
-    assert seen["0"].spikes.shape == (2, 1, 1)
