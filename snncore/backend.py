@@ -128,7 +128,7 @@ def parse_device(device: str) -> tuple[str, int]:
     `auto` is the first GPU if there is a usable one, else the CPU. Raises ValueError for any other text and
     BackendError if a GPU is asked for and there is none.
     """
-    kind, colon, index = device.partition(":")
+    kind, colon, index = device.partition(":") if isinstance(device, str) else ("", "", "")
     if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and index.isdigit())):
         raise ValueError(f"device: expected auto, cpu, cuda or cuda:<index>, found {device!r}")
     if kind == "auto":

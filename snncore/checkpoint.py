@@ -43,6 +43,8 @@ def save_checkpoint(
     metadata of another type; ValueError for a name that safetensors reserves.
     """
     path = Path(path)
+    if not isinstance(tensors, Mapping):
+        raise TypeError(f"tensors: expected arrays by name, as state_dict() gives, found a {type(tensors).__name__}")
     arrays = {name: _storable(name, x) for name, x in tensors.items()}
     _check_finite(arrays, f"checkpoint {path}: not written")
     try:
@@ -119,7 +121,13 @@ def check_tensors(found: Mapping[str, Array], expected: Mapping[str, Array], wha
     found: arrays that were loaded. expected: arrays of the model that is to take them. what: what the message
     calls them, such as the file or the model.
     """
+    if not isinstance(found, Mapping):
+        raise CheckpointError(f"{what}: expected arrays by name, found a {type(found).__name__}")
     common = [name for name in expected if name in found]
+    for name in common:
+        if not hasattr(found[name], "dtype") or np.ma.is_masked(found[name]):
+            kind = type(found[name]).__name__
+            raise CheckpointError(f"{what}: {name}: expected an array without a mask, found a {kind}")
     wrong_shapes = [n for n in common if tuple(found[n].shape) != tuple(expected[n].shape)]
     wrong_dtypes = [n for n in common if found[n].dtype != expected[n].dtype]
     problems = [
@@ -145,6 +153,8 @@ def _storable(name: str, x: Array) -> np.ndarray:
         raise ValueError(f"tensors: the name {name!r} is reserved by the safetensors format")
     if backend.array_module(x) is np and not isinstance(x, (np.ndarray, np.generic)):
         raise TypeError(f"tensors: {name!r}: expected an array, found {type(x).__name__}")
+    if np.ma.is_masked(x):
+        raise TypeError(f"tensors: {name!r}: expected an array without a mask; say what is masked with .filled(value)")
     x = np.asarray(x) if isinstance(x, np.generic) else backend.asnumpy(x)
     if x.dtype.kind not in "buif" or x.dtype.itemsize > 8:  # bool, unsigned, int, float
         raise TypeError(f"tensors: {name!r}: expected booleans, integers or floats, found {x.dtype}")

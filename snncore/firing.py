@@ -1,7 +1,9 @@
 """The settings of a spiking neuron, made once in a layer and passed whole to functions and kernels."""
 
+import math
 from dataclasses import dataclass, field
 
+from snncore.given import is_number
 from snncore.surrogate import Sigmoid, Surrogate, check_surrogate
 
 __all__ = ["Firing", "decay_of", "firing_of"]
@@ -17,7 +19,7 @@ class Firing:
         v[t] = h[t] * (1 - s[t]) + v_reset * s[t]    hard reset
 
     decay: in [0, 1], 1 - 1 / tau; 1 is a neuron without leak. detach_reset: backward takes the s[t] of the reset as a
-    constant. Raises ValueError for a decay or a threshold out of range, TypeError for a surrogate that is none.
+    constant. Raises ValueError for a number out of range, TypeError for a surrogate that is none.
     """
 
     decay: float = 0.5
@@ -27,10 +29,12 @@ class Firing:
     detach_reset: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.decay <= 1:
-            raise ValueError(f"decay: expected a number in [0, 1], found {self.decay}")
-        if not self.v_threshold > 0:
-            raise ValueError(f"v_threshold: expected a positive number, found {self.v_threshold}")
+        if not is_number(self.decay) or not 0 <= self.decay <= 1:
+            raise ValueError(f"decay: expected a number in [0, 1], found {self.decay!r}")
+        if not is_number(self.v_threshold) or not self.v_threshold > 0:
+            raise ValueError(f"v_threshold: expected a positive number, found {self.v_threshold!r}")
+        if self.v_reset is not None and not (is_number(self.v_reset) and math.isfinite(self.v_reset)):
+            raise ValueError(f"v_reset: expected a finite number, or None for a soft reset, found {self.v_reset!r}")
         check_surrogate(self.surrogate)
 
 
@@ -61,12 +65,12 @@ def decay_of(tau: float | None, decay: float | None) -> float:
     if (tau is None) == (decay is None):
         raise ValueError(f"tau, decay: expected one of the two, found tau={tau}, decay={decay}")
     if decay is not None:
-        if not 0 <= decay < 1:
-            raise ValueError(f"decay: expected a number in [0, 1), found {decay}")
+        if not is_number(decay) or not 0 <= decay < 1:
+            raise ValueError(f"decay: expected a number in [0, 1), found {decay!r}")
         return float(decay)
-    if tau is None or not tau > 1:
+    if tau is None or not is_number(tau) or not tau > 1:
         raise ValueError(
-            f"tau: expected a number above 1, found {tau}: the membrane keeps 1 - 1 / tau of itself each step, which "
+            f"tau: expected a number above 1, found {tau!r}: the membrane keeps 1 - 1 / tau of itself each step, which "
             "is negative below 1 (tau = 0.2, as the paper prints it, gives -4 and diverges)"
         )
     if not 1 - 1 / tau < 1:

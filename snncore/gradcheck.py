@@ -6,12 +6,13 @@ check_gradients(LIF(decay=0.5), [c], relaxed=True)     # spiking: the step repla
 """
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array
+from snncore.given import as_array, is_number
 from snncore.gradhints import Calls, by_doubling, by_factor, by_jumps, by_lag, labels
 from snncore.surrogate import relaxed as relaxed_mode
 from snncore.tape import Function, Tensor, no_grad, observe
@@ -53,20 +54,33 @@ def check_gradients(
     relaxed: run with every spiking neuron in relaxed mode; a spiking function has no true gradient otherwise.
     Raises GradientError naming the input, the entry and both values, and what kind of mistake looks like this where
     one is known (`snncore.gradhints`); or if forward changes an input or backward a gradient that it was given, or two
-    calls give different outputs. TypeError for a class in place of a function or an array in place of a list,
-    ValueError if there is nothing to check, or an array has no entries or some that are not finite.
+    calls give different outputs. TypeError for a class in place of a function, an array in place of a list, or a
+    function that returns no tensors; ValueError if there is nothing to check, an array has no entries or some that are
+    not finite, or a setting is out of range.
     """
     if isinstance(function, type):
         name = function.__name__
         raise TypeError(f"check_gradients: expected a function or an instance, found the class {name}: write {name}()")
     if hasattr(inputs, "shape"):
         raise TypeError(f"check_gradients: expected a list of inputs, found one array of shape {inputs.shape}: [x]")
+    if not callable(function) or not isinstance(inputs, Iterable):
+        found = f"{type(function).__name__} and {type(inputs).__name__}"
+        raise TypeError(f"check_gradients: expected a function and a list of its inputs, found {found}")
+    for name, value in (("eps", eps), ("directions", directions), ("rtol", rtol), ("atol", atol)):
+        positive = name in ("eps", "directions")  # and under a tolerance that is NaN, nothing would be wrong
+        if not is_number(value) or not 0 <= value < np.inf or (positive and value == 0):
+            raise ValueError(f"{name}: expected a finite number {'above' if positive else '>='} 0, found {value!r}")
     arrays: list[Any] = [None if x is None else _as_float64(x) for x in inputs]
-    checked = [i for i, x in enumerate(arrays) if x is not None and x.dtype.kind == "f"] if wrt is None else list(wrt)
+    checked = [i for i, x in enumerate(arrays) if x is not None and x.dtype.kind == "f"] if wrt is None else wrt
+    checked = list(checked) if isinstance(checked, Iterable) else [checked]
+    if any(i not in range(len(arrays)) or arrays[i] is None for i in checked):
+        raise ValueError(f"wrt: expected places of inputs that are given, among {len(arrays)}, found {wrt!r}")
     if not checked:
         found = ", ".join("None" if x is None else f"{x.dtype} {x.shape}" for x in arrays) or "none"
         raise ValueError(f"check_gradients: no floating-point input to check; found {found}")
     label = labels(function, len(arrays)) if names is None else list(names)
+    if len(label) != len(arrays):
+        raise ValueError(f"names: expected one for each of {len(arrays)} inputs, found {names!r}")
     for i in checked:
         if arrays[i].size == 0:
             raise ValueError(f"check_gradients: {label[i]} of shape {arrays[i].shape} has no entries to check")
@@ -122,7 +136,7 @@ def _same(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def _as_float64(x: Tensor | Array) -> np.ndarray:
-    x = np.asarray(x.data if isinstance(x, Tensor) else x)
+    x = np.asarray(as_array(x.data if isinstance(x, Tensor) else x))
     return _locked(x.astype(np.float64)) if x.dtype.kind == "f" else x
 
 
@@ -161,7 +175,13 @@ class _Meet(Function):
 def _evaluate(function: Callable, arrays: list) -> tuple[np.ndarray, ...]:
     with no_grad(), _reading_only("the inputs"):
         result = function(*(None if x is None else Tensor(x) for x in arrays))
-    return tuple(y.data for y in (result if isinstance(result, tuple) else (result,)))
+    outputs = result if isinstance(result, tuple) else (result,)
+    for y in outputs:
+        if not isinstance(y, Tensor):
+            raise TypeError(
+                f"check_gradients: expected a tensor or a tuple of them from function, found {type(y).__name__}"
+            )
+    return tuple(y.data for y in outputs)
 
 
 def _backward(function: Callable, arrays: list, i: int, grads: list[np.ndarray], name: str) -> np.ndarray:

@@ -109,6 +109,12 @@ class Node:
                 if x is not None and any(_share_memory(x.data, y) for y in kept.get(id(_owner(x.data)), ()))
             ]
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        """Refuse copy.deepcopy and pickle: a copy of a call would give its gradients to copies of the parameters."""
+        raise TypeError(
+            f"a tensor that {self.function.name} made cannot be copied with its past; cut it off with .detach() first"
+        )
+
     def check(self) -> None:
         """Raise GraphError if what forward saved is freed, or was changed in place since."""
         name = self.function.name

@@ -17,6 +17,7 @@ from snncore.capture import refuse_while_capturing
 from snncore.context import context
 from snncore.functions.fire import Fire
 from snncore.functions.stated import StatedNeuron
+from snncore.given import is_integer
 from snncore.nn.module import Module
 from snncore.tape import Function, observe
 from snncore.trains import MonitorError, Piece, Record
@@ -181,16 +182,19 @@ def monitor(
     Raises MonitorError for what is no Module and, naming the nearest, if a name fits no layer; ValueError for another
     thing to record or a limit below 1; CaptureError in a step that is recorded as a CUDA graph.
     """
-    what = frozenset((record,) if isinstance(record, str) else record)
-    unknown = sorted(what - {*RECORDED})
+    what = frozenset((record,) if isinstance(record, str) or record is None else record)
+    unknown = sorted(map(str, what - {*RECORDED}))
     if unknown or not what:
         raise ValueError(f"record: expected some of {', '.join(RECORDED)}, found {', '.join(unknown) or 'none'}")
     for name, value in (("limit", limit), ("timesteps", timesteps)):
-        if value is not None and (not isinstance(value, int) or value < 1):
+        if value is not None and (not is_integer(value) or value < 1):
             raise ValueError(f"{name}: expected an integer of at least 1, found {value!r}")
     if not isinstance(net, Module):
         raise MonitorError(f"net: expected a Module, found {type(net).__name__}")
     names = {id(module): path or type(module).__name__ for path, module in net.named_modules()}
+    for one in layers:
+        if not isinstance(one, str):
+            raise MonitorError(f"layers: expected paths such as {sorted(names.values())[-1]!r}, found {one!r}")
     chosen = {key: path for key, path in names.items() if not layers or any(_fits(path, one) for one in layers)}
     for one in layers:
         if not any(_fits(path, one) for path in chosen.values()):

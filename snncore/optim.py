@@ -112,7 +112,7 @@ class Adam(Optimizer):
         weight_decay: float = 0.0,
     ) -> None:
         super().__init__(parameters, lr)
-        if len(betas) != 2:
+        if not isinstance(betas, tuple | list) or len(betas) != 2:
             raise ValueError(f"betas: expected two numbers, found {betas!r}")
         self.betas = setting("betas[0]", betas[0], below=1.0), setting("betas[1]", betas[1], below=1.0)
         self.eps = setting("eps", eps)

@@ -13,7 +13,7 @@ from snncore.kernels import kernels_for, reference
 from snncore.opcount.cost import CostError, OpCount
 from snncore.tape import Tensor, bump
 
-__all__ = ["BLOCK", "Optimizer", "Parameters", "setting"]
+__all__ = ["BLOCK", "Optimizer", "Parameters", "named_tensors", "setting"]
 
 Parameters = Iterable[Tensor] | Iterable[tuple[str, Tensor]] | Mapping[str, Tensor]
 BLOCK = 1 << 15  # entries that a step on the CPU changes at a time: five such arrays stay in the cache
@@ -44,7 +44,7 @@ class Optimizer(ABC):
         self.parameters: dict[str, Tensor] = {}
         self._averages: dict[str, Array] = {}
         seen: set[int] = set()
-        for name, p in _named(parameters):
+        for name, p in named_tensors(parameters):
             if name in self.parameters:
                 raise ValueError(f"parameters: the name {name!r} stands for two parameters")
             if p.dtype.kind != "f":
@@ -90,8 +90,10 @@ class Optimizer(ABC):
         """Check the gradients, and count a step; returns the parameters that have one, and their counts."""
         ready = self._ready()
         for name, p in ready.items():
-            if p.grad is not None and p.grad.shape != p.shape:
-                raise ValueError(f"{name}: expected a gradient of shape {p.shape}, found {p.grad.shape}")
+            found = getattr(p.grad, "shape", None)
+            if found != p.shape:
+                what = type(p.grad).__name__ if found is None else found
+                raise ValueError(f"{name}: expected a gradient of shape {p.shape}, found {what}")
         if self.flat is not None:
             self.flat.gather()
         self._counted = list(ready)
@@ -239,11 +241,18 @@ class Optimizer(ABC):
         whose shape or dtype differs or whose count is negative.
         """
         own = {"step": np.array(self.steps, np.int64)} | self._averages
+        if not isinstance(state, Mapping):
+            raise ValueError(f"state of {type(self).__name__}: expected arrays by name, found a {type(state).__name__}")
         missing, unexpected = [key for key in own if key not in state], [key for key in state if key not in own]
         if missing or unexpected:
             raise ValueError(f"state of {type(self).__name__}: missing {missing}, unexpected {unexpected}")
         for key, x in own.items():
             found = state[key]
+            if not hasattr(found, "dtype"):
+                kind = type(found).__name__
+                raise ValueError(
+                    f"state of {type(self).__name__}: {key}: expected an array of {x.dtype}, found a {kind}"
+                )
             if (found.shape, found.dtype) != (x.shape, x.dtype):
                 raise ValueError(
                     f"state of {type(self).__name__}: {key}: expected {x.dtype} of shape {x.shape}, "
@@ -257,8 +266,12 @@ class Optimizer(ABC):
         self.steps = int(own["step"])
 
 
-def _named(parameters: Parameters) -> Iterator[tuple[str, Tensor]]:
+def named_tensors(parameters: Parameters) -> Iterator[tuple[str, Tensor]]:
     """Yield (name, tensor) for every way in which parameters may be given; those without a name get their place."""
+    if isinstance(parameters, Tensor) or not isinstance(parameters, Iterable):  # the first would give its rows
+        raise ValueError(
+            f"parameters: expected several tensors, such as net.parameters(), found one {type(parameters).__name__}"
+        )
     for place, item in enumerate(parameters.items() if isinstance(parameters, Mapping) else parameters):
         if isinstance(item, Tensor):
             yield str(place), item
@@ -273,7 +286,11 @@ def _named(parameters: Parameters) -> Iterator[tuple[str, Tensor]]:
 
 def setting(name: str, value: float, below: float = math.inf) -> float:
     """Return `value` as a Python float (a NumPy float64 would widen float32 arrays), checked to be in [0, below)."""
-    if not 0 <= value < below:
+    try:
+        good = 0 <= value < below
+    except (TypeError, ValueError):  # no number, or several
+        good = False
+    if not good:
         wanted = "a finite number >= 0" if below == math.inf else f"a number in [0, {below:g})"
         raise ValueError(f"{name}: expected {wanted}, found {value!r}")
     return float(value)

@@ -9,6 +9,7 @@ import numpy as np
 
 from snncore.capture import refuse_while_capturing
 from snncore.context import changed, context, current_path
+from snncore.given import is_integer
 
 __all__ = ["batch_random", "manual_seed", "named_rng", "step_key", "training_step", "weight_rng"]
 
@@ -24,8 +25,8 @@ def named_rng(seed: int, *names: object) -> np.random.Generator:
     seed: a non-negative integer. names: anything whose `str()` identifies the use.
     Raises ValueError if `seed` is negative.
     """
-    if seed < 0:
-        raise ValueError(f"seed: expected a non-negative integer, found {seed}")
+    if not is_integer(seed) or seed < 0:
+        raise ValueError(f"seed: expected a non-negative integer, found {seed!r}")
     key = tuple(zlib.crc32(str(name).encode("utf-8", "surrogateescape")) for name in names)
     return np.random.default_rng(np.random.SeedSequence(entropy=int(seed), spawn_key=key))
 
@@ -42,6 +43,8 @@ def manual_seed(seed: int) -> None:
 def weight_rng(rng: np.random.Generator | None = None) -> np.random.Generator:
     """Return `rng`, or the stream of this process if there is none."""
     if rng is not None:
+        if not hasattr(rng, "standard_normal"):
+            raise TypeError(f"rng: expected a generator, such as np.random.default_rng(0), found {rng!r}")
         return rng
     if context.process.weights is None:
         context.process.weights = named_rng(0, "weights")
@@ -57,8 +60,8 @@ def training_step(seed: int, step: int) -> Iterator[None]:
 
     What is drawn depends on the seed, the step and the path of the module alone. Raises ValueError if one is negative.
     """
-    if seed < 0 or step < 0:
-        raise ValueError(f"training_step: expected a seed and a step of at least 0, found {seed} and {step}")
+    if not is_integer(seed) or not is_integer(step) or seed < 0 or step < 0:
+        raise ValueError(f"training_step: expected a seed and a step of at least 0, found {seed!r} and {step!r}")
     with changed("seed", int(seed)), changed("train_step", int(step)), changed("draws", {}):
         yield
 

@@ -17,6 +17,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.context import changed, context
+from snncore.given import is_number
 
 __all__ = ["SURROGATES", "ATan", "Erf", "FastSigmoid", "Rectangle", "Sigmoid", "Surrogate", "Triangle", "relaxed"]
 
@@ -62,8 +63,8 @@ def check_surrogate(surrogate: object) -> None:
 
 def _positive(owner: object, **values: float) -> None:
     for name, value in values.items():
-        if not value > 0:
-            raise ValueError(f"{type(owner).__name__}: {name} must be positive, found {value}")
+        if not is_number(value) or not 0 < value < math.inf:
+            raise ValueError(f"{type(owner).__name__}: {name} must be positive, found {value!r}")
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class Sigmoid(Surrogate):
     def derivative(self, x: Array) -> Array:
         xp = array_module(x)
         e = xp.abs(x)
+        e = e if e.dtype.kind == "f" else e.astype(np.float64)  # integers, as of a plot
         e *= -self.slope
         e = xp.exp(e)
         return self.slope * e / xp.square(1 + e)

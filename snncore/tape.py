@@ -22,7 +22,7 @@ from numpy.typing import DTypeLike
 from snncore import backend
 from snncore.backend import Array
 from snncore.context import changed, context, current_path
-from snncore.given import as_output
+from snncore.given import NUMBERS, as_array, as_count, as_output, missing_input, unfit_gradient, unfit_input
 from snncore.graph import GraphError, Node, Version, add_to_leaf, as_gradient, share_versions, walk
 from snncore.kernels import kernels_for
 
@@ -53,8 +53,8 @@ def no_grad() -> Iterator[None]:
 
 @contextmanager
 def at_timestep(t: int) -> Iterator[None]:
-    """Say that the arrays in the block are [N, ...] of timestep t, where a network loops over time by itself."""
-    with changed("timestep", t):
+    """Say that the arrays in the block are [N, ...] of timestep t >= 0, where a network loops over time by itself."""
+    with changed("timestep", as_count("at_timestep", t)):
         yield
 
 
@@ -109,7 +109,8 @@ def bump(tensors: Iterable["Tensor"]) -> None:
 class Tensor:
     """An array, and where it came from.
 
-    data: array of any shape; floating point, or uint8 for spikes. grad: array like data, or None.
+    data: array of any shape; floating point, or uint8 for spikes; what is none becomes one, in this machine's byte
+    order. grad: array like data, or None. Raises TypeError for a Tensor, and for masked entries.
     """
 
     __array_ufunc__ = None  # so that `array + tensor` asks the tensor, instead of making an array of tensors
@@ -117,9 +118,7 @@ class Tensor:
     def __init__(self, data: Any, requires_grad: bool = False) -> None:
         if isinstance(data, Tensor):
             raise TypeError("Tensor: expected an array or a number, found a Tensor; use .detach() to cut the tape")
-        # a NumPy scalar is no array: an optimizer could not change it in place
-        is_array = hasattr(data, "dtype") and hasattr(data, "shape") and not isinstance(data, np.generic)
-        self._data: Array = data if is_array else np.asarray(data)
+        self._data: Array = data if type(data) is np.ndarray and data.dtype.isnative else as_array(data)
         self.version = Version()
         self.grad: Array | None = None
         self.grad_home: Array | None = None  # an array, like data, in which the gradient of a leaf is to be put
@@ -136,8 +135,8 @@ class Tensor:
     def data(self, value: Array) -> None:
         if value is self._data:
             self.version.count += 1
-        else:
-            self._data, self.version = value, Version()
+        else:  # where an optimizer keeps the gradient of the other array need not fit this one
+            self._data, self.version, self.grad_home = as_array(value), Version(), None
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -209,7 +208,9 @@ class Tensor:
             if self.size != 1:
                 raise GraphError(f"backward(): a tensor of shape {self.shape} needs grad=; only one entry does not")
             grad = backend.array_module(self.data).ones(self.shape, np.float32)
-        grad = as_gradient(grad, self.dtype, self.data)
+        if found := unfit_gradient(grad):
+            raise GraphError(f"backward(): expected grad to be an array of numbers, found {found}")
+        grad = as_gradient(as_array(grad), self.dtype, self.data)
         if grad.shape != self.shape:
             raise GraphError(f"backward(): expected grad of shape {self.shape}, found {grad.shape}")
         if self.node is not None:
@@ -233,6 +234,8 @@ class Tensor:
         __truediv__: Callable[..., "Tensor"]
         __rtruediv__: Callable[..., "Tensor"]
         __matmul__: Callable[..., "Tensor"]
+        __rmatmul__: Callable[..., "Tensor"]
+        __iter__: Callable[..., Iterator["Tensor"]]
         __neg__: Callable[..., "Tensor"]
         __getitem__: Callable[..., "Tensor"]
         reshape: Callable[..., "Tensor"]
@@ -285,7 +288,7 @@ class Function(ABC):
     """True if backward may be given, for an output that spikes, a `snncore.graph.Parts` that its kernels add up."""
 
     takes_half = False
-    """True for an operation that takes float16, which no kernel does."""
+    """True for an operation that takes float16 and long doubles, which no kernel does."""
 
     saved: Any = ()  # a tuple of arrays; None when it is freed
     needs: tuple[bool, ...] = ()
@@ -359,21 +362,21 @@ class Function(ABC):
     def __call__(self, *inputs: Any) -> Any:
         """Run forward on tensors or arrays (None for an input left out) and return a Tensor or a tuple of them.
 
-        Raises TypeError for float16, which no kernel here takes (`Cast` does), and for a forward that gives no numbers.
+        Raises TypeError for what no kernel takes, as float16 (`Cast` does), and for a forward that gives no numbers.
         """
         inputs += (None,) * (_optional_inputs(type(self)) - len(inputs))
         tensors = [x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs]
         arrays = tuple(None if x is None else x.data for x in tensors)
         for i, x in enumerate(arrays):
-            if x is not None and x.dtype.char == "e" and not self.takes_half:
-                raise TypeError(
-                    f"{self.name}: expected input {i} in float32, float64 or integers, found float16 of shape "
-                    f"{x.shape}; convert it, for example with .astype(np.float32)"
-                )
+            if x is not None and x.dtype.char not in NUMBERS and not (self.takes_half and x.dtype.kind == "f"):
+                raise unfit_input(self.name, i, x)
         call = copy.copy(self)  # the instance stays a template: a neuron layer calls it once a batch
         call._kernels = kernels_for(*arrays)
         call.needs = tuple(x is not None and context.grad_enabled and x.requires_grad for x in tensors)
-        result = call.forward(*arrays)
+        try:
+            result = call.forward(*arrays)
+        except AttributeError as error:
+            raise missing_input(self, arrays, error) from error.__cause__
         xp = backend.array_module(*(x for x in arrays if x is not None))
         results = result if isinstance(result, tuple) else (result,)
         outputs = tuple(as_output(call.name, i, y, xp, self.takes_half) for i, y in enumerate(results))

@@ -59,6 +59,8 @@ class Model(nn.Module):
                 f"{self.config.title}: expected {len(shapes)} streams, {_join(shapes)}, found {len(inputs)}"
             )
         for (name, expected), x in zip(shapes.items(), inputs, strict=True):
+            if not hasattr(x, "ndim"):
+                raise ValueError(f"{name} input: expected an array, found a {type(x).__name__}")
             if x.ndim != 1 + len(expected) or x.shape[2:] != expected[1:]:
                 rest = ", ".join(map(str, expected[1:]))
                 raise ValueError(f"{name} input: expected [T, N, {rest}], found {tuple(x.shape)}")

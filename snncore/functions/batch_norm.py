@@ -15,7 +15,7 @@ from snncore.opcount.cost import Facts, OpCount, later, lead_of
 from snncore.opcount.events import Form, entries, form_of, nothing, traffic
 from snncore.opcount.origin import known_origin, repeated_cells
 from snncore.parallel import Share
-from snncore.tape import Function
+from snncore.tape import Function, Tensor
 
 
 class BatchNorm(Function):
@@ -36,7 +36,8 @@ class BatchNorm(Function):
     stand in between, so that a batch can be spread over machines (Peng et al. 2018, "MegDet": synchronised
     statistics); n is then the number of entries of all of them. In exact arithmetic (docs/exact.md) the statistics are
     sums that no order changes, of one machine as of many.
-    Raises ValueError if the channels differ, or in training if there is one entry a channel; TypeError if x is spikes.
+    Raises ValueError if the channels differ, or in training if there is one entry a channel; TypeError if x is spikes,
+    or a running statistic is no array of floats.
     """
 
     def __init__(
@@ -61,8 +62,16 @@ class BatchNorm(Function):
         `count` is then the number of entries a channel that they were taken of; None in evaluation.
         """
         check_float(self.name, x=x, gamma=gamma, beta=beta)
-        running = {"running_mean": self.running_mean, "running_var": self.running_var}
-        check_shape(self.name, x.shape[-1:], gamma=gamma, beta=beta, **running)
+        if not x.ndim or not x.shape[-1]:
+            raise ValueError(f"{self.name}: expected x [..., C] with at least one channel, found {x.shape}")
+        statistics = {"running_mean": self.running_mean, "running_var": self.running_var}
+        for name, kept in statistics.items():
+            if isinstance(kept, Tensor) or getattr(getattr(kept, "dtype", None), "kind", "") != "f":
+                found = kept.dtype if hasattr(kept, "dtype") and not isinstance(kept, Tensor) else type(kept).__name__
+                raise TypeError(
+                    f"{self.name}: expected {name}, an array of floats that training changes, found {found}"
+                )
+        check_shape(self.name, x.shape[-1:], gamma=gamma, beta=beta, **statistics)
         self.count: int | None = None
         if self.training:
             settings = (self.running_mean, self.running_var, self.momentum, self.eps)

@@ -57,6 +57,8 @@ class BatchNormLIF(BatchNorm):
 
     def forward(self, x: Array, gamma: Array, beta: Array) -> Array:
         check_currents(self.name, x)
+        if x.ndim < 2:
+            raise ValueError(f"{self.name}: expected x [T, ..., C] of at least two axes, found {x.shape}")
         self.choose_statistics(x, gamma, beta)
         s: Array = self.kernels.batch_norm_lif_forward(x, self.mean, self.inv_std, gamma, beta, self.firing)
         self.save(x, None if finds_spikes(self, s) else s, gamma, beta)

@@ -1,17 +1,33 @@
 """What operations ask of their settings and inputs, with errors that say what was found."""
 
+import math
+
 import numpy as np
 
 from snncore.backend import Array
+from snncore.given import is_integer
 
 
 def pair(name: str, value: int | tuple[int, int], least: int = 1) -> tuple[int, int]:
     """Return (vertical, horizontal) for a number or a pair; raises ValueError for anything else or below `least`."""
-    both = (value, value) if isinstance(value, int) else value
-    good = isinstance(both, tuple | list) and len(both) == 2 and all(isinstance(n, int) and n >= least for n in both)
-    if not good:
+    both = value if isinstance(value, tuple | list) else (value, value)
+    if len(both) != 2 or any(not is_integer(n) or n < least for n in both):
         raise ValueError(f"{name}: expected an integer of at least {least}, or two of them, found {value!r}")
-    return both[0], both[1]
+    return int(both[0]), int(both[1])
+
+
+def one_axis(owner: str, axis: int) -> int:
+    """Return the number of an axis; raises ValueError for anything but one integer."""
+    if not is_integer(axis):
+        raise ValueError(f"{owner}: expected the number of one axis, found {axis!r}")
+    return int(axis)
+
+
+def check_sizes(owner: str, **sizes: int) -> None:
+    """Raise ValueError unless every size is an integer of at least 1."""
+    for name, n in sizes.items():
+        if not is_integer(n) or n < 1:
+            raise ValueError(f"{owner}: expected {name}, an integer of at least 1, found {n!r}")
 
 
 def check_float(owner: str, **arrays: Array) -> None:
@@ -33,14 +49,6 @@ def check_shape(owner: str, shape: tuple[int, ...], **arrays: Array | None) -> N
             raise ValueError(f"{owner}: expected {name} of shape {shape}, found {x.shape}")
 
 
-def check_one_entry(owner: str, **arrays: Array) -> None:
-    """Raise TypeError or ValueError unless every array is floating point and has one entry."""
-    check_float(owner, **arrays)
-    for name, x in arrays.items():
-        if x.size != 1:
-            raise ValueError(f"{owner}: expected {name} with one entry, found {x.shape}")
-
-
 def check_broadcasts(owner: str, shape: tuple[int, ...], **arrays: Array | None) -> None:
     """Raise TypeError or ValueError unless every array that is given is floating point and broadcasts to `shape`."""
     for name, x in arrays.items():
@@ -52,14 +60,31 @@ def check_broadcasts(owner: str, shape: tuple[int, ...], **arrays: Array | None)
             raise ValueError(f"{owner}: expected {name} that broadcasts to {shape}, found {x.shape}")
 
 
-def check_window(
-    owner: str, x: Array, kernel: tuple[int, int], padding: tuple[int, int], dilation: tuple[int, int] = (1, 1)
-) -> None:
-    """Raise ValueError unless a window whose taps are `dilation` apart fits the padded images x [..., H, W, C]."""
+def check_window(owner: str, x: Array, w: Array, padding: tuple[int, int], dilation: tuple[int, int] = (1, 1)) -> None:
+    """Raise ValueError unless the window of w [kh, kw, ...] fits padded images x [..., H, W, C].
+
+    dilation: how far its taps are apart. There may be no images, but not images without pixels or channels.
+    """
+    kernel = w.shape[:2]
+    if 0 in x.shape[-3:] or 0 in w.shape:
+        raise ValueError(f"{owner}: expected x and w with pixels, taps and channels, found x {x.shape} and w {w.shape}")
     spans = [d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)]
     if any(n + 2 * p < span for n, p, span in zip(x.shape[-3:-1], padding, spans, strict=True)):
         apart = "" if dilation == (1, 1) else f" with a dilation of {dilation}"
         raise ValueError(f"{owner}: a window of {kernel}{apart} does not fit x {x.shape} padded by {padding}")
+
+
+def as_images(x: Array) -> Array:
+    """Return x [..., H, W, C] as [M, H, W, C], also where M is 0."""
+    return x.reshape(math.prod(x.shape[:-3]), *x.shape[-3:])
+
+
+def check_one(owner: str, **numbers: Array) -> None:
+    """Raise TypeError or ValueError unless every array is floating point and has one entry."""
+    check_float(owner, **numbers)
+    for name, x in numbers.items():
+        if x.size != 1:
+            raise ValueError(f"{owner}: expected {name} of one entry, found shape {x.shape}")
 
 
 def check_currents(owner: str, c: Array, **membranes: Array | None) -> None:

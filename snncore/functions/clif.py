@@ -10,6 +10,7 @@ from snncore.firing import Firing, firing_of
 from snncore.functions.checks import check_currents
 from snncore.functions.lif import charged_entries, neuron_backward, neuron_cost, neuron_lead
 from snncore.functions.trace import Trace, lif_trace
+from snncore.given import is_number
 from snncore.kernels.reference import clif_forward
 from snncore.opcount.cost import OpCount, Value, times
 from snncore.opcount.events import entries, events
@@ -55,8 +56,8 @@ class CLIF(Function):
         *,
         firing: Firing | None = None,
     ) -> None:
-        if not tau >= 1:
-            raise ValueError(f"CLIF: tau must be at least 1, found {tau}")
+        if not is_number(tau) or not tau >= 1:
+            raise ValueError(f"CLIF: tau must be at least 1, found {tau!r}")
         self.firing = firing_of(self.name, firing, 1 - 1 / tau, v_threshold, None, surrogate, detach_reset)
         if self.firing.v_reset is not None:
             raise ValueError(f"CLIF: expected a soft reset, v_reset None, found {self.firing.v_reset}")

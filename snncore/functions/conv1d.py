@@ -4,6 +4,7 @@ from typing import Any
 
 from snncore.backend import Array
 from snncore.functions.conv2d import Conv2d
+from snncore.given import is_integer
 from snncore.opcount.cost import OpCount
 
 
@@ -18,7 +19,7 @@ class Conv1d(Conv2d):
 
     def __init__(self, stride: int = 1, padding: int = 0) -> None:
         for name, value, least in (("stride", stride, 1), ("padding", padding, 0)):
-            if not isinstance(value, int) or value < least:
+            if not is_integer(value) or value < least:
                 raise ValueError(f"Conv1d: expected {name} of at least {least}, an integer, found {value!r}")
         super().__init__((1, stride), (0, padding))
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from snncore.backend import Array
-from snncore.functions.checks import check_float, check_shape, check_window, pair
+from snncore.functions.checks import as_images, check_float, check_shape, check_window, pair
 from snncore.functions.keeping import kept_spikes
 from snncore.functions.summing import summing
 from snncore.opcount.cost import OpCount
@@ -46,11 +46,11 @@ class Conv2d(Function):
                 f"{self.name}: expected x [..., H, W, Ci] and w [kh, kw, Ci, Co] with the same Ci, "
                 f"found x {x.shape} and w {w.shape}"
             )
-        check_window(self.name, x, w.shape[:2], self.padding, self.dilation)
+        check_window(self.name, x, w, self.padding, self.dilation)
         check_float(self.name, w=w)
         check_shape(self.name, w.shape[3:], b=b)
         self.save(kept_spikes(self, x), w)
-        images = x.reshape(-1, *x.shape[-3:])  # [M, H, W, Ci]
+        images = as_images(x)  # [M, H, W, Ci]
         if self.dilation == (1, 1):
             y = summing(self.kernels, "conv_forward", x, w)(images, w, self.stride, self.padding)  # [M, Ho, Wo, Co]
         else:
@@ -63,8 +63,8 @@ class Conv2d(Function):
     def backward(self, gy: Array) -> Any:
         kept, w = self.saved
         x = self.kernels.unpacked_spikes(kept)
-        images = x.reshape(-1, *x.shape[-3:])  # [M, H, W, Ci]
-        gy = gy.reshape(-1, *gy.shape[-3:])  # [M, Ho, Wo, Co]
+        images = as_images(x)  # [M, H, W, Ci]
+        gy = as_images(gy)  # [M, Ho, Wo, Co]
         gx = gw = gb = None
         if self.needs[0]:
             gx = self._gradient_of_input(gy, w, images.shape).reshape(x.shape)

@@ -58,7 +58,7 @@ class ConvBatchNormLIF(Function):
                 f"{self.name}: expected x [T, N, H, W, Ci] and w [kh, kw, Ci, Co] with the same Ci, "
                 f"found x {x.shape} and w {w.shape}"
             )
-        check_window(self.name, x, w.shape[:2], self.conv.padding)
+        check_window(self.name, x, w, self.conv.padding)
         check_float(self.name, w=w)
         self.norm = copy.copy(self.norm)  # the statistics are those of this call
         self.norm.choose_statistics(w, gamma, beta)  # of w, for its type and channels are those of y

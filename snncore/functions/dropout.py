@@ -7,6 +7,7 @@ import numpy as np
 from snncore.backend import Array, array_module
 from snncore.context import context
 from snncore.functions.arithmetic import mul_cost
+from snncore.given import is_number
 from snncore.opcount.cost import OpCount, lead_of
 from snncore.opcount.events import events
 from snncore.rng import batch_random
@@ -31,8 +32,10 @@ class Dropout(Function):
     def __init__(
         self, rate: float = 0.5, key: tuple[Any, ...] = (0,), shared: bool = False, scale: bool = True
     ) -> None:
-        if not 0 <= rate < 1:
-            raise ValueError(f"Dropout: expected a rate in [0, 1), found {rate}")
+        if not is_number(rate) or not 0 <= rate < 1:
+            raise ValueError(f"Dropout: expected a rate in [0, 1), found {rate!r}")
+        if not isinstance(key, tuple):
+            raise TypeError(f"Dropout: expected a key, a tuple that begins with a seed, found {key!r}")
         self.rate, self.key, self.shared, self.scale = rate, key, shared, scale
 
     def forward(self, x: Array) -> Array:

@@ -4,6 +4,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.functions.arithmetic import elementwise
+from snncore.functions.checks import one_axis
 from snncore.opcount.cost import OpCount, lead_of
 from snncore.opcount.events import entries
 from snncore.tape import Function
@@ -35,7 +36,7 @@ class Max(Function):
     """
 
     def __init__(self, axis: int | None = None, keepdims: bool = False) -> None:
-        self.axis, self.keepdims = axis, keepdims
+        self.axis, self.keepdims = None if axis is None else one_axis("Max", axis), keepdims
 
     def forward(self, x: Array) -> Array:
         if self.axis is not None and not -x.ndim <= self.axis < x.ndim:

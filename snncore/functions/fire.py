@@ -3,6 +3,7 @@
 import math
 
 from snncore.backend import Array
+from snncore.functions.checks import check_float
 from snncore.opcount.cost import Facts, OpCount, exact_sum, lead_of
 from snncore.opcount.events import entries, events
 from snncore.surrogate import Sigmoid, Surrogate, check_surrogate, fire
@@ -13,7 +14,7 @@ class Fire(Function):
     """s = x >= 0, with the surrogate in place of its derivative: gx = gs * surrogate.derivative(x).
 
     x: float, any shape: membrane minus threshold. Returns s: uint8, same shape (float in relaxed mode).
-    Raises TypeError for a surrogate that is none.
+    Raises TypeError for a surrogate that is none, and if x is not float.
     """
 
     spiking = True
@@ -23,6 +24,7 @@ class Fire(Function):
         check_surrogate(self.surrogate)
 
     def forward(self, x: Array) -> Array:
+        check_float(self.name, x=x)
         self.save(x)
         return fire(x, self.surrogate)
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from snncore.backend import Array
-from snncore.functions.checks import check_float, check_shape, check_window, pair
+from snncore.functions.checks import as_images, check_float, check_shape, check_window, pair
 from snncore.functions.keeping import kept_spikes
 from snncore.functions.summing import summing
 from snncore.opcount.cost import OpCount
@@ -49,11 +49,11 @@ class GroupedConv2d(Function):
         groups = x.shape[-1] // w.shape[2]
         if groups == 0 or w.shape[3] % groups:
             raise ValueError(f"GroupedConv2d: expected w with Co a multiple of {groups} groups, found w {w.shape}")
-        check_window("GroupedConv2d", x, w.shape[:2], self.padding, self.dilation)
+        check_window("GroupedConv2d", x, w, self.padding, self.dilation)
         check_float("GroupedConv2d", w=w)
         check_shape("GroupedConv2d", w.shape[3:], b=b)
         self.save(kept_spikes(self, x), w)
-        images = x.reshape(-1, *x.shape[-3:])  # [M, H, W, Ci]
+        images = as_images(x)  # [M, H, W, Ci]
         forward = summing(self.kernels, "grouped_conv_forward", x, w)
         y = forward(images, w, self.stride, self.padding, self.dilation)
         if b is not None:
@@ -63,8 +63,8 @@ class GroupedConv2d(Function):
     def backward(self, gy: Array) -> Any:
         kept, w = self.saved
         x = self.kernels.unpacked_spikes(kept)
-        images = x.reshape(-1, *x.shape[-3:])  # [M, H, W, Ci]
-        gy = gy.reshape(-1, *gy.shape[-3:])  # [M, Ho, Wo, Co]
+        images = as_images(x)  # [M, H, W, Ci]
+        gy = as_images(gy)  # [M, Ho, Wo, Co]
         layer = self.stride, self.padding, self.dilation
         gx = gw = gb = None
         if self.needs[0]:

@@ -5,6 +5,7 @@ from typing import Any
 from snncore.backend import Array
 from snncore.functions.checks import check_float, check_shape
 from snncore.functions.summing import summing
+from snncore.kernels.reference.linear import rows_of
 from snncore.opcount.cost import OpCount
 from snncore.opcount.spared import zeros_of_linear
 from snncore.opcount.weights import weights_backward, weights_cost
@@ -36,10 +37,9 @@ class Linear(Function):
 
     def backward(self, gy: Array) -> Any:
         x, w = self.saved
-        flat = gy.reshape(-1, gy.shape[-1])  # [M, Co]
         gx = self.kernels.linear_forward(gy, w.T) if self.needs[0] else None
         gw = self.kernels.linear_backward_weight(x, gy) if self.needs[1] else None
-        gb = flat.sum(axis=0) if self.needs[2] else None
+        gb = rows_of(gy).sum(axis=0) if self.needs[2] else None
         return gx, gw, gb
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.functions.checks import check_float
+from snncore.functions.checks import check_float, check_sizes
+from snncore.given import as_array
 from snncore.opcount.cost import OpCount
-from snncore.tape import Function
+from snncore.tape import Function, Tensor
 
 
 def check_labels(owner: str, labels: Array, classes: int) -> None:
@@ -23,21 +24,30 @@ def check_labels(owner: str, labels: Array, classes: int) -> None:
 
 def one_hot(labels: Array, classes: int, dtype: Any = np.float32) -> Array:
     """Return [N, classes] with a 1 at each label, the targets of MSE; raises ValueError as `check_labels`."""
+    labels = as_array(labels.data if isinstance(labels, Tensor) else labels)
+    check_sizes("one_hot", classes=classes)
     check_labels("one_hot", labels, classes)
     return array_module(labels).eye(classes, dtype=dtype)[labels]
+
+
+def _check_entries(owner: str, p: Array) -> None:
+    """Raise TypeError unless p is floating point, ValueError if it has no entries, of which there is no mean."""
+    check_float(owner, p=p)
+    if not p.size:
+        raise ValueError(f"{owner}: expected predictions of at least one sample and class, found {p.shape}")
 
 
 class MSE(Function):
     """L = mean of (p - y)^2 over all entries; gp = 2 (p - y) / n.
 
     p: float [N, K], predictions. y: same shape, targets such as labels made `one_hot`; they get no gradient.
-    Raises ValueError if the shapes differ, TypeError if p is not float.
+    Raises ValueError if the shapes differ or there are no entries, TypeError if p is not float.
     """
 
     def forward(self, p: Array, y: Array) -> Array:
         if p.shape != y.shape:
             raise ValueError(f"MSE: expected predictions and targets of one shape, found {p.shape} and {y.shape}")
-        check_float("MSE", p=p)
+        _check_entries("MSE", p)
         difference = p - y.astype(p.dtype, copy=False)
         self.save(difference)
         return (difference * difference).mean()
@@ -58,8 +68,8 @@ class CrossEntropy(Function):
     """L = mean over the batch of -log softmax(p)[label]; gp = (softmax(p) - onehot) / N.
 
     p: float [N, K], logits. labels: integers [N] in 0 .. K - 1; they get no gradient.
-    Raises TypeError if p is not float, ValueError if the shapes do not fit or a label is out of range (not looked at on
-    a GPU, which would have to be waited for).
+    Raises TypeError if p is not float, ValueError if the shapes do not fit, there are no entries, or a label is out of
+    range (not looked at on a GPU, which would have to be waited for).
     """
 
     def forward(self, p: Array, labels: Array) -> Array:
@@ -69,8 +79,8 @@ class CrossEntropy(Function):
                 f"{labels.dtype} {labels.shape}"
             )
         xp = array_module(p)
+        _check_entries("CrossEntropy", p)
         check_labels("CrossEntropy", labels, p.shape[1])
-        check_float("CrossEntropy", p=p)
         shifted = p - p.max(axis=1, keepdims=True)
         log_p = shifted - xp.log(xp.exp(shifted).sum(axis=1, keepdims=True))  # [N, K]
         rows = xp.arange(len(p))

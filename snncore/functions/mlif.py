@@ -8,7 +8,7 @@ import numpy as np
 
 from snncore.backend import Array
 from snncore.firing import Firing, firing_of
-from snncore.functions.checks import check_broadcasts, check_one_entry, check_shape
+from snncore.functions.checks import check_broadcasts, check_one, check_shape
 from snncore.functions.keeping import finds_spikes, kept_spikes
 from snncore.functions.lif import charged_entries, neuron_backward, neuron_lead, state_neuron
 from snncore.functions.trace import Trace
@@ -48,9 +48,10 @@ class MLIF(Function):
     o_a, o_v: [T, N, H, W, C], uint8 spikes or float. alpha_a, alpha_v: float, one entry each.
     w_a, w_v: float, [H, W, 1], [C] or None for none (all ones). u_a, u_v: membranes left by an earlier call, or None.
     Returns (s_a, s_v): uint8, shape of o; with `return_state=True` (s_a, s_v, u_a[T], u_v[T]).
-    Raises TypeError if an alpha or a w is not float, ValueError for one, or a membrane, of a shape that does not fit.
     Kept for backward: o_m (uint8 if spikes, on the CPU as bits), w_m, alpha_m, and s_m for kernels that do not find it
     again (`FINDS_SPIKES`); the membranes are recomputed.
+    Raises TypeError if an alpha or a w is not float, ValueError for no timesteps, an alpha of several entries, or a w
+    or a membrane of a shape that does not fit.
     """
 
     looks = True
@@ -87,7 +88,7 @@ class MLIF(Function):
         for name, o in (("o_a", o_a), ("o_v", o_v)):
             if o.ndim == 0 or len(o) == 0:
                 raise ValueError(f"MLIF: expected {name} [T, ...] with at least one timestep, found {o.shape}")
-        check_one_entry("MLIF", alpha_a=alpha_a, alpha_v=alpha_v)
+        check_one("MLIF", alpha_a=alpha_a, alpha_v=alpha_v)
         check_broadcasts("MLIF", o_a.shape[1:], w_a=w_a)
         check_broadcasts("MLIF", o_v.shape[1:], w_v=w_v)
         check_shape("MLIF", o_a.shape[1:], u_a=u_a)
@@ -169,7 +170,7 @@ def mlif_cost(
     came = count(o, lead) if o.dtype.kind != "f" else None
     begun = came is not None and not carried and lead == ()  # then the first step is not among the cells
     first = as_events(count(o[0], ()), ()).all if begun else 0
-    scales = alpha is not None and float(alpha) != 1
+    scales = alpha is not None and alpha.item() != 1
     weights = None if w is None else form_of(w)
     floats = (x.dtype for x in (alpha, w, o) if x is not None and x.dtype.kind == "f")
     size = next(floats, np.dtype(np.float32)).itemsize  # of a membrane

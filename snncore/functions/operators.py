@@ -48,7 +48,14 @@ def _comparison(compare: Callable[[Array, Array], Array]) -> Any:
     return comparison
 
 
+def _spread(numbers: tuple[Any, ...]) -> Any:
+    """Return numbers that are given one by one or, as in NumPy, in a tuple or a list."""
+    return numbers[0] if len(numbers) == 1 and isinstance(numbers[0], tuple | list) else numbers
+
+
 def _flatten(x: Tensor, start: int = 0) -> Tensor:
+    if start and not -x.ndim <= start <= x.ndim:
+        raise ValueError(f"flatten: expected the number of an axis of shape {x.shape} to start from, found {start!r}")
     return Reshape(*x.shape[:start], -1 if x.size else int(np.prod(x.shape[start:])))(x)
 
 
@@ -61,10 +68,12 @@ Tensor.__rmul__ = _binary(Mul, turned=True)
 Tensor.__truediv__ = _binary(Div)
 Tensor.__rtruediv__ = _binary(Div, turned=True)
 Tensor.__matmul__ = _binary(MatMul)
+Tensor.__rmatmul__ = _binary(MatMul, turned=True)
 Tensor.__neg__ = lambda self: self * -1.0
 Tensor.__getitem__ = lambda self, index: GetItem(index)(self)
-Tensor.reshape = lambda self, *shape: Reshape(*(shape[0] if isinstance(shape[0], tuple) else shape))(self)
-Tensor.transpose = lambda self, *axes: Transpose(*axes)(self)
+Tensor.__iter__ = lambda self: (self[i] for i in range(len(self)))  # without it, one entry would be an empty row
+Tensor.reshape = lambda self, *shape: Reshape(*_spread(shape))(self)
+Tensor.transpose = lambda self, *axes: Transpose(*_spread(axes))(self)
 Tensor.sum = lambda self, axis=None, keepdims=False: Sum(axis, keepdims)(self)
 Tensor.mean = lambda self, axis=None, keepdims=False: Mean(axis, keepdims)(self)
 Tensor.__pow__ = lambda self, exponent: Power(exponent)(self)

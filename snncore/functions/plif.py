@@ -7,7 +7,7 @@ import numpy as np
 
 from snncore.backend import Array
 from snncore.firing import Firing
-from snncore.functions.checks import check_currents, check_one_entry
+from snncore.functions.checks import check_currents, check_one
 from snncore.functions.lif import LIF, neuron_cost
 from snncore.functions.trace import Trace, lif_trace
 from snncore.kernels.reference.membrane import sigmoid
@@ -26,7 +26,7 @@ class PLIF(LIF):
 
     def forward(self, c: Array, w: Array, v0: Array | None = None) -> Any:  # type: ignore[override]
         check_currents(self.name, c, v0=v0)
-        check_one_entry(self.name, w=w)
+        check_one(self.name, w=w)
         self.decay = 1.0 - sigmoid(w.astype(np.float64))
         if not self._stays_there():
             self.decay = self.decay.item()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
-from snncore.functions.checks import pair
+from snncore.functions.checks import as_images, pair
 from snncore.functions.keeping import kept_spikes
 from snncore.opcount.cost import Facts, OpCount, Value, lead_of
 from snncore.opcount.events import conv_taps, entries, events, facts_of, mapped_events, traffic
@@ -26,12 +26,12 @@ class _Pool(Function):
     def images(self, x: Array) -> Array:
         """Return x [..., H, W, C] as [M, H, W, C]."""
         fits = all(n + 2 * p >= k for n, p, k in zip(x.shape[-3:-1], self.padding, self.kernel, strict=False))
-        if x.ndim < 4 or not fits:
+        if x.ndim < 4 or not fits or 0 in x.shape[-3:]:
             around = "" if self.padding == (0, 0) else f" with a padding of {self.padding}"
             raise ValueError(
                 f"{self.name}: expected x [..., H, W, C] of at least {self.kernel} pixels, found {x.shape}{around}"
             )
-        return x.reshape(-1, *x.shape[-3:])
+        return as_images(x)
 
 
 class MaxPool2d(_Pool):
@@ -109,7 +109,7 @@ class AvgPool2d(_Pool):
     def backward(self, gy: Array) -> Array:
         (ph, pw), (h, w, c) = self.padding, self.shape[-3:]
         images = (int(np.prod(self.shape[:-3])), h + 2 * ph, w + 2 * pw, c)
-        gx = self.kernels.avg_pool_backward(gy.reshape(-1, *gy.shape[-3:]), images, self.kernel, self.stride)
+        gx = self.kernels.avg_pool_backward(as_images(gy), images, self.kernel, self.stride)
         return gx[:, ph : ph + h, pw : pw + w].reshape(self.shape)
 
     def cost(self, inputs: tuple, outputs: tuple) -> OpCount:

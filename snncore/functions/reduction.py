@@ -1,12 +1,14 @@
 """Sums and means over axes."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.functions.summing import sum_steps
+from snncore.given import is_integer
 from snncore.kernels.choice import arithmetic_choice
 from snncore.opcount.cost import Facts, OpCount, Value, lead_of
 from snncore.opcount.events import entries, events
@@ -23,10 +25,11 @@ class Sum(Function):
 
     def forward(self, x: Array) -> Array:
         self.shape = x.shape
-        axes = range(x.ndim) if self.axis is None else np.atleast_1d(self.axis)
-        if any(not -x.ndim <= a < x.ndim for a in axes):
-            raise ValueError(f"{self.name}: expected axes of an array of shape {x.shape}, found {self.axis}")
-        self.axes = tuple(int(a) % x.ndim for a in axes)
+        axes = range(x.ndim) if self.axis is None else self.axis
+        axes = axes if isinstance(axes, Sequence | np.ndarray) and not isinstance(axes, str) else (axes,)
+        self.axes = tuple(int(a) % x.ndim for a in axes if is_integer(a) and -x.ndim <= a < x.ndim)
+        if len(set(self.axes)) != len(axes):
+            raise ValueError(f"{self.name}: expected axes of an array of shape {x.shape}, each once, found {self.axis}")
         return self.reduce(x, x.dtype if x.dtype.kind == "f" else self.dtype)
 
     def reduce(self, x: Array, dtype: np.dtype) -> Array:

@@ -82,7 +82,13 @@ def _pairs(a: Array, b: Array, lead: tuple[int, ...]) -> np.ndarray:
     """Counts of `pair_events` in each cell, int64 [3, cells]."""
     check_events(a, b)
     cells = (math.prod(lead), entries(a.shape, lead))
+    a, b = (_as_events(x) if x.dtype.kind == "f" else x for x in (a, b))
     return pair_events(a.reshape(cells), b.reshape(cells))
+
+
+def _as_events(x: Array) -> Array:
+    """Return floats as the events that they stand for: 0, 1 for any other value up to 1, 2 for one above 1."""
+    return (x != 0).astype(np.uint8) + (x > 1)
 
 
 def _residual(name: str, counts: np.ndarray, size: int, lead: tuple[int, ...]) -> OpCount:

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from snncore.backend import Array, array_module
+from snncore.functions.checks import one_axis
 from snncore.opcount.cost import OpCount
 from snncore.tape import Function
 
@@ -95,9 +96,12 @@ class Concat(Function):
     """Join arrays along an existing axis; each gets its part of gy."""
 
     def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
+        self.axis = one_axis("Concat", axis)
 
     def forward(self, *xs: Array) -> Array:
+        if any(not -x.ndim <= self.axis < x.ndim for x in xs):
+            found = ", ".join(str(x.shape) for x in xs)
+            raise ValueError(f"Concat: expected an axis that all arrays have, found {self.axis} and arrays {found}")
         self.ends = np.cumsum([x.shape[self.axis] for x in xs])[:-1].tolist()
         return array_module(*xs).concatenate(xs, axis=self.axis)
 
@@ -115,7 +119,7 @@ class Stack(Function):
     """Join arrays along a new axis; each gets its slice of gy."""
 
     def __init__(self, axis: int = 0) -> None:
-        self.axis = axis
+        self.axis = one_axis("Stack", axis)
 
     def forward(self, *xs: Array) -> Array:
         return array_module(*xs).stack(xs, axis=self.axis)

@@ -1,7 +1,7 @@
 """Softmax along an axis."""
 
 from snncore.backend import Array, array_module
-from snncore.functions.checks import as_float
+from snncore.functions.checks import as_float, one_axis
 from snncore.opcount.cost import OpCount, lead_of
 from snncore.opcount.events import entries
 from snncore.tape import Function
@@ -11,10 +11,12 @@ class Softmax(Function):
     """y = exp(x) / sum of exp(x) over `axis`; gx = y * (gy - sum of gy * y). Spikes become float32."""
 
     def __init__(self, axis: int = -1) -> None:
-        self.axis = axis
+        self.axis = one_axis("Softmax", axis)
 
     def forward(self, x: Array) -> Array:
         x = as_float(x, x)
+        if not x.size and -x.ndim <= self.axis < x.ndim and not x.shape[self.axis]:
+            raise ValueError(f"Softmax: expected at least one entry along axis {self.axis}, found x {x.shape}")
         e = array_module(x).exp(x - x.max(axis=self.axis, keepdims=True))
         y = e / e.sum(axis=self.axis, keepdims=True)
         self.save(y)

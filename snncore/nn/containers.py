@@ -59,11 +59,16 @@ class Sequential(_Ordered):
 class ModuleDict(Module):
     """Modules by name, such as one for each modality.
 
-    Raises TypeError for what is no module, ValueError for a name that every module has, such as `train`.
+    Raises TypeError for what is no module, ValueError for a name that every module has, such as
+    `train`, or with a dot.
     """
 
     def __init__(self, modules: Mapping[str, Module]) -> None:
+        if not isinstance(modules, Mapping):
+            raise TypeError(f"ModuleDict: expected modules by name, found a {type(modules).__name__}")
         for name, module in modules.items():
+            if not isinstance(name, str) or not name or "." in name:  # a dot stands between a module and its parts
+                raise ValueError(f"ModuleDict: expected names without a dot, found {name!r}")
             if not isinstance(module, Module):
                 raise TypeError(f"ModuleDict: expected modules, found {type(module).__name__} under {name!r}")
             if hasattr(Module, name):

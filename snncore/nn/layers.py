@@ -3,11 +3,14 @@
 A layer made without `rng` draws its weights from the stream of the process, see `snncore.manual_seed`.
 """
 
+import math
+
 import numpy as np
 
 from snncore import functions as F
 from snncore.backend import Array
-from snncore.functions.checks import pair
+from snncore.functions.checks import check_sizes, pair
+from snncore.given import is_integer, is_number
 from snncore.nn.init import fan_in_uniform
 from snncore.nn.module import Buffer, Module, Parameter
 from snncore.rng import weight_rng
@@ -40,6 +43,7 @@ class Conv2d(Module):
         rng: np.random.Generator | None = None,
         dilation: int | tuple[int, int] = 1,
     ) -> None:
+        check_sizes("Conv2d", in_channels=in_channels, out_channels=out_channels)
         rng = weight_rng(rng)
         kh, kw = pair("kernel", kernel)
         fan_in = kh * kw * in_channels
@@ -71,9 +75,10 @@ class GroupedConv2d(Module):
         groups: int | None = None,
     ) -> None:
         groups = in_channels if groups is None else groups
-        if groups < 1 or in_channels % groups or out_channels % groups:
+        check_sizes("GroupedConv2d", in_channels=in_channels, out_channels=out_channels)
+        if not is_integer(groups) or groups < 1 or in_channels % groups or out_channels % groups:
             raise ValueError(
-                f"groups: expected a number that divides {in_channels} and {out_channels} channels, found {groups}"
+                f"groups: expected a number that divides {in_channels} and {out_channels} channels, found {groups!r}"
             )
         rng = weight_rng(rng)
         kh, kw = pair("kernel", kernel)
@@ -100,6 +105,7 @@ class Conv1d(Module):
         bias: bool = True,
         rng: np.random.Generator | None = None,
     ) -> None:
+        check_sizes("Conv1d", in_channels=in_channels, out_channels=out_channels, kernel=kernel)
         rng = weight_rng(rng)
         fan_in = kernel * in_channels
         self.function = F.Conv1d(stride, padding)
@@ -116,6 +122,7 @@ class Linear(Module):
     def __init__(
         self, in_features: int, out_features: int, bias: bool = True, rng: np.random.Generator | None = None
     ) -> None:
+        check_sizes("Linear", in_features=in_features, out_features=out_features)
         rng = weight_rng(rng)
         self.function = F.Linear()
         self.weight = Parameter(fan_in_uniform(rng, (in_features, out_features), in_features))
@@ -129,7 +136,10 @@ class BatchNorm(Module):
     """Batch normalisation over T, N and pixels with running statistics; see `functions.BatchNorm`."""
 
     def __init__(self, channels: int, momentum: float = 0.1, eps: float = 1e-5) -> None:
-        self.momentum, self.eps = momentum, eps
+        check_sizes("BatchNorm", channels=channels)
+        if not is_number(momentum) or not 0 <= momentum <= 1:
+            raise ValueError(f"momentum: expected a number in [0, 1], found {momentum!r}")
+        self.momentum, self.eps = momentum, _small(eps)
         self.weight = Parameter(np.ones(channels, np.float32))
         self.bias = Parameter(np.zeros(channels, np.float32))
         self.running_mean = Buffer(np.zeros(channels, np.float32))
@@ -147,12 +157,19 @@ class LayerNorm(Module):
     """Layer normalisation over the last axis; see `functions.LayerNorm`."""
 
     def __init__(self, channels: int, eps: float = 1e-5) -> None:
-        self.function = F.LayerNorm(eps)
+        check_sizes("LayerNorm", channels=channels)
+        self.function = F.LayerNorm(_small(eps))
         self.weight = Parameter(np.ones(channels, np.float32))
         self.bias = Parameter(np.zeros(channels, np.float32))
 
     def forward(self, x: Tensor) -> Tensor:
         return self.function(x, self.weight, self.bias)
+
+
+def _small(eps: float) -> float:
+    if not is_number(eps) or not 0 <= eps < math.inf:
+        raise ValueError(f"eps: expected a finite number >= 0, found {eps!r}")
+    return eps
 
 
 class MaxPool2d(Module):

@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 from snncore import backend
 from snncore.backend import Array
 from snncore.context import context, current_path, enter
+from snncore.given import as_array
 from snncore.tape import Function, Tensor, bump
 
 __all__ = ["Buffer", "Module", "Parameter"]
@@ -19,14 +20,14 @@ class Parameter(Tensor):
     """A tensor that training changes. A number or a list becomes float32, the type in which layers are made."""
 
     def __init__(self, data: Any) -> None:
-        super().__init__(data if hasattr(data, "dtype") else np.asarray(data, np.float32), requires_grad=True)
+        super().__init__(_of_layers(data), requires_grad=True)
 
 
 class Buffer:
-    """An array that belongs to the state of a module but has no gradient, such as a running mean."""
+    """An array that belongs to the state of a module but has no gradient, such as a running mean; as `Parameter`."""
 
-    def __init__(self, data: Array) -> None:
-        self.data: Array = np.asarray(data) if isinstance(data, np.generic) else data  # which weights are loaded into
+    def __init__(self, data: Any) -> None:
+        self.data: Array = as_array(_of_layers(data))  # which weights are loaded into
 
 
 class Module:
@@ -152,8 +153,10 @@ class Module:
 
     def train(self, mode: bool = True) -> "Module":
         """Switch to training (batch statistics) or, with False, to evaluation (running statistics)."""
+        if mode not in (True, False):  # "eval" would be true
+            raise ValueError(f"train: expected True or False, found {mode!r}")
         for module in self.modules():
-            module.training = mode
+            module.training = bool(mode)
         return self
 
     def eval(self) -> "Module":
@@ -204,6 +207,10 @@ class Module:
             return f"{name}({settings})"
         inside = "\n".join([settings, *lines] if settings else lines).replace("\n", "\n  ")
         return f"{name}(\n  {inside}\n)"
+
+
+def _of_layers(data: Any) -> Any:
+    return data if hasattr(data, "dtype") else np.asarray(data, np.float32)
 
 
 State = Parameter | Buffer

@@ -11,6 +11,7 @@ import numpy as np
 from snncore import functions as F
 from snncore.context import changed, context
 from snncore.firing import Firing, decay_of, firing_of
+from snncore.given import is_number
 from snncore.nn.layers import BatchNorm
 from snncore.nn.module import Buffer, Module, Parameter
 from snncore.surrogate import Surrogate
@@ -192,6 +193,8 @@ class MLIF(Neuron):
         firing: Firing | None = None,
     ) -> None:
         super().__init__(stateful)
+        if not is_number(alpha) or not math.isfinite(alpha):
+            raise ValueError(f"alpha: expected a finite number, found {alpha!r}")
         rest = (v_threshold, v_reset, surrogate, detach_reset)
         self.firing = layer_firing("MLIF", firing, tau, decay, *rest)
         make: type = Parameter if learn_alpha else Buffer

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from snncore.backend import Array
 from snncore.context import context, current_path, exchange
+from snncore.given import as_count
 from snncore.opcount.again import Again, Looks, Plan
 from snncore.opcount.columns import SCALING
 from snncore.opcount.cost import CostError, Later, OpCount
@@ -288,8 +289,8 @@ def count_ops(
     Raises CostError, naming it, if an operation runs that states no cost; ValueError if a number is negative.
     """
     for name, value in (("samples", samples), ("timesteps", timesteps)):
-        if value is not None and (not isinstance(value, int) or value < 0):
-            raise ValueError(f"{name}: expected an integer of at least 0, found {value!r}")
+        if value is not None:
+            as_count(name, value)
     ops = Ops(samples, timesteps, details)
     try:
         with observe(_Recorder(ops, backward, fixed), currents=False):

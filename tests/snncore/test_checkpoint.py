@@ -284,3 +284,17 @@ def test_metadata_may_be_left_out(tmp_path):
     arrays, metadata = load_checkpoint(tmp_path / "a.safetensors")
     np.testing.assert_array_equal(arrays["w"], [1.0, 1.0])
     assert metadata == {}
+
+
+@pytest.mark.parametrize(
+    ("tensors", "message"),
+    [
+        ([np.ones(1)], "tensors: expected arrays by name, as state_dict.. gives, found a list"),
+        (None, "tensors: expected arrays by name, .* found a NoneType"),
+        ({"a": np.ma.masked_equal([1.0, 2.0], 1)}, "tensors: 'a': expected an array without a mask"),
+    ],
+)
+def test_what_are_no_arrays_by_name_is_refused(tmp_path, tensors, message):
+    with pytest.raises(TypeError, match=message):
+        save_checkpoint(tmp_path / "a", tensors)
+    assert list(tmp_path.iterdir()) == []

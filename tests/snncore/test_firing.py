@@ -98,3 +98,23 @@ def test_a_surrogate_that_is_none_is_refused_where_it_is_given(make):
     for given, found in ((Sigmoid, "the class Sigmoid"), ("atan", "'atan'"), (4.0, r"4\.0")):
         with pytest.raises(TypeError, match=f"surrogate: expected an instance of a Surrogate, .* found {found}"):
             make(given) if make is not F.MLIF else make(surrogate=given)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"tau": "2"}, "tau: expected a number above 1, found '2'"),
+        ({"decay": [0.5]}, r"decay: expected a number in \[0, 1\), found \[0\.5\]"),
+        ({"v_threshold": np.ones(3)}, "v_threshold: expected a positive number, found array"),
+        ({"v_reset": "hard"}, "v_reset: expected a finite number, or None for a soft reset, found 'hard'"),
+        ({"v_reset": np.inf}, "v_reset: expected a finite number, .* found inf"),
+    ],
+)
+def test_what_is_no_number_is_named(settings, message):
+    with pytest.raises(ValueError, match=message):
+        nn.LIF(**settings)
+
+
+def test_numbers_of_numpy_are_numbers():
+    lif = nn.LIF(tau=np.float32(2), v_threshold=np.array(1.0), v_reset=np.int64(0))
+    assert lif(np.array([1.5, 0.5], np.float32)).data.tolist() == [1, 0]

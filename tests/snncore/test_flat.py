@@ -239,3 +239,32 @@ def test_buffers_are_kept_and_put_back():
 )
 def test_finite_also_where_the_sum_overflows(values, good):
     assert is_finite(np.array(values, np.float32)) is good
+
+
+def test_a_parameter_that_got_another_array_keeps_its_gradient_in_the_type_and_shape_of_that():
+    """It lay where the optimizer keeps gradients of the first array: in float32, which a check in float64 noticed."""
+    net = nn.Linear(2, 2, rng=np.random.default_rng(0))
+    optimizer = SGD(net.named_parameters(), 0.1)
+    net.astype(np.float64)
+    net.weight.backward(np.full((2, 2), 1 / 3))
+    assert net.weight.grad.dtype == np.float64
+    assert net.weight.grad[0, 0] == 1 / 3
+    net.bias.data = np.zeros(5)
+    net.bias.backward(np.ones(5))
+    assert net.bias.grad.tolist() == [1] * 5
+    with pytest.raises(
+        ValueError, match=r"weight: was float32 \(2, 2\) when .* found float64 \(2, 2\) of numpy; make a new"
+    ):
+        optimizer.step()
+
+
+def test_an_array_of_the_same_kind_is_taken_in_with_its_gradient():
+    p = nn.Parameter(np.ones(3, np.float32))
+    optimizer = SGD([p], 0.5)
+    p.data = np.full(3, 2, np.float32)
+    p.backward(np.ones(3, np.float32))
+    optimizer.step()
+    assert p.data.tolist() == [1.5] * 3
+    p.zero_grad()
+    p.backward(np.ones(3, np.float32))
+    assert p.grad is p.grad_home

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from snncore import Function, GradientError, check_gradients, nn
-from snncore.functions import LIF, Add, Linear, MaxPool2d, Mul, Reshape
+from snncore.functions import LIF, Abs, Add, Linear, MaxPool2d, Mul, Reshape
 from snncore.surrogate import Rectangle, Sigmoid
 
 
@@ -233,3 +233,43 @@ def test_a_forward_that_writes_to_its_input_and_a_backward_that_writes_to_its_gr
     for function in (ChangesInput(), ChangesGradient()):
         with pytest.raises(GradientError, match="forward writes to an input, or backward to a gradient"):
             check_gradients(function, [np.ones(3)], full=full)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"wrt": [2]}, r"wrt: expected places of inputs that are given, among 2, found \[2\]"),
+        ({"wrt": [-1]}, r"wrt: .* found \[-1\]"),
+        ({"names": ["a"]}, r"names: expected one for each of 2 inputs, found \['a'\]"),
+        ({"eps": 0.0}, r"eps: expected a finite number above 0, found 0\.0"),
+        ({"eps": -1e-5}, "eps: expected a finite number above 0, found -1e-05"),
+        ({"directions": 0, "full": False}, "directions: expected a finite number above 0, found 0"),
+        ({"rtol": np.nan}, "rtol: expected a finite number >= 0, found nan"),  # under it, no gradient would be wrong
+        ({"atol": np.inf}, "atol: expected a finite number >= 0, found inf"),
+    ],
+)
+def test_a_setting_under_which_nothing_would_be_checked_is_refused(settings, message):
+    with pytest.raises(ValueError, match=message):
+        check_gradients(Add(), [np.ones(2), np.ones(2)], **settings)
+
+
+def test_an_input_that_was_left_out_cannot_be_checked_and_one_alone_may_be_named():
+    with pytest.raises(ValueError, match=r"wrt: .* among 3, found \[2\]"):
+        check_gradients(Linear(), [np.ones(2), np.ones((2, 2)), None], wrt=[2])
+    assert check_gradients(Add(), [np.ones(2), np.ones(2)], wrt=1) < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("function", "inputs", "message"),
+    [
+        (lambda x: x.data * 2, [np.ones(2)], "a tensor or a tuple of them from function, found ndarray"),
+        (lambda x: [x * 2], [np.ones(2)], "a tensor or a tuple of them from function, found list"),
+        (lambda x: None, [np.ones(2)], "a tensor or a tuple of them from function, found NoneType"),
+        (3, [np.ones(2)], "a function and a list of its inputs, found int and list"),
+        (Abs(), None, "a function and a list of its inputs, found Abs and NoneType"),
+        (Abs(), [np.ma.masked_equal([1.0, 2.0], 1)], "an array without a mask, found 1 of 2 entries masked"),
+    ],
+)
+def test_what_cannot_be_checked_is_named(function, inputs, message):
+    with pytest.raises(TypeError, match=f"expected {message}"):
+        check_gradients(function, inputs)

@@ -1,5 +1,8 @@
 """What a backward pass remembers of its forward: the numbers that were saved, the mode, the kernels."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -237,3 +240,28 @@ def test_backward_runs_on_the_kernels_of_its_forward(monkeypatch):
     assert y.node.function.kernels.__name__ == "snncore.kernels.reference"
     other = Mul()(parameter(1.0), np.ones(2))
     assert other.node.function.kernels.__name__ == "snncore.kernels.cpu"
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, pickle.dumps])
+def test_a_tensor_with_a_past_is_not_copied_and_one_without_is(copied):
+    x = Tensor(np.ones(2), requires_grad=True)
+    with pytest.raises(TypeError, match=r"a tensor that Mul made cannot be copied with its past; .* \.detach\(\)"):
+        copied(x * 2)
+    copied((x * 2).detach())
+    copied(x)
+
+
+@pytest.mark.parametrize(
+    ("grad", "message"),
+    [
+        (np.ones(2) * 1j, r"expected grad to be an array of numbers, found complex128"),
+        (Tensor(np.ones(2)), r"expected grad to be an array of numbers, found a Tensor"),
+        (np.array([None, None]), r"expected grad to be an array of numbers, found object"),
+    ],
+)
+def test_a_gradient_from_outside_that_is_none_is_named(grad, message):
+    x = Tensor(np.ones(2), requires_grad=True)
+    for y in (x, x * 2):
+        with pytest.raises(GraphError, match=rf"backward\(\): {message}"):
+            y.backward(grad)
+    assert x.grad is None

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snncore import channels_first, channels_last
+from snncore import Tensor, channels_first, channels_last
 
 
 @pytest.mark.parametrize("lead", [(), (2,), (5, 2)])
@@ -26,5 +26,10 @@ def test_the_type_stays():
 
 def test_too_few_axes_are_refused():
     for move in (channels_last, channels_first):
-        with pytest.raises(ValueError, match=r"out of bounds|destination"):
+        with pytest.raises(
+            ValueError, match=r"expected an array \[\.\.\., (C, H, W|H, W, C)\], found one of shape \(2, 2\)"
+        ):
             move(np.zeros((2, 2)))
+        with pytest.raises(TypeError, match=r"expected an array .*, found a Tensor; transpose\(\) moves axes of one"):
+            move(Tensor(np.zeros((2, 2, 2))))
+        assert move([[[1, 2]]]).size == 2

@@ -23,6 +23,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from snncore import nn
 from snncore.kernels.choice import use_kernels
 from snncore.optim import OPTIMIZERS, SGD, Adam, AdamW, clip_grad_norm, clip_grad_value
 from snncore.tape import Tensor
@@ -336,3 +337,62 @@ def test_clip_limits_are_checked(bad):
         clip_grad_norm([], bad)
     with pytest.raises(ValueError, match="max_value"):
         clip_grad_value([], bad)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "found"),
+    [
+        (Tensor(np.ones(3), requires_grad=True), "expected several tensors, .* found one Tensor"),  # it has rows
+        (nn.Linear(1, 1), "expected several tensors, such as net.parameters.., found one Linear"),
+        (None, "found one NoneType"),
+        ([np.ones(3)], "found ndarray at place 0"),
+    ],
+)
+def test_what_are_no_parameters_is_refused_by_optimizers_and_clipping_alike(parameters, found):
+    for take in (SGD, clip_grad_norm, clip_grad_value):
+        with pytest.raises(ValueError, match=f"parameters: .*{found}"):
+            take(parameters, 0.1)
+
+
+def test_gradients_are_clipped_of_parameters_given_by_name():
+    p = Tensor(np.zeros(2), requires_grad=True)
+    p.grad = np.array([3.0, 4.0])
+    assert clip_grad_norm({"p": p}.items(), 1.0) == 5.0
+    np.testing.assert_allclose(p.grad, [0.6, 0.8], rtol=1e-15)
+    clip_grad_value({"p": p}, 0.7)
+    assert p.grad.tolist() == [pytest.approx(0.6), 0.7]
+
+
+@pytest.mark.parametrize("lr", ["0.1", None, [0.1], np.ones(2)])
+def test_a_rate_that_is_no_number_is_named(lr):
+    with pytest.raises(ValueError, match="lr: expected a finite number >= 0, found"):
+        SGD(make_parameters(), lr)
+
+
+@pytest.mark.parametrize(("grad", "found"), [([1.0, 1.0], "list"), (2.0, "float")])
+def test_a_gradient_that_is_no_array_is_named(grad, found):
+    p = Tensor(np.ones(2), requires_grad=True)
+    p.grad = grad
+    with pytest.raises(ValueError, match=rf"0: expected a gradient of shape \(2,\), found {found}"):
+        SGD([p], 0.1).step()
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [
+        (None, "state of SGD: expected arrays by name, found a NoneType"),
+        ({"step": 3}, "state of SGD: step: expected an array of int64, found a int"),
+    ],
+)
+def test_a_state_that_holds_no_arrays_is_named(state, message):
+    with pytest.raises(ValueError, match=message):
+        SGD(make_parameters(), 0.1).load_state_dict(state)
+
+
+def test_limits_and_betas_that_are_no_numbers_are_named():
+    for clip, name in ((clip_grad_norm, "max_norm"), (clip_grad_value, "max_value")):
+        for limit in ("1", None):
+            with pytest.raises(ValueError, match=f"{name}: expected a number > 0, found {limit!r}"):
+                clip(make_parameters(), limit)
+    with pytest.raises(ValueError, match=r"betas: expected two numbers, found 0\.9"):
+        Adam(make_parameters(), 0.1, betas=0.9)

@@ -82,3 +82,21 @@ def test_keys_inside_a_step_are_made_of_seed_step_module_and_count():
         assert step_key("noise") == (3, "step", 4, "", 2, None, "noise")
     assert context.seed is None
     assert step_key("noise") != step_key("noise")
+
+
+@pytest.mark.parametrize("seed", ["a", None, 1.5, True])
+def test_a_seed_that_is_no_integer_is_refused(seed):
+    with pytest.raises(ValueError, match=f"seed: expected a non-negative integer, found {seed!r}"):
+        named_rng(seed)
+    wanted = f"training_step: expected a seed and a step .*, found 0 and {seed!r}"
+    with pytest.raises(ValueError, match=wanted), training_step(0, seed):
+        pass
+
+
+@pytest.mark.parametrize("t", [-1, 1.5, "a", None])
+def test_a_timestep_that_is_none_is_refused_and_leaves_the_outer_one(t):
+    with at_timestep(np.int64(3)):
+        wanted = f"at_timestep: expected an integer of at least 0, found {t!r}"
+        with pytest.raises(ValueError, match=wanted), at_timestep(t):
+            pass
+        assert context.timestep == 3

@@ -134,3 +134,16 @@ def test_fire_is_the_step_or_in_relaxed_mode_the_primitive(surrogate):
     with relaxed():
         np.testing.assert_array_equal(fire(x, surrogate), surrogate.primitive(x))
         assert spike_dtype(x) == np.float32
+
+
+@pytest.mark.parametrize("surrogate", [kind() for kind in SURROGATES.values()])
+def test_integers_are_taken_as_the_numbers_that_they_are(surrogate):
+    x = np.arange(-3, 4)
+    for f in (surrogate.primitive, surrogate.derivative):
+        np.testing.assert_array_equal(f(x), f(x.astype(np.float64)))
+
+
+@pytest.mark.parametrize("slope", ["4", np.inf, np.nan, np.ones(2), None])
+def test_a_slope_that_is_no_number_is_named(slope):
+    with pytest.raises(ValueError, match="Sigmoid: slope must be positive, found"):
+        Sigmoid(slope)

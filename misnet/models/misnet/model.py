@@ -6,7 +6,7 @@ import numpy as np
 
 from misnet.models.contract import Model, Scores
 from misnet.models.misnet.blocks import MODALITIES, Stage, make_dropout
-from misnet.models.misnet.config import MISNetConfig
+from misnet.models.misnet.config import ConfigError, MISNetConfig
 from misnet.models.misnet.head import FeaturePool, FusionHead
 from misnet.models.parts.streams import HEADS
 from snncore import functions as F
@@ -59,6 +59,10 @@ class MISNet(Model):
     }
 
     def __init__(self, config: MISNetConfig, seed: int = 0) -> None:
+        if not isinstance(config, MISNetConfig):
+            raise ConfigError(
+                f'config: expected a MISNetConfig, as preset("paper", "S"), found {type(config).__name__}'
+            )
         rng = named_rng(seed, "init")
         self.config = config
         channels = {"a": config.audio_channels, "v": config.visual_channels}

@@ -61,7 +61,7 @@ def lif_forward(c: np.ndarray, v0: np.ndarray | None, firing: Firing) -> tuple[n
     flat = np.ascontiguousarray(c).reshape(len(c), -1)  # [T, n]
     s, v = aligned(flat.shape, np.uint8), np.zeros(c.shape[1:], np.float32)  # a membrane that is kept owns its memory
     if v0 is not None:
-        v[:] = v0
+        v[...] = v0
     forward(flat, *constants(firing), block_length(len(c)), s, v.reshape(-1))
     return s.reshape(c.shape), v
 

@@ -26,6 +26,7 @@ class Moments(NamedTuple):
 
 def channel_sum(x: Array) -> Array:
     """Sum over all axes but the last, [C] float64: short sums in the type of x, their total in float64."""
+    x = x if x.ndim > 1 else x[None]
     return x.sum(axis=-2).sum(axis=tuple(range(x.ndim - 2)), dtype=np.float64)
 
 

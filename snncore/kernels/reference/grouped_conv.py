@@ -36,15 +36,19 @@ def _mix(x: Array, w: Array) -> Array:
     if ci == 1:  # depthwise: a product for each entry of y
         y = x[..., None] * w.reshape(groups, -1)
     else:
-        rows = x.astype(w.dtype, copy=False).reshape(-1, groups, ci).swapaxes(0, 1)  # [groups, M, Ci / groups]
+        rows = (
+            x.astype(w.dtype, copy=False).reshape(x[..., 0].size, groups, ci).swapaxes(0, 1)
+        )  # [groups, M, Ci / groups]
         y = (rows @ w.reshape(ci, groups, -1).swapaxes(0, 1)).swapaxes(0, 1)  # [M, groups, Co / groups]
     return y.reshape(*x.shape[:-1], co)
 
 
 def _meet(x: Array, gy: Array, groups: int) -> Array:
     """gw [Ci / groups, Co]: sum over pixels of x^T gy, in each group."""
-    x = x.astype(gy.dtype, copy=False).reshape(-1, groups, x.shape[-1] // groups)  # [M, groups, Ci / groups]
-    gy = gy.reshape(len(x), groups, -1)  # [M, groups, Co / groups]
+    x = x.astype(gy.dtype, copy=False).reshape(
+        x[..., 0].size, groups, x.shape[-1] // groups
+    )  # [M, groups, Ci / groups]
+    gy = gy.reshape(len(x), groups, gy.shape[-1] // groups)  # [M, groups, Co / groups]
     if x.shape[2] == 1:
         return (x * gy).sum(axis=0).reshape(1, -1)
     return (x.transpose(1, 2, 0) @ gy.swapaxes(0, 1)).swapaxes(0, 1).reshape(x.shape[2], -1)

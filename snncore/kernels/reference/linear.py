@@ -1,5 +1,7 @@
 """Rows of spikes or of floats times a matrix of weights."""
 
+import math
+
 from snncore.backend import Array
 
 
@@ -10,4 +12,9 @@ def linear_forward(x: Array, w: Array) -> Array:
 
 def linear_backward_weight(x: Array, gy: Array) -> Array:
     """gw [Ci, Co] = sum over rows of x^T gy."""
-    return x.reshape(-1, x.shape[-1]).astype(gy.dtype, copy=False).T @ gy.reshape(-1, gy.shape[-1])
+    return rows_of(x).astype(gy.dtype, copy=False).T @ rows_of(gy)
+
+
+def rows_of(x: Array) -> Array:
+    """Return x [..., C] as [M, C], also where C is 0."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snncore import check_gradients
+from snncore import Tensor, check_gradients
 from snncore.functions import BatchNorm
 from tests.reference import batch_norm as naive
 from tests.snncore.calls import differentiate
@@ -108,3 +108,22 @@ def test_evaluation_of_an_empty_batch_has_empty_and_zero_gradients():
     _, (gx, ggamma, gbeta) = differentiate(BatchNorm(one.copy(), one.copy(), False), [x, one, one], [x])
     assert gx.shape == x.shape
     assert ggamma.tolist() == gbeta.tolist() == [0, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("statistic", "found"),
+    [([0.0, 0.0], "list"), (None, "NoneType"), (np.zeros(2, int), "int64"), (Tensor(np.zeros(2)), "Tensor")],
+)
+@pytest.mark.parametrize("name", ["running_mean", "running_var"])
+def test_a_running_statistic_that_training_could_not_change_is_named(name, statistic, found):
+    """A tensor would be left as it was: += makes another."""
+    given = {"running_mean": np.zeros(2), "running_var": np.ones(2), name: statistic}
+    with pytest.raises(TypeError, match=f"BatchNorm: expected {name}, an array of floats .*, found {found}"):
+        BatchNorm(**given)(np.ones((4, 2)), np.ones(2), np.ones(2))
+
+
+def test_a_running_variance_of_other_channels_is_named():
+    x, one = np.ones((4, 2)), np.ones(2)
+    for training in (True, False):  # of shape (1,) evaluation would spread it
+        with pytest.raises(ValueError, match=r"BatchNorm: expected running_var of shape \(2,\), found \(1,\)"):
+            BatchNorm(np.zeros(2), np.ones(1), training)(x, one, one)

@@ -75,3 +75,9 @@ def test_counts_of_backward_by_hand():
     with count_ops(backward=True) as ops:
         F.Dropout(0.5)(Tensor(np.ones((3, 4)), requires_grad=True))
     assert ops.calls[0].cost.totals() == {"elem_mul": 12, "back_mul": 12}
+
+
+@pytest.mark.parametrize("key", [5, "ab", None])
+def test_a_key_that_is_no_tuple_is_refused(key):
+    with pytest.raises(TypeError, match="Dropout: expected a key, a tuple that begins with a seed, found"):
+        F.Dropout(0.5, key)

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from snncore import check_gradients
+from snncore import Tensor, check_gradients
 from snncore.functions import MSE, CrossEntropy, one_hot
 from tests.snncore.calls import differentiate
 
@@ -87,3 +87,10 @@ def test_labels_that_are_no_class_are_refused_by_one_hot(labels, ends):
 def test_labels_of_another_type_or_shape_are_refused_by_one_hot(labels):
     with pytest.raises(ValueError, match=r"one_hot: expected integer labels \[N\], found (float64|bool|int64) \("):
         one_hot(labels, 3)
+
+
+def test_one_hot_takes_labels_in_a_list_or_a_tensor_and_names_classes_that_are_none():
+    assert one_hot([1, 0], 2).tolist() == one_hot(Tensor(np.array([1, 0])), np.int64(2)).tolist() == [[0, 1], [1, 0]]
+    for classes in (0, 2.0):
+        with pytest.raises(ValueError, match=f"one_hot: expected classes, an integer of at least 1, found {classes}"):
+            one_hot([0], classes)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from snncore import Tensor
+from snncore import functions as F
 
 
 @pytest.fixture
@@ -148,3 +149,57 @@ def test_an_array_on_the_left_gives_a_tensor_too(x):
     for found, expected in [(b + x, b + x.data), (b - x, b - x.data), (b * x, b * x.data), (b / x, b / x.data)]:
         assert isinstance(found, Tensor)
         np.testing.assert_array_equal(found.data, expected)
+
+
+def test_arrays_and_lists_may_stand_before_a_matrix_product():
+    x = Tensor(np.arange(4, dtype=np.float32).reshape(2, 2), requires_grad=True)
+    for left in (np.array([[1, 2]]), [[1, 2]]):
+        y = left @ x
+        assert y.dtype == np.float32
+        assert y.data.tolist() == [[4.0, 7.0]]
+        x.zero_grad()
+        y.sum().backward()
+        assert x.grad.tolist() == [[1.0, 1.0], [2.0, 2.0]]
+
+
+def test_a_tensor_of_one_entry_has_no_rows_and_others_have_those_of_their_first_axis():
+    x = Tensor(np.arange(6.0).reshape(2, 3), requires_grad=True)
+    first, second = x
+    (second * 2).sum().backward()
+    assert first.data.tolist() == [0, 1, 2]
+    assert x.grad.tolist() == [[0] * 3, [2] * 3]
+    with pytest.raises(TypeError, match="expected a tensor with axes"):
+        list(x.sum())
+
+
+def test_shapes_and_axes_may_be_in_a_list_and_what_is_no_axis_is_named():
+    x = Tensor(np.zeros((2, 3)))
+    assert x.reshape([3, 2]).shape == x.transpose((1, 0)).shape == x.transpose([1, 0]).shape == (3, 2)
+    assert x.flatten(-1).shape == (2, 3)
+    for start in (3, -3):
+        with pytest.raises(ValueError, match=rf"flatten: .* of shape \(2, 3\) to start from, found {start}"):
+            x.flatten(start)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x: x.sum(1.0), r"Sum: expected axes of an array of shape \(2, 3\), each once, found 1\.0"),
+        (lambda x: x.mean("a"), r"Mean: expected axes of .* found a"),
+        (lambda x: x.sum(True), r"Sum: expected axes of .* found True"),
+        (lambda x: x.max((0, 1)), r"Max: expected the number of one axis, found \(0, 1\)"),
+        (lambda x: F.Softmax(None)(x), "Softmax: expected the number of one axis, found None"),
+        (lambda x: F.Stack("a")(x, x), "Stack: expected the number of one axis, found 'a'"),
+        (lambda x: F.Concat(2)(x, x), r"Concat: expected an axis that all arrays have, found 2 and arrays \(2, 3\), "),
+    ],
+)
+def test_an_axis_that_is_none_is_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(Tensor(np.zeros((2, 3))))
+
+
+def test_a_list_of_tensors_is_not_taken_for_one_array():
+    """Concat of one array, made of the rows of two, would be Stack, and their past would be lost."""
+    x = Tensor(np.zeros(2))
+    with pytest.raises(TypeError, match="expected an array or numbers, found a list of tensors; Stack joins them"):
+        F.Concat()([x, x])

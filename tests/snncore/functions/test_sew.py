@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from snncore import check_gradients
+from snncore import check_gradients, count_ops
 from snncore.functions import SEW
 from tests.snncore.calls import differentiate
 
@@ -37,3 +37,13 @@ def test_another_connection_or_another_shape_is_refused_and_named():
         SEW("or")
     with pytest.raises(ValueError, match=r"SEW: .* found \(2,\) and \(1, 2\)"):
         SEW()(np.ones(2, np.uint8), np.ones((1, 2), np.uint8))
+
+
+def test_floats_count_an_event_where_they_are_not_zero_whatever_their_size():
+    """A sum of what is not 0 or 1 has no bound that could be checked: it is not needed."""
+    a, s = np.array([0, 0.5, 3, 1e30], np.float32), np.array([1, 0.25, 0, np.inf], np.float32)
+    with count_ops() as ops:
+        SEW("add")(a, s)
+    assert ops.totals()["residual_add"] == 2
+    ((_, facts),) = ops.facts()
+    assert (facts.events, facts.unit) == (6, False)

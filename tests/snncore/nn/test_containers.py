@@ -75,3 +75,12 @@ def test_what_is_no_module_is_refused(make, message):
 def test_a_name_that_modules_use_themselves_is_refused(name):
     with pytest.raises(ValueError, match=f"ModuleDict: expected names .* found '{name}'"):
         nn.ModuleDict({name: nn.ReLU()})
+
+
+def test_names_with_a_dot_or_of_another_type_are_refused():
+    """A dot stands between a module and its parts: a.b.weight would belong to two."""
+    for name in ("a.b", "", 1):
+        with pytest.raises(ValueError, match=f"ModuleDict: expected names without a dot, found {name!r}"):
+            nn.ModuleDict({name: nn.LIF()})
+    with pytest.raises(TypeError, match="ModuleDict: expected modules by name, found a list"):
+        nn.ModuleDict([nn.LIF()])

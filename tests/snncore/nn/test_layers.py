@@ -132,3 +132,37 @@ def test_a_process_begins_with_seed_0_and_its_threads_share_the_stream():
         thread.join()
     assert str(made[0].tolist()) == run.stdout.strip()
     assert (made[0] != made[1]).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.Linear(0, 2), "Linear: expected in_features, an integer of at least 1, found 0"),
+        (lambda: nn.Linear(2, 2.0), r"Linear: expected out_features, an integer of at least 1, found 2\.0"),
+        (lambda: nn.Conv2d("a", 2), "Conv2d: expected in_channels, an integer of at least 1, found 'a'"),
+        (lambda: nn.Conv2d(2, -1), "Conv2d: expected out_channels, an integer of at least 1, found -1"),
+        (lambda: nn.Conv1d(1, 2, (3, 3)), r"Conv1d: expected kernel, an integer of at least 1, found \(3, 3\)"),
+        (lambda: nn.GroupedConv2d(0, 0), "GroupedConv2d: expected in_channels, an integer of at least 1, found 0"),
+        (lambda: nn.GroupedConv2d(2, 2, groups=1.0), r"groups: expected a number that divides .* found 1\.0"),
+        (lambda: nn.BatchNorm(-1), "BatchNorm: expected channels, an integer of at least 1, found -1"),
+        (lambda: nn.BatchNorm(3, eps=-1.0), r"eps: expected a finite number >= 0, found -1\.0"),
+        (lambda: nn.BatchNorm(3, momentum=2), r"momentum: expected a number in \[0, 1\], found 2"),
+        (lambda: nn.LayerNorm(3, eps=None), "eps: expected a finite number >= 0, found None"),
+        (lambda: nn.MLIF(alpha=[0.5, 0.5]), r"alpha: expected a finite number, found \[0\.5, 0\.5\]"),
+        (lambda: nn.MLIF(alpha=np.nan), "alpha: expected a finite number, found nan"),
+        (lambda: nn.Dropout("half"), r"Dropout: expected a rate in \[0, 1\), found 'half'"),
+        (lambda: nn.CLIF(tau="2"), "CLIF: tau must be at least 1, found '2'"),
+    ],
+)
+def test_a_size_or_a_setting_that_no_layer_has_is_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_sizes_of_numpy_are_sizes():
+    assert nn.Conv2d(np.int64(1), np.uint8(2), np.int32(3)).weight.shape == (3, 3, 1, 2)
+
+
+def test_a_seed_in_the_place_of_a_generator_is_refused():
+    with pytest.raises(TypeError, match=r"rng: expected a generator, such as np\.random\.default_rng\(0\), found 0"):
+        nn.Linear(2, 2, rng=0)

@@ -306,3 +306,16 @@ def test_a_network_prints_as_a_tree_with_shapes():
     )
     net.scale, net.rate = nn.Parameter([1.0, 2.0]), 0.5
     assert "\n  scale [2], rate=0.5\n  (0)" in repr(net)
+
+
+def test_a_mode_that_is_neither_true_nor_false_is_refused_and_changes_nothing():
+    net = nn.Sequential(nn.LIF()).eval()
+    with pytest.raises(ValueError, match="train: expected True or False, found 'eval'"):
+        net.train("eval")
+    assert net.training is False
+    assert net.train(np.True_).training is True
+
+
+def test_a_device_that_is_no_text_is_named():
+    with pytest.raises(ValueError, match="device: expected auto, cpu, cuda or cuda:<index>, found None"):
+        nn.Linear(1, 1).to(None)

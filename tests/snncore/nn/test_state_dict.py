@@ -64,3 +64,17 @@ def test_a_wrong_name_shape_or_type_is_named_before_anything_changes(edit, messa
         target.load_state_dict(given)
     for name, x in target.state_dict().items():
         np.testing.assert_array_equal(x, before[name])
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        (None, "Sequential: expected arrays by name, found a NoneType"),
+        ([1], "Sequential: expected arrays by name, found a list"),
+        ({"0.weight": [[1.0]]}, "Sequential: 0.weight: expected an array without a mask, found a list"),
+        ({"0.weight": np.ma.masked_equal([1.0], 1)}, "0.weight: expected an array without a mask, found a MaskedArray"),
+    ],
+)
+def test_what_are_no_arrays_is_refused_by_name(arrays, message):
+    with pytest.raises(CheckpointError, match=message):
+        nn.Sequential(nn.Linear(1, 1)).load_state_dict(arrays)

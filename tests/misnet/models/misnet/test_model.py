@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from misnet import MISNet, MISNetConfig, loss
+from misnet import ConfigError, MISNet, MISNetConfig, loss, preset
 from misnet.models.misnet.model import Outputs
 from snncore import Tensor, no_grad
 from tests.misnet.tiny import copy_of, lively, make_batch, tiny_config
@@ -193,3 +193,14 @@ def test_only_the_last_layer_of_each_head_begins_smaller(head):
         expected = x.data * np.float32(0.1) if name in last else x.data
         np.testing.assert_array_equal(y.data, expected, err_msg=name)
     assert MISNetConfig().head_scale == 0.1
+
+
+def test_what_is_no_configuration_and_no_array_is_named():
+    for config in (None, {}):
+        with pytest.raises(ConfigError, match="config: expected a MISNetConfig, as preset"):
+            MISNet(config)
+    net = MISNet(preset("paper", "XS", size=8, timesteps=1, channels=(2, 2, 2)))
+    audio = np.zeros((1, 1, 8, 8, 1), np.float32)
+    for found, visual in (("NoneType", None), ("list", audio.tolist())):
+        with pytest.raises(ValueError, match=f"visual input: expected an array, found a {found}"):
+            net(audio, visual)
