@@ -130,7 +130,7 @@ def test_a_membrane_of_another_shape_is_refused_for_either_modality(rng, name):
     ("place", "x", "error", "message"),
     [
         (0, np.zeros((0, 2, 3), np.uint8), ValueError, r"o_a \[T, ...\] with at least one timestep, found \(0, 2, 3\)"),
-        (2, np.ones(2), ValueError, r"alpha_a with one entry, found \(2,\)"),
+        (2, np.ones(2), ValueError, r"alpha_a of one entry, found shape \(2,\)"),
         (3, np.array(1), TypeError, "alpha_v to be floating point, found int64"),
         (4, np.ones(5), ValueError, r"w_a that broadcasts to \(2, 3\), found \(5,\)"),
         (5, np.ones((1, 2, 3)), ValueError, r"w_v that broadcasts to \(2, 3\), found \(1, 2, 3\)"),
