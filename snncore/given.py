@@ -50,8 +50,8 @@ def as_array(data: Any) -> Array:
     """Return data as a plain array of this machine's byte order, which kernels read; itself where it is one.
 
     Subclasses of `numpy.ndarray` with rules of their own, such as `numpy.matrix`, become what they hold: the same
-    memory. The other byte order is copied. Raises TypeError where entries are masked, for nobody
-    said what they count as, and for a list of tensors, whose past would be lost.
+    memory. The other byte order is copied. Raises TypeError where entries are masked, for nobody said what they count
+    as, and for a list of tensors, whose past would be lost.
     """
     if array_module(data) is not np:
         return data

@@ -27,7 +27,7 @@ from misnet.training.journal import duration
 from misnet.training.memory import probe
 from misnet.training.recording import peak_memory_mib
 from misnet.training.step import Totals, train_step
-from snncore.kernels.choice import kernel_choice, runs_compiled
+from snncore.kernels import kernels_for, reference
 from snncore.optim import OPTIMIZERS
 
 MEASURED, BATCH, STEPS = 32, 8, 3  # pixels of the measured step, its samples, how many are timed
@@ -65,7 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Run compiled kernels on one thread within the block."""
-    if kernel_choice() == "reference" or not runs_compiled():
+    if kernels_for() is reference:
         yield
         return
     import numba

@@ -59,8 +59,7 @@ class Sequential(_Ordered):
 class ModuleDict(Module):
     """Modules by name, such as one for each modality.
 
-    Raises TypeError for what is no module, ValueError for a name that every module has, such as
-    `train`, or with a dot.
+    Raises TypeError for what is no module, ValueError for a name that every module has, such as `train`, or with a dot.
     """
 
     def __init__(self, modules: Mapping[str, Module]) -> None:

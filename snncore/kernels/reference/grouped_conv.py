@@ -10,6 +10,7 @@ import numpy as np
 
 from snncore.backend import Array, array_module
 from snncore.kernels.reference.conv import conv_output_size
+from snncore.kernels.reference.linear import rows_of
 
 Pair = tuple[int, int]
 
@@ -27,6 +28,12 @@ def _taps(padded: Array, kernel: Pair, out: Pair, stride: Pair, dilation: Pair) 
         yield (ky, kx), padded[:, i : i + rows : stride[0], j : j + cols : stride[1]]
 
 
+def _by_group(x: Array, groups: int) -> Array:
+    """Return x [..., C] as [M, groups, C / groups], also where M is 0."""
+    rows = rows_of(x)
+    return rows.reshape(len(rows), groups, rows.shape[1] // groups)
+
+
 def _mix(x: Array, w: Array) -> Array:
     """y [..., Co] = x [..., Ci] @ w [Ci / groups, Co], each group by its part of w."""
     ci, co = w.shape
@@ -36,19 +43,15 @@ def _mix(x: Array, w: Array) -> Array:
     if ci == 1:  # depthwise: a product for each entry of y
         y = x[..., None] * w.reshape(groups, -1)
     else:
-        rows = (
-            x.astype(w.dtype, copy=False).reshape(x[..., 0].size, groups, ci).swapaxes(0, 1)
-        )  # [groups, M, Ci / groups]
+        rows = _by_group(x.astype(w.dtype, copy=False), groups).swapaxes(0, 1)  # [groups, M, Ci / groups]
         y = (rows @ w.reshape(ci, groups, -1).swapaxes(0, 1)).swapaxes(0, 1)  # [M, groups, Co / groups]
     return y.reshape(*x.shape[:-1], co)
 
 
 def _meet(x: Array, gy: Array, groups: int) -> Array:
     """gw [Ci / groups, Co]: sum over pixels of x^T gy, in each group."""
-    x = x.astype(gy.dtype, copy=False).reshape(
-        x[..., 0].size, groups, x.shape[-1] // groups
-    )  # [M, groups, Ci / groups]
-    gy = gy.reshape(len(x), groups, gy.shape[-1] // groups)  # [M, groups, Co / groups]
+    x = _by_group(x.astype(gy.dtype, copy=False), groups)  # [M, groups, Ci / groups]
+    gy = _by_group(gy, groups)  # [M, groups, Co / groups]
     if x.shape[2] == 1:
         return (x * gy).sum(axis=0).reshape(1, -1)
     return (x.transpose(1, 2, 0) @ gy.swapaxes(0, 1)).swapaxes(0, 1).reshape(x.shape[2], -1)
